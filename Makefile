@@ -1,0 +1,55 @@
+# Each target sets up what it needs and skips what is current.
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+CXX ?= c++
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: run test bench check lock format clean
+
+run: $(READY)
+	@$(BIN)/python local_runner.py $(ARGS)
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks
+
+check:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 is needed (TFX 1.16 and TensorFlow 2.16); '$(PYTHON)' is not that. Install python3.11, or: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is needed. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@command -v $(CXX) >/dev/null || \
+	  { echo "A C++ compiler is needed (pyfarmhash has no wheel). On Debian: apt-get install g++" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
+	  { echo "Python's headers are needed (pyfarmhash has no wheel). On Debian: apt-get install python3-dev" >&2; exit 1; }
+
+$(LOCKED): requirements/lock.txt requirements/uv.txt
+	@$(MAKE) --no-print-directory check
+	@echo "Setting up $(VENV): one download of about 1 GB, then a minute of byte-compiling."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/lock.txt
+	@touch $@
+
+$(READY): $(LOCKED) setup.py
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: $(READY)
+	cd requirements && for name in lock uv; do \
+	  ../$(BIN)/uv pip compile $$name.in --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet --output-file $$name.txt; done
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

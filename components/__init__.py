@@ -1,0 +1,1 @@
+"""The nodes of the pipeline: one file a stage, each returning a configured TFX node."""

@@ -1,0 +1,110 @@
+"""The data gate: stops the run where ExampleValidator only records what is wrong.
+
+It reads the anomalies of each split, refuses a split without examples, and decodes every photo once: TFDV looks at
+the first bytes of an image alone, and a photo that cannot be decoded would end the training instead.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, json_utils
+
+from trainer import images
+from trainer.features import IMAGE
+
+_BATCH = 64
+
+
+class DataBlessing(tfx.dsl.Artifact):
+    """The word that the data may be used: `examples` and `photos` checked, by split, in blessing.json."""
+
+    TYPE_NAME = "DataBlessing"
+
+
+class Problem(NamedTuple):
+    """One row of the table that the gate prints."""
+
+    split: str
+    feature: str
+    what: str
+
+
+class DataRefused(Exception):
+    """The data does not keep the schema's contract."""
+
+    def __init__(self, problems: list[Problem]):
+        self.problems = problems
+        rows = [Problem("split", "feature", "what is wrong"), *problems]
+        widths = [max(len(row[column]) for row in rows) for column in range(2)]
+        table = "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
+        super().__init__(f"the data breaks its schema in {len(problems)} place(s):\n{table}")
+
+
+@tfx.dsl.components.component
+def DataGate(  # noqa: N802 (a TFX component is named as a class)
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
+    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+    blessing: tfx.dsl.components.OutputArtifact[DataBlessing],
+) -> None:
+    """Lets the run go on when every split has examples, no anomaly and only photos that can be decoded.
+
+    Raises:
+      DataRefused: with a table of what is wrong.
+    """
+    problems: list[Problem] = []
+    counts = {}
+    for split in artifact_utils.decode_split_names(examples.split_names):
+        counts[split] = _example_count(artifact_utils.get_split_uri([statistics], split))
+        if counts[split] == 0:
+            problems.append(Problem(split, "—", "the split has no examples"))
+            continue
+        found = _anomalies(artifact_utils.get_split_uri([anomalies], split), split)
+        if not any(problem.feature == IMAGE for problem in found):
+            found += _undecodable(artifact_utils.get_split_uri([examples], split), split)
+        problems += found
+    if problems:
+        raise DataRefused(problems)
+    io_utils.write_string_file(f"{blessing.uri}/blessing.json", json_utils.dumps({"examples": counts}))
+
+
+def _example_count(uri: str) -> int:
+    statistics = tfdv.load_stats_binary(f"{uri}/FeatureStats.pb")
+    return int(statistics.datasets[0].num_examples)
+
+
+def _anomalies(uri: str, split: str) -> list[Problem]:
+    found = anomalies_pb2.Anomalies()
+    found.ParseFromString(io_utils.read_bytes_file(f"{uri}/SchemaDiff.pb"))
+    rows = [Problem(split, name, info.description) for name, info in sorted(found.anomaly_info.items())]
+    if found.HasField("dataset_anomaly_info"):
+        rows.append(Problem(split, "—", found.dataset_anomaly_info.description))
+    return rows
+
+
+def _undecodable(uri: str, split: str) -> list[Problem]:
+    """Decodes each photo of a split; returns one row that counts those that cannot be, by their first bytes."""
+    files = tf.io.gfile.glob(io_utils.all_files_pattern(uri))
+    spec = {IMAGE: tf.io.FixedLenFeature([], tf.string)}
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=tf.data.AUTOTUNE)
+    encoded = records.batch(_BATCH).map(lambda batch: tf.io.parse_example(batch, spec)[IMAGE]).unbatch()
+    bad: Counter[bytes] = Counter()
+    sizes = encoded.map(lambda photo: tf.size(images.decode(photo)), num_parallel_calls=tf.data.AUTOTUNE)
+    try:
+        sizes.reduce(0, lambda total, size: total + tf.cast(size > 0, tf.int32)).numpy()
+        return []
+    except tf.errors.InvalidArgumentError:
+        pass
+    for photo in encoded.as_numpy_iterator():
+        try:
+            images.decode(tf.constant(photo))
+        except tf.errors.InvalidArgumentError:
+            bad[photo[:12]] += 1
+    first = bad.most_common(1)[0][0]
+    what = f"{sum(bad.values())} value(s) are no JPEG, PNG, GIF or BMP that can be decoded; one begins {first!r}"
+    return [Problem(split, IMAGE, what)]

@@ -1,0 +1,1 @@
+"""Making TFRecords of labelled photos, fetching them, and checking them before anything runs."""

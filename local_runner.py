@@ -1,0 +1,33 @@
+"""Runs the pipeline on this machine: `python local_runner.py --help`."""
+
+import sys
+
+from datasets.errors import UserError
+from pipeline import cli, settings
+
+NOT_STARTED = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parses the flags, runs what they ask for and returns the exit code."""
+    args = cli.parser("Train, check and push a model of labelled photos, on this machine.").parse_args(argv)
+    try:
+        if args.list_presets:
+            print(cli.presets())
+            return 0
+        config = cli.config_from(args)
+        if args.show_config:
+            print(settings.to_yaml(config), end="")
+            return 0
+        from pipeline import local, prepared
+
+        config = prepared.prepare_config(config)
+        with prepared.only_run(config.output):
+            return local.run(config, args.verbose)
+    except UserError as error:
+        print(f"local_runner.py: {error}", file=sys.stderr)
+        return NOT_STARTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The flags that every runner takes. Nothing heavy is imported here: `--help` answers at once."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from datasets.errors import UserError
+from pipeline import settings
+from pipeline.config import Config
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Returns a parser with the flags that choose the settings."""
+    result = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    result.add_argument("--preset", metavar="NAME", help="a known run (default: sample); see --list-presets")
+    result.add_argument(
+        "--config", metavar="FILE.yaml", type=Path, help="settings of your own, as the presets are written"
+    )
+    result.add_argument("--data", metavar="DIR", type=Path, help="a folder of TFRecords (data.directory)")
+    result.add_argument("--weights", metavar="FILE", type=Path, help="pretrained weights, .h5 (model.weights)")
+    result.add_argument("--output", metavar="DIR", type=Path, help="runs, metadata and pushed models (default: runs)")
+    result.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one setting, as in trainer.epochs=5; may be repeated",
+    )
+    result.add_argument("--list-presets", action="store_true", help="list the known runs and stop")
+    result.add_argument("--show-config", action="store_true", help="print the settings as YAML and stop")
+    result.add_argument("--verbose", action="store_true", help="show TFX's and Beam's log on the terminal too")
+    return result
+
+
+def presets() -> str:
+    """Returns a line for each preset: its name and what it is."""
+    return "\n".join(f"{name:<20} {settings.preset_summary(name)}" for name in settings.preset_names())
+
+
+def config_from(args: argparse.Namespace) -> Config:
+    """Builds the settings that the flags ask for.
+
+    Raises:
+      UserError: when they are not valid.
+    """
+    changes: dict[str, Any] = {}
+    for key, path in (
+        ("data.directory", args.data),
+        ("model.weights", args.weights),
+        ("output", args.output),
+    ):
+        if path is not None:
+            changes[key] = str(path)
+    problems = []
+    for text in args.set:
+        try:
+            key, value = settings.parse_change(text)
+            changes[key] = value
+        except ValueError as error:
+            problems.append(f"--set: {error}")
+    if problems:
+        raise UserError("\n".join(problems))
+    return settings.load(args.preset, args.config, changes)

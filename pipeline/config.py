@@ -1,0 +1,124 @@
+"""The one settings object: every decision that a person may take, validated when it is made."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+PUBLIC_SIZES = (192, 224, 331, 512)
+PRETRAINED = ("xception",)
+
+
+class Section(BaseModel):
+    """A group of settings: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Section):
+    """Where the labelled photos are, how they are split, and what the model sees of them."""
+
+    source: Literal["sample", "flowers"] = "sample"
+    directory: Path | None = None
+    pattern: str = "*.tfrec"
+    schema_file: Path | None = None
+    classes: tuple[str, ...] = Field(default=("daisy", "dandelion", "roses", "sunflowers", "tulips"), min_length=2)
+    split: Literal["shards", "hash"] = "shards"
+    eval_shards: int = Field(default=3, ge=1)
+    eval_fraction: float = Field(default=0.19, gt=0, lt=1)
+    image_size: int = Field(default=192, ge=16, le=1024)
+    channels: Literal[1, 3] = 3
+    resize: Literal["fill-crop", "plain"] = "fill-crop"
+    normalize: Literal["range", "mean-deviation"] = "range"
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("each class is to be named once")
+        return classes
+
+    @field_validator("pattern")
+    @classmethod
+    def _inside(cls, pattern: str) -> str:
+        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+            raise ValueError("a pattern is relative to data.directory and stays inside it")
+        return pattern
+
+
+class Model(Section):
+    """Which network, and what its weights start from."""
+
+    name: Literal["convnet", "squeezenet", "xception"] = "convnet"
+    weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
+    weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+
+class LearningRate(Section):
+    """Per epoch: a linear ramp from `start` to `peak`, then a decay by a constant factor."""
+
+    start: float = Field(default=1e-3, gt=0)
+    peak: float = Field(default=1e-3, gt=0)
+    ramp_epochs: int = Field(default=0, ge=0)
+    decay: float = Field(default=1.0, gt=0, le=1)
+
+
+class Trainer(Section):
+    """The training recipe. `batch_size` is per replica."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: LearningRate = LearningRate()
+    augment: tuple[Literal["flip", "saturation"], ...] = ()
+    seed: int = Field(default=0, ge=0)
+
+
+class Evaluator(Section):
+    """What a model has to reach before it is pushed. All are fractions of the eval split."""
+
+    min_accuracy: float = Field(default=0.5, ge=0, le=1)
+    min_class_recall: float = Field(default=0.2, ge=0, le=1)
+    max_accuracy_drop: float = Field(default=0.02, ge=0, le=1)
+
+
+class Pusher(Section):
+    """Where blessed models go; null is OUTPUT/pushed/NAME."""
+
+    directory: Path | None = None
+
+
+class Beam(Section):
+    """Arguments for Apache Beam, as its own command line takes them."""
+
+    args: tuple[str, ...] = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
+
+
+class Config(Section):
+    """All settings of one run."""
+
+    name: str = Field(default="sample", pattern="^[a-z0-9][a-z0-9_-]*$", max_length=60)
+    output: Path = Path("runs")
+    data: Data = Data()
+    model: Model = Model()
+    trainer: Trainer = Trainer()
+    evaluator: Evaluator = Evaluator()
+    pusher: Pusher = Pusher()
+    beam: Beam = Beam()
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Config":
+        problems = []
+        if self.model.weights and self.model.name not in PRETRAINED:
+            problems.append(f"model.weights: {self.model.name} has no pretrained weights; {PRETRAINED} have")
+        if self.model.name == "xception" and (self.data.image_size < 71 or self.data.channels != 3):
+            problems.append("model.name: xception needs data.image_size of 71 or more and data.channels 3")
+        public = self.data.source == "flowers" and not self.data.directory
+        if public and self.data.image_size not in PUBLIC_SIZES:
+            problems.append(
+                f"data.image_size: the public flowers come in {PUBLIC_SIZES}; else give data.directory (--data)"
+            )
+        if "saturation" in self.trainer.augment and (self.data.normalize != "range" or self.data.channels != 3):
+            problems.append("trainer.augment: saturation needs data.normalize 'range' and data.channels 3")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self

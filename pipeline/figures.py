@@ -1,0 +1,84 @@
+"""The key figure of each node, for its line on the terminal, read from what the node put out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow_data_validation as tfdv
+from tfx.types import artifact_utils
+
+from pipeline.config import Config
+from pipeline.dag_runner import NodeResult, Outputs
+from pipeline.evaluation import read
+from trainer.run import HISTORY
+
+
+def figure(result: NodeResult, config: Config) -> str:
+    """Returns a few words about a node's output, or nothing for a node that has no figure."""
+    describe = _FIGURES.get(result.node)
+    return describe(result.outputs, config) if describe else ""
+
+
+def history(outputs: Outputs) -> dict:
+    """Returns what the trainer recorded; see `trainer.run`."""
+    return json.loads((Path(outputs["model_run"][0].uri) / HISTORY).read_text())
+
+
+def _examples(outputs: Outputs, config: Config) -> str:
+    uri = Path(outputs["examples"][0].uri)
+    size = sum(path.stat().st_size for path in uri.rglob("*.gz"))
+    return f"{size / 1e6:.1f} MB from {config.data.directory}"
+
+
+def _statistics(outputs: Outputs, config: Config) -> str:
+    artifact = outputs["statistics"][0]
+    counts = []
+    for split in artifact_utils.decode_split_names(artifact.split_names):
+        stats = tfdv.load_stats_binary(f"{artifact_utils.get_split_uri([artifact], split)}/FeatureStats.pb")
+        counts.append(f"{stats.datasets[0].num_examples:,.0f} {split}")
+    return " · ".join(counts)
+
+
+def _gate(outputs: Outputs, config: Config) -> str:
+    counts = json.loads((Path(outputs["blessing"][0].uri) / "blessing.json").read_text())["examples"]
+    return f"{sum(counts.values()):,} photos keep the schema and can be decoded"
+
+
+def _transform(outputs: Outputs, config: Config) -> str:
+    data = config.data
+    return f"{data.resize} to {data.image_size}×{data.image_size}×{data.channels}, normalised by {data.normalize}"
+
+
+def _trainer(outputs: Outputs, config: Config) -> str:
+    record = history(outputs)
+    reached = record["history"].get("val_accuracy")
+    accuracy = f"val_accuracy {reached[-1]:.3f} · " if reached else ""
+    return f"{accuracy}{record['epochs']} epochs · {record['devices']}"
+
+
+def _baseline(outputs: Outputs, config: Config) -> str:
+    models = outputs.get("model")
+    return f"model {models[0].id}" if models else "no earlier blessed model"
+
+
+def _evaluator(outputs: Outputs, config: Config) -> str:
+    evaluation = read(outputs, config.data.classes, config.evaluator)
+    verdict = "blessed" if evaluation.blessed else "not blessed"
+    return f"accuracy {evaluation.accuracy:.3f} · {verdict}"
+
+
+def _pusher(outputs: Outputs, config: Config) -> str:
+    pushed = outputs["pushed_model"][0].get_string_custom_property("pushed_destination")
+    return pushed or "not pushed"
+
+
+_FIGURES: dict[str, Callable[[Outputs, Config], str]] = {
+    "ImportExampleGen": _examples,
+    "StatisticsGen": _statistics,
+    "DataGate": _gate,
+    "Transform": _transform,
+    "Trainer": _trainer,
+    "LatestBlessedModel": _baseline,
+    "Evaluator": _evaluator,
+    "Pusher": _pusher,
+}

@@ -1,0 +1,93 @@
+"""One run on this machine, from prepared settings to an exit code."""
+
+import datetime
+import signal
+import warnings
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.config import Config
+from pipeline.failure import cause
+from pipeline.logs import chatter_to, say_everything
+
+PUSHED, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
+
+
+class Interrupted(Exception):
+    """Ctrl-C, as an ordinary exception: TFX then records the node as failed and removes what it had written."""
+
+
+def run(config: Config, verbose: bool) -> int:
+    """Runs the pipeline and returns the exit code.
+
+    0: blessed and pushed. 1: a node failed. 3: refused by the gate. 130: interrupted.
+    """
+    stamp = f"{config.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    log = config.output / "logs" / f"{stamp}.log"
+    console = Console(record=True)
+    console.print(f"[bold]{config.name}[/]: {escape(str(config.data.directory))}", highlight=False, soft_wrap=True)
+    console.print(f"log: {log}", highlight=False, markup=False, soft_wrap=True)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with chatter_to(log, also_terminal=verbose):
+        try:
+            return _run_nodes(config, console, stamp, log)
+        except Interrupted:
+            console.print(
+                "\n[yellow]Interrupted.[/] The same command goes on: finished nodes come from the cache, and training "
+                "from its last finished epoch.",
+                highlight=False,
+            )
+            return INTERRUPTED
+
+
+def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
+    with console.status("loading TensorFlow and TFX …"):
+        warnings.simplefilter("ignore", FutureWarning)
+        from tfx import v1 as tfx
+
+        from pipeline.dag_runner import NodeFailed, ReportingDagRunner
+        from pipeline.display import NodeLines
+        from pipeline.pipeline import create_pipeline, root
+        from pipeline.summary import show
+
+        say_everything()
+    store = config.output / "metadata.sqlite"
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(store))
+    lines = NodeLines(console, config)
+    try:
+        ReportingDagRunner(lines).run(create_pipeline(config, connection))
+    except NodeFailed as failure:
+        lines.failed(failure.node)
+        if isinstance(failure.__cause__, Interrupted):
+            raise Interrupted from None
+        _explain(console, failure, log)
+        return FAILED
+    report = config.output / "reports" / f"{stamp}.html"
+    report.parent.mkdir(exist_ok=True)
+    runs = Path(lines.results["Trainer"].outputs["model_run"][0].uri)
+    places = {"report": report, "metadata": store, "artifacts": root(config), "tensorboard": runs, "log": log}
+    evaluation = show(console, config, lines.results, places)
+    console.save_html(str(report))
+    return PUSHED if evaluation.blessed else REFUSED
+
+
+def _explain(console: Console, failure: Exception, log: Path) -> None:
+    from components.data_gate import DataRefused
+
+    error = failure.__cause__
+    if isinstance(error, DataRefused):
+        text = f"{error}\nCorrect the data, or the schema if the data is right, and run again."
+    else:
+        import traceback
+
+        traceback.print_exception(error)  # standard error is the log here
+        text = f"{cause(error)}\nThe whole story is in the log: {log}\nWhen it is mended, the same command goes on."
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
+    raise Interrupted

@@ -1,0 +1,43 @@
+"""Keeps TFX's, Beam's and TensorFlow's talk off the terminal: it goes to a file."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def chatter_to(path: Path, also_terminal: bool) -> Iterator[None]:
+    """Sends all that is logged, or written to standard error from Python or C++, to a file.
+
+    With `also_terminal`, standard error stays as it is and what Python logs goes to the file as well.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if also_terminal:
+        handler = logging.FileHandler(path)
+        logging.getLogger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def say_everything() -> None:
+    """Lets TFX and Beam log from INFO on; to be called when they are imported."""
+    from absl import logging as absl_logging
+
+    absl_logging.set_verbosity(absl_logging.INFO)

@@ -1,0 +1,100 @@
+"""The pipeline: its nodes, in the order of the data."""
+
+import hashlib
+from pathlib import Path
+
+from tfx import v1 as tfx
+
+import schemas
+import trainer as trainer_package
+from components import (
+    baseline,
+    data_gate,
+    evaluator,
+    example_gen,
+    example_validator,
+    pusher,
+    schema_gen,
+    statistics_gen,
+    trainer,
+    transform,
+)
+from pipeline.config import Config
+
+
+def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.ConnectionConfigType) -> tfx.dsl.Pipeline:
+    """Returns the whole pipeline.
+
+    Args:
+      config: settings whose paths are absolute and whose data is there (`pipeline.prepared`).
+      metadata: where ML Metadata is kept.
+    """
+    data, code = config.data, code_digest()
+    if data.split == "shards":
+        examples = example_gen.by_shards(str(data.directory), data.pattern, data.eval_shards)
+    else:
+        examples = example_gen.by_hash(str(data.directory), data.pattern, data.eval_fraction)
+    schema = schema_gen.schema_gen(str(schema_file(config)))
+    statistics = statistics_gen.statistics_gen(examples.outputs["examples"], schema.outputs["schema"])
+    anomalies = example_validator.example_validator(statistics.outputs["statistics"], schema.outputs["schema"])
+    gate = data_gate.DataGate(
+        examples=examples.outputs["examples"],
+        statistics=statistics.outputs["statistics"],
+        anomalies=anomalies.outputs["anomalies"],
+    )
+    seen = data.model_dump(mode="json", include={"image_size", "channels", "resize", "normalize"})
+    graph = transform.transform(examples.outputs["examples"], schema.outputs["schema"], {**seen, "code": code})
+    graph.add_upstream_node(gate)
+    model = trainer.trainer(
+        examples.outputs["examples"],
+        graph.outputs["transform_graph"],
+        schema.outputs["schema"],
+        {"recipe": recipe(config), "checkpoints": str(root(config) / "checkpoints"), "code": code},
+    )
+    latest = baseline.latest_blessed_model(model.outputs["model"])
+    evaluation = evaluator.evaluator(
+        examples.outputs["examples"],
+        model.outputs["model"],
+        latest.outputs["model"],
+        evaluator.eval_config(data.classes, **config.evaluator.model_dump()),
+    )
+    push = pusher.pusher(model.outputs["model"], evaluation.outputs["blessing"], str(config.pusher.directory))
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(root(config)),
+        components=[examples, schema, statistics, anomalies, gate, graph, model, latest, evaluation, push],
+        metadata_connection_config=metadata,
+        enable_cache=True,
+        beam_pipeline_args=list(config.beam.args),
+    )
+
+
+def root(config: Config) -> Path:
+    """Returns the pipeline root: the artifacts of all runs of this name."""
+    return config.output / "artifacts" / config.name
+
+
+def schema_file(config: Config) -> Path:
+    """Returns the schema that the data is held against."""
+    return config.data.schema_file or Path(schemas.__file__).parent / "flowers.pbtxt"
+
+
+def recipe(config: Config) -> dict:
+    """Returns all settings that the trained model depends on."""
+    return config.model_dump(
+        mode="json",
+        include={
+            "data": {"image_size", "channels", "classes"},
+            "model": {"name", "weights", "weights_sha256"},
+            "trainer": True,
+        },
+    )
+
+
+def code_digest() -> str:
+    """Returns a digest of trainer/**/*.py, so that an edit there reruns Transform and Trainer."""
+    folder = Path(trainer_package.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

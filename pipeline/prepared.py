@@ -1,0 +1,79 @@
+"""From settings to a run that can start: data and weights are there and sound, paths absolute, the output ours."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from datasets import download, prepare
+from datasets.errors import UserError
+from pipeline.config import Config
+from pipeline.logs import chatter_to
+
+
+def prepare_config(config: Config) -> Config:
+    """Returns the settings with absolute paths to data and weights that were checked.
+
+    Raises:
+      UserError: when data, weights, schema or output cannot be used.
+    """
+    data = config.data
+    with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
+        directory, shards = prepare.prepare_data(data.source, data.directory, data.pattern, data.image_size)
+    prepare.check_split(len(shards), data.split, data.eval_shards)
+    weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
+    digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
+    output = _writable(config.output)
+    pushed = config.pusher.directory or output / "pushed" / config.name
+    schema = data.schema_file and _existing(data.schema_file)
+    return config.model_copy(
+        update={
+            "output": output,
+            "data": data.model_copy(update={"directory": directory, "schema_file": schema}),
+            "model": config.model.model_copy(
+                update={"weights": str(weights) if weights else None, "weights_sha256": digest}
+            ),
+            "pusher": config.pusher.model_copy(update={"directory": pushed.expanduser().resolve()}),
+        }
+    )
+
+
+@contextmanager
+def only_run(output: Path) -> Iterator[None]:
+    """Holds the output folder for this process. The lock goes with the process, however it ends.
+
+    Raises:
+      UserError: when another run holds it.
+    """
+    lock = FileLock(output / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"another run is using {output}; wait for it to end, or give another folder (--output DIR)"
+        ) from None
+    with lock:
+        yield
+
+
+def _writable(folder: Path) -> Path:
+    folder = folder.expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the output folder {folder}: {error.strerror}; give another one (--output DIR)"
+        ) from None
+    return folder
+
+
+def _existing(path: Path) -> Path:
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"the schema file {path} does not exist (data.schema_file)")
+    return path

@@ -1,0 +1,1 @@
+"""The known runs, one YAML file each, stating only what they change."""

@@ -1,0 +1,117 @@
+"""Builds the settings from a preset, a file and the command line, and says all that is wrong at once."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from datasets.errors import UserError
+from pipeline.config import Config
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+def preset_names() -> list[str]:
+    """Returns the names that `--preset` takes."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def preset_summary(name: str) -> str:
+    """Returns the first header line of a preset: what it is."""
+    return (PRESETS / f"{name}.yaml").read_text().splitlines()[0].lstrip("# ")
+
+
+def load(preset: str | None = None, file: Path | None = None, changes: dict[str, Any] | None = None) -> Config:
+    """Merges a preset, then a file, then single changes (dotted key to value) into one Config.
+
+    Raises:
+      UserError: naming every unknown key, wrong type and value out of range, with the valid choices.
+    """
+    merged: dict[str, Any] = {}
+    if preset or not file:
+        merged = _read_preset(preset or "sample")
+    if file:
+        merged = _merge(merged, {"name": _name_of(file), **_read_yaml(file)})
+    for key, value in (changes or {}).items():
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        merged = _merge(merged, nested)
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        lines = [line for detail in error.errors() for line in _explain(dict(detail))]
+        count = f"{len(lines)} setting{'s are' if len(lines) > 1 else ' is'} not valid:"
+        raise UserError("\n  ".join([count, *lines])) from None
+
+
+def parse_change(text: str) -> tuple[str, Any]:
+    """Splits `trainer.epochs=5` into its key and its value, read as YAML.
+
+    Raises:
+      ValueError: when there is no `=` or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"expected KEY=VALUE (as in trainer.epochs=5), received {text!r}")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError(f"the value of {key.strip()} is not YAML: {value!r}") from None
+
+
+def to_yaml(config: Config) -> str:
+    """Returns the settings as YAML that `--config` takes."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise UserError(f"there is no preset {name!r}; choose one of: {', '.join(preset_names())}")
+    return {"name": name, **_read_yaml(PRESETS / f"{name}.yaml")}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the settings file {path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"the settings file {path} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"the settings file {path} is to hold sections, received {type(content).__name__}")
+    return content
+
+
+def _name_of(file: Path) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in file.stem.lower())
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(detail: dict[str, Any]) -> list[str]:
+    where = ".".join(str(part) for part in detail["loc"])
+    if not where:  # a rule between sections: each of its lines names its own key
+        return str(detail["ctx"]["error"]).splitlines()
+    if detail["type"] != "extra_forbidden":
+        return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {detail['input']!r}"]
+    *parents, key = detail["loc"]
+    valid = _keys(parents)
+    near = difflib.get_close_matches(str(key), valid, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return [f"{where}: unknown key; {hint}valid here: {', '.join(valid)}"]
+
+
+def _keys(parents: list[Any]) -> list[str]:
+    section: type[BaseModel] = Config
+    for part in parents:
+        section = section.model_fields[part].annotation  # type: ignore[assignment]
+    return list(section.model_fields)

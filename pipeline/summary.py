@@ -1,0 +1,60 @@
+"""The end of a run: what was trained, how good it is, whether it passed, and where everything is."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import figures
+from pipeline.config import Config
+from pipeline.dag_runner import NodeResult
+from pipeline.evaluation import Evaluation, read
+
+
+def show(console: Console, config: Config, results: dict[str, NodeResult], places: dict[str, Path]) -> Evaluation:
+    """Prints the summary and returns the gate's verdict.
+
+    Args:
+      console: where it is printed; one that records makes the report of it.
+      config: the settings of the run.
+      results: what became of each node.
+      places: what else to name, such as the log, by its caption.
+    """
+    evaluation = read(results["Evaluator"].outputs, config.data.classes, config.evaluator)
+    record = figures.history(results["Trainer"].outputs)
+    console.print()
+    console.print(_trained(config, record), highlight=False)
+    console.print(_checks(evaluation))
+    console.print(_verdict(evaluation, results["Pusher"]), highlight=False, soft_wrap=True)
+    for caption, place in places.items():
+        console.print(f"{caption:<12} {place}", highlight=False, markup=False, soft_wrap=True)
+    return evaluation
+
+
+def _trained(config: Config, record: dict) -> str:
+    drawings = " The data are drawings, not photos." if _is_sample(config) else ""
+    return (
+        f"Trained [bold]{config.model.name}[/] ({record['parameters']:,} parameters) for {record['epochs']} epochs "
+        f"on {record['devices']}: {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}"
+    )
+
+
+def _is_sample(config: Config) -> bool:
+    return config.data.source == "sample" and "sample-v" in str(config.data.directory)
+
+
+def _checks(evaluation: Evaluation) -> Table:
+    table = Table("check on the eval split", "value", "at least", "", title_justify="left")
+    for check in evaluation.checks:
+        mark = "[green]passed[/]" if check.passed else "[red]refused[/]"
+        table.add_row(check.what, f"{check.value:.4f}", f"{check.floor:.4f}", mark)
+    return table
+
+
+def _verdict(evaluation: Evaluation, pusher: NodeResult) -> str:
+    if not evaluation.blessed:
+        return "[red]Refused by the gate[/]: nothing was pushed, and what was pushed before stays as it is."
+    pushed = pusher.outputs["pushed_model"][0].get_string_custom_property("pushed_destination")
+    if not Path(pushed).exists():
+        return f"[green]Blessed[/]; it was pushed to {pushed} in an earlier run, and is no longer there."
+    return f"[green]Blessed[/] and pushed to {pushed}"

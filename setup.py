@@ -1,0 +1,32 @@
+"""Packages the pipeline: the code, its curated schemas and its presets."""
+
+from setuptools import setup
+
+setup(
+    name="tfx-photo-pipeline",
+    version="0.1.0",
+    description="Labelled photos in, a gated SavedModel out: TFX on Beam, Kubeflow and Vertex AI",
+    python_requires=">=3.11,<3.12",
+    packages=[
+        "pipeline",
+        "pipeline.presets",
+        "components",
+        "trainer",
+        "trainer.models",
+        "schemas",
+        "datasets",
+    ],
+    package_data={"pipeline.presets": ["*.yaml"], "schemas": ["*.pbtxt"]},
+    install_requires=[
+        "tfx==1.16.0",
+        "apache-beam==2.67.0",
+        "filelock",
+        "google-crc32c",
+        "pillow",
+        "platformdirs",
+        "pydantic>=2",
+        "pyyaml",
+        "requests",
+        "rich",
+    ],
+)

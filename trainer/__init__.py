@@ -1,0 +1,1 @@
+"""All that runs inside Transform's and Trainer's executors."""

@@ -1,0 +1,44 @@
+"""The SavedModel and its signatures: the transform graph and the model in one, so that nothing can differ."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from keras.export import ExportArchive
+
+from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, PIXELS, PROBABILITIES
+
+
+def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequence[str], directory: str) -> None:
+    """Writes a SavedModel with three signatures.
+
+    serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
+      `class_index` int64 [batch] and `probabilities` float32 [batch, classes].
+    serve_examples: `examples` string [batch], serialised tf.Examples, to the same.
+    transform_features: `examples` to `pixels`, what the model sees.
+    """
+    layer = transform.transform_features_layer()
+    spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
+    names = tf.constant(list(classes))
+
+    def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
+        return layer({IMAGE: tf.reshape(encoded, [-1, 1])})[PIXELS]
+
+    def image_of(examples: tf.Tensor) -> tf.Tensor:
+        return tf.io.parse_example(examples, spec)[IMAGE]
+
+    def predict(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.nn.softmax(tf.cast(model(to_pixels(encoded), training=False), tf.float32))
+        index = tf.argmax(probabilities, axis=-1)
+        return {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}
+
+    archive = ExportArchive()
+    archive.track(model)
+    archive.track(layer)
+    encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
+    serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
+    archive.add_endpoint("serving_default", predict, encoded)
+    archive.add_endpoint("serve_examples", lambda examples: predict(image_of(examples)), serialized)
+    archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
+    archive.write_out(directory, verbose=False)

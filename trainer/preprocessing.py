@@ -1,0 +1,47 @@
+"""Transform's preprocessing_fn: decode, resize, normalise, in one graph that training and serving share."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from trainer import images
+from trainer.features import CLASS, IMAGE, PIXELS
+
+_MIN_DEVIATION = 1e-3  # a channel without any variation is centred, not blown up
+
+
+def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
+    """Maps raw features to what the model is given.
+
+    Args:
+      inputs: `image` string [batch, 1] and `class` int64 [batch, 1]; other features are not read.
+      custom_config: `image_size`, `channels`, `resize` and `normalize` of the data's settings.
+
+    Returns:
+      `pixels` float32 [batch, size, size, channels], in [-1, 1] or of mean 0 and deviation 1 over the training
+      split per channel; `class` int64 [batch].
+    """
+    size, channels = custom_config["image_size"], custom_config["channels"]
+
+    def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
+        pixels = images.fit(images.decode(encoded), size, custom_config["resize"])
+        return tf.image.rgb_to_grayscale(pixels) if channels == 1 else pixels
+
+    encoded = tf.reshape(inputs[IMAGE], [-1])
+    pixels = tf.map_fn(to_pixels, encoded, fn_output_signature=tf.TensorSpec([size, size, channels], tf.float32))
+    pixels = pixels / 127.5 - 1.0
+    if custom_config["normalize"] == "mean-deviation":
+        pixels = _standardize(pixels)
+    return {PIXELS: pixels, CLASS: tf.reshape(inputs[CLASS], [-1])}
+
+
+def _standardize(pixels: tf.Tensor) -> tf.Tensor:
+    """Gives each channel mean 0 and deviation 1 over all pixels of the training split.
+
+    All photos have one size here, so that the mean over photos of each photo's mean is the mean over pixels.
+    """
+    mean = tft.mean(tf.reduce_mean(pixels, axis=[1, 2]), reduce_instance_dims=False)
+    square = tft.mean(tf.reduce_mean(tf.square(pixels), axis=[1, 2]), reduce_instance_dims=False)
+    deviation = tf.sqrt(tf.maximum(square - tf.square(mean), 0.0))
+    return (pixels - mean) / tf.maximum(deviation, _MIN_DEVIATION)
