@@ -12,7 +12,7 @@ from urllib3.util.retry import Retry
 
 from datasets.errors import UserError
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16  # what a broken line costs at most
 _TIMEOUT = (5, 30)  # seconds to connect, seconds without a byte
 _TRIES = 4
 

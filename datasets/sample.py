@@ -18,7 +18,7 @@ CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 SIZE = 64
 SHARDS = 8
 PER_SHARD = 200
-VERSION = 1  # goes into the folder's name: drawings of another version are made anew
+VERSION = 1  # part of the folder name: drawings of another version are made anew
 
 _SCALE = 2  # drawn at twice the size, then reduced: smooth edges
 _SIDE = SIZE * _SCALE
@@ -82,8 +82,8 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _colour(rng: random.Random) -> Colour:
-    return (rng.randrange(256), rng.randrange(256), rng.randrange(256))
+def _colour(rng: random.Random, low: int = 0, high: int = 256) -> Colour:
+    return (rng.randrange(low, high), rng.randrange(low, high), rng.randrange(low, high))
 
 
 def _shade(colour: Colour, factor: float) -> Colour:
@@ -92,11 +92,11 @@ def _shade(colour: Colour, factor: float) -> Colour:
 
 
 def _background(rng: random.Random) -> Image.Image:
-    image = Image.new("RGB", (_SIDE, _SIDE), _colour(rng))
+    image = Image.new("RGB", (_SIDE, _SIDE), _colour(rng, 0, 140))
     pen = ImageDraw.Draw(image)
     for _ in range(rng.randrange(3, 10)):
         x, y, radius = rng.randrange(_SIDE), rng.randrange(_SIDE), rng.randrange(6, 36)
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_colour(rng))
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_colour(rng, 0, 140))
     return image.filter(ImageFilter.GaussianBlur(rng.uniform(3, 9)))
 
 
@@ -108,7 +108,7 @@ class _Flower:
         self.x, self.y = (_SIDE / 2 + rng.uniform(-16, 16) for _ in range(2))
         self.radius = rng.uniform(30, 52)
         self.turn = rng.uniform(0, 2 * math.pi)
-        self.petal, self.heart = _colour(rng), _colour(rng)
+        self.petal, self.heart = _colour(rng, 100), _colour(rng)
 
     def at(self, angle: float, distance: float) -> tuple[float, float]:
         return (

@@ -109,7 +109,7 @@ class Config(Section):
     def _agree(self) -> "Config":
         problems = []
         if self.model.weights and self.model.name not in PRETRAINED:
-            problems.append(f"model.weights: {self.model.name} has no pretrained weights; {PRETRAINED} have")
+            problems.append(f"model.weights: {self.model.name} has none; these have: {', '.join(PRETRAINED)}")
         if self.model.name == "xception" and (self.data.image_size < 71 or self.data.channels != 3):
             problems.append("model.name: xception needs data.image_size of 71 or more and data.channels 3")
         public = self.data.source == "flowers" and not self.data.directory

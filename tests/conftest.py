@@ -1,0 +1,60 @@
+"""What the tests share: the real photos, a small copy of the drawings, and the runner as a person starts it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+Runner = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real photos (FLOWERS_DATA, by default ../shared/data)."""
+    folder = Path(os.environ.get("FLOWERS_DATA", SHARED_DATA))
+    if not (folder / "flowers-192").is_dir():
+        pytest.skip(f"the real photos are not in {folder} (set FLOWERS_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """A cache folder of this session, so that nothing is taken from or left in the user's own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def sample(cache) -> Path:
+    """The built-in sample, drawn once for the session where the runner looks for it."""
+    from datasets import sample as drawings
+
+    return drawings.ensure(cache / "tfx-photo-pipeline")
+
+
+@pytest.fixture(scope="session")
+def run(cache) -> Runner:
+    """Starts `python local_runner.py ...` in the project's folder, without a way to the network."""
+
+    def start(*arguments: object, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "local_runner.py", *map(str, arguments)],
+            cwd=ROOT,
+            env=without_network(cache) | environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return start
+
+
+def without_network(cache: Path) -> dict[str, str]:
+    """The environment with every proxy pointed at a closed port of this machine."""
+    closed = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+    return {**os.environ, **closed, "XDG_CACHE_HOME": str(cache), "COLUMNS": "120"}

@@ -1,0 +1,39 @@
+"""Small folders of TFRecords, whole and damaged, for the tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from datasets.examples import make_example
+from datasets.sample import CLASSES
+
+
+def jpeg(colour: Sequence[int] = (200, 30, 60), size: tuple[int, int] = (40, 40)) -> bytes:
+    """A JPEG of one colour."""
+    pixels = tf.fill([*size, 3], 0) + tf.constant(colour)
+    return tf.io.encode_jpeg(tf.cast(pixels, tf.uint8)).numpy()
+
+
+def example(label: int = 0, image: bytes | None = None) -> tf.train.Example:
+    """A labelled photo."""
+    return make_example(jpeg() if image is None else image, label, CLASSES, (40, 40))
+
+
+def write(path: Path, examples: Sequence[tf.train.Example]) -> Path:
+    """Writes one shard."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for each in examples:
+            writer.write(each.SerializeToString())
+    return path
+
+
+def folder(path: Path, bad: tf.train.Example | None = None, shards: int = 3, per_shard: int = 10) -> Path:
+    """Writes a folder of shards; `bad` takes the place of the last record of the last one."""
+    for shard in range(shards):
+        examples = [example(index % len(CLASSES)) for index in range(per_shard)]
+        if bad is not None and shard == shards - 1:
+            examples[-1] = bad
+        write(path / f"part{shard}-{per_shard}.tfrec", examples)
+    return path

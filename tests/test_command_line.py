@@ -1,0 +1,47 @@
+"""The command line as a person types it, where nothing heavy may be imported."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("flag", ["--help", "--list-presets", "--show-config"])
+def test_answers_without_tfx(flag):
+    code = (
+        "import sys, local_runner\n"
+        f"try: local_runner.main(['{flag}'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'tensorflow', 'tfx', 'apache_beam', 'requests', 'keras'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_show_config_shows_what_was_set(run):
+    done = run("--show-config", "--preset", "flowers-xception", "--set", "trainer.epochs=2", "--data", "photos")
+    shown = yaml.safe_load(done.stdout)
+    assert (shown["name"], shown["trainer"]["epochs"], shown["data"]["directory"]) == ("flowers-xception", 2, "photos")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--set", "trainer.epoch=5", "--set", "modle.name=x"], "2 settings are not valid"),
+        (["--set", "trainer.epochs"], "expected KEY=VALUE"),
+        (["--preset", "flower"], "there is no preset 'flower'; choose one of: flowers-convnet"),
+        (["--config", "nowhere.yaml"], "cannot read the settings file nowhere.yaml"),
+        (["--sett", "a=b"], "unrecognized arguments"),
+    ],
+)
+def test_a_mistake_is_one_clear_message(run, tmp_path, arguments, says):
+    done = run(*arguments, "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()

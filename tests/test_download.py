@@ -1,0 +1,154 @@
+"""Downloads from a real HTTP server on this machine, which breaks off, lies and disappears as asked."""
+
+import base64
+import hashlib
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from datasets import download, public
+from datasets.download import Remote
+from datasets.errors import UserError
+
+CONTENT = bytes(range(256)) * 4000
+
+
+class Storage(http.server.ThreadingHTTPServer):
+    """A bucket of one shard: `asked` is the list of (path, Range); `cut` ends the next answers early."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[tuple[str, str | None]] = []
+        self.content, self.cut, self.status, self.ranges = CONTENT, 0, 200, True
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Storage
+
+    def do_GET(self):  # noqa: N802
+        self.server.asked.append((self.path, self.headers.get("Range")))
+        if self.server.status != 200:
+            self.send_error(self.server.status)
+        elif self.path.startswith("/list"):
+            self._answer(200, self._listing())
+        else:
+            wanted = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
+            if wanted and self.server.ranges:
+                self._answer(206, self.server.content[int(wanted[1]) :])
+            else:
+                self._answer(200, self.server.content)
+
+    def _listing(self) -> bytes:
+        md5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
+        name = public.FOLDERS[192] + "/flowers00-230.tfrec"
+        return json.dumps({"items": [{"name": name, "size": str(len(CONTENT)), "md5Hash": md5}]}).encode()
+
+    def _answer(self, status: int, body: bytes):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.server.cut and not self.path.startswith("/list"):
+            self.server.cut -= 1
+            body = body[: len(body) // 2]
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def storage() -> Iterator[Storage]:
+    server = Storage()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def _flowers(storage, cache):
+    return public.ensure_flowers(cache, 192, storage.url + "list", storage.url)
+
+
+def _remote(storage) -> Remote:
+    return Remote(storage.url + "weights.h5", len(CONTENT), "sha256:" + hashlib.sha256(CONTENT).hexdigest())
+
+
+def _fetch(remote, target):
+    with download.progress() as shown:
+        download.fetch(download.session(), remote, target, shown)
+
+
+def test_flowers_are_fetched_once(storage, tmp_path):
+    folder = _flowers(storage, tmp_path)
+    assert (folder / "flowers00-230.tfrec").read_bytes() == CONTENT
+    asked = len(storage.asked)
+    assert _flowers(storage, tmp_path) == folder
+    assert len(storage.asked) == asked == 2
+
+
+def test_a_broken_line_is_taken_up_where_it_broke(storage, tmp_path):
+    storage.cut = 2
+    _fetch(_remote(storage), tmp_path / "weights.h5")
+    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+    first, *later = [wanted for _, wanted in storage.asked]
+    starts = [int(wanted.removeprefix("bytes=").removesuffix("-")) for wanted in later]
+    assert first is None
+    assert len(CONTENT) // 2 - (1 << 16) < starts[0] < starts[1] < len(CONTENT)
+
+
+def test_a_later_run_goes_on_from_the_part(storage, tmp_path):
+    (tmp_path / "weights.h5.part").write_bytes(CONTENT[:1000])
+    _fetch(_remote(storage), tmp_path / "weights.h5")
+    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+    assert storage.asked == [("/weights.h5", "bytes=1000-")]
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.h5"]
+
+
+def test_a_server_without_ranges_starts_over(storage, tmp_path):
+    storage.ranges = False
+    (tmp_path / "weights.h5.part").write_bytes(b"x" * 1000)
+    _fetch(_remote(storage), tmp_path / "weights.h5")
+    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+
+
+def test_other_content_is_refused_and_removed(storage, tmp_path):
+    storage.content = CONTENT[:-1] + b"x"
+    with pytest.raises(UserError, match="is not what it should be: expected 1024000 bytes, sha256:"):
+        public.ensure_weights(tmp_path, _remote(storage))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_folder_is_not_taken_for_whole(storage, tmp_path):
+    storage.cut = 99
+    with pytest.raises(UserError, match="cannot download the public flowers.*--data DIR"):
+        _flowers(storage, tmp_path)
+    storage.cut = 0
+    assert (_flowers(storage, tmp_path) / "flowers00-230.tfrec").read_bytes() == CONTENT
+
+
+def test_a_server_that_refuses(storage, tmp_path):
+    storage.status = 403
+    with pytest.raises(UserError, match="the server answered 403.*--data DIR"):
+        _flowers(storage, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["--preset", "flowers-convnet"], "--data DIR"),
+        (["--preset", "flowers-xception", "--data", "{sample}"], "--weights FILE"),
+    ],
+)
+def test_without_network_the_way_out_is_named(run, sample, tmp_path, arguments, option):
+    done = run(*[argument.format(sample=sample) for argument in arguments], "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert "cannot be reached" in done.stderr
+    assert option in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()

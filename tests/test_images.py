@@ -1,0 +1,59 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from trainer import images
+
+MODES = {"JPEG": ["L", "RGB"], "PNG": ["L", "RGB", "RGBA"], "GIF": ["L", "RGB"], "BMP": ["L", "RGB", "RGBA"]}
+
+
+def _encoded(image: Image.Image, form: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes])
+def test_every_form_and_number_of_channels(form, mode):
+    colour = {"L": 120, "RGB": (200, 40, 90), "RGBA": (200, 40, 90, 255)}[mode]
+    pixels = images.decode(tf.constant(_encoded(Image.new(mode, (31, 17), colour), form))).numpy()
+    assert (pixels.shape, pixels.dtype) == ((17, 31, 3), np.uint8)
+    expected = (120, 120, 120) if mode == "L" else (200, 40, 90)
+    assert np.abs(pixels.astype(int) - expected).max() <= 3
+
+
+def test_the_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((255, 0, 0), (0, 255, 0))]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    assert images.decode(tf.constant(buffer.getvalue())).numpy()[4, 4].tolist() == [255, 0, 0]
+
+
+def test_fill_crop_keeps_the_middle_and_plain_keeps_all():
+    stripes = np.zeros((20, 60, 3), np.uint8)
+    stripes[:, 20:40] = 255  # the middle third is white
+    assert images.fit(tf.constant(stripes), 10, "fill-crop").numpy().min() > 250
+    plain = images.fit(tf.constant(stripes), 10, "plain").numpy()
+    assert plain[:, 0].max() < 5
+    assert plain[:, 5].min() > 250
+
+
+def test_a_photo_of_the_right_size_is_left_as_it_is():
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    for how in ("fill-crop", "plain"):
+        assert np.array_equal(images.fit(tf.constant(pixels), 16, how).numpy(), pixels)
+
+
+def test_shrinking_is_antialiased():
+    checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
+    small = images.fit(tf.constant(np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)), 16, "plain").numpy()
+    assert np.abs(small - 127.5).max() < 2
+
+
+def test_what_is_no_photo_is_an_error():
+    for encoded in (b"some text", b"", b"\xff\xd8\xff\xe0 cut short"):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            images.decode(tf.constant(encoded))

@@ -1,0 +1,93 @@
+import pytest
+import yaml
+
+from datasets.errors import UserError
+from pipeline import settings
+from pipeline.config import Config
+
+
+def test_every_preset_is_valid_and_has_its_header():
+    assert settings.preset_names() == ["flowers-convnet", "flowers-squeezenet", "flowers-xception", "sample"]
+    for name in settings.preset_names():
+        config = settings.load(name)
+        header = (settings.PRESETS / f"{name}.yaml").read_text().splitlines()[:5]
+        assert config.name == name
+        assert [line.partition(":")[0] for line in header[1:]] == ["# Source", "# Command", "# Expect", "# Time"]
+
+
+def test_presets_state_only_differences():
+    default = Config().model_dump(mode="json")
+
+    def same(preset, defaults, where):
+        for key, value in preset.items():
+            if isinstance(value, dict):
+                yield from same(value, defaults[key], f"{where}.{key}")
+            elif value == defaults[key]:
+                yield f"{where}.{key}"
+
+    for name in settings.preset_names():
+        preset = yaml.safe_load((settings.PRESETS / f"{name}.yaml").read_text())
+        assert list(same(preset, default, name)) == []
+
+
+def test_the_last_word_wins(tmp_path):
+    file = tmp_path / "Mine.yaml"
+    file.write_text("trainer: {epochs: 3, batch_size: 8}")
+    config = settings.load("flowers-convnet", file, {"trainer.epochs": 5})
+    assert (config.name, config.trainer.epochs, config.trainer.batch_size) == ("mine", 5, 8)
+    assert config.trainer.learning_rate.decay == 0.93  # the preset's, untouched
+
+
+def test_what_is_shown_can_be_read_back(tmp_path):
+    file = tmp_path / "shown.yaml"
+    config = settings.load("flowers-xception")
+    file.write_text(settings.to_yaml(config))
+    assert settings.load(None, file) == config
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Config().trainer.epochs = 3  # type: ignore[misc]
+
+
+def test_all_faults_are_reported_at_once_with_the_valid_choices():
+    changes = {
+        "trainer.epoch": 5,
+        "trainer.batch_size": "many",
+        "data.image_size": 9,
+        "model.name": "vgg",
+        "evaluator.min_accuracy": 1.5,
+        "data.classes": ["daisy", "daisy"],
+        "data.pattern": "../*.tfrec",
+    }
+    with pytest.raises(UserError) as error:
+        settings.load("sample", None, changes)
+    lines = str(error.value).splitlines()
+    assert lines[0] == "7 settings are not valid:"
+    assert "  trainer.epoch: unknown key; did you mean 'epochs'? valid here: epochs, batch_size, " in str(error.value)
+    assert "  model.name: Input should be 'convnet', 'squeezenet' or 'xception'; received 'vgg'" in lines
+    assert any(line.startswith("  trainer.batch_size: ") and "valid integer" in line for line in lines)
+    assert any(line.startswith("  data.image_size: ") and "greater than or equal to 16" in line for line in lines)
+    assert any(line.startswith("  data.classes: each class is to be named once") for line in lines)
+    assert any(line.startswith("  data.pattern: a pattern is relative") for line in lines)
+
+
+def test_settings_that_do_not_agree_are_named():
+    with pytest.raises(UserError) as error:
+        settings.load("sample", None, {"model.weights": "x.h5", "trainer.augment": ["saturation"], "data.channels": 1})
+    assert "model.weights: convnet has none; these have: xception" in str(error.value)
+    assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["trainer.epochs", "=5", "trainer.epochs=[1,"])
+def test_a_change_that_cannot_be_read(text):
+    with pytest.raises(ValueError, match=r"expected KEY=VALUE|is not YAML"):
+        settings.parse_change(text)
+
+
+@pytest.mark.parametrize(("content", "says"), [("- a", "is to hold sections"), ("a: [", "is not YAML")])
+def test_a_settings_file_that_cannot_be_read(tmp_path, content, says):
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError, match=says):
+        settings.load(None, file)
