@@ -24,7 +24,7 @@ def _cut(data: bytes) -> bytes:
 
 
 def _flip(data: bytes) -> bytes:
-    middle = len(data) // 2
+    middle = len(data) // 2 + 60  # past the header of record 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
