@@ -12,16 +12,16 @@ from trainer.features import CLASS
 
 
 class Check(NamedTuple):
-    """One threshold of the gate, as fractions of the eval split."""
+    """One threshold of the gate, as fractions of the eval split; no value where the split has no such example."""
 
     what: str
-    value: float
+    value: float | None
     floor: float
 
     @property
     def passed(self) -> bool:
-        """Whether the value reaches the floor."""
-        return self.value >= self.floor
+        """Whether the value reaches the floor. What cannot be measured does not, as in TFMA."""
+        return self.value is not None and self.value >= self.floor
 
 
 class Evaluation(NamedTuple):
@@ -41,8 +41,7 @@ def read(outputs: Outputs, classes: Sequence[str], settings: Evaluator) -> Evalu
     accuracy = candidate[()]
     checks = [Check("accuracy", accuracy, settings.min_accuracy)]
     for index, name in enumerate(classes):
-        if ((CLASS, index),) in candidate:
-            checks.append(Check(f"recall of {name}", candidate[((CLASS, index),)], settings.min_class_recall))
+        checks.append(Check(f"recall of {name}", candidate.get(((CLASS, index),)), settings.min_class_recall))
     if baseline:
         before = _accuracies(uri, "baseline")[()]
         checks.append(Check("accuracy against the baseline", accuracy, before - settings.max_accuracy_drop))

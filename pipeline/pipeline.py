@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tfx import v1 as tfx
 
-import schemas
 import trainer as trainer_package
 from components import (
     baseline,
@@ -34,7 +33,7 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
         examples = example_gen.by_shards(str(data.directory), data.pattern, data.eval_shards)
     else:
         examples = example_gen.by_hash(str(data.directory), data.pattern, data.eval_fraction)
-    schema = schema_gen.schema_gen(str(schema_file(config)))
+    schema = schema_gen.schema_gen(str(data.schema_file))
     statistics = statistics_gen.statistics_gen(examples.outputs["examples"], schema.outputs["schema"])
     anomalies = example_validator.example_validator(statistics.outputs["statistics"], schema.outputs["schema"])
     gate = data_gate.DataGate(
@@ -72,11 +71,6 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
 def root(config: Config) -> Path:
     """Returns the pipeline root: the artifacts of all runs of this name."""
     return config.output / "artifacts" / config.name
-
-
-def schema_file(config: Config) -> Path:
-    """Returns the schema that the data is held against."""
-    return config.data.schema_file or Path(schemas.__file__).parent / "flowers.pbtxt"
 
 
 def recipe(config: Config) -> dict:

@@ -7,11 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 
+import schemas
 from datasets import download, prepare
 from datasets.errors import UserError
 from pipeline.config import Config
 from pipeline.logs import chatter_to
+
+FLOWERS_SCHEMA = Path(schemas.__file__).parent / "flowers.pbtxt"
 
 
 def prepare_config(config: Config) -> Config:
@@ -24,11 +29,11 @@ def prepare_config(config: Config) -> Config:
     with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
         directory, shards = prepare.prepare_data(data.source, data.directory, data.pattern, data.image_size)
     prepare.check_split(len(shards), data.split, data.eval_shards)
+    schema = check_schema(data.schema_file or FLOWERS_SCHEMA, len(data.classes))
     weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
     digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
     output = _writable(config.output)
     pushed = config.pusher.directory or output / "pushed" / config.name
-    schema = data.schema_file and _existing(data.schema_file)
     return config.model_copy(
         update={
             "output": output,
@@ -72,8 +77,23 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _existing(path: Path) -> Path:
+def check_schema(path: Path, classes: int) -> Path:
+    """Returns the absolute path of a schema that agrees with the number of classes.
+
+    Raises:
+      UserError: when it is missing, cannot be read, or gives `class` another range.
+    """
     path = path.expanduser().resolve()
-    if not path.is_file():
-        raise UserError(f"the schema file {path} does not exist (data.schema_file)")
+    try:
+        schema = text_format.Parse(path.read_text(), schema_pb2.Schema())
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise UserError(f"cannot read the schema {path} (data.schema_file): {error}") from None
+    domains = [feature.int_domain for feature in schema.feature if feature.name == "class"]
+    if not domains or not domains[0].HasField("max"):
+        raise UserError(f"the schema {path} is to give the feature 'class' an int_domain with min and max")
+    if (domains[0].min, domains[0].max) != (0, classes - 1):
+        raise UserError(
+            f"the schema {path} says that class is {domains[0].min} to {domains[0].max}, and data.classes names "
+            f"{classes} classes (0 to {classes - 1}); make them agree (data.schema_file)"
+        )
     return path

@@ -47,8 +47,12 @@ def _checks(evaluation: Evaluation) -> Table:
     table = Table("check on the eval split", "value", "at least", "", title_justify="left")
     for check in evaluation.checks:
         mark = "[green]passed[/]" if check.passed else "[red]refused[/]"
-        table.add_row(check.what, f"{check.value:.4f}", f"{check.floor:.4f}", mark)
+        table.add_row(check.what, _four(check.value), f"{check.floor:.4f}", mark)
     return table
+
+
+def _four(value: float | None) -> str:
+    return "no examples" if value is None else f"{value:.4f}"
 
 
 def _verdict(evaluation: Evaluation, pusher: NodeResult) -> str:

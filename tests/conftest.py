@@ -1,6 +1,7 @@
 """What the tests share: the real photos, a small copy of the drawings, and the runner as a person starts it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,6 +53,26 @@ def run(cache) -> Runner:
         )
 
     return start
+
+
+@pytest.fixture
+def main(cache, monkeypatch, capfd) -> Callable[..., tuple[int, str]]:
+    """Calls local_runner.main(...) in this process, which saves the imports; returns its exit code and output."""
+    import local_runner
+
+    for key, value in without_network(cache).items():
+        monkeypatch.setenv(key, value)
+
+    def call(*arguments: object) -> tuple[int, str]:
+        handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            code = local_runner.main([str(argument) for argument in arguments])
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+        return code, "".join(capfd.readouterr())
+
+    return call
 
 
 def without_network(cache: Path) -> dict[str, str]:

@@ -32,7 +32,8 @@ def write(path: Path, examples: Sequence[tf.train.Example]) -> Path:
 def folder(path: Path, bad: tf.train.Example | None = None, shards: int = 3, per_shard: int = 10) -> Path:
     """Writes a folder of shards; `bad` takes the place of the last record of the last one."""
     for shard in range(shards):
-        examples = [example(index % len(CLASSES)) for index in range(per_shard)]
+        colours = [(30 * shard, 4 * index % 256, 50 * (index % 5)) for index in range(per_shard)]
+        examples = [example(index % len(CLASSES), jpeg(colour)) for index, colour in enumerate(colours)]
         if bad is not None and shard == shards - 1:
             examples[-1] = bad
         write(path / f"part{shard}-{per_shard}.tfrec", examples)

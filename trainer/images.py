@@ -42,7 +42,7 @@ def fit(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:
 
     def resized() -> tf.Tensor:
         part = _middle_square(pixels) if how == "fill-crop" else pixels
-        return tf.image.resize(part, [size, size], antialias=True)
+        return tf.clip_by_value(tf.image.resize(part, [size, size], antialias=True), 0.0, 255.0)
 
     same = tf.logical_and(tf.equal(shape[0], size), tf.equal(shape[1], size))
     result = tf.cond(same, lambda: tf.cast(pixels, tf.float32), resized)

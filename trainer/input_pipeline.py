@@ -53,6 +53,8 @@ def batches(
     def to_model_input(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(serialized, wanted))
         pixels = features[PIXELS]
+        if training:  # the transform graph does not say how many it gives
+            pixels.set_shape([batch_size, None, None, None])
         return (augment(pixels) if augment else pixels), features[CLASS]
 
     if training:

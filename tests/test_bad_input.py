@@ -1,0 +1,189 @@
+"""What goes wrong with data, disks and weights: said clearly, nothing half-written, no earlier push touched."""
+
+import json
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests import records
+
+TINY = ["--set", "data.image_size=16", "--set", "data.eval_shards=1", "--set", "trainer.epochs=1"]
+TINY += ["--set", "trainer.batch_size=4"]
+PASSES = ["--set", "evaluator.min_accuracy=0", "--set", "evaluator.min_class_recall=0"]
+
+
+def _artifacts(output: Path, node: str) -> list[Path]:
+    """The files that a node left behind."""
+    folder = output / "artifacts" / "sample" / node
+    return [path for path in folder.rglob("*") if path.is_file() and ".system" not in path.parts]
+
+
+def _without_image():
+    example = records.example()
+    del example.features.feature["image"]
+    return example
+
+
+def _unknown_label():
+    example = records.example()
+    example.features.feature["label"].bytes_list.value[:] = [b"orchid"]
+    return example
+
+
+def _class_seven():
+    example = records.example()
+    example.features.feature["class"].int64_list.value[:] = [7]
+    return example
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (_without_image, "image"),
+        (_class_seven, "class"),
+        (lambda: records.example(image=b"this is text, not a photo"), "b'this is text'"),
+        (lambda: records.example(image=records.jpeg()[:150]), "no JPEG, PNG, GIF or BMP that can be decoded"),
+        (_unknown_label, "label"),
+    ],
+    ids=["no image", "class outside the range", "text for a photo", "half a photo", "unknown label"],
+)
+def test_the_data_gate_stops_the_run(main, tmp_path, bad, says):
+    folder = records.folder(tmp_path / "data", bad())
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY)
+    assert code == 1
+    assert "failed DataGate" in printed
+    assert "the data breaks its schema in" in printed
+    table = [line for line in printed.splitlines() if line.startswith("  train ")]
+    assert len(table) == 1
+    assert says in table[0]
+    assert "Correct the data" in printed
+    assert "Traceback" not in printed
+    assert _artifacts(tmp_path / "out", "DataGate") == []
+    assert _artifacts(tmp_path / "out", "Transform") == []
+    assert not (tmp_path / "out" / "pushed").exists()
+
+
+def test_a_split_without_examples(main, tmp_path):
+    folder = records.folder(tmp_path / "data", shards=1, per_shard=2)
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, "--set", "data.split=hash")
+    assert code == 1
+    assert "the split has no examples" in printed
+
+
+def test_a_batch_larger_than_the_data(main, tmp_path):
+    folder = records.folder(tmp_path / "data", shards=2, per_shard=5)
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, "--set", "trainer.batch_size=64")
+    assert code == 1
+    assert "failed Trainer" in printed
+    assert "the training split has 5 examples, fewer than one global batch of 64" in printed
+    assert f"log: {tmp_path}" in printed
+
+
+def test_weights_of_another_shape(main, real_data, tmp_path):
+    weights = real_data / "weights" / "mobilenet_v2_0.35_224_imagenet_notop.h5"
+    folder = records.folder(tmp_path / "data")
+    arguments = ["--set", "model.name=xception", "--set", "data.image_size=71", "--weights", weights]
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY[2:], *arguments)
+    assert code == 1
+    assert "failed Trainer" in printed
+    assert "does not fit Xception without its top" in printed
+    assert _artifacts(tmp_path / "out", "Trainer") == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda folder: (folder / "part0-10.tfrec").write_bytes(b""), "part0-10.tfrec: holds no records"),
+        (lambda folder: _cut(folder / "part1-10.tfrec"), "part1-10.tfrec: truncated in record 9"),
+        (lambda folder: [path.unlink() for path in folder.iterdir()], "no file in"),
+        (lambda folder: (folder / "part2-10.tfrec").unlink() or _only(folder, 1), "none is left to train on"),
+    ],
+    ids=["empty", "truncated", "no match", "too few shards"],
+)
+def test_damaged_shards_are_found_before_anything_starts(main, tmp_path, damage, says):
+    folder = records.folder(tmp_path / "data")
+    damage(folder)
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY)
+    assert code == 2
+    assert says in printed
+    assert not (tmp_path / "out").exists()
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def _only(folder: Path, keep: int) -> None:
+    for path in sorted(folder.iterdir())[keep:]:
+        path.unlink()
+
+
+def test_a_missing_folder(main, tmp_path):
+    code, printed = main("--data", tmp_path / "nowhere", "--output", tmp_path / "out")
+    assert code == 2
+    assert f"the data folder {tmp_path / 'nowhere'} does not exist" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written(main, sample, tmp_path):
+    (tmp_path / "file").touch()
+    code, printed = main("--output", tmp_path / "file" / "out")
+    assert code == 2
+    assert f"cannot write to the output folder {tmp_path / 'file' / 'out'}" in printed
+    code, printed = main("--output", "/proc/out")
+    assert code == 2
+    assert "give another one (--output DIR)" in printed
+
+
+def test_a_second_run_is_refused(run, sample, tmp_path):
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"):
+        done = run("--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert f"another run is using {tmp_path / 'out'}" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock"]
+
+
+def test_a_schema_of_other_classes(main, tmp_path):
+    folder = records.folder(tmp_path / "data")
+    code, printed = main("--data", folder, "--output", tmp_path / "out", "--set", "data.classes=[rose, tulip]")
+    assert code == 2
+    assert "says that class is 0 to 4, and data.classes names 2 classes" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_run_leaves_the_earlier_push_alone(main, tmp_path):
+    folder = records.folder(tmp_path / "data")
+    output = tmp_path / "out"
+    code, printed = main("--data", folder, "--output", output, *TINY, *PASSES)
+    assert code == 0, printed
+    pushed = {path: path.read_bytes() for path in (output / "pushed").rglob("*") if path.is_file()}
+    assert any(path.name == "saved_model.pb" for path in pushed)
+    records.folder(tmp_path / "data", _without_image())
+    assert main("--data", folder, "--output", output, *TINY, *PASSES)[0] == 1
+    records.folder(tmp_path / "data")
+    code, printed = main("--data", folder, "--output", output, *TINY, "--set", "evaluator.min_accuracy=1")
+    assert code == 3
+    assert "Refused by the gate" in printed
+    assert {path: path.read_bytes() for path in (output / "pushed").rglob("*") if path.is_file()} == pushed
+
+
+def test_one_file_is_split_by_hash(main, tmp_path):
+    folder = records.folder(tmp_path / "data", shards=1, per_shard=60)
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, *PASSES, "--set", "data.split=hash")
+    assert code == 0, printed
+    blessing = next((tmp_path / "out").rglob("blessing.json"))
+    counts = json.loads(blessing.read_text())["examples"]
+    assert counts["train"] + counts["eval"] == 60
+    assert counts["train"] > counts["eval"] > 0
+
+
+def test_a_class_that_the_eval_split_lacks_is_refused_and_named(main, tmp_path):
+    folder = records.folder(tmp_path / "data", shards=3, per_shard=8)
+    records.write(folder / "part0-8.tfrec", [records.example(index % 4) for index in range(8)])
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, *PASSES)
+    assert code == 3
+    (row,) = [line for line in printed.splitlines() if "recall of tulips" in line]
+    assert "no examples" in row
+    assert "refused" in row

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import graphs, records
+from trainer import input_pipeline
+
+
+@pytest.fixture(scope="module")
+def photos(real_data) -> list[bytes]:
+    return graphs.photos_of(real_data / "flowers-native" / "flowers01-200.tfrec", 24)
+
+
+def _pixels(transform, photos) -> np.ndarray:
+    layer = transform.transform_features_layer()
+    return layer({"image": tf.constant(photos)[:, tf.newaxis]})["pixels"].numpy()
+
+
+def test_range_is_minus_one_to_one(tmp_path):
+    black, white = records.jpeg((0, 0, 0)), records.jpeg((255, 255, 255))
+    transform = graphs.build(tmp_path, [black])
+    assert np.allclose(_pixels(transform, [black, white]), np.array([-1.0, 1.0])[:, None, None, None], atol=0.02)
+
+
+def test_mean_and_deviation_are_the_datas_own(tmp_path, photos):
+    pixels = _pixels(graphs.build(tmp_path, photos, normalize="mean-deviation"), photos)
+    assert np.abs(pixels.mean(axis=(0, 1, 2))).max() < 1e-3
+    assert np.abs(pixels.std(axis=(0, 1, 2)) - 1).max() < 1e-3
+
+
+def test_one_colour_alone_is_centred_and_stays_finite(tmp_path):
+    photo = records.jpeg((90, 90, 90))
+    pixels = _pixels(graphs.build(tmp_path, [photo] * 3, normalize="mean-deviation"), [photo])
+    assert np.abs(pixels).max() < 0.5
+
+
+@pytest.mark.parametrize("resize", ["fill-crop", "plain"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_size_becomes_one(tmp_path, photos, resize, channels):
+    transform = graphs.build(tmp_path, photos[:2], resize=resize, channels=channels, image_size=32)
+    pixels = _pixels(transform, photos)
+    assert pixels.shape == (24, 32, 32, channels)
+    assert pixels.dtype == np.float32
+    assert -1.0 <= pixels.min() < -0.5
+    assert 0.5 < pixels.max() <= 1.0
+
+
+def test_the_input_pipeline_reads_through_the_graph(tmp_path):
+    transform = graphs.build(tmp_path / "graph", [records.jpeg()])
+    folder = records.folder(tmp_path / "data", shards=2, per_shard=7)
+    raw = input_pipeline.raw_records([f"{folder}/*"])
+    assert input_pipeline.count(raw) == 14
+    batches = list(input_pipeline.batches(raw, transform, 4, training=False))
+    assert [int(labels.shape[0]) for _, labels in batches] == [4, 4, 4, 2]
+    assert sorted(np.concatenate([labels for _, labels in batches])) == sorted([i % 5 for i in range(7)] * 2)
+
+
+def test_training_batches_have_static_shapes_and_no_end(tmp_path):
+    transform = graphs.build(tmp_path / "graph", [records.jpeg()])
+    folder = records.folder(tmp_path / "data", shards=2, per_shard=7)
+    raw = input_pipeline.raw_records([f"{folder}/*"], shuffle_seed=1)
+    training = input_pipeline.batches(raw, transform, 4, training=True)
+    assert training.element_spec[0].shape == (4, 48, 48, 3)
+    assert len(list(training.take(20))) == 20
+
+
+def test_the_training_graph_calls_no_python(tmp_path):
+    """A TPU's host cannot run tf.py_function."""
+    transform = graphs.build(tmp_path, [records.jpeg()])
+    layer = transform.transform_features_layer()
+    graph = tf.function(lambda image: layer({"image": image})).get_concrete_function(
+        tf.TensorSpec([None, 1], tf.string)
+    )
+    names = {node.op for function in graph.graph.as_graph_def().library.function for node in function.node_def}
+    assert "DecodeImage" in names
+    assert not names & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
