@@ -5,7 +5,7 @@ import sys
 from datasets.errors import UserError
 from pipeline import cli, settings
 
-NOT_STARTED = 2
+NOT_STARTED, INTERRUPTED = 2, 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"local_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED
+    except KeyboardInterrupt:  # while data or weights were fetched; local.run answers its own
+        print("local_runner.py: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ def from_base64(md5: str) -> str:
     return f"md5:{base64.b64decode(md5).hex()}"
 
 
-def _receive(http: requests.Session, remote: Remote, part: Path, show) -> None:
+def _receive(http: requests.Session, remote: Remote, part: Path, show: Callable[[int], None]) -> None:
     have = part.stat().st_size if part.exists() else 0
     if have >= remote.size:
         return

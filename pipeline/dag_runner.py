@@ -15,7 +15,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.orchestration.portable.mlmd import execution_lib
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 
 Outputs = dict[str, list[types.Artifact]]
 
@@ -69,7 +69,13 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
         for node in pipeline.nodes:
             self._run_node(pipeline, node.pipeline_node, deployment, config)
 
-    def _run_node(self, pipeline, node, deployment, connection) -> None:
+    def _run_node(
+        self,
+        pipeline: pipeline_pb2.Pipeline,
+        node: pipeline_pb2.PipelineNode,
+        deployment: local_deployment_config_pb2.LocalDeploymentConfig,
+        connection: metadata_store_pb2.ConnectionConfig,
+    ) -> None:
         name = node.node_info.id
         self._listener.started(name)
         started = time.monotonic()

@@ -4,6 +4,7 @@ import datetime
 import signal
 import warnings
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
@@ -29,8 +30,8 @@ def run(config: Config, verbose: bool) -> int:
     console = Console(record=True)
     console.print(f"[bold]{config.name}[/]: {escape(str(config.data.directory))}", highlight=False, soft_wrap=True)
     console.print(f"log: {log}", highlight=False, markup=False, soft_wrap=True)
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(signum, _interrupt)
     with chatter_to(log, also_terminal=verbose):
         try:
             return _run_nodes(config, console, stamp, log)
@@ -65,6 +66,8 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
             raise Interrupted from None
         _explain(console, failure, log)
         return FAILED
+    finally:
+        lines.stop()
     report = config.output / "reports" / f"{stamp}.html"
     report.parent.mkdir(exist_ok=True)
     runs = Path(lines.results["Trainer"].outputs["model_run"][0].uri)
@@ -75,19 +78,31 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
 
 
 def _explain(console: Console, failure: Exception, log: Path) -> None:
+    import traceback
+
     from components.data_gate import DataRefused
 
-    error = failure.__cause__
+    error = failure.__cause__ or failure
     if isinstance(error, DataRefused):
         text = f"{error}\nCorrect the data, or the schema if the data is right, and run again."
     else:
-        import traceback
-
         traceback.print_exception(error)  # standard error is the log here
         text = f"{cause(error)}\nThe whole story is in the log: {log}\nWhen it is mended, the same command goes on."
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _interrupt(signum: int, frame: object) -> None:
+def _interrupt(signum: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
-    raise Interrupted
+    if _is_deaf(frame):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        raise Interrupted
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Returns whether Python would ignore an exception raised here: in a finalizer or a weak reference's callback."""
+    while frame:
+        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") == "weakref":
+            return True
+        frame = frame.f_back
+    return False

@@ -16,13 +16,12 @@ def chatter_to(path: Path, also_terminal: bool) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if also_terminal:
-        handler = logging.FileHandler(path)
-        logging.getLogger().addHandler(handler)
+        handlers: list[logging.Handler] = [logging.FileHandler(path), logging.StreamHandler()]
+        logging.basicConfig(handlers=handlers, force=True)
         try:
             yield
         finally:
-            logging.getLogger().removeHandler(handler)
-            handler.close()
+            logging.basicConfig(handlers=[], force=True)
         return
     sys.stderr.flush()
     terminal = os.dup(2)

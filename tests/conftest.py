@@ -64,7 +64,7 @@ def main(cache, monkeypatch, capfd) -> Callable[..., tuple[int, str]]:
         monkeypatch.setenv(key, value)
 
     def call(*arguments: object) -> tuple[int, str]:
-        handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
         try:
             code = local_runner.main([str(argument) for argument in arguments])
         finally:

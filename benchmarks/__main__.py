@@ -1,0 +1,15 @@
+"""Runs every benchmark; each also runs alone."""
+
+import os
+
+from benchmarks import command_line, flowers_run, measure, sample_run, trainer_input
+
+if __name__ == "__main__":
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} before the start", flush=True)
+    command_line.main()
+    sample_run.main()
+    if (measure.DATA / "flowers-192").is_dir():
+        flowers_run.main()
+        trainer_input.main()
+    else:
+        print(f"the real photos are not in {measure.DATA} (set FLOWERS_DATA): their figures are left out")
