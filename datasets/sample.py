@@ -34,6 +34,7 @@ def ensure(cache: Path, seed: int = 0) -> Path:
     folder = cache / f"sample-v{VERSION}-seed{seed}"
     if folder.is_dir():
         return folder
+    print(f"drawing the built-in sample, once: {SHARDS * PER_SHARD:,} small pictures of flowers …", flush=True)
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".sample-", dir=cache))
     try:
@@ -45,6 +46,11 @@ def ensure(cache: Path, seed: int = 0) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+def is_drawn(folder: Path) -> bool:
+    """Returns whether a folder is the built-in sample."""
+    return folder.name.startswith("sample-v")
 
 
 def write(folder: Path, seed: int = 0) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 
 import trainer as trainer_package
 from components import (
@@ -18,7 +19,7 @@ from components import (
     trainer,
     transform,
 )
-from pipeline.config import Config
+from pipeline.config import Config, Data
 
 
 def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.ConnectionConfigType) -> tfx.dsl.Pipeline:
@@ -29,10 +30,7 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
       metadata: where ML Metadata is kept.
     """
     data, code = config.data, code_digest()
-    if data.split == "shards":
-        examples = example_gen.by_shards(str(data.directory), data.pattern, data.eval_shards)
-    else:
-        examples = example_gen.by_hash(str(data.directory), data.pattern, data.eval_fraction)
+    examples = _example_gen(data)
     schema = schema_gen.schema_gen(str(data.schema_file))
     statistics = statistics_gen.statistics_gen(examples.outputs["examples"], schema.outputs["schema"])
     anomalies = example_validator.example_validator(statistics.outputs["statistics"], schema.outputs["schema"])
@@ -66,6 +64,12 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
         enable_cache=True,
         beam_pipeline_args=list(config.beam.args),
     )
+
+
+def _example_gen(data: Data) -> BaseBeamComponent:
+    if data.split == "shards":
+        return example_gen.by_shards(str(data.directory), data.pattern, data.eval_shards)
+    return example_gen.by_hash(str(data.directory), data.pattern, data.eval_fraction)
 
 
 def root(config: Config) -> Path:

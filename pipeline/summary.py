@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from datasets.sample import is_drawn
 from pipeline import figures
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
@@ -32,15 +33,13 @@ def show(console: Console, config: Config, results: dict[str, NodeResult], place
 
 
 def _trained(config: Config, record: dict) -> str:
-    drawings = " The data are drawings, not photos." if _is_sample(config) else ""
+    drawings = (
+        " The data are drawings, not photos." if config.data.directory and is_drawn(config.data.directory) else ""
+    )
     return (
         f"Trained [bold]{config.model.name}[/] ({record['parameters']:,} parameters) for {record['epochs']} epochs "
         f"on {record['devices']}: {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}"
     )
-
-
-def _is_sample(config: Config) -> bool:
-    return config.data.source == "sample" and "sample-v" in str(config.data.directory)
 
 
 def _checks(evaluation: Evaluation) -> Table:

@@ -98,6 +98,17 @@ def test_a_gate_that_is_raised_refuses_and_keeps_what_was_pushed(first_run, run)
     assert _files(output / "pushed") == pushed
 
 
+def test_a_worse_model_than_the_baseline_is_refused(first_run, run):
+    output, _ = first_run
+    pushed = _files(output / "pushed")
+    settings = ["trainer.epochs=1", "evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
+    done = run("--output", output, *(word for setting in settings for word in ("--set", setting)))
+    assert done.returncode == 3
+    (row,) = [line for line in done.stdout.splitlines() if "accuracy against the baseline" in line]
+    assert "refused" in row
+    assert _files(output / "pushed") == pushed
+
+
 @pytest.fixture
 def tiny(tmp_path):
     """A folder of few small photos, and the flags for a training of seconds on it."""

@@ -44,17 +44,16 @@ def run_fn(fn_args: FnArgs) -> None:
         callbacks=_callbacks(fn_args, recipe["trainer"]),
         verbose=1 if sys.stdout.isatty() else 2,
     )
+    seconds, epochs = time.monotonic() - started, len(history.epoch)  # fewer epochs where a killed run goes on
     export(model, transform, recipe["data"]["classes"], fn_args.serving_model_dir)
-    epochs = len(history.epoch)
     _write_history(
         fn_args.model_run_dir,
         devices=strategy.describe(chosen),
         parameters=model.count_params(),
         global_batch=batch,
         epochs=recipe["trainer"]["epochs"],
-        epochs_here=epochs,
-        seconds=round(time.monotonic() - started, 1),
-        images_per_second=round(steps * batch * epochs / (time.monotonic() - started), 1),
+        seconds=round(seconds, 1),
+        images_per_second=round(steps * batch * epochs / seconds, 1),
         history={key: [float(value) for value in values] for key, values in history.history.items()},
     )
 
