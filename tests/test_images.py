@@ -57,3 +57,9 @@ def test_what_is_no_photo_is_an_error():
     for encoded in (b"some text", b"", b"\xff\xd8\xff\xe0 cut short"):
         with pytest.raises(tf.errors.InvalidArgumentError):
             images.decode(tf.constant(encoded))
+
+
+def test_to_range_is_exact_to_float32():
+    levels = tf.range(256)
+    expected = levels.numpy() / 127.5 - 1.0
+    assert np.abs(images.to_range(tf.cast(levels, tf.uint8)).numpy() - expected).max() < 2e-7

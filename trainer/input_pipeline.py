@@ -16,16 +16,11 @@ Augment = Callable[[tf.Tensor], tf.Tensor]
 def raw_records(patterns: Sequence[str], shuffle_seed: int | None = None) -> tf.data.Dataset:
     """Returns serialised tf.Examples (scalar strings) of the files matched, in a fixed order or shuffled."""
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-    names = tf.data.Dataset.from_tensor_slices(files)
-    if shuffle_seed is not None:
-        names = names.shuffle(len(files), seed=shuffle_seed)
-    records = names.interleave(
-        lambda name: tf.data.TFRecordDataset(name, compression_type=_compression(files)),
-        cycle_length=4,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    return records if shuffle_seed is None else records.shuffle(_SHUFFLE_RECORDS, seed=shuffle_seed)
+    if shuffle_seed is None:
+        return tf.data.TFRecordDataset(files, _compression(files), num_parallel_reads=tf.data.AUTOTUNE)
+    names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=shuffle_seed)
+    records = tf.data.TFRecordDataset(names, _compression(files), num_parallel_reads=tf.data.AUTOTUNE)
+    return records.shuffle(_SHUFFLE_RECORDS, seed=shuffle_seed)
 
 
 def batches(

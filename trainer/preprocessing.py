@@ -29,8 +29,8 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         return tf.image.rgb_to_grayscale(pixels) if channels == 1 else pixels
 
     encoded = tf.reshape(inputs[IMAGE], [-1])
-    pixels = tf.map_fn(to_pixels, encoded, fn_output_signature=tf.TensorSpec([size, size, channels], tf.float32))
-    pixels = pixels / 127.5 - 1.0
+    pixels = tf.map_fn(to_pixels, encoded, fn_output_signature=tf.TensorSpec([size, size, channels], tf.uint8))
+    pixels = images.to_range(pixels)
     if custom_config["normalize"] == "mean-deviation":
         pixels = _standardize(pixels)
     return {PIXELS: pixels, CLASS: tf.reshape(inputs[CLASS], [-1])}
