@@ -1,6 +1,7 @@
 """One run on this machine, from prepared settings to an exit code."""
 
 import datetime
+import logging
 import signal
 import warnings
 from pathlib import Path
@@ -27,7 +28,7 @@ def run(config: Config, verbose: bool) -> int:
     """
     stamp = f"{config.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     log = config.output / "logs" / f"{stamp}.log"
-    console = Console(record=True)
+    console = Console()
     console.print(f"[bold]{config.name}[/]: {escape(str(config.data.directory))}", highlight=False, soft_wrap=True)
     console.print(f"log: {log}", highlight=False, markup=False, soft_wrap=True)
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
@@ -49,10 +50,11 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
         warnings.simplefilter("ignore", FutureWarning)
         from tfx import v1 as tfx
 
+        from pipeline import evaluation as evaluations
+        from pipeline import summary
         from pipeline.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.display import NodeLines
         from pipeline.pipeline import create_pipeline, root
-        from pipeline.summary import show
 
         say_everything()
     store = config.output / "metadata.sqlite"
@@ -69,24 +71,23 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
     finally:
         lines.stop()
     report = config.output / "reports" / f"{stamp}.html"
-    report.parent.mkdir(exist_ok=True)
+    outputs = lines.results["Evaluator"].outputs
+    evaluation = evaluations.read(outputs, config.data.classes, config.evaluator)
+    summary.save(report, config, lines.results, evaluation)
     runs = Path(lines.results["Trainer"].outputs["model_run"][0].uri)
     places = {"report": report, "metadata": store, "artifacts": root(config), "tensorboard": runs, "log": log}
-    evaluation = show(console, config, lines.results, places)
-    console.save_html(str(report))
+    summary.show(console, config, lines.results, evaluation, places)
     return PUSHED if evaluation.blessed else REFUSED
 
 
 def _explain(console: Console, failure: Exception, log: Path) -> None:
-    import traceback
-
     from components.data_gate import DataRefused
 
     error = failure.__cause__ or failure
     if isinstance(error, DataRefused):
         text = f"{error}\nCorrect the data, or the schema if the data is right, and run again."
     else:
-        traceback.print_exception(error)  # standard error is the log here
+        logging.error(failure, exc_info=error)
         text = f"{cause(error)}\nThe whole story is in the log: {log}\nWhen it is mended, the same command goes on."
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 

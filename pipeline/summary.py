@@ -1,27 +1,36 @@
 """The end of a run: what was trained, how good it is, whether it passed, and where everything is."""
 
+import io
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from datasets.sample import is_drawn
 from pipeline import figures
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
-from pipeline.evaluation import Evaluation, read
+from pipeline.evaluation import Evaluation
+from pipeline.settings import to_yaml
 
 
-def show(console: Console, config: Config, results: dict[str, NodeResult], places: dict[str, Path]) -> Evaluation:
-    """Prints the summary and returns the gate's verdict.
+def show(
+    console: Console,
+    config: Config,
+    results: dict[str, NodeResult],
+    evaluation: Evaluation,
+    places: dict[str, Path],
+) -> None:
+    """Prints the summary.
 
     Args:
-      console: where it is printed; one that records makes the report of it.
+      console: where it is printed.
       config: the settings of the run.
       results: what became of each node.
+      evaluation: what Evaluator measured and decided.
       places: what else to name, such as the log, by its caption.
     """
-    evaluation = read(results["Evaluator"].outputs, config.data.classes, config.evaluator)
     record = figures.history(results["Trainer"].outputs)
     console.print()
     console.print(_trained(config, record), highlight=False)
@@ -29,7 +38,16 @@ def show(console: Console, config: Config, results: dict[str, NodeResult], place
     console.print(_verdict(evaluation, results["Pusher"]), highlight=False, soft_wrap=True)
     for caption, place in places.items():
         console.print(f"{caption:<12} {place}", highlight=False, markup=False, soft_wrap=True)
-    return evaluation
+
+
+def save(path: Path, config: Config, results: dict[str, NodeResult], evaluation: Evaluation) -> None:
+    """Writes the summary and the settings as one HTML page."""
+    page = Console(record=True, file=io.StringIO(), width=120)
+    page.print(f"[bold]{config.name}[/]: {escape(str(config.data.directory))}", highlight=False)
+    show(page, config, results, evaluation, {})
+    page.print("\n" + to_yaml(config), highlight=False, markup=False)
+    path.parent.mkdir(exist_ok=True)
+    page.save_html(str(path))
 
 
 def _trained(config: Config, record: dict) -> str:
