@@ -36,10 +36,10 @@ def check_split(shards: int, split: str, eval_shards: int) -> None:
       UserError: when every shard would be held out.
     """
     if split == "shards" and shards <= eval_shards:
+        fewer = f"hold out fewer (--set data.eval_shards={shards - 1}) or " if shards > 1 else ""
         raise UserError(
             f"data.eval_shards holds out the first {eval_shards} shards, and there {'is' if shards == 1 else 'are'} "
-            f"only {shards}: none is left to train on. Hold out fewer (--set data.eval_shards={max(1, shards - 1)}) "
-            "or split by record (--set data.split=hash)"
+            f"only {shards}: none is left to train on; {fewer}split by record (--set data.split=hash)"
         )
 
 

@@ -80,6 +80,8 @@ def test_a_split_by_shards_leaves_some_to_train_on():
     with pytest.raises(UserError, match="none is left to train on") as error:
         prepare.check_split(3, "shards", 3)
     assert "--set data.eval_shards=2" in str(error.value)
+    with pytest.raises(UserError, match="only 1: none is left to train on; split by record"):
+        prepare.check_split(1, "shards", 1)
 
 
 def test_weights_are_checked(tmp_path):
