@@ -9,5 +9,5 @@ def build(input_shape: tuple[int, int, int], classes: int, weights: str | None =
     try:
         base = keras.applications.Xception(weights=weights, include_top=False, input_shape=input_shape, pooling="avg")
     except (ValueError, OSError) as error:
-        raise ValueError(f"the weights file {weights} does not fit Xception without its top: {error}") from error
+        raise ValueError(f"the weights file {weights} does not fit Xception without its top: {error}") from None
     return keras.Model(base.input, layers.Dense(classes, name="logits")(base.output), name="xception")
