@@ -4,7 +4,6 @@ It reads the anomalies of each split, refuses a split without examples, and deco
 the first bytes of an image alone, and a photo that cannot be decoded would end the training instead.
 """
 
-from collections import Counter
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -17,7 +16,7 @@ from tfx.utils import io_utils, json_utils
 from trainer import images
 from trainer.features import IMAGE
 
-_BATCH = 64
+_NAMED = 3  # places of broken photos that are named
 
 
 class DataBlessing(tfx.dsl.Artifact):
@@ -42,7 +41,7 @@ class DataRefused(Exception):
         rows = [Problem("split", "feature", "what is wrong"), *problems]
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         table = "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
-        super().__init__(f"the data breaks its schema in {len(problems)} place(s):\n{table}")
+        super().__init__(f"the data breaks its schema in {len(problems)} place{'s' * (len(problems) > 1)}:\n{table}")
 
 
 @tfx.dsl.components.component
@@ -51,8 +50,11 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
     statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     blessing: tfx.dsl.components.OutputArtifact[DataBlessing],
+    source: tfx.dsl.components.Parameter[str],
 ) -> None:
     """Lets the run go on when every split has examples, no anomaly and only photos that can be decoded.
+
+    Broken photos are named by their shard and record among the files that match `source`.
 
     Raises:
       DataRefused: with a table of what is wrong.
@@ -66,7 +68,7 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
             continue
         found = _anomalies(artifact_utils.get_split_uri([anomalies], split), split)
         if not any(problem.feature == IMAGE for problem in found):
-            found += _undecodable(artifact_utils.get_split_uri([examples], split), split)
+            found += _undecodable(artifact_utils.get_split_uri([examples], split), split, source)
         problems += found
     if problems:
         raise DataRefused(problems)
@@ -87,24 +89,37 @@ def _anomalies(uri: str, split: str) -> list[Problem]:
     return rows
 
 
-def _undecodable(uri: str, split: str) -> list[Problem]:
-    """Decodes each photo of a split; returns one row that counts those that cannot be, by their first bytes."""
-    files = tf.io.gfile.glob(io_utils.all_files_pattern(uri))
-    spec = {IMAGE: tf.io.FixedLenFeature([], tf.string)}
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=tf.data.AUTOTUNE)
-    encoded = records.batch(_BATCH).map(lambda batch: tf.io.parse_example(batch, spec)[IMAGE]).unbatch()
-    bad: Counter[bytes] = Counter()
-    sizes = encoded.map(lambda photo: tf.size(images.decode(photo)), num_parallel_calls=tf.data.AUTOTUNE)
+def _undecodable(uri: str, split: str, source: str) -> list[Problem]:
+    """Decodes each photo of a split; returns one row that says how many cannot be, and where the first ones are."""
+    photos = _photos(tf.io.gfile.glob(io_utils.all_files_pattern(uri)), "GZIP")
+    sizes = photos.map(lambda photo: tf.size(images.decode(photo)), num_parallel_calls=tf.data.AUTOTUNE)
     try:
         sizes.reduce(0, lambda total, size: total + tf.cast(size > 0, tf.int32)).numpy()
         return []
     except tf.errors.InvalidArgumentError:
         pass
-    for photo in encoded.as_numpy_iterator():
-        try:
-            images.decode(tf.constant(photo))
-        except tf.errors.InvalidArgumentError:
-            bad[photo[:12]] += 1
-    first = bad.most_common(1)[0][0]
-    what = f"{sum(bad.values())} value(s) are no JPEG, PNG, GIF or BMP that can be decoded; one begins {first!r}"
-    return [Problem(split, IMAGE, what)]
+    bad = {photo for photo in photos.as_numpy_iterator() if not _decodes(photo)}
+    places = [
+        f"{file.rpartition('/')[2]} record {index} ({len(photo):,} bytes, the first are {photo[:12]!r})"
+        for file in sorted(tf.io.gfile.glob(source))
+        for index, photo in enumerate(_photos([file], "").as_numpy_iterator())
+        if photo in bad
+    ]
+    named = "; ".join(places[:_NAMED]) + (" …" if len(places) > _NAMED else "")
+    return [Problem(split, IMAGE, f"{len(places)} not a JPEG, PNG, GIF or BMP that can be decoded: {named}")]
+
+
+def _photos(files: list[str], compression: str) -> tf.data.Dataset:
+    """Returns the encoded photos of record files, scalar strings, in order."""
+    spec = {IMAGE: tf.io.FixedLenFeature([], tf.string, default_value="")}
+    return tf.data.TFRecordDataset(files, compression).map(
+        lambda record: tf.io.parse_single_example(record, spec)[IMAGE]
+    )
+
+
+def _decodes(photo: bytes) -> bool:
+    try:
+        images.decode(tf.constant(photo))
+    except tf.errors.InvalidArgumentError:
+        return False
+    return True

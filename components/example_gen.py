@@ -11,6 +11,8 @@ from tfx.components.example_gen.import_example_gen.executor import Executor as I
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
+from datasets.records import held_out_shards
+
 
 class ShardSplitExecutor(ImportExecutor):
     """ImportExampleGen's executor, with the first shards (sorted by name) as the eval split."""
@@ -24,7 +26,7 @@ class ShardSplitExecutor(ImportExecutor):
         options = struct_pb2.Struct()
         custom.custom_config.Unpack(options)
         files = sorted(tf.io.gfile.glob(f"{exec_properties['input_base']}/{config.splits[0].pattern}"))
-        held_out = int(options["eval_shards"])
+        held_out = held_out_shards(len(files), options["eval_fraction"])
         return {
             split: pipeline
             | f"Files[{split}]" >> beam.Create(paths)
@@ -33,10 +35,10 @@ class ShardSplitExecutor(ImportExecutor):
         }
 
 
-def by_shards(input_base: str, pattern: str, eval_shards: int) -> FileBasedExampleGen:
-    """Returns an ImportExampleGen whose eval split is the first `eval_shards` files."""
+def by_shards(input_base: str, pattern: str, eval_fraction: float) -> FileBasedExampleGen:
+    """Returns an ImportExampleGen whose eval split is about `eval_fraction` of the files, the first ones by name."""
     options = struct_pb2.Struct()
-    options.update({"eval_shards": eval_shards})
+    options.update({"eval_fraction": eval_fraction})
     custom = example_gen_pb2.CustomConfig()
     custom.custom_config.Pack(options)
     return FileBasedExampleGen(

@@ -16,12 +16,14 @@ def cache_folder() -> Path:
     return user_cache_path("tfx-photo-pipeline")
 
 
-def prepare_data(source: str, directory: Path | None, pattern: str, image_size: int) -> tuple[Path, list[Shard]]:
+def prepare_data(source: str | None, directory: Path | None, pattern: str, image_size: int) -> tuple[Path, list[Shard]]:
     """Returns the absolute folder of TFRecords, made or fetched if need be and checked, and its shards.
 
     Raises:
       UserError: when it is missing, empty, damaged or cannot be fetched.
     """
+    if directory is None and source is None:
+        raise UserError("no data: give a folder of TFRecords (--data DIR), or set data.source to sample or flowers")
     if directory is None:
         cache = cache_folder()
         directory = sample.ensure(cache) if source == "sample" else public.ensure_flowers(cache, image_size)
@@ -29,17 +31,18 @@ def prepare_data(source: str, directory: Path | None, pattern: str, image_size: 
     return directory, records.check_folder(directory, pattern)
 
 
-def check_split(shards: int, split: str, eval_shards: int) -> None:
+def check_split(shards: int, split: str, eval_fraction: float) -> None:
     """Checks that a split by shards leaves some for training.
 
     Raises:
       UserError: when every shard would be held out.
     """
-    if split == "shards" and shards <= eval_shards:
-        fewer = f"hold out fewer (--set data.eval_shards={shards - 1}) or " if shards > 1 else ""
+    held_out = records.held_out_shards(shards, eval_fraction)
+    if split == "shards" and shards <= held_out:
+        fewer = "hold out fewer (data.eval_fraction) or " if shards > 1 else ""
         raise UserError(
-            f"data.eval_shards holds out the first {eval_shards} shards, and there {'is' if shards == 1 else 'are'} "
-            f"only {shards}: none is left to train on; {fewer}split by record (--set data.split=hash)"
+            f"{held_out} of {shards} shards would be held out for evaluation: none is left to train on; {fewer}split "
+            "by record (--set data.split=hash)"
         )
 
 

@@ -23,6 +23,11 @@ class Shard(NamedTuple):
     records: int
 
 
+def held_out_shards(shards: int, eval_fraction: float) -> int:
+    """Returns how many shards are for evaluation: the nearest number, one at least (16 at 0.19 are the codelab's 3)."""
+    return max(1, round(shards * eval_fraction))
+
+
 def check_folder(directory: Path, pattern: str) -> list[Shard]:
     """Reads every shard of a folder through and returns them sorted by name.
 
@@ -46,7 +51,7 @@ def check_folder(directory: Path, pattern: str) -> list[Shard]:
             problems.append(f"{path.name}: {error}")
     if problems:
         raise UserError(
-            f"{len(problems)} of {len(paths)} shards in {directory} cannot be used; fetch or make them again:\n  "
+            f"{len(problems)} of {len(paths)} shards in {directory} cannot be used; fetch, make or name them anew:\n  "
             + "\n  ".join(problems)
         )
     return shards
@@ -66,7 +71,7 @@ def count_records(path: Path) -> int:
         raise ValueError("holds no records")
     named = _COUNT_IN_NAME.search(path.name)
     if named and int(named[1]) != count:
-        raise ValueError(f"its name says {int(named[1])} records, it holds {count}")
+        raise ValueError(f"its name says {int(named[1])} records (the number before .tfrec), it holds {count}")
     return count
 
 

@@ -1,9 +1,10 @@
 """The one settings object: every decision that a person may take, validated when it is made."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 PUBLIC_SIZES = (192, 224, 331, 512)
 PRETRAINED = ("xception",)
@@ -16,15 +17,17 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where the labelled photos are, how they are split, and what the model sees of them."""
+    """Where the labelled photos are, how they are split, and what the model sees of them.
 
-    source: Literal["sample", "flowers"] = "sample"
+    `source` is asked where there is no `directory`: drawings, or the public flowers.
+    """
+
+    source: Literal["sample", "flowers"] | None = None
     directory: Path | None = None
     pattern: str = "*.tfrec"
     schema_file: Path | None = None
     classes: tuple[str, ...] = Field(default=("daisy", "dandelion", "roses", "sunflowers", "tulips"), min_length=2)
     split: Literal["shards", "hash"] = "shards"
-    eval_shards: int = Field(default=3, ge=1)
     eval_fraction: float = Field(default=0.19, gt=0, lt=1)
     image_size: int = Field(default=192, ge=16, le=1024)
     channels: Literal[1, 3] = 3
@@ -106,19 +109,28 @@ class Config(Section):
     beam: Beam = Beam()
 
     @model_validator(mode="after")
-    def _agree(self) -> "Config":
-        problems = []
-        if self.model.weights and self.model.name not in PRETRAINED:
-            problems.append(f"model.weights: {self.model.name} has none; these have: {', '.join(PRETRAINED)}")
-        if self.model.name == "xception" and (self.data.image_size < 71 or self.data.channels != 3):
-            problems.append("model.name: xception needs data.image_size of 71 or more and data.channels 3")
-        public = self.data.source == "flowers" and not self.data.directory
-        if public and self.data.image_size not in PUBLIC_SIZES:
-            problems.append(
-                f"data.image_size: the public flowers come in {PUBLIC_SIZES}; else give data.directory (--data)"
-            )
-        if "saturation" in self.trainer.augment and (self.data.normalize != "range" or self.data.channels != 3):
-            problems.append("trainer.augment: saturation needs data.normalize 'range' and data.channels 3")
+    def _agree(self, info: ValidationInfo) -> "Config":
+        problems = [] if info.context == SINGLE_SETTINGS else [text for _, text in disagreements(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+SINGLE_SETTINGS = "single settings"  # the validation context that leaves out what settings say of one another
+
+
+def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
+    """Yields what settings of different sections say against one another, with the keys that are concerned."""
+    data, model, augment = config.data, config.model, config.trainer.augment
+    if model.weights and model.name not in PRETRAINED:
+        text = f"model.weights: {model.name} has none; these have: {', '.join(PRETRAINED)}"
+        yield {"model.weights", "model.name"}, text
+    if model.name == "xception" and (data.image_size < 71 or data.channels != 3):
+        text = "model.name: xception needs data.image_size of 71 or more and data.channels 3"
+        yield {"model.name", "data.image_size", "data.channels"}, text
+    if data.source == "flowers" and not data.directory and data.image_size not in PUBLIC_SIZES:
+        text = f"data.image_size: the public flowers come in {PUBLIC_SIZES}; else give data.directory (--data)"
+        yield {"data.source", "data.directory", "data.image_size"}, text
+    if "saturation" in augment and (data.normalize != "range" or data.channels != 3):
+        text = "trainer.augment: saturation needs data.normalize 'range' and data.channels 3"
+        yield {"trainer.augment", "data.normalize", "data.channels"}, text

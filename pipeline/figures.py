@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow_data_validation as tfdv
+from rich.filesize import decimal
 from tfx.types import artifact_utils
 
 from pipeline.config import Config
@@ -24,10 +25,15 @@ def history(outputs: Outputs) -> dict:
     return json.loads((Path(outputs["model_run"][0].uri) / HISTORY).read_text())
 
 
+def plural(count: int, noun: str) -> str:
+    """Returns the count with its noun, as in '1 epoch' and '7 epochs'."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _examples(outputs: Outputs, config: Config) -> str:
     uri = Path(outputs["examples"][0].uri)
     size = sum(path.stat().st_size for path in uri.rglob("*.gz"))
-    return f"{size / 1e6:.1f} MB from {config.data.directory}"
+    return f"{decimal(size)} from {config.data.directory}"
 
 
 def _statistics(outputs: Outputs, config: Config) -> str:
@@ -53,12 +59,12 @@ def _trainer(outputs: Outputs, config: Config) -> str:
     record = history(outputs)
     reached = record["history"].get("val_accuracy")
     accuracy = f"val_accuracy {reached[-1]:.3f} · " if reached else ""
-    return f"{accuracy}{record['epochs']} epochs · {record['devices']}"
+    return f"{accuracy}{plural(record['epochs'], 'epoch')} · {record['devices']}"
 
 
 def _baseline(outputs: Outputs, config: Config) -> str:
     models = outputs.get("model")
-    return f"model {models[0].id}" if models else "no earlier blessed model"
+    return f"model {models[0].id}" if models else "no other blessed model"
 
 
 def _evaluator(outputs: Outputs, config: Config) -> str:

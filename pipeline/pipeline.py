@@ -38,6 +38,7 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
         examples=examples.outputs["examples"],
         statistics=statistics.outputs["statistics"],
         anomalies=anomalies.outputs["anomalies"],
+        source=f"{data.directory}/{data.pattern}",
     )
     seen = data.model_dump(mode="json", include={"image_size", "channels", "resize", "normalize"})
     graph = transform.transform(examples.outputs["examples"], schema.outputs["schema"], {**seen, "code": code})
@@ -67,9 +68,8 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
 
 
 def _example_gen(data: Data) -> BaseBeamComponent:
-    if data.split == "shards":
-        return example_gen.by_shards(str(data.directory), data.pattern, data.eval_shards)
-    return example_gen.by_hash(str(data.directory), data.pattern, data.eval_fraction)
+    by_split = {"shards": example_gen.by_shards, "hash": example_gen.by_hash}[data.split]
+    return by_split(str(data.directory), data.pattern, data.eval_fraction)
 
 
 def root(config: Config) -> Path:

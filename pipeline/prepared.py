@@ -13,37 +13,56 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 import schemas
 from datasets import download, prepare
 from datasets.errors import UserError
-from pipeline.config import Config
+from pipeline.config import Config, Data
 from pipeline.logs import chatter_to
 
 FLOWERS_SCHEMA = Path(schemas.__file__).parent / "flowers.pbtxt"
 
 
 def prepare_config(config: Config) -> Config:
-    """Returns the settings with absolute paths to data and weights that were checked.
+    """Returns the settings with absolute paths to data, schema, weights and output, all checked.
 
     Raises:
-      UserError: when data, weights, schema or output cannot be used.
+      UserError: naming all of them that cannot be used. The output folder is not made then.
     """
-    data = config.data
-    with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
-        directory, shards = prepare.prepare_data(data.source, data.directory, data.pattern, data.image_size)
-    prepare.check_split(len(shards), data.split, data.eval_shards)
-    schema = check_schema(data.schema_file or FLOWERS_SCHEMA, len(data.classes))
-    weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
+    problems: list[str] = []
+    with _noted(problems):
+        directory = _checked_data(config.data)
+    with _noted(problems):
+        schema = check_schema(config.data.schema_file or FLOWERS_SCHEMA, len(config.data.classes))
+    with _noted(problems):
+        weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
+    with _noted(problems):
+        output = _writable(config.output, make=not problems)
+    if problems:
+        raise UserError("\n".join(problems))
     digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
-    output = _writable(config.output)
     pushed = config.pusher.directory or output / "pushed" / config.name
     return config.model_copy(
         update={
             "output": output,
-            "data": data.model_copy(update={"directory": directory, "schema_file": schema}),
+            "data": config.data.model_copy(update={"directory": directory, "schema_file": schema}),
             "model": config.model.model_copy(
                 update={"weights": str(weights) if weights else None, "weights_sha256": digest}
             ),
             "pusher": config.pusher.model_copy(update={"directory": pushed.expanduser().resolve()}),
         }
     )
+
+
+@contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))
+
+
+def _checked_data(data: Data) -> Path:
+    with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
+        directory, shards = prepare.prepare_data(data.source, data.directory, data.pattern, data.image_size)
+    prepare.check_split(len(shards), data.split, data.eval_fraction)
+    return directory
 
 
 @contextmanager
@@ -64,11 +83,13 @@ def only_run(output: Path) -> Iterator[None]:
         yield
 
 
-def _writable(folder: Path) -> Path:
+def _writable(folder: Path, make: bool) -> Path:
+    """Returns the absolute output folder, having written to it, or, without `make`, to what there is of its path."""
     folder = folder.expanduser().resolve()
+    tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        tried.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=tried):
             pass
     except OSError as error:
         raise UserError(

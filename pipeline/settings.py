@@ -1,6 +1,7 @@
 """Builds the settings from a preset, a file and the command line, and says all that is wrong at once."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasets.errors import UserError
-from pipeline.config import Config
+from pipeline.config import SINGLE_SETTINGS, Config, disagreements
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -43,8 +44,27 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
         return Config.model_validate(merged)
     except ValidationError as error:
         lines = [line for detail in error.errors() for line in _explain(dict(detail))]
+        lines += _disagreements(merged, {detail["loc"] for detail in error.errors()})
         count = f"{len(lines)} setting{'s are' if len(lines) > 1 else ' is'} not valid:"
         raise UserError("\n  ".join([count, *lines])) from None
+
+
+def _disagreements(merged: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
+    """Returns what the settings that are valid by themselves say against one another."""
+    if () in wrong:  # all were valid by themselves, and the error has said it
+        return []
+    valid = merged
+    for loc in wrong:
+        valid = _without(valid, loc[:2])
+    config = Config.model_validate(valid, context=SINGLE_SETTINGS)
+    keys = {".".join(map(str, loc[:2])) for loc in wrong}
+    return [text for concerned, text in disagreements(config) if not concerned & keys]
+
+
+def _without(settings: dict[str, Any], loc: Sequence[Any]) -> dict[str, Any]:
+    key, *rest = loc
+    others = {name: value for name, value in settings.items() if name != key}
+    return {**others, key: _without(settings[key], rest)} if rest else others
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -101,6 +121,10 @@ def _explain(detail: dict[str, Any]) -> list[str]:
     where = ".".join(str(part) for part in detail["loc"])
     if not where:  # a rule between sections: each of its lines names its own key
         return str(detail["ctx"]["error"]).splitlines()
+    if detail["type"] == "model_type":
+        return [
+            f"{where}: a section, whose keys are {', '.join(_keys(list(detail['loc'])))}; received {detail['input']!r}"
+        ]
     if detail["type"] != "extra_forbidden":
         return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {detail['input']!r}"]
     *parents, key = detail["loc"]

@@ -54,8 +54,9 @@ def _trained(config: Config, record: dict) -> str:
     drawings = (
         " The data are drawings, not photos." if config.data.directory and is_drawn(config.data.directory) else ""
     )
+    epochs = figures.plural(record["epochs"], "epoch")
     return (
-        f"Trained [bold]{config.model.name}[/] ({record['parameters']:,} parameters) for {record['epochs']} epochs "
+        f"Trained [bold]{config.model.name}[/] ({record['parameters']:,} parameters) for {epochs} "
         f"on {record['devices']}: {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}"
     )
 

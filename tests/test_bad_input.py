@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from tests import records
 
-TINY = ["--set", "data.image_size=16", "--set", "data.eval_shards=1", "--set", "trainer.epochs=1"]
+TINY = ["--set", "data.image_size=16", "--set", "trainer.epochs=1"]
 TINY += ["--set", "trainer.batch_size=4"]
 PASSES = ["--set", "evaluator.min_accuracy=0", "--set", "evaluator.min_class_recall=0"]
 
@@ -43,7 +43,7 @@ def _class_seven():
         (_without_image, "image"),
         (_class_seven, "class"),
         (lambda: records.example(image=b"this is text, not a photo"), "b'this is text'"),
-        (lambda: records.example(image=records.jpeg()[:150]), "no JPEG, PNG, GIF or BMP that can be decoded"),
+        (lambda: records.example(image=records.jpeg()[:150]), "part2-10.tfrec record 9 (150 bytes"),
         (_unknown_label, "label"),
     ],
     ids=["no image", "class outside the range", "text for a photo", "half a photo", "unknown label"],
@@ -123,6 +123,24 @@ def test_a_missing_folder(main, tmp_path):
     code, printed = main("--data", tmp_path / "nowhere", "--output", tmp_path / "out")
     assert code == 2
     assert f"the data folder {tmp_path / 'nowhere'} does not exist" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_that_is_missing_is_named_at_once(main, tmp_path):
+    (tmp_path / "file").touch()
+    flags = ["--data", tmp_path / "nowhere", "--weights", tmp_path / "no.h5", "--output", tmp_path / "file" / "out"]
+    code, printed = main(*flags, "--set", "model.name=xception", "--set", "data.image_size=71")
+    assert code == 2
+    assert f"the data folder {tmp_path / 'nowhere'} does not exist" in printed
+    assert f"the weights file {tmp_path / 'no.h5'} does not exist" in printed
+    assert "cannot write to the output folder" in printed
+
+
+def test_settings_without_data(main, tmp_path):
+    (tmp_path / "mine.yaml").write_text("trainer: {epochs: 3}")
+    code, printed = main("--config", tmp_path / "mine.yaml", "--output", tmp_path / "out")
+    assert code == 2
+    assert "no data: give a folder of TFRecords (--data DIR)" in printed
     assert not (tmp_path / "out").exists()
 
 

@@ -113,7 +113,7 @@ def test_a_worse_model_than_the_baseline_is_refused(first_run, run):
 def tiny(tmp_path):
     """A folder of few small photos, and the flags for a training of seconds on it."""
     folder = records.folder(tmp_path / "data", shards=3, per_shard=20)
-    settings = ["data.image_size=16", "data.eval_shards=1", "trainer.epochs=2", "trainer.batch_size=4"]
+    settings = ["data.image_size=16", "trainer.epochs=2", "trainer.batch_size=4"]
     settings += ["evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
     flags = ["--data", folder, "--output", tmp_path / "out"]
     return [*flags, *(word for setting in settings for word in ("--set", setting))]

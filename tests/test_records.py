@@ -2,7 +2,7 @@ import pytest
 
 from datasets import prepare
 from datasets.errors import UserError
-from datasets.records import check_folder, count_records
+from datasets.records import check_folder, count_records, held_out_shards
 from tests import records
 
 
@@ -37,7 +37,7 @@ def _flip(data: bytes) -> bytes:
         (_flip, "corrupted in record "),
         (lambda data: b"", "holds no records"),
         (lambda data: b"<html>no such file</html>", "not an uncompressed TFRecord file"),
-        (lambda data: data * 2, "its name says 4 records, it holds 8"),
+        (lambda data: data * 2, "its name says 4 records .*, it holds 8"),
     ],
 )
 def test_damage_is_named(tmp_path, damage, says):
@@ -75,13 +75,17 @@ def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
 
 
 def test_a_split_by_shards_leaves_some_to_train_on():
-    prepare.check_split(4, "shards", 3)
-    prepare.check_split(1, "hash", 3)
-    with pytest.raises(UserError, match="none is left to train on") as error:
-        prepare.check_split(3, "shards", 3)
-    assert "--set data.eval_shards=2" in str(error.value)
-    with pytest.raises(UserError, match="only 1: none is left to train on; split by record"):
-        prepare.check_split(1, "shards", 1)
+    prepare.check_split(2, "shards", 0.19)
+    prepare.check_split(1, "hash", 0.19)
+    with pytest.raises(UserError, match="3 of 3 shards .* none is left to train on; hold out fewer"):
+        prepare.check_split(3, "shards", 0.9)
+    with pytest.raises(UserError, match="1 of 1 shards .* none is left to train on; split by record"):
+        prepare.check_split(1, "shards", 0.19)
+
+
+@pytest.mark.parametrize(("shards", "held_out"), [(2, 1), (4, 1), (8, 2), (16, 3)])
+def test_the_shards_held_out(shards, held_out):
+    assert held_out_shards(shards, 0.19) == held_out
 
 
 def test_weights_are_checked(tmp_path):

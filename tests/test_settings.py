@@ -79,6 +79,19 @@ def test_settings_that_do_not_agree_are_named():
     assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
 
 
+def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
+    changes = {"model.weights": "x.h5", "trainer.epochs": 0, "trainer.learning_rate": 0.1, "extra": 1}
+    changes |= {"trainer.augment": ["blur"], "data.channels": 1}
+    with pytest.raises(UserError) as error:
+        settings.load("sample", None, changes)
+    assert "5 settings are not valid" in str(error.value)
+    assert "trainer.learning_rate: a section, whose keys are start, peak, ramp_epochs, decay; received 0.1" in str(
+        error.value
+    )
+    assert "model.weights: convnet has none" in str(error.value)
+    assert "trainer.augment: saturation" not in str(error.value)  # what it was to be is not known
+
+
 @pytest.mark.parametrize("text", ["trainer.epochs", "=5", "trainer.epochs=[1,"])
 def test_a_change_that_cannot_be_read(text):
     with pytest.raises(ValueError, match=r"expected KEY=VALUE|is not YAML"):
