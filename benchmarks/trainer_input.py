@@ -50,8 +50,7 @@ def compare(artifacts: Path) -> None:
 
     transform = tft.TFTransformOutput(str(next((artifacts / "Transform" / "transform_graph").iterdir())))
     examples = next((artifacts / "ImportExampleGen" / "examples").iterdir())
-    raw = input_pipeline.raw_records([f"{examples}/Split-train/*"])
-    ours = input_pipeline.batches(raw, transform, _BATCH, training=False)
+    ours = input_pipeline.evaluation([f"{examples}/Split-train/*"], transform, 5, _BATCH)
     theirs = hand_written()
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}
     for turn in range(_ROUNDS + 1):

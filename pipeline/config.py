@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 PUBLIC_SIZES = (192, 224, 331, 512)
-PRETRAINED = ("xception",)
+IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
+LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in colour
 
 
 class Section(BaseModel):
@@ -52,14 +53,19 @@ class Data(Section):
 class Model(Section):
     """Which network, and what its weights start from."""
 
-    name: Literal["convnet", "squeezenet", "xception"] = "convnet"
+    name: Literal["softmax", "mlp", "dense", "cnn", "convnet", "squeezenet", "mobilenet_v2", "xception"] = "convnet"
+    alpha: float = Field(default=1.0, gt=0, le=4, description="width multiplier")
     weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
 
 class LearningRate(Section):
-    """Per epoch: a linear ramp from `start` to `peak`, then a decay by a constant factor."""
+    """Per epoch: a linear ramp from `start` to `peak`, then exponential (by `decay` an epoch) or along a cosine to 0.
 
+    For one replica: as many replicas as there are multiply it, as they do the batch.
+    """
+
+    schedule: Literal["exponential", "cosine"] = "exponential"
     start: float = Field(default=1e-3, gt=0)
     peak: float = Field(default=1e-3, gt=0)
     ramp_epochs: int = Field(default=0, ge=0)
@@ -67,13 +73,22 @@ class LearningRate(Section):
 
 
 class Trainer(Section):
-    """The training recipe. `batch_size` is per replica."""
+    """The training recipe. `batch_size` is per replica; the first `frozen_epochs` train the last layer alone."""
 
     epochs: int = Field(default=10, ge=1)
+    frozen_epochs: int = Field(default=0, ge=0)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: LearningRate = LearningRate()
-    augment: tuple[Literal["flip", "saturation"], ...] = ()
+    weight_decay: float = Field(default=0.0, ge=0, lt=1, description="above 0, AdamW")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of an average of the weights; 0 for none")
+    augment: tuple[Literal["flip", "saturation", "mixup"], ...] = ()
     seed: int = Field(default=0, ge=0)
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    xla: bool | None = Field(default=None, description="compile the steps; null leaves it to Keras")
+    gpu_memory_mb: int | None = Field(default=None, ge=256, description="a limit; null grows as needed")
+    profile_steps: tuple[int, int] | None = Field(default=None, description="first and last step to profile")
+    warm_start: bool = Field(default=False, description="begin with the latest blessed model's weights")
 
 
 class Evaluator(Section):
@@ -122,11 +137,19 @@ SINGLE_SETTINGS = "single settings"  # the validation context that leaves out wh
 def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
     """Yields what settings of different sections say against one another, with the keys that are concerned."""
     data, model, augment = config.data, config.model, config.trainer.augment
-    if model.weights and model.name not in PRETRAINED:
-        text = f"model.weights: {model.name} has none; these have: {', '.join(PRETRAINED)}"
+    if model.weights == "imagenet" and model.name not in IMAGENET:
+        text = (
+            f"model.weights: no ImageNet weights to fetch for {model.name}, only for {', '.join(IMAGENET)}; give a file"
+        )
         yield {"model.weights", "model.name"}, text
-    if model.name == "xception" and (data.image_size < 71 or data.channels != 3):
-        text = "model.name: xception needs data.image_size of 71 or more and data.channels 3"
+    if model.name == "xception" and model.alpha != 1:
+        yield {"model.name", "model.alpha"}, "model.alpha: xception comes in one width, 1.0"
+    if config.trainer.frozen_epochs > config.trainer.epochs:
+        text = f"trainer.frozen_epochs: at most trainer.epochs, {config.trainer.epochs}"
+        yield {"trainer.frozen_epochs", "trainer.epochs"}, text
+    least = LEAST_SIZES.get(model.name)
+    if least and (data.image_size < least or data.channels != 3):
+        text = f"model.name: {model.name} needs data.image_size of {least} or more and data.channels 3"
         yield {"model.name", "data.image_size", "data.channels"}, text
     if data.source == "flowers" and not data.directory and data.image_size not in PUBLIC_SIZES:
         text = f"data.image_size: the public flowers come in {PUBLIC_SIZES}; else give data.directory (--data)"

@@ -83,7 +83,7 @@ def recipe(config: Config) -> dict:
         mode="json",
         include={
             "data": {"image_size", "channels", "classes"},
-            "model": {"name", "weights", "weights_sha256"},
+            "model": True,
             "trainer": True,
         },
     )

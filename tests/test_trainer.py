@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import input_pipeline, models, schedules, strategy
+from trainer import augmentation, models, schedules, strategy
 
 
 @pytest.mark.parametrize("name", list(models.MODELS))
@@ -19,9 +19,36 @@ def test_every_model_gives_logits(name, classes):
     assert logits.shape == (2, classes)
     assert logits.dtype == tf.float32
     assert model.layers[-1].activation is keras.activations.linear
+    assert (model.name, model.layers[-1].name) == (name, "logits")
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("convnet", 293_233), ("squeezenet", 120_197)])
+@pytest.mark.parametrize("name", list(models.MODELS))
+def test_logits_are_float32_under_mixed_precision(name):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = models.build(name, (96, 96, 3), 5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.layers[-1].compute_dtype == "float32"
+    assert model.layers[-2].compute_dtype == "bfloat16"
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+
+
+@pytest.mark.parametrize("name", sorted(set(models.MODELS) - {"softmax", "xception"}))
+def test_alpha_is_a_width(name):
+    narrow, whole, wide = (models.build(name, (32, 32, 3), 5, alpha).count_params() for alpha in (0.5, 1.0, 1.4))
+    assert narrow < whole < wide
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("softmax", 552_965),
+        ("dense", 55_321_305),
+        ("convnet", 293_233),
+        ("squeezenet", 120_197),
+    ],
+)
 def test_sizes(name, parameters):
     assert models.build(name, (192, 192, 3), 5).count_params() == parameters
 
@@ -31,33 +58,21 @@ def test_xception_is_keras_xception_and_a_head():
     assert models.build("xception", (96, 96, 3), 5).count_params() == base.count_params() + 2048 * 5 + 5
 
 
-def test_xception_takes_the_weights_it_is_given(real_data):
-    path = str(real_data / "weights" / "xception_notop_imagenet_block14_random.h5")
-    model = models.build("xception", (96, 96, 3), 5, path)
-    expected = keras.applications.Xception(weights=path, include_top=False, input_shape=(96, 96, 3))
-    name = "block10_sepconv2"
-    for ours, theirs in zip(model.get_layer(name).get_weights(), expected.get_layer(name).get_weights(), strict=True):
-        assert np.array_equal(ours, theirs)
+def test_mobilenet_is_keras_mobilenet_and_a_head():
+    base = keras.applications.MobileNetV2(weights=None, alpha=0.35, include_top=False, input_shape=(96, 96, 3))
+    assert models.build("mobilenet_v2", (96, 96, 3), 5, 0.35).count_params() == base.count_params() + 1280 * 5 + 5
 
 
-def test_weights_of_another_model_are_refused(real_data):
-    path = str(real_data / "weights" / "mobilenet_v2_0.35_224_imagenet_notop.h5")
-    with pytest.raises(ValueError, match="does not fit Xception without its top"):
-        models.build("xception", (96, 96, 3), 5, path)
-
-
-def test_unknown_models_and_weights_that_nobody_takes():
-    with pytest.raises(
-        ValueError, match=r"expected a model of \['convnet', 'squeezenet', 'xception'\], received 'vgg'"
-    ):
+def test_models_that_do_not_exist():
+    with pytest.raises(ValueError, match=r"expected a model of \['cnn', 'convnet', .*, received 'vgg'"):
         models.build("vgg", (96, 96, 3), 5)
-    with pytest.raises(ValueError, match="convnet: it has no pretrained weights"):
-        models.build("convnet", (96, 96, 3), 5, "file.h5")
+    with pytest.raises(ValueError, match="expected alpha 1.0, .* received 0.5"):
+        models.build("xception", (96, 96, 3), 5, 0.5)
 
 
 def test_the_schedule_rises_then_falls():
     assert doctest.testmod(schedules).failed == 0
-    rates = [schedules.ramp_then_decay(epoch, 1e-5, 4e-4, 5, 0.8) for epoch in range(12)]
+    rates = [schedules.learning_rate(epoch, 12, "exponential", 1e-5, 4e-4, 5, 0.8) for epoch in range(12)]
     assert rates[0] == 1e-5
     assert max(rates) == rates[5] == 4e-4
     assert rates[:6] == sorted(rates[:6])
@@ -65,7 +80,17 @@ def test_the_schedule_rises_then_falls():
 
 
 def test_no_ramp_starts_at_the_peak():
-    assert schedules.ramp_then_decay(0, 1e-3, 5e-3, 0, 0.5) == 5e-3
+    assert schedules.learning_rate(0, 9, "exponential", 1e-3, 5e-3, 0, 0.5) == 5e-3
+
+
+def test_a_cosine_ends_near_nought():
+    rates = [schedules.learning_rate(epoch, 10, "cosine", 1e-3, 1e-2, 2, 1.0) for epoch in range(10)]
+    assert max(rates) == rates[2] == 1e-2
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert 0 < rates[9] < 5e-4
+
+
+_CLASSES = tf.one_hot(tf.range(64) % 5, 5)
 
 
 def _random_pixels(batch: int = 64) -> tf.Tensor:
@@ -74,7 +99,7 @@ def _random_pixels(batch: int = 64) -> tf.Tensor:
 
 def test_flips_are_left_right_and_about_half():
     pixels = _random_pixels()
-    flipped = input_pipeline.augmentation(["flip"], seed=0)(pixels)
+    flipped, _ = augmentation.augmentation(["flip"], seed=0)(pixels, _CLASSES)
     same = np.all(flipped.numpy() == pixels.numpy(), axis=(1, 2, 3))
     mirrored = np.all(flipped.numpy() == pixels.numpy()[:, :, ::-1], axis=(1, 2, 3))
     assert np.all(same | mirrored)
@@ -83,7 +108,7 @@ def test_flips_are_left_right_and_about_half():
 
 def test_saturation_is_tensorflows_with_a_factor_for_each_photo():
     pixels = _random_pixels()
-    changed = input_pipeline.saturate(pixels, seed=3).numpy()
+    changed = augmentation.saturate(pixels, seed=3).numpy()
     assert changed.min() >= -1.0
     assert changed.max() <= 1.0
     value = lambda batch: batch.max(axis=-1)  # noqa: E731 (HSV's value, which saturation leaves alone)
@@ -91,11 +116,20 @@ def test_saturation_is_tensorflows_with_a_factor_for_each_photo():
     spread = (changed.max(-1) - changed.min(-1)).mean(axis=(1, 2)) / np.ptp(pixels.numpy(), axis=-1).mean(axis=(1, 2))
     assert spread.min() < 0.3 < 1.1 < spread.max()
     grey = tf.fill([1, 4, 4, 3], 0.25)
-    assert np.allclose(input_pipeline.saturate(grey, seed=3), grey, atol=1e-6)
+    assert np.allclose(augmentation.saturate(grey, seed=3), grey, atol=1e-6)
+
+
+def test_mixup_mixes_photos_and_classes_alike():
+    pixels = tf.ones([64, 4, 4, 3]) * tf.reshape(tf.cast(tf.range(64) % 2, tf.float32), [64, 1, 1, 1])
+    classes = tf.one_hot(tf.range(64) % 2, 2)
+    mixed, labels = augmentation.augmentation(["mixup"], seed=0)(pixels, classes)
+    assert np.allclose(mixed[:, 0, 0, 0], labels[:, 1], atol=1e-6)  # class 1 is white, class 0 is black
+    assert np.allclose(tf.reduce_sum(labels, axis=1), 1.0, atol=1e-6)
+    assert 0.02 < float(tf.reduce_mean(tf.minimum(labels[:, 0], labels[:, 1]))) < 0.3
 
 
 def test_no_augmentation_is_none():
-    assert input_pipeline.augmentation([], seed=0) is None
+    assert augmentation.augmentation([], seed=0) is None
 
 
 def test_one_cpu_is_the_default_strategy(monkeypatch):

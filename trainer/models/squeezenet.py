@@ -3,28 +3,27 @@
 import keras
 from keras import layers
 
+from trainer.models.head import logits, wide
+
 MOMENTUM = 0.9
 STEM = 32
 FIRES = ((24, 48), (48, 96), (64, 128), (48, 96), (24, 48))  # (squeeze, expand) filters; pooling between
 
 
-def build(input_shape: tuple[int, int, int], classes: int, weights: str | None = None) -> keras.Model:
+def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds the network; see `trainer.models.build`."""
-    if weights:
-        raise ValueError("expected weights=None for squeezenet: it has no pretrained weights")
     inputs = layers.Input(input_shape, name="pixels")
-    x = _conv(inputs, STEM, 3)
+    x = _conv(inputs, wide(STEM, alpha), 3)
     for index, (squeeze, expand) in enumerate(FIRES):
         if index:
             x = layers.MaxPooling2D(2)(x)
-        x = _fire(x, squeeze, expand)
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="squeezenet")
+        x = _fire(x, wide(squeeze, alpha), wide(expand // 2, alpha))
+    return keras.Model(inputs, logits(layers.GlobalAveragePooling2D()(x), classes), name="squeezenet")
 
 
-def _fire(x: keras.KerasTensor, squeeze: int, expand: int) -> keras.KerasTensor:
+def _fire(x: keras.KerasTensor, squeeze: int, each: int) -> keras.KerasTensor:
     x = _conv(x, squeeze, 1)
-    return layers.Concatenate()([_conv(x, expand // 2, 1), _conv(x, expand // 2, 3)])
+    return layers.Concatenate()([_conv(x, each, 1), _conv(x, each, 3)])
 
 
 def _conv(x: keras.KerasTensor, filters: int, size: int) -> keras.KerasTensor:

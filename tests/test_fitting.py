@@ -1,0 +1,167 @@
+"""What a training does by its recipe, and what outlives its end: on pixels made here, without a pipeline."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.config import LearningRate, Trainer
+from trainer import callbacks, fitting, models
+from trainer.checkpoints import Checkpoints
+
+STEPS, BATCH, CLASSES, SIDE = 6, 8, 3, 16
+
+
+class PowerCut(Exception):
+    """Ends a training as a killed process would: between two steps, without a word to anybody."""
+
+
+class Cut(keras.callbacks.Callback):
+    def __init__(self, step: int):
+        super().__init__()
+        self._left = step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._left -= 1
+        if self._left < 0:
+            raise PowerCut
+
+
+def _batches(first_step: int = 0, ill_step: int | None = None) -> tf.data.Dataset:
+    """Batches in which a class is a brightness; the same step gives the same batch."""
+
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        labels = tf.random.stateless_uniform([BATCH], (7, step % STEPS), 0, CLASSES, tf.int32)
+        noise = tf.random.stateless_normal([BATCH, SIDE, SIDE, 3], (8, step % STEPS)) * 0.3
+        pixels = noise + tf.reshape(tf.cast(labels - 1, tf.float32), [-1, 1, 1, 1])
+        ill = tf.equal(step, -1 if ill_step is None else ill_step - 1)
+        return tf.where(ill, pixels * np.nan, pixels), tf.one_hot(labels, CLASSES)
+
+    return tf.data.Dataset.range(first_step, 10**6).map(lambda step: batch(tf.cast(step, tf.int32)))
+
+
+def _fit(folder: Path, settings: dict, replicas: int = 1, name: str = "cnn", train=_batches, seed: int = 1):
+    keras.utils.set_random_seed(seed)
+    model = models.build(name, (SIDE, SIDE, 3), CLASSES)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(str(folder / "checkpoints"))
+    fitting.fit(model, settings, replicas, STEPS, train, _batches().take(2), checkpoints, str(folder / "logs"))
+    return model, checkpoints
+
+
+def _settings(**changes) -> dict:
+    return Trainer(**{"epochs": 4, "batch_size": BATCH, **changes}).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "cut_at"),
+    [
+        ({}, STEPS * 2 + 3),
+        ({"frozen_epochs": 2}, STEPS * 2),
+        ({"frozen_epochs": 2, "ema": 0.8, "weight_decay": 0.01}, STEPS * 3 + 2),
+    ],
+    ids=["within an epoch", "where the layers thaw", "with all options"],
+)
+def test_a_broken_training_ends_as_an_unbroken_one(tmp_path, monkeypatch, changes, cut_at):
+    settings = _settings(**changes)
+    whole, unbroken = _fit(tmp_path / "whole", settings)
+    with monkeypatch.context() as patch:
+        given = Checkpoints.callbacks
+        cut = Cut(cut_at)
+        patch.setattr(Checkpoints, "callbacks", lambda self, ema: [*given(self, ema), cut])
+        with pytest.raises(PowerCut):
+            _fit(tmp_path / "broken", settings)
+    resumed, checkpoints = _fit(tmp_path / "broken", settings, seed=2)  # what the seed starts is not used
+    assert checkpoints.finished == unbroken.finished == 4
+    assert checkpoints.best == unbroken.best
+    for ours, theirs in zip(resumed.variables, whole.variables, strict=True):
+        assert np.allclose(ours, theirs, atol=1e-4), ours.path
+    for name in ("loss", "val_loss", "learning_rate"):
+        assert checkpoints.history[name] == pytest.approx(unbroken.history[name], abs=1e-4)
+
+
+def test_the_last_three_checkpoints_and_the_best_are_kept(tmp_path):
+    _, checkpoints = _fit(tmp_path, _settings(epochs=6))
+    names = {path.stem for path in (tmp_path / "checkpoints").glob("*.index")}
+    assert names == {"epoch-4", "epoch-5", "epoch-6", f"best-{checkpoints.best}"}
+    accuracies = checkpoints.history["val_accuracy"]
+    assert checkpoints.best == accuracies.index(max(accuracies)) + 1
+    assert json.loads((tmp_path / "checkpoints" / "state.json").read_text())["finished"] == 6
+
+
+def test_the_best_weights_are_what_is_left(tmp_path, monkeypatch):
+    model, checkpoints = _fit(tmp_path, _settings(learning_rate=LearningRate(start=0.3, peak=0.3)))
+    loss, accuracy = model.evaluate(_batches().take(2), verbose=0)
+    assert accuracy == pytest.approx(max(checkpoints.history["val_accuracy"]), abs=1e-6)
+    assert loss == pytest.approx(checkpoints.history["val_loss"][checkpoints.best - 1], rel=1e-3)
+
+
+def test_the_first_epochs_may_train_the_last_layer_alone(tmp_path):
+    _fit(tmp_path, _settings(epochs=3, frozen_epochs=2))
+    after = [tf.train.load_checkpoint(str(tmp_path / "checkpoints" / f"epoch-{epoch}")) for epoch in (1, 2, 3)]
+    kernels = [checkpoint.get_tensor("model/0/.ATTRIBUTES/VARIABLE_VALUE") for checkpoint in after]
+    heads = [checkpoint.get_tensor("model/17/.ATTRIBUTES/VARIABLE_VALUE") for checkpoint in after]
+    assert kernels[0].shape == (6, 6, 3, 24)
+    assert np.array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[1], kernels[2])
+    assert not np.array_equal(heads[0], heads[1])
+
+
+def test_the_learning_rate_grows_with_the_replicas(tmp_path):
+    settings = _settings(epochs=3, learning_rate=LearningRate(start=1e-4, peak=1e-3, ramp_epochs=1, decay=0.5))
+    _, one = _fit(tmp_path / "one", settings)
+    _, four = _fit(tmp_path / "four", settings, replicas=4)
+    assert one.history["learning_rate"] == pytest.approx([1e-4, 1e-3, 5e-4])
+    assert four.history["learning_rate"] == pytest.approx([4e-4, 4e-3, 2e-3])
+
+
+def test_a_loss_that_is_no_number_names_step_rate_and_checkpoint(tmp_path):
+    train = partial(_batches, ill_step=STEPS * 2 + 4)
+    with pytest.raises(callbacks.NotFinite) as error:
+        _fit(tmp_path, _settings(), train=train)
+    text = str(error.value)
+    assert f"the loss is nan at step {STEPS * 2 + 4} (epoch 3) with the learning rate 0.001" in text
+    assert f"The last good checkpoint: {tmp_path / 'checkpoints'}/epoch-2" in text
+    assert (tmp_path / "checkpoints" / "epoch-2.index").exists()
+    with pytest.raises(callbacks.NotFinite, match="none, this was the first epoch"):
+        _fit(tmp_path / "first", _settings(), train=partial(_batches, ill_step=2))
+
+
+def test_smoothed_labels_raise_the_loss_that_can_be_reached(tmp_path):
+    _, plain = _fit(tmp_path / "plain", _settings(epochs=6))
+    _, smooth = _fit(tmp_path / "smooth", _settings(epochs=6, label_smoothing=0.3))
+    floor = -sum(share * np.log(share) for share in (0.8, 0.1, 0.1))
+    assert min(smooth.history["loss"]) > floor > plain.history["loss"][-1]
+
+
+def test_tensorboard_has_every_step_and_the_photos(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _fit(tmp_path, _settings(epochs=2))
+    board = EventAccumulator(str(tmp_path / "logs" / "train"), size_guidance={"tensors": 0})
+    board.Reload()
+    tags = board.Tags()
+    steps = [event.step for event in board.Tensors("batch_loss")]
+    assert steps == list(range(1, 2 * STEPS + 1))
+    assert {"batch_learning_rate", "batch_accuracy", "epoch_loss", "epoch_learning_rate", "keras"} <= set(
+        tags["tensors"]
+    )
+    assert "training_photos" in tags["tensors"]
+    assert list((tmp_path / "logs" / "validation").glob("events.*"))
+
+
+def test_chosen_steps_are_profiled(tmp_path):
+    _fit(tmp_path, _settings(epochs=1, profile_steps=(2, 3)))
+    assert list((tmp_path / "logs").rglob("*.xplane.pb"))
+
+
+def test_the_grid_shows_sixteen_photos_in_rows():
+    photos = tf.reshape(tf.range(20.0), [20, 1, 1, 1]) * tf.ones([20, 2, 2, 1])
+    shown = callbacks.grid(photos)
+    assert shown.shape == (1, 8, 8, 1)
+    assert np.allclose(shown[0, ::2, ::2, 0] * 15, np.arange(16).reshape(4, 4))
+    assert callbacks.grid(photos[:3]).shape == (1, 8, 8, 1)

@@ -1,0 +1,86 @@
+"""What is watched while a model trains."""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_GRID = 4  # photos a side
+
+
+class Board(keras.callbacks.TensorBoard):
+    """TensorBoard with the learning rate of every step, and a grid of the photos as they are trained on.
+
+    Args:
+      directory: of the logs.
+      photos: a training batch, float32 [batch, height, width, channels].
+      first_step: how many steps were made before, in a run that goes on.
+      profile_steps: the first and the last step to profile, or None.
+    """
+
+    def __init__(self, directory: str, photos: tf.Tensor, first_step: int, profile_steps: tuple[int, int] | None):
+        super().__init__(directory, update_freq="batch", profile_batch=profile_steps or 0)
+        self._photos, self._first_step = photos, first_step
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Writes the grid."""
+        super().on_train_begin(logs)
+        self._global_train_batch = self._first_step
+        with self._train_writer.as_default():
+            tf.summary.image("training_photos", grid(self._photos), step=self._first_step)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the learning rate beside what Keras writes."""
+        rate = self._collect_learning_rate({})
+        super().on_train_batch_end(batch, {**(logs or {}), **rate})
+
+
+def grid(photos: tf.Tensor) -> tf.Tensor:
+    """Returns the first photos side by side: float32 [1, 4 × height, 4 × width, channels] in [0, 1].
+
+    Fewer than 16 are repeated.
+    """
+    count, height, width, channels = photos.shape
+    chosen = tf.gather(photos, tf.range(_GRID * _GRID) % count)
+    rows = tf.transpose(tf.reshape(chosen, [_GRID, _GRID, height, width, channels]), [0, 2, 1, 3, 4])
+    pixels = tf.reshape(rows, [1, _GRID * height, _GRID * width, channels])
+    low, high = tf.reduce_min(pixels), tf.reduce_max(pixels)
+    return (pixels - low) / tf.maximum(high - low, 1e-6)
+
+
+class NotFinite(ValueError):
+    """The loss is no number any more."""
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stops a training whose loss is not finite.
+
+    Args:
+      steps: a whole epoch's.
+      last_good: says where the last checkpoint is.
+
+    Raises:
+      NotFinite: naming the step, the learning rate and the last good checkpoint.
+    """
+
+    def __init__(self, steps: int, last_good: str):
+        super().__init__()
+        self._steps, self._last_good, self._epoch = steps, last_good, 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remembers the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks at the loss."""
+        loss = float((logs or {}).get("loss", 0.0))
+        if math.isfinite(loss):
+            return
+        step = self._epoch * self._steps + batch + 1
+        rate = float(self.model.optimizer.learning_rate)
+        good = f"{self._last_good}/epoch-{self._epoch}" if self._epoch else "none, this was the first epoch"
+        raise NotFinite(
+            f"the loss is {loss} at step {step} (epoch {self._epoch + 1}) with the learning rate {rate:.3g}; lower "
+            f"trainer.learning_rate, or look at the photos of this epoch. The last good checkpoint: {good}"
+        )

@@ -1,0 +1,105 @@
+"""What outlives a killed run: the last checkpoints, the best weights, and the history so far.
+
+`state.json` is written last, and whole or not at all: what it names is complete, and a run killed before it goes on
+from the epoch before.
+"""
+
+import json
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+KEPT = 3
+_STATE = "state.json"
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder of its own.
+
+    `finished` is the number of finished epochs, `history` each of their figures by name, `best` the number of epochs
+    after which validation accuracy was best (0: none yet).
+    """
+
+    def __init__(self, folder: str):
+        self.folder = folder
+        self.finished, self.best = 0, 0
+        self.history: dict[str, list[float]] = {}
+        if tf.io.gfile.exists(f"{folder}/{_STATE}"):
+            with tf.io.gfile.GFile(f"{folder}/{_STATE}") as file:
+                state = json.loads(file.read())
+            self.finished, self.best, self.history = state["finished"], state["best"], state["history"]
+
+    def restore(self, model: keras.Model, with_optimizer: bool) -> None:
+        """Restores the last finished epoch; the optimizer only where the same layers were trained in it."""
+        if self.finished:
+            kept = _variables(model) | (_optimizer_variables(model) if with_optimizer else {})
+            path = f"{self.folder}/epoch-{self.finished}"
+            tf.train.Checkpoint(**kept).read(path).assert_existing_objects_matched().expect_partial()
+
+    def restore_best(self, model: keras.Model) -> None:
+        """Restores the weights that reached the best validation accuracy."""
+        tf.train.Checkpoint(**_variables(model)).read(f"{self.folder}/best-{self.best}").expect_partial()
+
+    def callbacks(self, ema: bool) -> list[keras.callbacks.Callback]:
+        """Returns the callbacks that save. The weights that go on are saved before their average takes their place."""
+        swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema else []
+        return [_Save(self), *swap, _Commit(self)]
+
+    def commit(self, epoch: int, figures: dict[str, float]) -> None:
+        """Makes an epoch (counted from 0) count as finished."""
+        for name, value in figures.items():
+            self.history.setdefault(name, []).append(value)
+        self.finished = epoch + 1
+        state = {"finished": self.finished, "best": self.best, "history": self.history}
+        with tf.io.gfile.GFile(f"{self.folder}/{_STATE}.part", "w") as file:
+            file.write(json.dumps(state))
+        tf.io.gfile.rename(f"{self.folder}/{_STATE}.part", f"{self.folder}/{_STATE}", overwrite=True)
+        self._remove(f"epoch-{self.finished - KEPT}")
+        for number in range(1, self.finished + 1):
+            if number != self.best:
+                self._remove(f"best-{number}")
+
+    def is_best(self, accuracy: float) -> bool:
+        """Returns whether a validation accuracy is above all before it."""
+        return accuracy > max(self.history.get("val_accuracy", []), default=-1.0)
+
+    def _remove(self, name: str) -> None:
+        for path in tf.io.gfile.glob(f"{self.folder}/{name}.*"):
+            tf.io.gfile.remove(path)
+
+
+class _Save(keras.callbacks.Callback):
+    def __init__(self, checkpoints: Checkpoints):
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        kept = _variables(self.model) | _optimizer_variables(self.model)
+        tf.train.Checkpoint(**kept).write(f"{self._checkpoints.folder}/epoch-{epoch + 1}")
+
+
+class _Commit(keras.callbacks.Callback):
+    def __init__(self, checkpoints: Checkpoints):
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        figures = {name: float(value) for name, value in (logs or {}).items()}
+        if self._checkpoints.is_best(figures["val_accuracy"]):
+            self._checkpoints.best = epoch + 1
+            tf.train.Checkpoint(**_variables(self.model)).write(f"{self._checkpoints.folder}/best-{epoch + 1}")
+        self._checkpoints.commit(epoch, figures | {"seconds": time.monotonic() - self._began})
+
+
+def _variables(model: keras.Model) -> dict[str, list[tf.Variable]]:
+    return {"model": [variable.value for variable in model.variables]}
+
+
+def _optimizer_variables(model: keras.Model) -> dict[str, list[tf.Variable]]:
+    return {"optimizer": [variable.value for variable in model.optimizer.variables]}

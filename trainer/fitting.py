@@ -1,0 +1,97 @@
+"""Fits a model by a recipe: first its last layer alone if the recipe says so, then all of it."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer import schedules
+from trainer.callbacks import Board, FiniteLoss
+from trainer.checkpoints import Checkpoints
+
+HEAD = "logits"
+
+
+def fit(
+    model: keras.Model,
+    settings: dict[str, Any],
+    replicas: int,
+    steps: int,
+    train: Callable[[int], tf.data.Dataset],
+    evaluation: tf.data.Dataset,
+    checkpoints: Checkpoints,
+    logs: str,
+) -> None:
+    """Trains until `settings["epochs"]` are finished, going on from the checkpoints, and leaves the best weights.
+
+    Best is by validation accuracy, and of equals the first. To be called in the strategy's scope.
+
+    Args:
+      model: as `trainer.models` builds it.
+      settings: the settings' trainer section.
+      replicas: the learning rate is multiplied by them, as in the codelab.
+      steps: an epoch's.
+      train: gives the batches after so many steps.
+      evaluation: the eval split, once.
+      checkpoints: of this training.
+      logs: the folder for TensorBoard.
+
+    Raises:
+      NotFinite: when the loss is no number any more.
+    """
+    epochs, frozen = settings["epochs"], settings["frozen_epochs"]
+    for first, last in ((0, frozen), (frozen, epochs)):
+        if not first <= checkpoints.finished < last:
+            continue
+        _freeze(model, last == frozen)
+        compile_model(model, settings)
+        checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
+        done = checkpoints.finished * steps
+        batches = train(done)
+        photos, _ = next(iter(batches.take(1)))
+        model.fit(
+            batches,
+            initial_epoch=checkpoints.finished,
+            epochs=last,
+            steps_per_epoch=steps,
+            validation_data=evaluation,
+            callbacks=[
+                keras.callbacks.LearningRateScheduler(lambda epoch: rate(epoch, settings) * replicas),
+                Board(logs, photos, done, settings["profile_steps"]),
+                FiniteLoss(steps, checkpoints.folder),
+                *checkpoints.callbacks(ema=bool(settings["ema"])),
+            ],
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    checkpoints.restore_best(model)
+
+
+def compile_model(model: keras.Model, settings: dict[str, Any]) -> None:
+    """Compiles with Adam, or AdamW where there is a weight decay, for one-hot classes."""
+    optimizer = keras.optimizers.Adam(
+        settings["learning_rate"]["start"],
+        weight_decay=settings["weight_decay"] or None,
+        use_ema=bool(settings["ema"]),
+        ema_momentum=settings["ema"] or 0.99,
+    )
+    xla = settings["xla"]
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings["label_smoothing"]),
+        metrics=["accuracy"],
+        jit_compile="auto" if xla is None else xla,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def rate(epoch: int, settings: dict[str, Any]) -> float:
+    """Returns the learning rate of an epoch, for one replica."""
+    return schedules.learning_rate(epoch, settings["epochs"], **settings["learning_rate"])
+
+
+def _freeze(model: keras.Model, frozen: bool) -> None:
+    """Lets the last layer alone learn, or every layer."""
+    for layer in model.layers:
+        layer.trainable = layer.name == HEAD or not frozen

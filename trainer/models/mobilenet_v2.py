@@ -1,0 +1,13 @@
+"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) from Keras Applications, of any alpha, with a new head."""
+
+import keras
+
+from trainer.models.head import logits
+
+
+def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
+    """Builds MobileNetV2 for pixels in [-1, 1]; see `trainer.models.build`."""
+    base = keras.applications.MobileNetV2(
+        alpha=alpha, weights=None, include_top=False, input_shape=input_shape, pooling="avg"
+    )
+    return keras.Model(base.input, logits(base.output, classes), name="mobilenet_v2")
