@@ -44,7 +44,7 @@ def test_alpha_is_a_width(name):
     ("name", "parameters"),
     [
         ("softmax", 552_965),
-        ("dense", 55_321_305),
+        ("dense", 55_321_805),
         ("convnet", 293_233),
         ("squeezenet", 120_197),
     ],
