@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,12 @@ _NAMED = 5  # so many layers are named in a message; the others are counted
 _LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
 _UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 
-
 Layers = dict[str, dict[str, Any]]  # arrays or variables by the layer's name, then the variable's
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `load` did, by layer; layers without variables are not counted.
+    """What `load` did, by layer; layers without variables are not counted. `asdict` gives what JSON can hold.
 
     Attributes:
       file: the file read.
@@ -60,10 +59,6 @@ class Report:
         skipped = _listed(f"{layer} ({why})" for layer, why in self.skipped.items())
         lines = {"skipped: ": skipped, "in the file, not in the model: ": _listed(self.unused)}
         return [title + text for title, text in lines.items() if text]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the fields in a form that JSON has."""
-        return asdict(self)
 
 
 def save(model: keras.Model, path: str | Path) -> None:
@@ -181,9 +176,8 @@ def _save_hdf5(model: keras.Model, path: Path) -> None:
     everything = path.with_name("everything.weights.h5")
     model.save_weights(everything)
     with h5py.File(everything, "r") as source, h5py.File(path, "w") as target:
-        for name in source:
-            if name != "optimizer":
-                source.copy(name, target)
+        for name in set(source) - {"optimizer"}:
+            source.copy(name, target)
 
 
 def _variables(model: keras.Model) -> Layers:
