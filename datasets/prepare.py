@@ -9,6 +9,7 @@ from datasets.errors import UserError
 from datasets.records import Shard
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+NPZ_MAGIC = b"PK\x03\x04"
 
 
 def cache_folder() -> Path:
@@ -50,7 +51,7 @@ def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:
     """Returns the absolute weights file that `model.weights` names ('imagenet', a file, or None).
 
     Raises:
-      UserError: when it is missing, not HDF5, or of another checksum than `sha256`.
+      UserError: when it is missing, neither HDF5 nor .npz, or of another checksum than `sha256`.
     """
     if weights is None:
         return None
@@ -60,8 +61,10 @@ def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:
     if not path.is_file():
         raise UserError(f"the weights file {path} does not exist (--weights FILE)")
     with path.open("rb") as file:
-        if file.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
-            raise UserError(f"the weights file {path} is not HDF5; expected Keras weights as .h5")
+        if not file.read(len(HDF5_MAGIC)).startswith((HDF5_MAGIC, NPZ_MAGIC)):
+            raise UserError(
+                f"the weights file {path} is neither HDF5 nor .npz; expected Keras weights as .h5, .weights.h5 or .npz"
+            )
     if sha256 and (received := download.digest(path, "sha256:")) != f"sha256:{sha256}":
         raise UserError(
             f"the weights file {path} is not the expected one: expected sha256:{sha256} (model.weights_sha256), "

@@ -93,10 +93,13 @@ def test_weights_are_checked(tmp_path):
         prepare.prepare_weights(str(tmp_path / "no.h5"), None)
     file = tmp_path / "weights.h5"
     file.write_text("no weights")
-    with pytest.raises(UserError, match="is not HDF5"):
+    with pytest.raises(
+        UserError, match=r"is neither HDF5 nor .npz; expected Keras weights as .h5, .weights.h5 or .npz"
+    ):
         prepare.prepare_weights(str(file), None)
-    file.write_bytes(prepare.HDF5_MAGIC)
-    assert prepare.prepare_weights(str(file), None) == file
+    for magic in (prepare.NPZ_MAGIC, prepare.HDF5_MAGIC):
+        file.write_bytes(magic)
+        assert prepare.prepare_weights(str(file), None) == file
     with pytest.raises(UserError, match=r"expected sha256:0000\w+ \(model.weights_sha256\), received sha256:"):
         prepare.prepare_weights(str(file), "0" * 64)
 
