@@ -56,6 +56,9 @@ class Model(Section):
     name: Literal["softmax", "mlp", "dense", "cnn", "convnet", "squeezenet", "mobilenet_v2", "xception"] = "convnet"
     alpha: float = Field(default=1.0, gt=0, le=4, description="width multiplier")
     weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
+    weights_match: Literal["base", "whole", "matching"] = Field(
+        default="base", description="all layers but the last, all, or those that match"
+    )
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
 

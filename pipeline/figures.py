@@ -57,9 +57,8 @@ def _transform(outputs: Outputs, config: Config) -> str:
 
 def _trainer(outputs: Outputs, config: Config) -> str:
     record = history(outputs)
-    reached = record["history"].get("val_accuracy")
-    accuracy = f"val_accuracy {reached[-1]:.3f} · " if reached else ""
-    return f"{accuracy}{plural(record['epochs'], 'epoch')} · {record['devices']}"
+    reached = max(record["history"]["val_accuracy"])
+    return f"val_accuracy {reached:.3f} in epoch {record['best_epoch']} · {plural(record['epochs'], 'epoch')} · {record['devices']}"
 
 
 def _baseline(outputs: Outputs, config: Config) -> str:

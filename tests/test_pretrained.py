@@ -1,30 +1,57 @@
 """The weights files of Keras Applications, by name: what Keras itself makes of them."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from trainer import models, weights
 
 APPLICATIONS = [
-    ("xception_notop_imagenet_block14_random.h5", keras.applications.Xception, {}, 80),
-    ("mobilenet_v2_0.35_224_imagenet_notop.h5", keras.applications.MobileNetV2, {"alpha": 0.35}, 104),
+    ("xception", "xception_notop_imagenet_block14_random.h5", keras.applications.Xception, {}, 80),
+    ("mobilenet_v2", "mobilenet_v2_0.35_224_imagenet_notop.h5", keras.applications.MobileNetV2, {"alpha": 0.35}, 104),
 ]
+SHAPE = (96, 96, 3)
 
 
-@pytest.mark.parametrize(("name", "build", "options", "count"), APPLICATIONS)
-def test_keras_applications_files_give_what_keras_makes_of_them(name, build, options, count, real_data):
-    path = real_data / "weights" / name
-    options |= {"include_top": False, "input_shape": (96, 96, 3), "pooling": "avg"}
-    expected, base = build(weights=str(path), **options), build(weights=None, **options)
-    model = keras.Model(base.input, layers.Dense(5, name="logits")(base.output))
-    report = weights.load(model, path, only_matching=True)
-    assert len(report.loaded) == count
-    assert (report.skipped, report.unused) == ({"logits": "not in the file"}, ())
+def _old_names(source, target):
+    """Copies a file with the names of Keras 1, of which the official Xception file has some."""
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+        names = [f"old_{index}" for index, _ in enumerate(old.attrs["layer_names"])]
+        new.attrs["layer_names"] = names
+        for layer, name in zip(old.attrs["layer_names"], names, strict=True):
+            group, weight_names = new.create_group(name), old[layer].attrs["weight_names"]
+            group.attrs["weight_names"] = [f"{name}_W_{index}" for index, _ in enumerate(weight_names)]
+            for index, weight in enumerate(weight_names):
+                group[f"{name}_W_{index}"] = old[layer][weight][()]
+    return target
+
+
+@pytest.mark.parametrize("by", ["name", "order"])
+@pytest.mark.parametrize(("name", "file", "build", "options", "count"), APPLICATIONS)
+def test_keras_applications_files_give_what_keras_makes_of_them(
+    name, file, build, options, count, by, real_data, tmp_path
+):
+    path = real_data / "weights" / file
+    expected = build(weights=str(path), include_top=False, input_shape=SHAPE, pooling="avg", **options)
+    model = models.build(name, SHAPE, 5, **options)
+    head = model.layers[-1].get_weights()[0]
+    report = weights.load(model, path if by == "name" else _old_names(path, tmp_path / "old.h5"), match="base")
+    assert (len(report.loaded), report.skipped, report.unused) == (count, {}, ())
     assert report.parameters_loaded == expected.count_params()
-    for ours, theirs in zip(base.weights, expected.weights, strict=True):
+    for ours, theirs in zip(model.weights, expected.weights, strict=False):
         assert np.array_equal(ours.numpy(), theirs.numpy()), ours.path
+    assert np.array_equal(model.layers[-1].get_weights()[0], head)
+
+
+def test_only_what_matches_of_another_width(real_data):
+    path = real_data / "weights" / "mobilenet_v2_0.35_224_imagenet_notop.h5"
+    model = models.build("mobilenet_v2", SHAPE, 5, alpha=0.5)
+    with pytest.raises(ValueError, match="does not fit the model.*model.weights_match 'matching'"):
+        weights.load(model, path, match="base")
+    report = weights.load(model, path, match="matching")
+    assert report.loaded and report.skipped
+    assert "in the model" in str(report)
 
 
 def test_another_architecture_says_so(real_data):

@@ -65,7 +65,10 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
     lines = str(error.value).splitlines()
     assert lines[0] == "7 settings are not valid:"
     assert "  trainer.epoch: unknown key; did you mean 'epochs'? valid here: epochs, batch_size, " in str(error.value)
-    assert "  model.name: Input should be 'convnet', 'squeezenet' or 'xception'; received 'vgg'" in lines
+    assert (
+        "  model.name: Input should be 'softmax', 'mlp', 'dense', 'cnn', 'convnet', 'squeezenet', 'mobilenet_v2' or 'xception'; received 'vgg'"
+        in lines
+    )
     assert any(line.startswith("  trainer.batch_size: ") and "valid integer" in line for line in lines)
     assert any(line.startswith("  data.image_size: ") and "greater than or equal to 16" in line for line in lines)
     assert any(line.startswith("  data.classes: each class is to be named once") for line in lines)
@@ -74,21 +77,24 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
 
 def test_settings_that_do_not_agree_are_named():
     with pytest.raises(UserError) as error:
-        settings.load("sample", None, {"model.weights": "x.h5", "trainer.augment": ["saturation"], "data.channels": 1})
-    assert "model.weights: convnet has none; these have: xception" in str(error.value)
+        settings.load(
+            "sample", None, {"model.weights": "imagenet", "trainer.augment": ["saturation"], "data.channels": 1}
+        )
+    assert "model.weights: no ImageNet weights to fetch for convnet, only for xception; give a file" in str(error.value)
     assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
 
 
 def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
-    changes = {"model.weights": "x.h5", "trainer.epochs": 0, "trainer.learning_rate": 0.1, "extra": 1}
+    changes = {"model.weights": "imagenet", "trainer.epochs": 0, "trainer.learning_rate": 0.1, "extra": 1}
     changes |= {"trainer.augment": ["blur"], "data.channels": 1}
     with pytest.raises(UserError) as error:
         settings.load("sample", None, changes)
     assert "5 settings are not valid" in str(error.value)
-    assert "trainer.learning_rate: a section, whose keys are start, peak, ramp_epochs, decay; received 0.1" in str(
-        error.value
+    assert (
+        "trainer.learning_rate: a section, whose keys are schedule, start, peak, ramp_epochs, decay; received 0.1"
+        in str(error.value)
     )
-    assert "model.weights: convnet has none" in str(error.value)
+    assert "model.weights: no ImageNet weights to fetch for convnet" in str(error.value)
     assert "trainer.augment: saturation" not in str(error.value)  # what it was to be is not known
 
 

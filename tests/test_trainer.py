@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import augmentation, models, schedules, strategy
+from trainer.models import batch_norm
 
 
 @pytest.mark.parametrize("name", list(models.MODELS))
@@ -61,6 +62,43 @@ def test_xception_is_keras_xception_and_a_head():
 def test_mobilenet_is_keras_mobilenet_and_a_head():
     base = keras.applications.MobileNetV2(weights=None, alpha=0.35, include_top=False, input_shape=(96, 96, 3))
     assert models.build("mobilenet_v2", (96, 96, 3), 5, 0.35).count_params() == base.count_params() + 1280 * 5 + 5
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"momentum": 0.5, "epsilon": 0.1, "center": False}])
+@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (8, 3)], ids=["photos", "vectors"])
+def test_the_fused_batch_norm_is_keras_batch_norm(options, shape):
+    ours, theirs = batch_norm.BatchNormalization(**options), keras.layers.BatchNormalization(**options)
+    pixels = tf.random.stateless_normal(shape, (1, 2), mean=3.0, stddev=2.0)
+    weights = tf.random.stateless_normal(shape, (3, 4))
+    for _ in range(3):
+        outputs, gradients = zip(*(_slope(layer, pixels, weights) for layer in (ours, theirs)), strict=True)
+        assert np.allclose(*outputs, atol=1e-5)
+        for mine, other in zip(*gradients, strict=True):
+            assert np.allclose(mine, other, atol=1e-4)
+    for mine, other in zip(ours.variables, theirs.variables, strict=True):
+        assert np.allclose(mine, other, rtol=1e-5)
+    assert np.allclose(ours(pixels), theirs(pixels), atol=1e-5)
+    ours.trainable = False
+    assert np.allclose(ours(pixels, training=True), theirs(pixels), atol=1e-5)
+
+
+def _slope(layer, pixels, weights):
+    with tf.GradientTape() as tape:
+        tape.watch(pixels)
+        outputs = layer(pixels, training=True)
+        loss = tf.reduce_sum(outputs * weights)
+    return outputs, tape.gradient(loss, [pixels, *(variable.value for variable in layer.trainable_variables)])
+
+
+@pytest.mark.parametrize("name", ["xception", "mobilenet_v2", "squeezenet", "cnn"])
+def test_every_batch_norm_is_fused(name):
+    norms = [
+        layer
+        for layer in models.build(name, (96, 96, 3), 5).layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert norms
+    assert {type(layer) for layer in norms} == {batch_norm.BatchNormalization}
 
 
 def test_models_that_do_not_exist():

@@ -10,8 +10,7 @@ import tensorflow as tf
 from trainer import schedules
 from trainer.callbacks import Board, FiniteLoss
 from trainer.checkpoints import Checkpoints
-
-HEAD = "logits"
+from trainer.models.head import HEAD
 
 
 def fit(

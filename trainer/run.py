@@ -10,12 +10,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import fitting, input_pipeline, models, strategy
+from trainer import fitting, input_pipeline, models, strategy, weights
 from trainer.augmentation import augmentation
 from trainer.checkpoints import Checkpoints
 from trainer.export import export
 
 HISTORY = "history.json"
+WEIGHTS = "model.weights.h5"
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -50,6 +51,7 @@ def run_fn(fn_args: FnArgs) -> None:
             fn_args.model_run_dir,
         )
     export(model, transform, recipe["data"]["classes"], fn_args.serving_model_dir)
+    weights.save(model, f"{fn_args.model_run_dir}/{WEIGHTS}")
     seconds = sum(checkpoints.history["seconds"])
     figures = {
         "devices": strategy.describe(chosen),
@@ -91,7 +93,10 @@ def _training(
 def _model(recipe: dict[str, Any]) -> keras.Model:
     data, settings = recipe["data"], recipe["model"]
     shape = (data["image_size"], data["image_size"], data["channels"])
-    return models.build(settings["name"], shape, len(data["classes"]), settings["alpha"])
+    model = models.build(settings["name"], shape, len(data["classes"]), settings["alpha"])
+    if settings["weights"]:
+        print(weights.load(model, settings["weights"], settings["weights_match"]), flush=True)
+    return model
 
 
 def _folder(fn_args: FnArgs) -> str:

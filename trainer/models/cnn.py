@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from trainer.models.batch_norm import BatchNormalization
 from trainer.models.head import logits, wide
 
 CONVOLUTIONS = ((6, 24, 1), (5, 48, 2), (4, 64, 2))  # (side, filters, stride)
@@ -23,4 +24,4 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
 
 
 def _norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.ReLU()(layers.BatchNormalization(scale=False)(x))  # a ReLU after it needs no scale
+    return layers.ReLU()(BatchNormalization(scale=False)(x))  # a ReLU after it needs no scale

@@ -3,10 +3,12 @@
 import keras
 from keras import layers
 
+HEAD = "logits"  # the last layer's name in every model
+
 
 def logits(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
     """Returns logits, in float32 also where the layers before compute in less."""
-    return layers.Dense(classes, dtype="float32", name="logits")(x)
+    return layers.Dense(classes, dtype="float32", name=HEAD)(x)
 
 
 def wide(units: int, alpha: float) -> int:

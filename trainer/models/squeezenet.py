@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from trainer.models.batch_norm import BatchNormalization
 from trainer.models.head import logits, wide
 
 MOMENTUM = 0.9
@@ -28,4 +29,4 @@ def _fire(x: keras.KerasTensor, squeeze: int, each: int) -> keras.KerasTensor:
 
 def _conv(x: keras.KerasTensor, filters: int, size: int) -> keras.KerasTensor:
     x = layers.Conv2D(filters, size, padding="same", activation="relu", use_bias=size == 3)(x)
-    return layers.BatchNormalization(momentum=MOMENTUM)(x)
+    return BatchNormalization(momentum=MOMENTUM)(x)

@@ -1,0 +1,154 @@
+"""What a weights file holds: `.npz`, Keras 3's `.weights.h5`, and the `.h5` of Keras 2 and Keras Applications.
+
+A variable's name is 'layer/variable', as in 'block10_sepconv2/pointwise_kernel'; of nested layers, the innermost
+counts. Layers that Keras named itself ('conv2d_7') are counted anew, in the order of their numbers: 'conv2d',
+'conv2d_1', …, since those numbers depend on what the process built before. Optimizers' and random seeds' state is
+left out.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+_HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # how the files start
+_LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
+_UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+
+Layers = dict[str, dict[str, Any]]  # arrays or variables by the layer's name, then the variable's
+
+
+def read(path: str | Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a weights file by 'layer/variable'.
+
+    Keras 3's `.weights.h5` holds the layers' names and only the places of their variables, so that these are called
+    'layer/0', 'layer/1', …: the trainable ones first, each in the order in which the layer made them.
+
+    Args:
+      path: `.npz` with such names (pickles are refused), `.weights.h5` (early versions of Keras 3 wrote no names), or
+        the `.h5` of Keras 2 and Keras Applications. The content says which, not the file's name.
+
+    Raises:
+      ValueError: when it is none of these, or damaged.
+    """
+    return flat(read_layers(path))
+
+
+def read_layers(path: str | Path) -> Layers:
+    """Returns what `read` does, by layer and variable."""
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(len(_HDF5))
+        if not start.startswith((_HDF5, _ZIP)):
+            raise ValueError(f"it starts with {start!r}")
+        found = _from_hdf5(path) if start == _HDF5 else _from_npz(path)
+        if layers := by_layer((name, numbers(name, array)) for name, array in found):
+            return layers
+        raise ValueError("it holds no weights under the names of layers")
+    except _UNREADABLE as error:
+        raise ValueError(
+            f"the weights file {path} cannot be read: {error}; expected arrays named 'layer/variable' in .npz, or "
+            "weights saved by Keras as .weights.h5 or .h5"
+        ) from None
+
+
+def _from_npz(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    with np.load(path, allow_pickle=False) as file:
+        for key in file.files:
+            yield key_of(key), file[key]
+
+
+def _from_hdf5(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Gives what Keras 3 keeps in groups 'vars' with a `name`, and Keras 2 in groups with `weight_names`."""
+    with h5py.File(path, "r") as file:
+        groups: list[h5py.Group] = [file]
+        file.visititems(lambda _, item: groups.append(item) if isinstance(item, h5py.Group) else None)
+        for group in groups:
+            if group.name.startswith("/optimizer"):
+                continue
+            for name in group.attrs.get("weight_names", ()):
+                yield _keras2_key(group, _text(name)), group[name][()]
+            if group.name.endswith("/vars"):
+                if len(group) and "name" not in group.attrs:
+                    raise ValueError(f"{group.name} has no layer's name; load it with Keras and save it again")
+                for name, dataset in group.items():
+                    array = dataset[()]  # HDF5 has no bfloat16; Keras marks it
+                    marked = dataset.attrs.get("dtype") == "bfloat16"
+                    yield f"{_text(group.attrs['name'])}/{name}", array.view("bfloat16") if marked else array
+
+
+def _keras2_key(group: h5py.Group, name: str) -> str:
+    """Returns the name in Keras 3, in which a depthwise convolution's only kernel is called just that."""
+    key = key_of(name if "/" in name else f"{group.name}/{name}")
+    alone = not any("pointwise_kernel" in _text(other) for other in group.attrs["weight_names"])
+    return key.replace("/depthwise_kernel", "/kernel") if alone else key
+
+
+def is_keras2(path: str | Path) -> bool:
+    """Returns whether a file is an `.h5` of Keras 2, whose layers Keras Applications matches by their order."""
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return "layer_names" in file.attrs
+
+
+def by_layer(items: Iterable[tuple[str, Any]]) -> Layers:
+    """Returns items by layer and variable, with the layers that Keras named counted anew."""
+    layers: Layers = {}
+    for key, item in items:
+        layer, variable = key.split("/")
+        if variable in layers.setdefault(layer, {}):
+            raise ValueError(f"two layers are named {layer!r}; give each layer a name of its own")
+        layers[layer][variable] = item
+    counted = _counted_anew(layers)
+    return {counted[layer]: variables for layer, variables in layers.items()}
+
+
+def flat(layers: Layers) -> dict[str, Any]:
+    """Returns arrays or variables by 'layer/variable'."""
+    return {f"{layer}/{name}": item for layer, variables in layers.items() for name, item in variables.items()}
+
+
+def _counted_anew(layers: Iterable[str]) -> dict[str, str]:
+    """Maps layers' names to those that Keras gives in a new process.
+
+    >>> _counted_anew(["conv2d_7", "conv2d_9", "block_3"])
+    {'conv2d_7': 'conv2d', 'conv2d_9': 'conv2d_1', 'block_3': 'block_3'}
+    """
+    same = {layer: layer for layer in layers}
+    kinds: dict[str, list[tuple[int, str]]] = {}
+    for layer in same:
+        kind, number = re.sub(r"_\d+$", "", layer), re.search(r"_(\d+)$", layer)
+        if kind.replace("_", "") in _LAYER_CLASSES:
+            kinds.setdefault(kind, []).append((int(number[1]) if number else 0, layer))
+    for kind, found in kinds.items():
+        same |= {layer: f"{kind}_{place}" if place else kind for place, (_, layer) in enumerate(sorted(found))}
+    return same
+
+
+def numbers(key: str, array: np.ndarray) -> np.ndarray:
+    """Returns an array of a type that numpy has, so that a file of it can be read without Keras."""
+    array = np.asarray(array)
+    if array.dtype.name == "bfloat16":
+        return array.astype(np.float32)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{key!r} is not an array of numbers but of {array.dtype}")
+    return array
+
+
+def key_of(path: str) -> str:
+    """Returns 'layer/variable' of a path such as 'model/layer/variable:0'."""
+    *_, layer, variable = ["", *path.removesuffix(":0").split("/")]
+    if not layer:
+        raise ValueError(f"{path!r} does not name a layer and its variable")
+    return f"{layer}/{variable}"
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
