@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def _tpu(
     for key in _NAMES:
         if value := environment.get(key):
             # given outright, 'local' spares the resolver from asking Google Cloud for the project
-            return ("local" if value == "local" else ""), f"{key}={value}"
+            return ("local" if value == "local" else ""), f"{key}={value[:80]}"
     for key in _LOCAL:
         if key in environment:
             return "local", f"{key}={environment[key]}"
@@ -72,6 +73,24 @@ def _has_libtpu(environment: Mapping[str, str], root: Path) -> bool:
     if any(environment.get(key) for key in _LIBRARIES) or importlib.util.find_spec("libtpu"):
         return True
     return any((root / folder / "libtpu.so").exists() for folder in ("lib", "usr/lib"))
+
+
+def reach(cluster: Mapping[str, Sequence[str]], seconds: float = 20.0) -> None:
+    """Sees that something listens at each address, since TensorFlow waits without end where nothing does.
+
+    Args:
+      cluster: the jobs' 'HOST:PORT' addresses, as `ClusterSpec.as_dict` gives them; none for a TPU in this machine.
+      seconds: the time given to each.
+
+    Raises:
+      OSError: with the address that cannot be reached.
+    """
+    for address in (address for job in cluster.values() for address in job):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), seconds).close()
+        except OSError as error:
+            raise OSError(f"nothing answers at {address} ({error})") from None
 
 
 def count_workers(tf_config: str) -> int:
@@ -126,6 +145,15 @@ def names(strategy: tf.distribute.Strategy) -> list[str]:
     return [str(name) for name in strategy.extended.worker_devices]
 
 
+def inventory() -> list[str]:
+    """Returns all devices that TensorFlow sees, GPUs with their model's name."""
+    result = []
+    for device in tf.config.list_physical_devices():
+        model = tf.config.experimental.get_device_details(device).get("device_name", "")
+        result.append(f"{device.device_type} {device.name.rpartition(':')[2]} {model}".strip())
+    return result
+
+
 def kind(name: str) -> str:
     """Returns TPU, GPU or CPU.
 
@@ -137,4 +165,4 @@ def kind(name: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """Returns an error's class and the first line of what it says."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"

@@ -15,19 +15,32 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 Resolver = Callable[..., Any]
 
 
-class Workers(tf.distribute.MultiWorkerMirroredStrategy):
-    """MultiWorkerMirroredStrategy that Keras 3's `fit` can use (keras issue 20585).
+class _ForKeras:
+    """Gives a strategy the `reduce` that Keras 3's `fit` counts on (keras issue 20585).
 
-    `fit` asks it to reduce a whole (pixels, class) batch at once, and each metric, a scalar, along axis 0. TensorFlow's
-    own `reduce` takes neither; both are reduced here tensor by tensor, scalars without an axis.
+    `fit` reduces a whole (pixels, class) batch, of which it takes only shapes and dtypes, to build the model: several
+    workers refuse that, and so do several devices when the batch is shared out unevenly, as a small eval split is.
+    And `fit` reduces metrics, which are scalars, along axis 0, which several workers refuse too.
     """
 
     def reduce(self, reduce_op: Any, value: Any, axis: int | None = None) -> Any:
-        """Reduces the tensors of any structure over the replicas; see `tf.distribute.Strategy.reduce`."""
+        """Reduces a tensor over the replicas; of a structure of tensors, returns the first replica's."""
         if isinstance(value, (tuple, list, dict)):
-            return tf.nest.map_structure(lambda part: self.reduce(reduce_op, part, axis), value)
-        scalar = self.experimental_local_results(value)[0].shape.rank == 0
-        return super().reduce(reduce_op, value, None if scalar else axis)
+            return tf.nest.map_structure(lambda part: self.experimental_local_results(part)[0], value)  # type: ignore
+        scalar = self.experimental_local_results(value)[0].shape.rank == 0  # type: ignore[attr-defined]
+        return super().reduce(reduce_op, value, None if scalar else axis)  # type: ignore[misc]
+
+
+class Tpu(_ForKeras, tf.distribute.TPUStrategy):
+    """TPUStrategy for Keras 3; not run on a TPU."""
+
+
+class Workers(_ForKeras, tf.distribute.MultiWorkerMirroredStrategy):
+    """MultiWorkerMirroredStrategy for Keras 3."""
+
+
+class Mirrored(_ForKeras, tf.distribute.MirroredStrategy):
+    """MirroredStrategy for Keras 3."""
 
 
 def choose(
@@ -38,7 +51,7 @@ def choose(
 ) -> tf.distribute.Strategy:
     """Returns the strategy for the best devices that are there.
 
-    TPUStrategy where there is a TPU; else Workers where TF_CONFIG names several; else MirroredStrategy on several
+    Tpu where there is a TPU; else Workers where TF_CONFIG names several; else Mirrored on several
     GPUs; else TensorFlow's default, on the one GPU or the CPU. The TPU branch has not been run on a TPU.
 
     Args:
@@ -56,7 +69,7 @@ def choose(
     devices.limit_gpu_memory(found.gpus, gpu_memory_mb)
     if found.workers > 1:
         return _started(Workers)
-    return tf.distribute.MirroredStrategy() if len(found.gpus) > 1 else tf.distribute.get_strategy()
+    return Mirrored() if len(found.gpus) > 1 else tf.distribute.get_strategy()
 
 
 def _tpu(found: "devices.Machine", resolver: Resolver) -> tf.distribute.Strategy | None:
@@ -72,9 +85,10 @@ def _tpu(found: "devices.Machine", resolver: Resolver) -> tf.distribute.Strategy
             if found.tpu is None:  # "Please provide a TPU Name to connect to."
                 return None
             raise
+        devices.reach(cluster.cluster_spec().as_dict())
         tf.config.experimental_connect_to_cluster(cluster)
         tf.tpu.experimental.initialize_tpu_system(cluster)
-        return tf.distribute.TPUStrategy(cluster)
+        return Tpu(cluster)
     except Exception as error:
         raise devices.Unusable(
             f"expected to train on the TPU that {found.tpu_sign} speaks of, received {devices.first_line(error)}; "
@@ -95,6 +109,29 @@ def _started(strategy: Callable[[], tf.distribute.Strategy]) -> tf.distribute.St
 def scaled(strategy: tf.distribute.Strategy, per_replica: float) -> Any:
     """Returns a batch size (int) or a learning rate (float) per replica times the replicas, as in the codelab."""
     return per_replica * strategy.num_replicas_in_sync
+
+
+def evaluation_batch(strategy: tf.distribute.Strategy, examples: int, batch: int) -> tuple[int, bool]:
+    """Returns the global batch for evaluation while training, and whether to drop what is left at its end.
+
+    Under several replicas a last, smaller batch leaves some without any example, at which convolutions fail on CPUs
+    ("input depth must be evenly divisible by filter depth"), and a TPU takes one shape only: it is dropped, and of
+    the batches between half of `batch` and `batch` the one that drops least is taken.
+
+    Raises:
+      ValueError: when there are fewer examples than replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1 and not _is_tpu(strategy):
+        return batch, False
+    most = min(batch, examples) // replicas
+    if most == 0:
+        raise ValueError(
+            f"expected an example for each replica of {describe(strategy)} in the eval split and in a batch, received "
+            f"{examples} examples and a batch of {batch}; hold out more data (data.eval_fraction) or use fewer devices"
+        )
+    sizes = [each * replicas for each in range(max(1, most // 2), most + 1)]
+    return min(sizes, key=lambda size: (examples % size, -size)), True
 
 
 def precision_policy(strategy: tf.distribute.Strategy, setting: str = "auto") -> str:
