@@ -15,6 +15,11 @@ def main(argv: list[str] | None = None) -> int:
         if args.list_presets:
             print(cli.presets())
             return 0
+        if args.devices:
+            from pipeline import devices
+
+            print(devices.table())
+            return 0
         config = cli.config_from(args)
         if args.show_config:
             print(settings.to_yaml(config), end="")
