@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets when it is imported
     try:
         args.make(args, shlex.join(["python", "-m", "datasets", *argv]))
-        print(f"next: python local_runner.py --config {shlex.quote(str(args.to / 'settings.yaml'))}")
+        _say_next(args.to.expanduser())
         return MADE
     except UserError as error:
         print(f"datasets: {error}", file=sys.stderr)
@@ -79,6 +79,13 @@ def _mnist(args: argparse.Namespace, command: str) -> None:
     counts = mnist.make(args.source, args.to, args.seed, command)
     _show(counts)
     print(f"{sum(counts.values()):,} digits in {output.printable(args.to)}")
+
+
+def _say_next(folder: Path) -> None:
+    from datasets import output
+
+    settings = shlex.quote(str(folder / output.SETTINGS))
+    print(f"next: python local_runner.py --config {output.printable(settings)}")
 
 
 def _show(counts: Mapping[str, int]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# Named, since Pillow would hand others to programs outside (EPS to Ghostscript).
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+# Named, since Pillow would hand others to programs outside (EPS to Ghostscript). JPEG stands for phones' MPO too.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 QUALITY = 92  # of the public flowers' TFRecords
 _REDUCED = 2  # a JPEG is decoded at a fraction of its size, at least this many times the size that is asked for
 
