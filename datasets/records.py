@@ -1,4 +1,4 @@
-"""Checks TFRecord shards without TensorFlow, so that damaged data is named before a run starts.
+"""Writes and checks TFRecord shards without TensorFlow, so that damaged data is named before a run starts.
 
 The framing is the one of TensorFlow's `tfrecord` page: length (8 bytes, little-endian), masked CRC-32C of the
 length, data, masked CRC-32C of the data.
@@ -73,6 +73,12 @@ def count_records(path: Path) -> int:
     if named and int(named[1]) != count:
         raise ValueError(f"its name says {int(named[1])} records (the number before .tfrec), it holds {count}")
     return count
+
+
+def write_record(file: BinaryIO, data: bytes) -> None:
+    """Appends one record to an uncompressed shard."""
+    header = struct.pack("<Q", len(data))
+    file.write(header + struct.pack("<I", _masked_crc(header)) + data + struct.pack("<I", _masked_crc(data)))
 
 
 def _read_record(file: BinaryIO, index: int) -> bool:

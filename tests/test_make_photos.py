@@ -1,0 +1,376 @@
+"""A folder of photos to TFRecords, as a person's two commands do it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from datasets import __main__ as command_line
+from datasets import class_folders, decoding, output, prepare
+from datasets.errors import UserError
+from datasets.records import check_folder, held_out_shards
+from pipeline import prepared, settings
+from tests.conftest import ROOT
+
+
+def _read(folder: Path) -> dict[str, list[dict]]:
+    """Every record of every shard, in order."""
+    return {
+        path.name: [
+            dict(tf.train.Example.FromString(record.numpy()).features.feature)
+            for record in tf.data.TFRecordDataset(str(path))
+        ]
+        for path in sorted(folder.glob("*.tfrec"))
+    }
+
+
+def _labels(records: list[dict]) -> Counter:
+    return Counter(record["label"].bytes_list.value[0].decode() for record in records)
+
+
+def _photo(path: Path, colour=(200, 30, 60), size=(50, 40), mode="RGB", **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).convert(mode).save(path, **options)
+    return path
+
+
+def _folders(folder: Path, **counts: int) -> Path:
+    for name, count in counts.items():
+        for index in range(count):
+            _photo(folder / name / f"{index}.png", (9 * index % 256, 5 * len(name), 90))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def native(real_data, tmp_path_factory) -> Path:
+    """The 400 photos of many sizes, as files in class folders."""
+    folder = tmp_path_factory.mktemp("native")
+    for shard, records in _read(real_data / "flowers-native").items():
+        for index, record in enumerate(records):
+            path = folder / record["label"].bytes_list.value[0].decode() / f"{shard[:9]}-{index}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(record["image"].bytes_list.value[0])
+    return folder
+
+
+@pytest.fixture
+def make(capfd):
+    """Calls `python -m datasets ...` in this process; returns its exit code and output."""
+
+    def call(*arguments: object) -> tuple[int, str]:
+        code = command_line.main([str(argument) for argument in arguments])
+        return code, "".join(capfd.readouterr())
+
+    return call
+
+
+def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
+    target = tmp_path / "My Flowers"
+    code, said = make("photos", native, "--to", target, "--size", 96)
+    assert code == 0, said
+    assert "400 photos in 16 shards" in said
+    assert f"next: python local_runner.py --config '{target}/settings.yaml'" in said
+
+    config = settings.load(None, target / "settings.yaml")
+    assert (config.name, config.data.directory, config.data.image_size) == ("my-flowers", target, 96)
+    assert config.data.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert prepared.check_schema(config.data.schema_file, 5) == target / "schema.pbtxt"
+    _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 96)
+    assert [(shard.path.name, shard.records) for shard in shards] == [
+        (f"my-flowers{index:02d}-25.tfrec", 25) for index in range(16)
+    ]
+    assert all(_labels(records) == dict.fromkeys(config.data.classes, 5) for records in _read(target).values())
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_record_is_the_centre_of_the_photo_with_all_features(native, tmp_path, make):
+    assert make("photos", native, "--to", tmp_path / "out", "--size", 192)[0] == 0
+    (records, *_) = _read(tmp_path / "out").values()
+    for record in records:
+        image = Image.open(BytesIO(record["image"].bytes_list.value[0]))
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (192, 192))
+        label = record["class"].int64_list.value[0]
+        assert record["label"].bytes_list.value[0].decode() == sorted(path.name for path in native.iterdir())[label]
+        assert list(record["one_hot_class"].float_list.value) == [float(index == label) for index in range(5)]
+        assert list(record["size"].int64_list.value) == [192, 192]
+
+
+def test_the_settings_go_together_with_a_preset(tmp_path, make):
+    make("photos", _folders(tmp_path / "in", cat=3, dog=3), "--to", tmp_path / "pets")
+    config = settings.load("flowers-xception", tmp_path / "pets" / "settings.yaml")
+    assert (config.name, config.model.name, config.data.classes) == ("pets", "xception", ("cat", "dog"))
+    header = (tmp_path / "pets" / "settings.yaml").read_text().splitlines()[:4]
+    assert f"python -m datasets photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
+    assert "--preset flowers-xception --config" in header[3]
+
+
+def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
+    photos = _folders(tmp_path / "in", **{"yes": 2, "1": 2, "Gänse: [x]": 2, '"a\\b': 2})
+    assert make("photos", photos, "--to", tmp_path / "名前")[0] == 0
+    config = settings.load(None, tmp_path / "名前" / "settings.yaml")
+    assert config.data.classes == ('"a\\b', "1", "Gänse: [x]", "yes")
+    assert config.name == "photos"
+    assert prepared.check_schema(config.data.schema_file, 4)
+
+
+def test_the_same_seed_gives_the_same_bytes(native, tmp_path, make):
+    few = tmp_path / "few"
+    for folder in native.iterdir():
+        for path in sorted(folder.iterdir())[:8]:
+            (few / folder.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, few / folder.name)
+    digests = []
+    for place, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert make("photos", few, "--to", tmp_path / place / "out", "--size", 32, "--seed", seed)[0] == 0
+        digests.append([path.read_bytes() for path in sorted((tmp_path / place / "out").glob("*.tfrec"))])
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("counts", [[2, 2], [3, 40], [2, 5, 17, 100], [16, 16, 16], [31, 18], [2] * 30, [1000, 2]])
+@pytest.mark.parametrize("shards", [2, 5, 16])
+def test_each_class_is_spread_evenly(counts, shards):
+    photos = [[Path(f"{label}/{index}") for index in range(count)] for label, count in enumerate(counts)]
+    decks = class_folders.deal(photos, shards, seed=0)
+    assert sorted(photo.path for deck in decks for photo in deck) == sorted(sum(photos, []))
+    assert all(decks)
+    assert 2 <= len(decks) <= shards
+    held_out = held_out_shards(len(decks), 0.19)
+    for label, count in enumerate(counts):
+        in_shard = [sum(photo.label == label for photo in deck) for deck in decks]
+        assert max(in_shard) - min(in_shard) <= 1
+        assert 0 < sum(in_shard[:held_out]) < count
+
+
+def test_shards_of_full_classes_are_of_one_size():
+    photos = [[Path(f"{label}/{index}") for index in range(17)] for label in range(100)]
+    sizes = [len(deck) for deck in class_folders.deal(photos, 16, seed=0)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+FORMATS = [
+    ("a.jpg", "RGB", {"quality": 95}),
+    ("b.JPEG", "L", {}),
+    ("c.jpg", "CMYK", {"quality": 95}),
+    ("d.png", "RGB", {}),
+    ("e.png", "P", {}),
+    ("f.png", "LA", {}),
+    ("g.png", "RGBA", {}),
+    ("h.png", "1", {}),
+    ("i.gif", "RGB", {}),
+    ("j.bmp", "RGB", {}),
+    ("k.webp", "RGBA", {"lossless": True}),
+    ("l.tiff", "RGB", {}),
+    ("m.tif", "CMYK", {}),
+    ("o.avif", "RGB", {}),
+    ("p.mpo", "RGB", {"save_all": True, "append_images": [Image.new("RGB", (50, 40))]}),
+    ("q.gif", "RGB", {"save_all": True, "append_images": [Image.new("RGB", (50, 40))]}),
+    ("n.dat", "RGB", {"format": "PNG"}),
+]
+
+
+@pytest.mark.parametrize(("name", "mode", "options"), FORMATS)
+def test_every_usual_format_and_mode(tmp_path, name, mode, options):
+    path = _photo(tmp_path / name, (255, 255, 255), mode=mode, **options)
+    pixels = np.asarray(Image.open(BytesIO(decoding.square_jpeg(path, 32))))
+    assert pixels.shape == (32, 32, 3)
+    assert pixels.min() >= 250
+
+
+def test_sixteen_bits_are_scaled_and_what_is_transparent_is_white(tmp_path):
+    Image.fromarray(np.full((40, 40), 128 * 256, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    for name, value in (("deep.png", 128), ("clear.png", 255)):
+        pixels = np.asarray(Image.open(BytesIO(decoding.square_jpeg(tmp_path / name, 32))))
+        assert abs(pixels.astype(int) - value).max() <= 1
+
+
+@pytest.mark.parametrize("big", [1, 8])
+def test_exif_turns_the_photo_upright_before_it_is_cropped(tmp_path, big):
+    photo = Image.new("RGB", (60 * big, 40 * big), "blue")
+    photo.paste("red", (0, 0, 30 * big, 40 * big))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: what is left in the file is on top
+    photo.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    square = Image.open(BytesIO(decoding.square_jpeg(tmp_path / "turned.jpg", 32)))
+    top, bottom = np.array(square.getpixel((16, 3))), np.array(square.getpixel((16, 28)))
+    assert top[0] > 200 > 60 > top[2]
+    assert bottom[2] > 200 > 60 > bottom[0]
+    assert 0x0112 not in square.getexif()
+
+
+def test_a_large_jpeg_decoded_at_a_fraction_looks_as_one_decoded_whole(native, tmp_path):
+    photo = Image.open(next((native / "roses").iterdir()))
+    photo.resize((photo.width * 4, photo.height * 4), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg", quality=95)
+    Image.open(tmp_path / "a.jpg").save(tmp_path / "a.png")
+    fraction, whole = (
+        np.asarray(Image.open(BytesIO(decoding.square_jpeg(tmp_path / name, 128)))).astype(int)
+        for name in ("a.jpg", "a.png")
+    )
+    assert abs(fraction - whole).mean() < 2
+
+
+def test_what_cannot_be_read_is_listed_and_not_fatal(tmp_path, make, monkeypatch):
+    photos = _folders(tmp_path / "in", cat=6, dog=6)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    (photos / "cat" / "note\x1b[31m.txt").write_text("not a photo")
+    (photos / "cat" / "empty.jpg").touch()
+    (photos / "dog" / "cut.png").write_bytes((photos / "dog" / "5.png").read_bytes()[:-40])
+    _photo(photos / "dog" / "bomb.png", size=(101, 100))
+    (photos / "dog" / "inner").mkdir()
+    outside = _photo(tmp_path / "outside.png")
+    (photos / "dog" / "out.png").symlink_to(outside)
+    (photos / "dog" / "in.png").symlink_to(photos / "dog" / "0.png")
+    (photos / "dog" / "loop.png").symlink_to("loop.png")
+    (photos / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
+    os.mkfifo(photos / "cat" / "pipe")
+    _photo(photos / ".hidden" / "a.png")
+    _photo(photos / "cat" / ".hidden.png")
+    (photos / "empty").mkdir()
+    code, said = make("photos", photos, "--to", tmp_path / "out")
+    assert code == 0, said
+    assert "13 photos in 7 shards" in said
+    assert "9 left out:" in said
+    for text in (
+        r"cat/note\u001b[31m.txt: not a photo in a format that is read (JPEG, ",
+        "cat/empty.jpg: not a photo",
+        "cat/pipe: not a file",
+        "dog/cut.png: ",
+        "dog/bomb.png: larger than 10,000 pixels, as a decompression bomb",
+        "dog/inner: a folder inside a class folder",
+        "dog/out.png: a link that leads out",
+        "dog/loop.png: not a file",
+        "elsewhere: a link that leads out",
+    ):
+        assert text in said
+    assert settings.load(None, tmp_path / "out" / "settings.yaml").data.classes == ("cat", "dog")
+    check_folder(tmp_path / "out", "*.tfrec")
+
+
+def _nothing_readable(photos: Path) -> None:
+    for path in photos.glob("*/*"):
+        path.write_bytes(b"HEIC")
+
+
+def _only_headers(photos: Path) -> None:
+    for path in (photos / "dog").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+
+
+def _one_of_a_class(photos: Path) -> None:
+    for path in sorted((photos / "dog").iterdir())[1:]:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda photos: shutil.rmtree(photos), "is not a folder; expected one that holds a folder for each class"),
+        (lambda photos: shutil.rmtree(photos / "dog"), "at least two class folders with photos, received cat: 4"),
+        (lambda photos: [shutil.rmtree(photos / name) for name in ("cat", "dog")], "received no folders"),
+        (_nothing_readable, "received cat: 0, dog: 0\n  left out: "),
+        (_only_headers, "too few photos can be decoded .* in the class folders dog; add photos"),
+        (_one_of_a_class, "at least 2 photos .* received dog: 1. Add photos, or move"),
+        (lambda photos: (photos / "dog").rename(photos / "d\nog"), r"d\\nog cannot be written"),
+        (lambda photos: (photos / "dog").rename(photos / os.fsdecode(b"d\xff")), r"d\\udcff cannot be written"),
+    ],
+)
+def test_photos_that_are_refused(tmp_path, make, damage, says):
+    photos = _folders(tmp_path / "in", cat=4, dog=4)
+    damage(photos)
+    code, said = make("photos", photos, "--to", tmp_path / "out")
+    assert code == 2
+    with pytest.raises(UserError, match=says):
+        raise UserError(said)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_targets_that_are_refused(tmp_path, make):
+    photos = _folders(tmp_path / "in", cat=4, dog=4)
+    assert "is inside the folder of photos" in make("photos", photos, "--to", photos / "records")[1]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine").write_text("precious")
+    code, said = make("photos", photos, "--to", tmp_path / "taken")
+    assert (code, "taken is not empty; expected a new or an empty folder. Remove it, or" in said) == (2, True)
+    assert (tmp_path / "taken" / "mine").read_text() == "precious"
+    assert "mine is a file" in make("photos", photos, "--to", tmp_path / "taken" / "mine")[1]
+    assert "cannot " in make("photos", photos, "--to", tmp_path / "taken" / "mine" / "below")[1]
+    (tmp_path / "empty").mkdir()
+    assert make("photos", photos, "--to", tmp_path / "empty")[0] == 0
+    assert make("photos", photos, "--to", tmp_path / "new" / "deep" / "out")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--size", "8"], "expected a whole number from 16 to 1024, received '8'"),
+        (["--shards", "1"], "expected a whole number from 2 to 10000, received '1'"),
+        (["--seed", "x"], "received 'x'"),
+    ],
+)
+def test_flags_out_of_range(tmp_path, capsys, flags, says):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["photos", str(tmp_path), "--to", str(tmp_path / "out"), *flags])
+    assert stop.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_nothing_is_left_of_a_write_that_fails(tmp_path):
+    with (
+        pytest.raises(UserError, match="cannot write .*out: No space left on device; nothing was left there"),
+        output.whole_folder(tmp_path / "out") as folder,
+        Path("/dev/full").open("wb") as full,
+    ):
+        (folder / "0.part").write_bytes(b"some")
+        full.write(b"more")
+        full.flush()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_after_ctrl_c(native, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "datasets", "photos", native, "--to", tmp_path / "out", "--size", "1024"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob(".out-*/whole/1.part")) and time.monotonic() < until:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "datasets: interrupted; nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["photos", "--help"], ["mnist", "--help"]])
+def test_help_without_tensorflow(arguments):
+    code = (
+        "import sys; from datasets.__main__ import main\n"
+        f"try: main({arguments})\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'tensorflow', 'numpy', 'tensorflow_metadata', 'pipeline'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "photos" in done.stdout or "IDX_DIR" in done.stdout
