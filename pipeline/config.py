@@ -26,7 +26,7 @@ class Data(Section):
     source: Literal["sample", "flowers"] | None = None
     directory: Path | None = None
     pattern: str = "*.tfrec"
-    schema_file: Path | None = None
+    schema_file: Path = Path("flowers.pbtxt")
     classes: tuple[str, ...] = Field(default=("daisy", "dandelion", "roses", "sunflowers", "tulips"), min_length=2)
     split: Literal["shards", "hash"] = "shards"
     eval_fraction: float = Field(default=0.19, gt=0, lt=1)
@@ -88,7 +88,8 @@ class Trainer(Section):
     augment: tuple[Literal["flip", "saturation", "mixup"], ...] = ()
     seed: int = Field(default=0, ge=0)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    xla: bool | None = Field(default=None, description="compile the steps; null leaves it to Keras")
+    xla: bool = Field(default=False, description="compile the steps; on a TPU they always are")
+    steps_per_execution: int = Field(default=1, ge=1, description="steps between two looks of Python")
     gpu_memory_mb: int | None = Field(default=None, ge=256, description="a limit; null grows as needed")
     profile_steps: tuple[int, int] | None = Field(default=None, description="first and last step to profile")
     warm_start: bool = Field(default=False, description="begin with the latest blessed model's weights")

@@ -57,8 +57,8 @@ def _transform(outputs: Outputs, config: Config) -> str:
 
 def _trainer(outputs: Outputs, config: Config) -> str:
     record = history(outputs)
-    reached = max(record["history"]["val_accuracy"])
-    return f"val_accuracy {reached:.3f} in epoch {record['best_epoch']} · {plural(record['epochs'], 'epoch')} · {record['devices']}"
+    best = f"val_accuracy {max(record['history']['val_accuracy']):.3f} in epoch {record['best_epoch']}"
+    return f"{best} of {record['epochs']} · {record['devices']}"
 
 
 def _baseline(outputs: Outputs, config: Config) -> str:

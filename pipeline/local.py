@@ -48,6 +48,7 @@ def run(config: Config, verbose: bool) -> int:
 def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
     with console.status("loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
+        import tensorflow as tf
         from tfx import v1 as tfx
 
         from pipeline import evaluation as evaluations
@@ -55,8 +56,10 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
         from pipeline.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.display import NodeLines
         from pipeline.pipeline import create_pipeline, root
+        from trainer import devices
 
         say_everything()
+        devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     store = config.output / "metadata.sqlite"
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(store))
     lines = NodeLines(console, config)

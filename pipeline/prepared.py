@@ -16,7 +16,7 @@ from datasets.errors import UserError
 from pipeline.config import Config, Data
 from pipeline.logs import chatter_to
 
-FLOWERS_SCHEMA = Path(schemas.__file__).parent / "flowers.pbtxt"
+SCHEMAS = Path(schemas.__file__).parent
 
 
 def prepare_config(config: Config) -> Config:
@@ -29,7 +29,7 @@ def prepare_config(config: Config) -> Config:
     with _noted(problems):
         directory = _checked_data(config.data)
     with _noted(problems):
-        schema = check_schema(config.data.schema_file or FLOWERS_SCHEMA, len(config.data.classes))
+        schema = check_schema(config.data.schema_file, len(config.data.classes))
     with _noted(problems):
         weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
     with _noted(problems):
@@ -101,10 +101,15 @@ def _writable(folder: Path, make: bool) -> Path:
 def check_schema(path: Path, classes: int) -> Path:
     """Returns the absolute path of a schema that agrees with the number of classes.
 
+    A bare name that is no file of the current folder is one of the curated schemas.
+
     Raises:
       UserError: when it is missing, cannot be read, or gives `class` another range.
     """
-    path = path.expanduser().resolve()
+    curated = SCHEMAS / path.name
+    path = (
+        curated if path == Path(path.name) and not path.exists() and curated.exists() else path.expanduser().resolve()
+    )
     try:
         schema = text_format.Parse(path.read_text(), schema_pb2.Schema())
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:

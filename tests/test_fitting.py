@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -44,12 +45,18 @@ def _batches(first_step: int = 0, ill_step: int | None = None) -> tf.data.Datase
     return tf.data.Dataset.range(first_step, 10**6).map(lambda step: batch(tf.cast(step, tf.int32)))
 
 
-def _fit(folder: Path, settings: dict, replicas: int = 1, name: str = "cnn", train=_batches, seed: int = 1):
+class Replicas(NamedTuple):
+    """Stands in for a strategy of so many replicas where the learning rate alone is looked at."""
+
+    num_replicas_in_sync: int
+
+
+def _fit(folder: Path, settings: dict, chosen=None, train=_batches, seed: int = 1):
     keras.utils.set_random_seed(seed)
-    model = models.build(name, (SIDE, SIDE, 3), CLASSES)
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    model = models.build("cnn", (SIDE, SIDE, 3), CLASSES)
     checkpoints = Checkpoints(str(folder / "checkpoints"))
-    fitting.fit(model, settings, replicas, STEPS, train, _batches().take(2), checkpoints, str(folder / "logs"))
+    inputs = fitting.Inputs(BATCH, STEPS, train, _batches().take(2))
+    fitting.fit(model, settings, chosen or tf.distribute.get_strategy(), inputs, checkpoints, str(folder / "logs"))
     return model, checkpoints
 
 
@@ -114,7 +121,7 @@ def test_the_first_epochs_may_train_the_last_layer_alone(tmp_path):
 def test_the_learning_rate_grows_with_the_replicas(tmp_path):
     settings = _settings(epochs=3, learning_rate=LearningRate(start=1e-4, peak=1e-3, ramp_epochs=1, decay=0.5))
     _, one = _fit(tmp_path / "one", settings)
-    _, four = _fit(tmp_path / "four", settings, replicas=4)
+    _, four = _fit(tmp_path / "four", settings, chosen=Replicas(4))
     assert one.history["learning_rate"] == pytest.approx([1e-4, 1e-3, 5e-4])
     assert four.history["learning_rate"] == pytest.approx([4e-4, 4e-3, 2e-3])
 

@@ -64,11 +64,8 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
         settings.load("sample", None, changes)
     lines = str(error.value).splitlines()
     assert lines[0] == "7 settings are not valid:"
-    assert "  trainer.epoch: unknown key; did you mean 'epochs'? valid here: epochs, batch_size, " in str(error.value)
-    assert (
-        "  model.name: Input should be 'softmax', 'mlp', 'dense', 'cnn', 'convnet', 'squeezenet', 'mobilenet_v2' or 'xception'; received 'vgg'"
-        in lines
-    )
+    assert "  trainer.epoch: unknown key; did you mean 'epochs'? valid here: epochs, frozen_epochs" in str(error.value)
+    assert any(line.startswith("  model.name: Input should be 'softmax', 'mlp', ") for line in lines)
     assert any(line.startswith("  trainer.batch_size: ") and "valid integer" in line for line in lines)
     assert any(line.startswith("  data.image_size: ") and "greater than or equal to 16" in line for line in lines)
     assert any(line.startswith("  data.classes: each class is to be named once") for line in lines)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import augmentation, models, schedules, strategy
+from trainer import augmentation, models, schedules
 from trainer.models import batch_norm
 
 
@@ -168,10 +168,3 @@ def test_mixup_mixes_photos_and_classes_alike():
 
 def test_no_augmentation_is_none():
     assert augmentation.augmentation([], seed=0) is None
-
-
-def test_one_cpu_is_the_default_strategy(monkeypatch):
-    monkeypatch.delenv("TPU_NAME", raising=False)
-    if tf.config.list_physical_devices("GPU"):
-        pytest.skip("this machine has a GPU")
-    assert strategy.describe(strategy.choose()) == "1 × CPU"

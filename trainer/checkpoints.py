@@ -24,6 +24,7 @@ class Checkpoints:
 
     def __init__(self, folder: str):
         self.folder = folder
+        tf.io.gfile.makedirs(folder)
         self.finished, self.best = 0, 0
         self.history: dict[str, list[float]] = {}
         if tf.io.gfile.exists(f"{folder}/{_STATE}"):

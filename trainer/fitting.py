@@ -2,40 +2,45 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from trainer import schedules
+from trainer import schedules, strategy
 from trainer.callbacks import Board, FiniteLoss
 from trainer.checkpoints import Checkpoints
 from trainer.models.head import HEAD
 
 
+class Inputs(NamedTuple):
+    """What a training reads.
+
+    Attributes:
+      batch: the global batch.
+      steps: of an epoch.
+      training: gives the batches after so many steps, (pixels, one-hot classes), without end.
+      evaluation: the eval split, once.
+    """
+
+    batch: int
+    steps: int
+    training: Callable[[int], tf.data.Dataset]
+    evaluation: tf.data.Dataset
+
+
 def fit(
     model: keras.Model,
     settings: dict[str, Any],
-    replicas: int,
-    steps: int,
-    train: Callable[[int], tf.data.Dataset],
-    evaluation: tf.data.Dataset,
+    chosen: tf.distribute.Strategy,
+    inputs: Inputs,
     checkpoints: Checkpoints,
     logs: str,
 ) -> None:
     """Trains until `settings["epochs"]` are finished, going on from the checkpoints, and leaves the best weights.
 
-    Best is by validation accuracy, and of equals the first. To be called in the strategy's scope.
-
-    Args:
-      model: as `trainer.models` builds it.
-      settings: the settings' trainer section.
-      replicas: the learning rate is multiplied by them, as in the codelab.
-      steps: an epoch's.
-      train: gives the batches after so many steps.
-      evaluation: the eval split, once.
-      checkpoints: of this training.
-      logs: the folder for TensorBoard.
+    Best is by validation accuracy, and of equals the first. To be called in the strategy's scope. `settings` is the
+    settings' trainer section, whose learning rates are those of one replica; `logs` the folder for TensorBoard.
 
     Raises:
       NotFinite: when the loss is no number any more.
@@ -45,21 +50,22 @@ def fit(
         if not first <= checkpoints.finished < last:
             continue
         _freeze(model, last == frozen)
-        compile_model(model, settings)
+        compile_model(model, settings, chosen, inputs.steps)
         checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
-        done = checkpoints.finished * steps
-        batches = train(done)
+        done = checkpoints.finished * inputs.steps
+        batches = inputs.training(done)
         photos, _ = next(iter(batches.take(1)))
+        board = Board(logs, photos, done, settings["profile_steps"])
         model.fit(
             batches,
             initial_epoch=checkpoints.finished,
             epochs=last,
-            steps_per_epoch=steps,
-            validation_data=evaluation,
+            steps_per_epoch=inputs.steps,
+            validation_data=inputs.evaluation,
             callbacks=[
-                keras.callbacks.LearningRateScheduler(lambda epoch: rate(epoch, settings) * replicas),
-                Board(logs, photos, done, settings["profile_steps"]),
-                FiniteLoss(steps, checkpoints.folder),
+                keras.callbacks.LearningRateScheduler(lambda epoch: strategy.scaled(chosen, rate(epoch, settings))),
+                board,
+                FiniteLoss(inputs.steps, checkpoints.folder),
                 *checkpoints.callbacks(ema=bool(settings["ema"])),
             ],
             verbose=1 if sys.stdout.isatty() else 2,
@@ -67,7 +73,7 @@ def fit(
     checkpoints.restore_best(model)
 
 
-def compile_model(model: keras.Model, settings: dict[str, Any]) -> None:
+def compile_model(model: keras.Model, settings: dict[str, Any], chosen: tf.distribute.Strategy, steps: int) -> None:
     """Compiles with Adam, or AdamW where there is a weight decay, for one-hot classes."""
     optimizer = keras.optimizers.Adam(
         settings["learning_rate"]["start"],
@@ -75,12 +81,12 @@ def compile_model(model: keras.Model, settings: dict[str, Any]) -> None:
         use_ema=bool(settings["ema"]),
         ema_momentum=settings["ema"] or 0.99,
     )
-    xla = settings["xla"]
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings["label_smoothing"]),
         metrics=["accuracy"],
-        jit_compile="auto" if xla is None else xla,
+        jit_compile=strategy.jit_compile(chosen, settings["xla"]),
+        steps_per_execution=strategy.steps_per_execution(chosen, steps, settings["steps_per_execution"]),
     )
     model.optimizer.build(model.trainable_variables)
 

@@ -52,11 +52,18 @@ def training(
 
 
 def evaluation(
-    patterns: Sequence[str], transform: tft.TFTransformOutput, classes: int, batch_size: int
+    patterns: Sequence[str],
+    transform: tft.TFTransformOutput,
+    classes: int,
+    batch_size: int,
+    drop_remainder: bool = False,
 ) -> tf.data.Dataset:
-    """Returns all examples once, in a fixed order, in batches as `training` gives them; the last may be smaller."""
+    """Returns all examples once, in a fixed order, in batches as `training` gives them.
+
+    The last may be smaller, or is dropped.
+    """
     files = _files(patterns)
-    batches = _records(files, files).batch(batch_size)
+    batches = _records(files, files).batch(batch_size, drop_remainder)
     return batches.map(_to_model_input(transform, classes), num_parallel_calls=tf.data.AUTOTUNE).prefetch(
         tf.data.AUTOTUNE
     )

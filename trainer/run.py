@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from functools import partial
 from typing import Any
 
 import keras
@@ -23,71 +22,75 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains a model as `fn_args.custom_config` says and exports the best of its epochs to `serving_model_dir`.
 
     custom_config holds `recipe` (the settings' data, model and trainer sections), `checkpoints` (a folder that
-    outlives a killed run) and `code` (the digest of this package). TensorBoard's logs, `history.json` and the last
-    checkpoints go to `fn_args.model_run_dir`.
+    outlives a killed run) and `code` (the digest of this package). TensorBoard's logs, `history.json`, the weights and
+    the last checkpoints go to `fn_args.model_run_dir`.
 
     Raises:
-      ValueError: when the training split is smaller than one global batch.
+      ValueError: when a split is too small for one global batch, or weights do not fit.
+      trainer.devices.Unusable: when a device is there and cannot be used.
     """
     recipe = fn_args.custom_config["recipe"]
-    settings, classes = recipe["trainer"], len(recipe["data"]["classes"])
-    chosen = strategy.choose()
-    keras.utils.set_random_seed(settings["seed"])
+    chosen = strategy.choose(recipe["trainer"]["gpu_memory_mb"])
+    keras.utils.set_random_seed(recipe["trainer"]["seed"])
+    keras.config.set_dtype_policy(strategy.precision_policy(chosen, recipe["trainer"]["precision"]))
+    try:
+        _train_and_export(fn_args, recipe, chosen)
+    finally:
+        keras.config.set_dtype_policy("float32")  # the process may be that of the whole pipeline
+
+
+def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distribute.Strategy) -> None:
+    settings, classes = recipe["trainer"], recipe["data"]["classes"]
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
-    batch = settings["batch_size"] * chosen.num_replicas_in_sync
-    steps = _steps(fn_args.train_files, batch)
-    train = partial(_training, fn_args.train_files, transform, classes, batch, settings)
-    checkpoints = Checkpoints(_folder(fn_args))
+    run_folder = strategy.own_folder(chosen, fn_args.model_run_dir)
+    inputs = _inputs(fn_args, recipe, transform, chosen)
+    checkpoints = Checkpoints(strategy.own_folder(chosen, _checkpoint_folder(fn_args)))
     with chosen.scope():
         model = _model(recipe)
-        fitting.fit(
-            model,
-            settings,
-            chosen.num_replicas_in_sync,
-            steps,
-            train,
-            input_pipeline.evaluation(fn_args.eval_files, transform, classes, batch),
-            checkpoints,
-            fn_args.model_run_dir,
-        )
-    export(model, transform, recipe["data"]["classes"], fn_args.serving_model_dir)
-    weights.save(model, f"{fn_args.model_run_dir}/{WEIGHTS}")
+        fitting.fit(model, settings, chosen, inputs, checkpoints, run_folder)
+    export(model, transform, classes, strategy.own_folder(chosen, fn_args.serving_model_dir))
+    weights.save(model, f"{run_folder}/{WEIGHTS}")
     seconds = sum(checkpoints.history["seconds"])
     figures = {
         "devices": strategy.describe(chosen),
+        "strategy": strategy.details(chosen),
+        "precision": strategy.precision_policy(chosen, settings["precision"]),
         "parameters": model.count_params(),
-        "global_batch": batch,
+        "global_batch": inputs.batch,
         "epochs": checkpoints.finished,
         "best_epoch": checkpoints.best,
         "seconds": round(seconds, 1),  # of all epochs with their validation, those before a kill included
-        "images_per_second": round(steps * batch * checkpoints.finished / seconds, 1),
+        "images_per_second": round(inputs.steps * inputs.batch * checkpoints.finished / seconds, 1),
         "history": checkpoints.history,
     }
-    with tf.io.gfile.GFile(f"{fn_args.model_run_dir}/{HISTORY}", "w") as file:
+    with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:
         file.write(json.dumps(figures, indent=2))
-    tf.io.gfile.rename(checkpoints.folder, f"{fn_args.model_run_dir}/checkpoints")
+    tf.io.gfile.rename(checkpoints.folder, f"{run_folder}/checkpoints")
 
 
-def _steps(files: list[str], batch: int) -> int:
-    found = input_pipeline.count(files)
+def _inputs(
+    fn_args: FnArgs, recipe: dict[str, Any], transform: tft.TFTransformOutput, chosen: tf.distribute.Strategy
+) -> fitting.Inputs:
+    settings, classes = recipe["trainer"], len(recipe["data"]["classes"])
+    batch = strategy.scaled(chosen, settings["batch_size"])
+    found = input_pipeline.count(fn_args.train_files)
     if found < batch:
         raise ValueError(
             f"the training split has {found} examples, fewer than one global batch of {batch}; "
             "lower trainer.batch_size or give more data"
         )
-    return found // batch
-
-
-def _training(
-    files: list[str],
-    transform: tft.TFTransformOutput,
-    classes: int,
-    batch: int,
-    settings: dict[str, Any],
-    first_step: int,
-) -> tf.data.Dataset:
     augment = augmentation(settings["augment"], settings["seed"])
-    return input_pipeline.training(files, transform, classes, batch, settings["seed"], first_step, augment)
+    examples = input_pipeline.count(fn_args.eval_files)
+    return fitting.Inputs(
+        batch=batch,
+        steps=found // batch,
+        training=lambda first_step: input_pipeline.training(
+            fn_args.train_files, transform, classes, batch, settings["seed"], first_step, augment
+        ),
+        evaluation=input_pipeline.evaluation(
+            fn_args.eval_files, transform, classes, *strategy.evaluation_batch(chosen, examples, batch)
+        ),
+    )
 
 
 def _model(recipe: dict[str, Any]) -> keras.Model:
@@ -99,11 +102,9 @@ def _model(recipe: dict[str, Any]) -> keras.Model:
     return model
 
 
-def _folder(fn_args: FnArgs) -> str:
+def _checkpoint_folder(fn_args: FnArgs) -> str:
     """Returns the folder of this very training: other data, settings or code never go on from its checkpoints."""
     config = fn_args.custom_config
     same = [config["recipe"], config["code"], fn_args.train_files, fn_args.transform_graph_path]
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
-    folder = f"{config['checkpoints']}/{digest[:16]}"
-    tf.io.gfile.makedirs(folder)
-    return folder
+    return f"{config['checkpoints']}/{digest[:16]}"
