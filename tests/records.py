@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
+from PIL import Image
 
 from datasets.examples import make_example
 from datasets.sample import CLASSES
@@ -37,4 +38,11 @@ def folder(path: Path, bad: tf.train.Example | None = None, shards: int = 3, per
         if bad is not None and shard == shards - 1:
             examples[-1] = bad
         write(path / f"part{shard}-{per_shard}.tfrec", examples)
+    return path
+
+
+def photo_file(path: Path, colour=(200, 30, 60), size=(50, 40), mode="RGB", **options) -> Path:
+    """Writes a picture of one colour as its name says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).convert(mode).save(path, **options)
     return path

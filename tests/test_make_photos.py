@@ -10,17 +10,17 @@ from collections import Counter
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from datasets import __main__ as command_line
-from datasets import class_folders, decoding, output, prepare
+from datasets import output, prepare
 from datasets.errors import UserError
-from datasets.records import check_folder, held_out_shards
+from datasets.records import check_folder
 from pipeline import prepared, settings
 from tests.conftest import ROOT
+from tests.records import photo_file
 
 
 def _read(folder: Path) -> dict[str, list[dict]]:
@@ -38,16 +38,10 @@ def _labels(records: list[dict]) -> Counter:
     return Counter(record["label"].bytes_list.value[0].decode() for record in records)
 
 
-def _photo(path: Path, colour=(200, 30, 60), size=(50, 40), mode="RGB", **options) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).convert(mode).save(path, **options)
-    return path
-
-
 def _folders(folder: Path, **counts: int) -> Path:
     for name, count in counts.items():
         for index in range(count):
-            _photo(folder / name / f"{index}.png", (9 * index % 256, 5 * len(name), 90))
+            photo_file(folder / name / f"{index}.png", (9 * index % 256, 5 * len(name), 90))
     return folder
 
 
@@ -143,105 +137,22 @@ def test_the_same_seed_gives_the_same_bytes(native, tmp_path, make):
     assert digests[0] == digests[1] != digests[2]
 
 
-@pytest.mark.parametrize("counts", [[2, 2], [3, 40], [2, 5, 17, 100], [16, 16, 16], [31, 18], [2] * 30, [1000, 2]])
-@pytest.mark.parametrize("shards", [2, 5, 16])
-def test_each_class_is_spread_evenly(counts, shards):
-    photos = [[Path(f"{label}/{index}") for index in range(count)] for label, count in enumerate(counts)]
-    decks = class_folders.deal(photos, shards, seed=0)
-    assert sorted(photo.path for deck in decks for photo in deck) == sorted(sum(photos, []))
-    assert all(decks)
-    assert 2 <= len(decks) <= shards
-    held_out = held_out_shards(len(decks), 0.19)
-    for label, count in enumerate(counts):
-        in_shard = [sum(photo.label == label for photo in deck) for deck in decks]
-        assert max(in_shard) - min(in_shard) <= 1
-        assert 0 < sum(in_shard[:held_out]) < count
-
-
-def test_shards_of_full_classes_are_of_one_size():
-    photos = [[Path(f"{label}/{index}") for index in range(17)] for label in range(100)]
-    sizes = [len(deck) for deck in class_folders.deal(photos, 16, seed=0)]
-    assert max(sizes) - min(sizes) <= 1
-
-
-FORMATS = [
-    ("a.jpg", "RGB", {"quality": 95}),
-    ("b.JPEG", "L", {}),
-    ("c.jpg", "CMYK", {"quality": 95}),
-    ("d.png", "RGB", {}),
-    ("e.png", "P", {}),
-    ("f.png", "LA", {}),
-    ("g.png", "RGBA", {}),
-    ("h.png", "1", {}),
-    ("i.gif", "RGB", {}),
-    ("j.bmp", "RGB", {}),
-    ("k.webp", "RGBA", {"lossless": True}),
-    ("l.tiff", "RGB", {}),
-    ("m.tif", "CMYK", {}),
-    ("o.avif", "RGB", {}),
-    ("p.mpo", "RGB", {"save_all": True, "append_images": [Image.new("RGB", (50, 40))]}),
-    ("q.gif", "RGB", {"save_all": True, "append_images": [Image.new("RGB", (50, 40))]}),
-    ("n.dat", "RGB", {"format": "PNG"}),
-]
-
-
-@pytest.mark.parametrize(("name", "mode", "options"), FORMATS)
-def test_every_usual_format_and_mode(tmp_path, name, mode, options):
-    path = _photo(tmp_path / name, (255, 255, 255), mode=mode, **options)
-    pixels = np.asarray(Image.open(BytesIO(decoding.square_jpeg(path, 32))))
-    assert pixels.shape == (32, 32, 3)
-    assert pixels.min() >= 250
-
-
-def test_sixteen_bits_are_scaled_and_what_is_transparent_is_white(tmp_path):
-    Image.fromarray(np.full((40, 40), 128 * 256, np.uint16)).save(tmp_path / "deep.png")
-    Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
-    for name, value in (("deep.png", 128), ("clear.png", 255)):
-        pixels = np.asarray(Image.open(BytesIO(decoding.square_jpeg(tmp_path / name, 32))))
-        assert abs(pixels.astype(int) - value).max() <= 1
-
-
-@pytest.mark.parametrize("big", [1, 8])
-def test_exif_turns_the_photo_upright_before_it_is_cropped(tmp_path, big):
-    photo = Image.new("RGB", (60 * big, 40 * big), "blue")
-    photo.paste("red", (0, 0, 30 * big, 40 * big))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: what is left in the file is on top
-    photo.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    square = Image.open(BytesIO(decoding.square_jpeg(tmp_path / "turned.jpg", 32)))
-    top, bottom = np.array(square.getpixel((16, 3))), np.array(square.getpixel((16, 28)))
-    assert top[0] > 200 > 60 > top[2]
-    assert bottom[2] > 200 > 60 > bottom[0]
-    assert 0x0112 not in square.getexif()
-
-
-def test_a_large_jpeg_decoded_at_a_fraction_looks_as_one_decoded_whole(native, tmp_path):
-    photo = Image.open(next((native / "roses").iterdir()))
-    photo.resize((photo.width * 4, photo.height * 4), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg", quality=95)
-    Image.open(tmp_path / "a.jpg").save(tmp_path / "a.png")
-    fraction, whole = (
-        np.asarray(Image.open(BytesIO(decoding.square_jpeg(tmp_path / name, 128)))).astype(int)
-        for name in ("a.jpg", "a.png")
-    )
-    assert abs(fraction - whole).mean() < 2
-
-
 def test_what_cannot_be_read_is_listed_and_not_fatal(tmp_path, make, monkeypatch):
     photos = _folders(tmp_path / "in", cat=6, dog=6)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
     (photos / "cat" / "note\x1b[31m.txt").write_text("not a photo")
     (photos / "cat" / "empty.jpg").touch()
     (photos / "dog" / "cut.png").write_bytes((photos / "dog" / "5.png").read_bytes()[:-40])
-    _photo(photos / "dog" / "bomb.png", size=(101, 100))
+    photo_file(photos / "dog" / "bomb.png", size=(101, 100))
     (photos / "dog" / "inner").mkdir()
-    outside = _photo(tmp_path / "outside.png")
+    outside = photo_file(tmp_path / "outside.png")
     (photos / "dog" / "out.png").symlink_to(outside)
     (photos / "dog" / "in.png").symlink_to(photos / "dog" / "0.png")
     (photos / "dog" / "loop.png").symlink_to("loop.png")
     (photos / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
     os.mkfifo(photos / "cat" / "pipe")
-    _photo(photos / ".hidden" / "a.png")
-    _photo(photos / "cat" / ".hidden.png")
+    photo_file(photos / ".hidden" / "a.png")
+    photo_file(photos / "cat" / ".hidden.png")
     (photos / "empty").mkdir()
     code, said = make("photos", photos, "--to", tmp_path / "out")
     assert code == 0, said

@@ -1,0 +1,29 @@
+"""How photos are dealt to shards, of which the first ones are held out."""
+
+from pathlib import Path
+
+import pytest
+
+from datasets import class_folders
+from datasets.records import held_out_shards
+
+
+@pytest.mark.parametrize("counts", [[2, 2], [3, 40], [2, 5, 17, 100], [16, 16, 16], [31, 18], [2] * 30, [1000, 2]])
+@pytest.mark.parametrize("shards", [2, 5, 16])
+def test_each_class_is_spread_evenly(counts, shards):
+    photos = [[Path(f"{label}/{index}") for index in range(count)] for label, count in enumerate(counts)]
+    decks = class_folders.deal(photos, shards, seed=0)
+    assert sorted(photo.path for deck in decks for photo in deck) == sorted(sum(photos, []))
+    assert all(decks)
+    assert 2 <= len(decks) <= shards
+    held_out = held_out_shards(len(decks), 0.19)
+    for label, count in enumerate(counts):
+        in_shard = [sum(photo.label == label for photo in deck) for deck in decks]
+        assert max(in_shard) - min(in_shard) <= 1
+        assert 0 < sum(in_shard[:held_out]) < count
+
+
+def test_shards_of_full_classes_are_of_one_size():
+    photos = [[Path(f"{label}/{index}") for index in range(17)] for label in range(100)]
+    sizes = [len(deck) for deck in class_folders.deal(photos, 16, seed=0)]
+    assert max(sizes) - min(sizes) <= 1
