@@ -25,6 +25,15 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
         return {"candidate": input_dict["candidate"], **(resolved or {})}
 
 
+def model_to_start_from() -> tfx.dsl.Resolver:
+    """Returns the Resolver whose `model` output is the latest blessed model before this run, or empty."""
+    return tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("WarmStart")
+
+
 def latest_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
     """Returns the Resolver whose `model` output is the baseline, or empty in a first run."""
     return tfx.dsl.Resolver(

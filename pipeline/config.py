@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
@@ -95,6 +95,14 @@ class Trainer(Section):
     warm_start: bool = Field(default=False, description="begin with the latest blessed model's weights")
 
 
+class Tuner(Section):
+    """A random search before the training: `trials` of `epochs` each, 0 for none, over the values in `search`."""
+
+    trials: int = Field(default=0, ge=0)
+    epochs: int = Field(default=1, ge=1)
+    search: dict[str, tuple[Any, ...]] = Field(default={}, description="values by key, as trainer.learning_rate.peak")
+
+
 class Evaluator(Section):
     """What a model has to reach before it is pushed. All are fractions of the eval split."""
 
@@ -123,6 +131,7 @@ class Config(Section):
     data: Data = Data()
     model: Model = Model()
     trainer: Trainer = Trainer()
+    tuner: Tuner = Tuner()
     evaluator: Evaluator = Evaluator()
     pusher: Pusher = Pusher()
     beam: Beam = Beam()
@@ -155,9 +164,31 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
     if least and (data.image_size < least or data.channels != 3):
         text = f"model.name: {model.name} needs data.image_size of {least} or more and data.channels 3"
         yield {"model.name", "data.image_size", "data.channels"}, text
+    for text in _unsearchable(config):
+        yield {"tuner.search"}, text
     if data.source == "flowers" and not data.directory and data.image_size not in PUBLIC_SIZES:
         text = f"data.image_size: the public flowers come in {PUBLIC_SIZES}; else give data.directory (--data)"
         yield {"data.source", "data.directory", "data.image_size"}, text
     if "saturation" in augment and (data.normalize != "range" or data.channels != 3):
         text = "trainer.augment: saturation needs data.normalize 'range' and data.channels 3"
         yield {"trainer.augment", "data.normalize", "data.channels"}, text
+
+
+def _unsearchable(config: Config) -> Iterator[str]:
+    """Yields what is wrong with the values that the tuner is to try: each has to be valid in the recipe."""
+    if config.tuner.trials and not config.tuner.search:
+        yield "tuner.search: name values to try, as in {trainer.learning_rate.peak: [0.001, 0.002]}"
+    sections: dict[str, type[Section]] = {"model": Model, "trainer": Trainer}
+    for key, values in config.tuner.search.items():
+        section, *path = key.split(".")
+        if section not in sections or not path:
+            yield f"tuner.search: expected keys of model and trainer, received {key!r}"
+            continue
+        for value in values:
+            nested: Any = value
+            for part in reversed(path[1:]):
+                nested = {part: nested}
+            try:
+                sections[section].model_validate({path[0]: nested})
+            except ValidationError as error:
+                yield f"tuner.search: {key}: {error.errors()[0]['msg']}; received {value!r}"

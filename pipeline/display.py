@@ -8,7 +8,7 @@ from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
 from pipeline.figures import figure
 
-_TALKS = "Trainer"  # Keras shows its own progress there
+_TALKS = ("Trainer", "Tuner")  # Keras shows its own progress there
 
 
 class NodeLines:
@@ -21,7 +21,7 @@ class NodeLines:
 
     def started(self, node: str) -> None:
         """Shows that a node runs."""
-        if node != _TALKS:
+        if node not in _TALKS:
             self._status = self._console.status(f"{node} …")
             self._status.start()
 

@@ -61,6 +61,12 @@ def _trainer(outputs: Outputs, config: Config) -> str:
     return f"{best} of {record['epochs']} · {record['devices']}"
 
 
+def _tuner(outputs: Outputs, config: Config) -> str:
+    path = Path(outputs["best_hyperparameters"][0].uri) / "best_hyperparameters.txt"
+    best = json.loads(path.read_text())["values"]
+    return " · ".join(f"{key} {value}" for key, value in best.items())
+
+
 def _baseline(outputs: Outputs, config: Config) -> str:
     models = outputs.get("model")
     return f"model {models[0].id}" if models else "no other blessed model"
@@ -82,6 +88,8 @@ _FIGURES: dict[str, Callable[[Outputs, Config], str]] = {
     "StatisticsGen": _statistics,
     "DataGate": _gate,
     "Transform": _transform,
+    "Tuner": _tuner,
+    "WarmStart": _baseline,
     "Trainer": _trainer,
     "LatestBlessedModel": _baseline,
     "Evaluator": _evaluator,

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.types import BaseChannel
 
 import trainer as trainer_package
 from components import (
@@ -18,6 +20,7 @@ from components import (
     statistics_gen,
     trainer,
     transform,
+    tuner,
 )
 from pipeline.config import Config, Data
 
@@ -29,38 +32,24 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
       config: settings whose paths are absolute and whose data is there (`pipeline.prepared`).
       metadata: where ML Metadata is kept.
     """
-    data, code = config.data, code_digest()
-    examples = _example_gen(data)
-    schema = schema_gen.schema_gen(str(data.schema_file))
-    statistics = statistics_gen.statistics_gen(examples.outputs["examples"], schema.outputs["schema"])
-    anomalies = example_validator.example_validator(statistics.outputs["statistics"], schema.outputs["schema"])
-    gate = data_gate.DataGate(
-        examples=examples.outputs["examples"],
-        statistics=statistics.outputs["statistics"],
-        anomalies=anomalies.outputs["anomalies"],
-        source=f"{data.directory}/{data.pattern}",
-    )
-    seen = data.model_dump(mode="json", include={"image_size", "channels", "resize", "normalize"})
-    graph = transform.transform(examples.outputs["examples"], schema.outputs["schema"], {**seen, "code": code})
-    graph.add_upstream_node(gate)
-    model = trainer.trainer(
-        examples.outputs["examples"],
-        graph.outputs["transform_graph"],
-        schema.outputs["schema"],
-        {"recipe": recipe(config), "checkpoints": str(root(config) / "checkpoints"), "code": code},
-    )
+    examples = _example_gen(config.data)
+    schema = schema_gen.schema_gen(str(config.data.schema_file))
+    checks = _checks(config.data, examples, schema)
+    graph = _graph(config.data, examples, schema)
+    graph.add_upstream_node(checks[-1])
+    searches, model = _training(config, examples, schema, graph)
     latest = baseline.latest_blessed_model(model.outputs["model"])
     evaluation = evaluator.evaluator(
         examples.outputs["examples"],
         model.outputs["model"],
         latest.outputs["model"],
-        evaluator.eval_config(data.classes, **config.evaluator.model_dump()),
+        evaluator.eval_config(config.data.classes, **config.evaluator.model_dump()),
     )
     push = pusher.pusher(model.outputs["model"], evaluation.outputs["blessing"], str(config.pusher.directory))
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(root(config)),
-        components=[examples, schema, statistics, anomalies, gate, graph, model, latest, evaluation, push],
+        components=[examples, schema, *checks, graph, *searches, model, latest, evaluation, push],
         metadata_connection_config=metadata,
         enable_cache=True,
         beam_pipeline_args=list(config.beam.args),
@@ -70,6 +59,41 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
 def _example_gen(data: Data) -> BaseBeamComponent:
     by_split = {"shards": example_gen.by_shards, "hash": example_gen.by_hash}[data.split]
     return by_split(str(data.directory), data.pattern, data.eval_fraction)
+
+
+def _checks(data: Data, examples: BaseNode, schema: BaseNode) -> list[BaseNode]:
+    statistics = statistics_gen.statistics_gen(examples.outputs["examples"], schema.outputs["schema"])
+    anomalies = example_validator.example_validator(statistics.outputs["statistics"], schema.outputs["schema"])
+    gate = data_gate.DataGate(
+        examples=examples.outputs["examples"],
+        statistics=statistics.outputs["statistics"],
+        anomalies=anomalies.outputs["anomalies"],
+        source=f"{data.directory}/{data.pattern}",
+    )
+    return [statistics, anomalies, gate]
+
+
+def _graph(data: Data, examples: BaseNode, schema: BaseNode) -> BaseNode:
+    seen = data.model_dump(mode="json", include={"image_size", "channels", "resize", "normalize"})
+    return transform.transform(examples.outputs["examples"], schema.outputs["schema"], {**seen, "code": code_digest()})
+
+
+def _training(config: Config, examples: BaseNode, schema: BaseNode, graph: BaseNode) -> tuple[list[BaseNode], BaseNode]:
+    """Returns the Trainer, and before it the nodes that find hyper-parameters or weights for it, if there are any."""
+    inputs = examples.outputs["examples"], graph.outputs["transform_graph"], schema.outputs["schema"]
+    custom = {"recipe": recipe(config), "code": code_digest()}
+    searches: list[BaseNode] = []
+    channels: dict[str, BaseChannel] = {}
+    if config.tuner.trials:
+        tune = tuner.tuner(*inputs, {**custom, "tuner": config.tuner.model_dump(mode="json")})
+        searches.append(tune)
+        channels["hyperparameters"] = tune.outputs["best_hyperparameters"]
+    if config.trainer.warm_start:
+        start = baseline.model_to_start_from()
+        searches.append(start)
+        channels["base_model"] = start.outputs["model"]
+    checkpoints = {"checkpoints": str(root(config) / "checkpoints")}
+    return searches, trainer.trainer(*inputs, custom | checkpoints, **channels)
 
 
 def root(config: Config) -> Path:

@@ -3,11 +3,14 @@ import yaml
 
 from datasets.errors import UserError
 from pipeline import settings
-from pipeline.config import Config
+from pipeline.config import Config, Model
 
 
 def test_every_preset_is_valid_and_has_its_header():
-    assert settings.preset_names() == ["flowers-convnet", "flowers-squeezenet", "flowers-xception", "sample"]
+    assert {"sample", "flowers-convnet", "flowers-squeezenet", "flowers-xception"} < set(settings.preset_names())
+    assert {settings.load(name).model.name for name in settings.preset_names()} == set(
+        Model.model_fields["name"].annotation.__args__
+    )
     for name in settings.preset_names():
         config = settings.load(name)
         header = (settings.PRESETS / f"{name}.yaml").read_text().splitlines()[:5]
@@ -22,7 +25,7 @@ def test_presets_state_only_differences():
         for key, value in preset.items():
             if isinstance(value, dict):
                 yield from same(value, defaults[key], f"{where}.{key}")
-            elif value == defaults[key]:
+            elif value == defaults.get(key):
                 yield f"{where}.{key}"
 
     for name in settings.preset_names():
@@ -93,6 +96,18 @@ def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
     )
     assert "model.weights: no ImageNet weights to fetch for convnet" in str(error.value)
     assert "trainer.augment: saturation" not in str(error.value)  # what it was to be is not known
+
+
+def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
+    search = {"trainer.learning_rate.peak": [1e-3, -1], "trainer.rate": [1], "data.classes": [1], "model.alpha": [0.5]}
+    with pytest.raises(UserError) as error:
+        settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2})
+    assert "3 settings are not valid" in str(error.value)
+    assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
+    assert "trainer.rate: Extra inputs are not permitted" in str(error.value)
+    assert "expected keys of model and trainer, received 'data.classes'" in str(error.value)
+    with pytest.raises(UserError, match="tuner.search: name values to try"):
+        settings.load("sample", None, {"tuner.trials": 2})
 
 
 @pytest.mark.parametrize("text", ["trainer.epochs", "=5", "trainer.epochs=[1,"])

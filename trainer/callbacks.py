@@ -50,15 +50,15 @@ def grid(photos: tf.Tensor) -> tf.Tensor:
 
 
 class NotFinite(ValueError):
-    """The loss is no number any more."""
+    """The loss, or a weight, is no number any more."""
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops a training whose loss is not finite.
+    """Stops a training whose loss or weights are not finite, before a checkpoint is made of them.
 
     Args:
       steps: a whole epoch's.
-      last_good: says where the last checkpoint is.
+      last_good: the folder of the checkpoints.
 
     Raises:
       NotFinite: naming the step, the learning rate and the last good checkpoint.
@@ -75,12 +75,19 @@ class FiniteLoss(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Looks at the loss."""
         loss = float((logs or {}).get("loss", 0.0))
-        if math.isfinite(loss):
-            return
-        step = self._epoch * self._steps + batch + 1
+        if not math.isfinite(loss):
+            self._stop(f"the loss is {loss}", self._epoch * self._steps + batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks at the weights: where TensorFlow fuses batch norm and ReLU on a CPU, the loss does not show them."""
+        for variable in self.model.trainable_variables:
+            if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
+                self._stop(f"{variable.path} holds what is no number", (epoch + 1) * self._steps)
+
+    def _stop(self, what: str, step: int) -> None:
         rate = float(self.model.optimizer.learning_rate)
         good = f"{self._last_good}/epoch-{self._epoch}" if self._epoch else "none, this was the first epoch"
         raise NotFinite(
-            f"the loss is {loss} at step {step} (epoch {self._epoch + 1}) with the learning rate {rate:.3g}; lower "
+            f"{what} at step {step} (epoch {self._epoch + 1}) with the learning rate {rate:.3g}; lower "
             f"trainer.learning_rate, or look at the photos of this epoch. The last good checkpoint: {good}"
         )

@@ -63,7 +63,7 @@ def fit(
             steps_per_epoch=inputs.steps,
             validation_data=inputs.evaluation,
             callbacks=[
-                keras.callbacks.LearningRateScheduler(lambda epoch: strategy.scaled(chosen, rate(epoch, settings))),
+                learning_rates(settings, chosen),
                 board,
                 FiniteLoss(inputs.steps, checkpoints.folder),
                 *checkpoints.callbacks(ema=bool(settings["ema"])),
@@ -91,9 +91,13 @@ def compile_model(model: keras.Model, settings: dict[str, Any], chosen: tf.distr
     model.optimizer.build(model.trainable_variables)
 
 
-def rate(epoch: int, settings: dict[str, Any]) -> float:
-    """Returns the learning rate of an epoch, for one replica."""
-    return schedules.learning_rate(epoch, settings["epochs"], **settings["learning_rate"])
+def learning_rates(settings: dict[str, Any], chosen: tf.distribute.Strategy) -> keras.callbacks.Callback:
+    """Returns the schedule, times the replicas."""
+
+    def rate(epoch: int) -> float:
+        return strategy.scaled(chosen, schedules.learning_rate(epoch, settings["epochs"], **settings["learning_rate"]))
+
+    return keras.callbacks.LearningRateScheduler(rate)
 
 
 def _freeze(model: keras.Model, frozen: bool) -> None:

@@ -1,0 +1,24 @@
+"""Looks for hyper-parameters with KerasTuner; see trainer/tune.py for what runs inside."""
+
+from typing import Any
+
+from tfx import types
+from tfx import v1 as tfx
+
+
+def tuner(
+    examples: types.BaseChannel,
+    transform_graph: types.BaseChannel,
+    schema: types.BaseChannel,
+    custom_config: dict[str, Any],
+) -> tfx.components.Tuner:
+    """Returns the Tuner node, whose `best_hyperparameters` the Trainer takes."""
+    return tfx.components.Tuner(
+        examples=examples,
+        transform_graph=transform_graph,
+        schema=schema,
+        tuner_fn="trainer.tune.tuner_fn",
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        custom_config=custom_config,
+    )
