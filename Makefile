@@ -1,13 +1,14 @@
 # Each target sets up what it needs and skips what is current.
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 CXX ?= c++
+LOGS ?= runs/artifacts
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test bench check lock format clean
+.PHONY: run test bench tensorboard check lock format clean
 
 run: $(READY)
 	@$(BIN)/python local_runner.py $(ARGS)
@@ -20,6 +21,9 @@ test: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
+
+tensorboard: $(READY)
+	@$(BIN)/tensorboard --logdir $(LOGS) --host 127.0.0.1
 
 check:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \

@@ -54,10 +54,14 @@ def _trained(config: Config, record: dict) -> str:
     drawings = (
         " The data are drawings, not photos." if config.data.directory and is_drawn(config.data.directory) else ""
     )
+    reached = record["history"]["val_accuracy"]
+    last = reached[-5:]
     epochs = figures.plural(record["epochs"], "epoch")
     return (
         f"Trained [bold]{config.model.name}[/] ({record['parameters']:,} parameters) for {epochs} "
-        f"on {record['devices']}: {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}"
+        f"on {record['devices']}: {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
+        f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, which is exported), mean of the last "
+        f"{len(last)} epochs {sum(last) / len(last):.4f}."
     )
 
 
