@@ -60,7 +60,7 @@ def _trained(config: Config, record: dict) -> str:
     return (
         f"Trained [bold]{config.model.name}[/] ({record['parameters']:,} parameters) for {epochs} "
         f"on {record['devices']}: {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
-        f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, which is exported), mean of the last "
+        f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
         f"{len(last)} epochs {sum(last) / len(last):.4f}."
     )
 
