@@ -88,6 +88,22 @@ def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
     assert target.stat().st_mode & 0o777 == 0o777 & ~_umask()
 
 
+def test_two_commands_lead_from_photos_to_a_pushed_model(native, tmp_path, make, run):
+    code, printed = make("photos", native, "--to", tmp_path / "data", "--size", 32, "--shards", 4)
+    assert code == 0
+    assert f"next: python local_runner.py --config {tmp_path / 'data' / 'settings.yaml'}" in printed
+    tiny = ["trainer.epochs=1", "evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
+    flags = [word for setting in tiny for word in ("--set", setting)]
+    done = run("--config", tmp_path / "data" / "settings.yaml", "--output", tmp_path / "out", *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "300 train · 100 eval" in done.stdout
+    (pushed,) = (tmp_path / "out" / "pushed" / "data").iterdir()
+    answer = tf.saved_model.load(str(pushed)).signatures["serving_default"](
+        image_bytes=tf.constant([next((native / "roses").iterdir()).read_bytes()])
+    )
+    assert answer["label"].numpy()[0].decode() in {path.name for path in native.iterdir()}
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -12,6 +12,12 @@ import pytest
 from tests.conftest import ROOT
 
 
+def test_tensorboard_listens_to_this_machine_alone():
+    done = subprocess.run(["make", "--dry-run", "tensorboard"], cwd=ROOT, capture_output=True, text=True)
+    (command,) = [line for line in done.stdout.splitlines() if "--logdir" in line]
+    assert "--host 127.0.0.1" in command
+
+
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
