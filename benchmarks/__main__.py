@@ -2,7 +2,7 @@
 
 import os
 
-from benchmarks import command_line, fine_tuning, flowers_run, measure, sample_run, trainer_input
+from benchmarks import command_line, fine_tuning, flowers_run, input_sizes, measure, sample_run, trainer_input
 
 if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} before the start", flush=True)
@@ -11,6 +11,7 @@ if __name__ == "__main__":
     if (measure.DATA / "flowers-192").is_dir():
         flowers_run.main()
         trainer_input.main()
+        input_sizes.main()
         fine_tuning.main()
     else:
         print(f"the real photos are not in {measure.DATA} (set FLOWERS_DATA): their figures are left out")

@@ -16,7 +16,7 @@ from trainer.preprocessing import preprocessing_fn
 CONFIG = {"image_size": 48, "channels": 3, "resize": "fill-crop", "normalize": "range"}
 
 
-def build(folder: Path, photos: Sequence[bytes], **config) -> tft.TFTransformOutput:
+def build(folder: Path, photos: Sequence[bytes], **config: object) -> tft.TFTransformOutput:
     """Analyses `photos` and writes the transform graph to `folder`."""
     schema = text_format.Parse((Path(schemas.__file__).parent / "flowers.pbtxt").read_text(), schema_pb2.Schema())
     metadata = dataset_metadata.DatasetMetadata(schema)
