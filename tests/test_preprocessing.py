@@ -47,21 +47,37 @@ def test_any_size_becomes_one(tmp_path, photos, resize, channels):
 
 def test_the_input_pipeline_reads_through_the_graph(tmp_path):
     transform = graphs.build(tmp_path / "graph", [records.jpeg()])
-    folder = records.folder(tmp_path / "data", shards=2, per_shard=7)
-    raw = input_pipeline.raw_records([f"{folder}/*"])
-    assert input_pipeline.count(raw) == 14
-    batches = list(input_pipeline.batches(raw, transform, 4, training=False))
+    files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=7)}/*"]
+    assert input_pipeline.count(files) == 14
+    batches = list(input_pipeline.evaluation(files, transform, 5, 4))
     assert [int(labels.shape[0]) for _, labels in batches] == [4, 4, 4, 2]
-    assert sorted(np.concatenate([labels for _, labels in batches])) == sorted([i % 5 for i in range(7)] * 2)
+    classes = np.concatenate([np.argmax(labels, axis=1) for _, labels in batches])
+    assert sorted(classes) == sorted([i % 5 for i in range(7)] * 2)
+    assert [len(labels) for _, labels in input_pipeline.evaluation(files, transform, 5, 4, True)] == [4, 4, 4]
 
 
 def test_training_batches_have_static_shapes_and_no_end(tmp_path):
     transform = graphs.build(tmp_path / "graph", [records.jpeg()])
-    folder = records.folder(tmp_path / "data", shards=2, per_shard=7)
-    raw = input_pipeline.raw_records([f"{folder}/*"], shuffle_seed=1)
-    training = input_pipeline.batches(raw, transform, 4, training=True)
-    assert training.element_spec[0].shape == (4, 48, 48, 3)
+    files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=7)}/*"]
+    training = input_pipeline.training(files, transform, 5, 4)
+    assert [spec.shape for spec in training.element_spec] == [(4, 48, 48, 3), (4, 5)]
     assert len(list(training.take(20))) == 20
+
+
+def test_an_epoch_is_every_photo_once_in_an_order_of_its_own(tmp_path):
+    transform = graphs.build(tmp_path / "graph", [records.jpeg()])
+    files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=8)}/*"]
+
+    def seen(seed: int = 3, first_step: int = 0) -> list[float]:
+        batches = input_pipeline.training(files, transform, 5, 4, seed, first_step).take(8 - first_step)
+        return [round(float(mean), 4) for pixels, _ in batches for mean in np.mean(pixels, axis=(1, 2, 3))]
+
+    epochs = seen()
+    assert sorted(epochs[:16]) == sorted(epochs[16:])
+    assert epochs[:16] != epochs[16:]
+    assert epochs == seen()
+    assert epochs != seen(seed=4)
+    assert epochs[5 * 4 :] == seen(first_step=5)  # what a run that goes on reads
 
 
 def test_the_training_graph_calls_no_python(tmp_path):
