@@ -1,5 +1,6 @@
 """Runs the pipeline on this machine: `python local_runner.py --help`."""
 
+import os
 import sys
 
 from datasets.errors import UserError
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         from pipeline import local, prepared
 
+        prepared.check_alone(os.environ.get("TF_CONFIG", ""))
         config = prepared.prepare_config(config)
         with prepared.only_run(config.output):
             return local.run(config, args.verbose)

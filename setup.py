@@ -5,7 +5,7 @@ from setuptools import setup
 setup(
     name="tfx-photo-pipeline",
     version="0.1.0",
-    description="Labelled photos in, a gated SavedModel out: TFX on Beam, Kubeflow and Vertex AI",
+    description="Labelled photos in, a gated SavedModel out: a TFX pipeline",
     python_requires=">=3.11,<3.12",
     packages=[
         "pipeline",

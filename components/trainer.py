@@ -10,7 +10,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from trainer.run import HISTORY
+from trainer.features import HISTORY
 
 
 class RecordingExecutor(GenericExecutor):
@@ -29,7 +29,8 @@ class RecordingExecutor(GenericExecutor):
         model = artifact_utils.get_single_instance(output_dict["model"])
         for key in ("devices", "precision"):
             model.set_string_custom_property(key, record[key])
-        model.set_string_custom_property("strategy", json.dumps(record["strategy"]))
+        for key in ("strategy", "recipe"):
+            model.set_string_custom_property(key, json.dumps(record[key]))
         for key in ("parameters", "global_batch", "epochs", "best_epoch"):
             model.set_int_custom_property(key, record[key])
         model.set_float_custom_property("val_accuracy", max(record["history"]["val_accuracy"]))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
+UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
 LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in colour
 
 
@@ -47,6 +48,7 @@ class Data(Section):
     def _inside(cls, pattern: str) -> str:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
             raise ValueError("a pattern is relative to data.directory and stays inside it")
+        next(Path().glob(pattern), None)  # raises ValueError for one that is none
         return pattern
 
 
@@ -63,7 +65,7 @@ class Model(Section):
 
 
 class LearningRate(Section):
-    """Per epoch: a linear ramp from `start` to `peak`, then exponential (by `decay` an epoch) or along a cosine to 0.
+    """Per epoch: over `ramp_epochs`, if any, from `start` to `peak`; then by `decay` an epoch, or along a cosine to 0.
 
     For one replica: as many replicas as there are multiply it, as they do the batch.
     """
@@ -94,13 +96,22 @@ class Trainer(Section):
     profile_steps: tuple[int, int] | None = Field(default=None, description="first and last step to profile")
     warm_start: bool = Field(default=False, description="begin with the latest blessed model's weights")
 
+    @field_validator("profile_steps")
+    @classmethod
+    def _in_order(cls, steps: tuple[int, int] | None) -> tuple[int, int] | None:
+        if steps and not 1 <= steps[0] <= steps[1]:
+            raise ValueError("the first step is 1 or more, the last no less")
+        return steps
+
 
 class Tuner(Section):
     """A random search before the training: `trials` of `epochs` each, 0 for none, over the values in `search`."""
 
     trials: int = Field(default=0, ge=0)
     epochs: int = Field(default=1, ge=1)
-    search: dict[str, tuple[Any, ...]] = Field(default={}, description="values by key, as trainer.learning_rate.peak")
+    search: dict[str, tuple[int, ...] | tuple[float, ...] | tuple[str, ...]] = Field(
+        default={}, description="values by key, as trainer.learning_rate.peak"
+    )
 
 
 class Evaluator(Section):
@@ -181,14 +192,14 @@ def _unsearchable(config: Config) -> Iterator[str]:
     sections: dict[str, type[Section]] = {"model": Model, "trainer": Trainer}
     for key, values in config.tuner.search.items():
         section, *path = key.split(".")
-        if section not in sections or not path:
-            yield f"tuner.search: expected keys of model and trainer, received {key!r}"
+        if section not in sections or not path or key in UNSEARCHABLE:
+            yield f"tuner.search: expected keys of model and trainer but {', '.join(UNSEARCHABLE)}; received {key!r}"
             continue
         for value in values:
             nested: Any = value
             for part in reversed(path[1:]):
                 nested = {part: nested}
             try:
-                sections[section].model_validate({path[0]: nested})
+                sections[section].model_validate({path[0]: nested}, strict=True)
             except ValidationError as error:
                 yield f"tuner.search: {key}: {error.errors()[0]['msg']}; received {value!r}"

@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult, Outputs
 from pipeline.evaluation import read
-from trainer.run import HISTORY
+from trainer.features import HISTORY
 
 
 def figure(result: NodeResult, config: Config) -> str:

@@ -32,12 +32,16 @@ def prepare_config(config: Config) -> Config:
         schema = check_schema(config.data.schema_file, len(config.data.classes))
     with _noted(problems):
         weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
+        if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
+            raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
     with _noted(problems):
-        output = _writable(config.output, make=not problems)
+        output = _writable(config.output, "the output folder", "--output DIR", make=not problems)
+    with _noted(problems):
+        pushed = config.pusher.directory or config.output / "pushed" / config.name
+        pushed = _writable(pushed, "the folder for pushed models", "pusher.directory", make=False)
     if problems:
         raise UserError("\n".join(problems))
     digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
-    pushed = config.pusher.directory or output / "pushed" / config.name
     return config.model_copy(
         update={
             "output": output,
@@ -45,7 +49,7 @@ def prepare_config(config: Config) -> Config:
             "model": config.model.model_copy(
                 update={"weights": str(weights) if weights else None, "weights_sha256": digest}
             ),
-            "pusher": config.pusher.model_copy(update={"directory": pushed.expanduser().resolve()}),
+            "pusher": config.pusher.model_copy(update={"directory": pushed}),
         }
     )
 
@@ -56,6 +60,8 @@ def _noted(problems: list[str]) -> Iterator[None]:
         yield
     except UserError as error:
         problems.append(str(error))
+    except OSError as error:
+        problems.append(f"cannot read or write {error.filename}: {error.strerror}")
 
 
 def _checked_data(data: Data) -> Path:
@@ -63,6 +69,24 @@ def _checked_data(data: Data) -> Path:
         directory, shards = prepare.prepare_data(data.source, data.directory, data.pattern, data.image_size)
     prepare.check_split(len(shards), data.split, data.eval_fraction)
     return directory
+
+
+def check_alone(tf_config: str) -> None:
+    """Refuses to run where TF_CONFIG names several workers: all nodes run in this one process.
+
+    Raises:
+      UserError: then, and when it cannot be read.
+    """
+    if not tf_config:
+        return
+    from trainer import devices  # TensorFlow
+
+    try:
+        workers = devices.count_workers(tf_config)
+    except devices.Unusable as error:
+        raise UserError(str(error)) from None
+    if workers > 1:
+        raise UserError(f"TF_CONFIG names {workers} workers, and this runner is one process: unset TF_CONFIG")
 
 
 @contextmanager
@@ -83,8 +107,8 @@ def only_run(output: Path) -> Iterator[None]:
         yield
 
 
-def _writable(folder: Path, make: bool) -> Path:
-    """Returns the absolute output folder, having written to it, or, without `make`, to what there is of its path."""
+def _writable(folder: Path, what: str, setting: str, make: bool) -> Path:
+    """Returns the absolute folder, having written to it, or, without `make`, to what there is of its path."""
     folder = folder.expanduser().resolve()
     tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
@@ -92,9 +116,7 @@ def _writable(folder: Path, make: bool) -> Path:
         with tempfile.TemporaryFile(dir=tried):
             pass
     except OSError as error:
-        raise UserError(
-            f"cannot write to the output folder {folder}: {error.strerror}; give another one (--output DIR)"
-        ) from None
+        raise UserError(f"cannot write to {what} {folder}: {error.strerror}; give another one ({setting})") from None
     return folder
 
 

@@ -33,7 +33,7 @@ def show(
     """
     record = figures.history(results["Trainer"].outputs)
     console.print()
-    console.print(_trained(config, record), highlight=False)
+    console.print(_trained(config, record), highlight=False, soft_wrap=True)
     console.print(_checks(evaluation))
     console.print(_verdict(evaluation, results["Pusher"]), highlight=False, soft_wrap=True)
     for caption, place in places.items():
@@ -58,7 +58,7 @@ def _trained(config: Config, record: dict) -> str:
     last = reached[-5:]
     epochs = figures.plural(record["epochs"], "epoch")
     return (
-        f"Trained [bold]{config.model.name}[/] ({record['parameters']:,} parameters) for {epochs} "
+        f"Trained [bold]{record['recipe']['model']['name']}[/] ({record['parameters']:,} parameters) for {epochs} "
         f"on {record['devices']}: {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
         f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
         f"{len(last)} epochs {sum(last) / len(last):.4f}."

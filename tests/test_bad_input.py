@@ -154,6 +154,32 @@ def test_a_folder_that_cannot_be_written(main, sample, tmp_path):
     assert "give another one (--output DIR)" in printed
 
 
+def test_what_would_fail_after_the_training_fails_before_it(main, tmp_path, monkeypatch):
+    folder = records.folder(tmp_path / "data")
+    (tmp_path / "file").touch()
+    code, printed = main("--data", folder, "--output", tmp_path / "out", "--set", f"pusher.directory={tmp_path}/file/x")
+    assert code == 2
+    assert f"cannot write to the folder for pushed models {tmp_path}/file/x" in printed
+    code, printed = main("--preset", "flowers-mobilenet", "--data", folder, "--output", tmp_path / "out")
+    assert code == 2
+    assert "trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)" in printed
+    workers = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}'
+    monkeypatch.setenv("TF_CONFIG", workers)
+    code, printed = main("--data", folder, "--output", tmp_path / "out")
+    assert code == 2
+    assert "TF_CONFIG names 2 workers, and this runner is one process" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_pushed_models_may_have_a_folder_of_their_own(main, tmp_path):
+    folder = records.folder(tmp_path / "data")
+    flags = ["--data", folder, "--output", tmp_path / "out", *TINY, *PASSES]
+    code, printed = main(*flags, "--set", f"pusher.directory={tmp_path}/models")
+    assert code == 0, printed
+    assert len(list((tmp_path / "models").glob("[0-9]*/saved_model.pb"))) == 1
+    assert not (tmp_path / "out" / "pushed").exists()
+
+
 def test_a_second_run_is_refused(run, sample, tmp_path):
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / ".lock"):

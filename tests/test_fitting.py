@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.config import LearningRate, Trainer
-from trainer import callbacks, fitting, models
+from trainer import callbacks, fitting, models, weights
 from trainer.checkpoints import Checkpoints
 
 STEPS, BATCH, CLASSES, SIDE = 6, 8, 3, 16
@@ -133,8 +133,11 @@ def test_a_loss_that_is_no_number_names_step_rate_and_checkpoint(tmp_path):
         _fit(tmp_path, _settings(), train=train)
     text = str(error.value)
     assert f"the loss is nan at step {STEPS * 2 + 4} (epoch 3) with the learning rate 0.001" in text
-    assert f"The last good checkpoint: {tmp_path / 'checkpoints'}/epoch-2" in text
-    assert (tmp_path / "checkpoints" / "epoch-2.index").exists()
+    assert f"The last good weights, for --weights: {tmp_path / 'checkpoints'}/last-good.weights.h5" in text
+    model = models.build("cnn", (SIDE, SIDE, 3), CLASSES)
+    assert not weights.load(model, tmp_path / "checkpoints" / "last-good.weights.h5").skipped
+    after = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "epoch-2"))
+    assert np.array_equal(model.variables[0], after.get_tensor("model/0/.ATTRIBUTES/VARIABLE_VALUE"))
     with pytest.raises(
         callbacks.NotFinite, match="holds what is no number at step 6 .* none, this was the first epoch"
     ):

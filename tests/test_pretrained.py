@@ -15,9 +15,9 @@ SHAPE = (96, 96, 3)
 
 
 def _old_names(source, target):
-    """Copies a file with the names of Keras 1, of which the official Xception file has some."""
+    """Copies a file with the names of Keras 1 for some layers, as in the official Xception file."""
     with h5py.File(source) as old, h5py.File(target, "w") as new:
-        names = [f"old_{index}" for index, _ in enumerate(old.attrs["layer_names"])]
+        names = [f"old_{at}" if at % 3 else str(name) for at, name in enumerate(old.attrs["layer_names"])]
         new.attrs["layer_names"] = names
         for layer, name in zip(old.attrs["layer_names"], names, strict=True):
             group, weight_names = new.create_group(name), old[layer].attrs["weight_names"]

@@ -3,6 +3,7 @@ import pytest
 from datasets import prepare
 from datasets.errors import UserError
 from datasets.records import check_folder, count_records, held_out_shards
+from pipeline import settings
 from tests import records
 
 
@@ -72,6 +73,11 @@ def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
     (tmp_path / "photos.tfrecord").touch()
     with pytest.raises(UserError, match=r"matches '\*.tfrec'; it holds: photos.tfrecord"):
         check_folder(tmp_path, "*.tfrec")
+
+
+def test_a_pattern_that_is_none():
+    with pytest.raises(UserError, match=r"data.pattern: .*[Uu]nacceptable pattern|Invalid pattern"):
+        settings.load("sample", None, {"data.pattern": ""})
 
 
 def test_a_split_by_shards_leaves_some_to_train_on():

@@ -99,15 +99,39 @@ def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
 
 
 def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
-    search = {"trainer.learning_rate.peak": [1e-3, -1], "trainer.rate": [1], "data.classes": [1], "model.alpha": [0.5]}
+    search = {
+        "trainer.learning_rate.peak": [1e-3, -1],
+        "trainer.rate": [1],
+        "data.classes": [1],
+        "model.alpha": [0.5, 1],
+    }
+    search |= {"trainer.epochs": [3], "trainer.batch_size": [64, 128]}
     with pytest.raises(UserError) as error:
         settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2})
-    assert "3 settings are not valid" in str(error.value)
+    assert "4 settings are not valid" in str(error.value)
+    assert "expected keys of model and trainer but model.weights, trainer.epochs" in str(error.value)
     assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
     assert "trainer.rate: Extra inputs are not permitted" in str(error.value)
-    assert "expected keys of model and trainer, received 'data.classes'" in str(error.value)
+    assert "received 'data.classes'" in str(error.value)
     with pytest.raises(UserError, match="tuner.search: name values to try"):
         settings.load("sample", None, {"tuner.trials": 2})
+
+
+def test_the_tuners_values_keep_their_types():
+    search = {"trainer.batch_size": [64, 128], "model.alpha": [1, 0.5], "model.name": ["mlp", "softmax"]}
+    search["trainer.ema"] = ["1e-3"]  # to YAML 1.1 this is no number
+    assert settings.load("sample", None, {"tuner.search": search}).tuner.search == {
+        "trainer.batch_size": (64, 128),
+        "model.alpha": (1.0, 0.5),
+        "model.name": ("mlp", "softmax"),
+        "trainer.ema": (0.001,),
+    }
+
+
+@pytest.mark.parametrize("steps", [[9, 2], [0, 0]])
+def test_steps_to_profile_are_in_order(steps):
+    with pytest.raises(UserError, match="the first step is 1 or more, the last no less"):
+        settings.load("sample", None, {"trainer.profile_steps": steps})
 
 
 @pytest.mark.parametrize("text", ["trainer.epochs", "=5", "trainer.epochs=[1,"])

@@ -128,6 +128,7 @@ def test_a_cosine_ends_near_nought():
     assert 0 < rates[9] < 5e-4
 
 
+_STEP = tf.constant(7, tf.int64)
 _CLASSES = tf.one_hot(tf.range(64) % 5, 5)
 
 
@@ -137,7 +138,7 @@ def _random_pixels(batch: int = 64) -> tf.Tensor:
 
 def test_flips_are_left_right_and_about_half():
     pixels = _random_pixels()
-    flipped, _ = augmentation.augmentation(["flip"], seed=0)(pixels, _CLASSES)
+    flipped, _ = augmentation.augmentation(["flip"], seed=0)(_STEP, pixels, _CLASSES)
     same = np.all(flipped.numpy() == pixels.numpy(), axis=(1, 2, 3))
     mirrored = np.all(flipped.numpy() == pixels.numpy()[:, :, ::-1], axis=(1, 2, 3))
     assert np.all(same | mirrored)
@@ -146,7 +147,7 @@ def test_flips_are_left_right_and_about_half():
 
 def test_saturation_is_tensorflows_with_a_factor_for_each_photo():
     pixels = _random_pixels()
-    changed = augmentation.saturate(pixels, seed=3).numpy()
+    changed = augmentation.saturate(pixels, seed=(3, 4)).numpy()
     assert changed.min() >= -1.0
     assert changed.max() <= 1.0
     value = lambda batch: batch.max(axis=-1)  # noqa: E731 (HSV's value, which saturation leaves alone)
@@ -154,16 +155,26 @@ def test_saturation_is_tensorflows_with_a_factor_for_each_photo():
     spread = (changed.max(-1) - changed.min(-1)).mean(axis=(1, 2)) / np.ptp(pixels.numpy(), axis=-1).mean(axis=(1, 2))
     assert spread.min() < 0.3 < 1.1 < spread.max()
     grey = tf.fill([1, 4, 4, 3], 0.25)
-    assert np.allclose(augmentation.saturate(grey, seed=3), grey, atol=1e-6)
+    assert np.allclose(augmentation.saturate(grey, seed=(3, 4)), grey, atol=1e-6)
 
 
 def test_mixup_mixes_photos_and_classes_alike():
     pixels = tf.ones([64, 4, 4, 3]) * tf.reshape(tf.cast(tf.range(64) % 2, tf.float32), [64, 1, 1, 1])
     classes = tf.one_hot(tf.range(64) % 2, 2)
-    mixed, labels = augmentation.augmentation(["mixup"], seed=0)(pixels, classes)
+    mixed, labels = augmentation.augmentation(["mixup"], seed=0)(_STEP, pixels, classes)
     assert np.allclose(mixed[:, 0, 0, 0], labels[:, 1], atol=1e-6)  # class 1 is white, class 0 is black
     assert np.allclose(tf.reduce_sum(labels, axis=1), 1.0, atol=1e-6)
     assert 0.02 < float(tf.reduce_mean(tf.minimum(labels[:, 0], labels[:, 1]))) < 0.3
+
+
+def test_what_is_drawn_depends_on_seed_and_step_alone():
+    def changed(seed: int, step: int) -> np.ndarray:
+        change = augmentation.augmentation(["flip", "saturation", "mixup"], seed)
+        return change(tf.constant(step, tf.int64), _random_pixels(), _CLASSES)[0].numpy()
+
+    assert np.array_equal(changed(1, 5), changed(1, 5))
+    assert not np.allclose(changed(1, 5), changed(1, 6))
+    assert not np.allclose(changed(1, 5), changed(2, 5))
 
 
 def test_no_augmentation_is_none():

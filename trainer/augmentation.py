@@ -1,46 +1,67 @@
-"""Random changes to training batches: photos and their one-hot classes."""
+"""Random changes to training batches: photos and their one-hot classes.
+
+What is drawn depends on the seed and the number of the step alone, so that a run that goes on draws what an unbroken
+one does.
+"""
 
 from collections.abc import Callable, Sequence
 
-import keras
 import tensorflow as tf
 
-Augment = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 _MIXUP_ALPHA = 0.2  # what the paper takes for ImageNet
 
 
 def augmentation(names: Sequence[str], seed: int) -> Augment | None:
-    """Returns the changes by name, or None for none.
+    """Returns the changes by name, as a function of the step, pixels and classes; None for none.
 
     'flip': left and right, one photo in two. 'saturation': ×0 to ×2 (pixels in [-1, 1]). 'mixup': each photo is mixed
-    with another of its batch, and their classes likewise (Zhang et al., 2018, arXiv:1710.09412).
+    with another of its batch, and their classes likewise.
     """
     if not names:
         return None
-    mixup = keras.layers.MixUp(_MIXUP_ALPHA, seed=seed) if "mixup" in names else None
 
-    def change(pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def change(step: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), step)
         if "flip" in names:
-            pixels = tf.image.random_flip_left_right(pixels, seed=seed)
+            pixels = tf.image.stateless_random_flip_left_right(pixels, _of(drawn, 0))
         if "saturation" in names:
-            pixels = saturate(pixels, seed)
-        if mixup:
-            mixed = mixup({"images": pixels, "labels": classes})
-            pixels, classes = mixed["images"], mixed["labels"]
-        return pixels, classes
+            pixels = saturate(pixels, _of(drawn, 1))
+        return mixup(pixels, classes, _of(drawn, 2)) if "mixup" in names else (pixels, classes)
 
     return change
 
 
-def saturate(pixels: tf.Tensor, seed: int) -> tf.Tensor:
+def saturate(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Multiplies each photo's HSV saturation by a factor drawn from [0, 2], as `tf.image.random_saturation` does.
 
     Args:
       pixels: float32 [batch, height, width, 3] in [-1, 1].
-      seed: of the factors.
+      seed: int [2], of the factors.
     """
     hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv((pixels + 1.0) / 2.0), axis=-1)
-    factors = tf.random.uniform([tf.shape(pixels)[0], 1, 1], 0.0, 2.0, seed=seed)
+    factors = tf.random.stateless_uniform([tf.shape(pixels)[0], 1, 1], seed, 0.0, 2.0)
     saturation = tf.clip_by_value(saturation * factors, 0.0, 1.0)
     return tf.image.hsv_to_rgb(tf.stack([hue, saturation, value], axis=-1)) * 2.0 - 1.0
+
+
+def mixup(pixels: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mixes each photo, and its class, with the next of its batch (Zhang et al., 2018, arXiv:1710.09412).
+
+    Args:
+      pixels: float32 [batch, height, width, channels].
+      classes: one-hot float32 [batch, classes].
+      seed: int [2], of the shares, which are Beta-distributed: Keras's MixUp layer draws from a state of its own.
+    """
+    first, second = tf.unstack(tf.random.stateless_gamma([2, tf.shape(pixels)[0]], seed, _MIXUP_ALPHA))
+    share = tf.math.divide_no_nan(first, first + second)  # both may be too small for a float
+    of_pixels, of_classes = share[:, tf.newaxis, tf.newaxis, tf.newaxis], share[:, tf.newaxis]
+    return (
+        of_pixels * pixels + (1.0 - of_pixels) * tf.roll(pixels, 1, axis=0),
+        of_classes * classes + (1.0 - of_classes) * tf.roll(classes, 1, axis=0),
+    )
+
+
+def _of(seed: tf.Tensor, number: int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, number)

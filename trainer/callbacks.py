@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+LAST_GOOD = "last-good.weights.h5"
 _GRID = 4  # photos a side
 
 
@@ -61,7 +62,7 @@ class FiniteLoss(keras.callbacks.Callback):
       last_good: the folder of the checkpoints.
 
     Raises:
-      NotFinite: naming the step, the learning rate and the last good checkpoint.
+      NotFinite: naming the step, the learning rate and the last good weights, which `trainer.fitting` writes.
     """
 
     def __init__(self, steps: int, last_good: str):
@@ -86,8 +87,8 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def _stop(self, what: str, step: int) -> None:
         rate = float(self.model.optimizer.learning_rate)
-        good = f"{self._last_good}/epoch-{self._epoch}" if self._epoch else "none, this was the first epoch"
+        good = f"{self._last_good}/{LAST_GOOD}" if self._epoch else "none, this was the first epoch"
         raise NotFinite(
             f"{what} at step {step} (epoch {self._epoch + 1}) with the learning rate {rate:.3g}; lower "
-            f"trainer.learning_rate, or look at the photos of this epoch. The last good checkpoint: {good}"
+            f"trainer.learning_rate, or look at the photos of this epoch. The last good weights, for --weights: {good}"
         )

@@ -6,6 +6,8 @@ LABEL = "label"  # bytes[1]: the name of its class
 
 PIXELS = "pixels"  # float32[height, width, channels]: what the model sees
 
+HISTORY = "history.json"  # what the Trainer records of a training
+
 IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"
 CLASS_INDEX = "class_index"

@@ -41,14 +41,15 @@ def training(
     names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
     records = _records(names, files).shuffle(_SHUFFLE_RECORDS, seed=seed)
     batches = records.batch(batch_size, drop_remainder=True).repeat().skip(first_step)
+    numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(first_step), batches)
     to_model_input = _to_model_input(transform, classes)
 
-    def augmented(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def augmented(step: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, labels = to_model_input(serialized)
         pixels.set_shape([batch_size, None, None, None])  # the transform graph does not say how many it gives
-        return augment(pixels, labels) if augment else (pixels, labels)
+        return augment(step, pixels, labels) if augment else (pixels, labels)
 
-    return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return numbered.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation(

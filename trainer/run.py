@@ -13,9 +13,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from trainer import fitting, strategy, weights
 from trainer.checkpoints import Checkpoints
 from trainer.export import export
+from trainer.features import HISTORY
 from trainer.recipe import changed, inputs_of, model_of, weights_beside
-
-HISTORY = "history.json"
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -48,7 +47,8 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     run_folder = strategy.own_folder(chosen, fn_args.model_run_dir)
     inputs = inputs_of(fn_args, recipe, transform, chosen)
-    checkpoints = Checkpoints(strategy.own_folder(chosen, _checkpoint_folder(fn_args, recipe)))
+    saved = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
+    checkpoints = Checkpoints(strategy.own_folder(chosen, saved))
     with chosen.scope():
         model = model_of(recipe, fn_args.base_model)
         fitting.fit(model, settings, chosen, inputs, checkpoints, run_folder)
@@ -57,6 +57,7 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
     weights.save(model, weights_beside(serving_model))
     seconds = sum(checkpoints.history["seconds"])
     figures = {
+        "recipe": recipe,
         "devices": strategy.describe(chosen),
         "strategy": strategy.details(chosen),
         "precision": strategy.precision_policy(chosen, settings["precision"]),
@@ -73,9 +74,9 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
     tf.io.gfile.rename(checkpoints.folder, f"{run_folder}/checkpoints")
 
 
-def _checkpoint_folder(fn_args: FnArgs, recipe: dict[str, Any]) -> str:
-    """Returns the folder of this very training: other data, settings or code never go on from its checkpoints."""
+def _checkpoint_folder(fn_args: FnArgs, recipe: dict[str, Any], replicas: int) -> str:
+    """Returns the folder of this very training: with other data, settings, devices or code it is another."""
     config = fn_args.custom_config
-    same = [recipe, config["code"], fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]
+    same = [recipe, replicas, config["code"], fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     return f"{config['checkpoints']}/{digest[:16]}"

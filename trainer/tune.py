@@ -24,6 +24,7 @@ class Candidate(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Returns the compiled model."""
         recipe = self._recipe(hp)
+        keras.config.set_dtype_policy(strategy.precision_policy(self._strategy, recipe["trainer"]["precision"]))
         self._inputs = inputs_of(self._fn_args, recipe, self._transform, self._strategy)
         with self._strategy.scope():
             model = model_of(recipe)
@@ -38,13 +39,17 @@ class Candidate(keras_tuner.HyperModel):
             epochs=self._settings["epochs"],
             steps_per_epoch=self._inputs.steps,
             validation_data=self._inputs.evaluation,
-            callbacks=[fitting.learning_rates(settings, self._strategy), *callbacks],
+            callbacks=[fitting.learning_rates(settings, self._strategy), *_average(settings), *callbacks],
             verbose=2,
         )
 
     def _recipe(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         values = {key: hp.Choice(key, list(values)) for key, values in self._settings["search"].items()}
         return changed(self._fn_args.custom_config["recipe"], values | {"trainer.epochs": self._settings["epochs"]})
+
+
+def _average(settings: dict[str, Any]) -> list[keras.callbacks.Callback]:
+    return [keras.callbacks.SwapEMAWeights()] if settings["ema"] else []
 
 
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:

@@ -93,9 +93,13 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report
         ours.pop(HEAD, None)
         theirs.pop(HEAD, None)
     report = _compare(str(path), ours, theirs)
-    if match == "base" and not report.loaded and is_keras2(path):
-        _load_in_order(model, path)
-        return replace(report, loaded=tuple(ours), skipped={}, unused=(), parameters_loaded=report.parameters)
+    if match == "base" and report.differences() and is_keras2(path):
+        try:
+            _load_in_order(model, path)
+            return replace(report, loaded=tuple(ours), skipped={}, unused=(), parameters_loaded=report.parameters)
+        except ValueError:
+            if not report.loaded:  # else the names say more
+                raise
     _check(report, match)
     for layer in report.loaded:
         for name, variable in ours[layer].items():
