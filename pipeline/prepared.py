@@ -34,11 +34,12 @@ def prepare_config(config: Config) -> Config:
         weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
         if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
             raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
+    pushed = config.pusher.directory or config.output.expanduser().resolve() / "pushed" / config.name
+    with _noted(problems):
+        if config.pusher.directory:
+            pushed = _writable(pushed, "the folder for pushed models", "pusher.directory", make=False)
     with _noted(problems):
         output = _writable(config.output, "the output folder", "--output DIR", make=not problems)
-    with _noted(problems):
-        pushed = config.pusher.directory or config.output / "pushed" / config.name
-        pushed = _writable(pushed, "the folder for pushed models", "pusher.directory", make=False)
     if problems:
         raise UserError("\n".join(problems))
     digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
