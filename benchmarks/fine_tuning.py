@@ -58,6 +58,7 @@ def _trainers_way(artifacts: Path) -> Any:
     from trainer import fitting, input_pipeline, models
     from trainer.augmentation import augmentation
     from trainer.callbacks import Board, FiniteLoss
+    from trainer.checkpoints import Checkpoints
 
     transform = tft.TFTransformOutput(str(next((artifacts / "Transform" / "transform_graph").iterdir())))
     examples = next((artifacts / "ImportExampleGen" / "examples").iterdir())
@@ -69,7 +70,7 @@ def _trainers_way(artifacts: Path) -> Any:
 
     def turn() -> float:
         with tempfile.TemporaryDirectory() as logs:
-            return _timed(model, batches, [Board(logs, photos, 0, None), FiniteLoss(_STEPS, logs)])
+            return _timed(model, batches, [Board(logs, photos, 0, None), FiniteLoss(_STEPS, Checkpoints(logs))])
 
     return turn
 

@@ -45,3 +45,24 @@ def test_a_mistake_is_one_clear_message(run, tmp_path, arguments, says):
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_flag_says_what_is_wrong_with_a_tpu(run):
+    done = run("--devices", TPU_NAME="local")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("local_runner.py: the devices cannot be used: expected to train on the TPU that TPU_")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["photos", "--help"], ["mnist", "--help"]])
+def test_help_of_datasets_without_tensorflow(arguments):
+    code = (
+        "import sys; from datasets.__main__ import main\n"
+        f"try: main({arguments})\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'tensorflow', 'numpy', 'tensorflow_metadata', 'pipeline'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "photos" in done.stdout or "IDX_DIR" in done.stdout

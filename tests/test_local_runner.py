@@ -178,8 +178,9 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_half_model(tiny, cache, tmp_path
     assert not (tmp_path / "out" / "pushed").exists()
 
 
-def test_verbose_shows_the_chatter_too(tiny, run):
-    done = run(*tiny, "--verbose")
+def test_verbose_shows_the_chatter_too(first_run, run):
+    output, _ = first_run
+    done = run("--output", output, "--set", "evaluator.min_accuracy=0.7", "--verbose")
     assert done.returncode == 0
     assert "Going to run a new execution" in done.stderr
     (log,) = re.findall(r"^log: (.+)$", done.stdout, re.MULTILINE)

@@ -287,17 +287,3 @@ def test_nothing_is_left_after_ctrl_c(native, tmp_path):
     _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (130, "datasets: interrupted; nothing was written\n")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["photos", "--help"], ["mnist", "--help"]])
-def test_help_without_tensorflow(arguments):
-    code = (
-        "import sys; from datasets.__main__ import main\n"
-        f"try: main({arguments})\n"
-        "except SystemExit as end: assert not end.code\n"
-        "heavy = {'tensorflow', 'numpy', 'tensorflow_metadata', 'pipeline'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "photos" in done.stdout or "IDX_DIR" in done.stdout

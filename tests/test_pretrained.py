@@ -58,3 +58,13 @@ def test_another_architecture_says_so(real_data):
     path = real_data / "weights" / "mobilenet_v2_0.35_224_imagenet_notop.h5"
     with pytest.raises(ValueError, match=r"does not fit the model: expected .*conv2d \(.*, and \d+ more; to load"):
         weights.load(models.build("convnet", (32, 32, 3), 5), path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".weights.h5"])
+@pytest.mark.parametrize("name", list(models.MODELS))
+def test_every_model_makes_the_round_trip(name, suffix, tmp_path):
+    first, second = (models.build(name, (71, 71, 3), 5) for _ in range(2))
+    weights.save(first, tmp_path / f"model{suffix}")
+    assert weights.load(second, tmp_path / f"model{suffix}").parameters_loaded == first.count_params()
+    for ours, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)

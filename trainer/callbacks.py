@@ -6,7 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-LAST_GOOD = "last-good.weights.h5"
+from trainer import weights
+from trainer.checkpoints import Checkpoints
+
 _GRID = 4  # photos a side
 
 
@@ -59,15 +61,15 @@ class FiniteLoss(keras.callbacks.Callback):
 
     Args:
       steps: a whole epoch's.
-      last_good: the folder of the checkpoints.
+      checkpoints: the last of which is the last good one.
 
     Raises:
-      NotFinite: naming the step, the learning rate and the last good weights, which `trainer.fitting` writes.
+      NotFinite: naming the step, the learning rate and the last good weights, which are written for `--weights`.
     """
 
-    def __init__(self, steps: int, last_good: str):
+    def __init__(self, steps: int, checkpoints: Checkpoints):
         super().__init__()
-        self._steps, self._last_good, self._epoch = steps, last_good, 0
+        self._steps, self._checkpoints, self._epoch = steps, checkpoints, 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Remembers the epoch."""
@@ -87,7 +89,11 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def _stop(self, what: str, step: int) -> None:
         rate = float(self.model.optimizer.learning_rate)
-        good = f"{self._last_good}/{LAST_GOOD}" if self._epoch else "none, this was the first epoch"
+        good = "none, this was the first epoch"
+        if self._checkpoints.finished:
+            good = f"{self._checkpoints.folder}/last-good.weights.h5"
+            self._checkpoints.restore(self.model, with_optimizer=False)
+            weights.save(self.model, good)
         raise NotFinite(
             f"{what} at step {step} (epoch {self._epoch + 1}) with the learning rate {rate:.3g}; lower "
             f"trainer.learning_rate, or look at the photos of this epoch. The last good weights, for --weights: {good}"

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from trainer import schedules, strategy, weights
-from trainer.callbacks import LAST_GOOD, Board, FiniteLoss, NotFinite
+from trainer import schedules, strategy
+from trainer.callbacks import Board, FiniteLoss
 from trainer.checkpoints import Checkpoints
 from trainer.models.head import HEAD
 
@@ -52,42 +52,21 @@ def fit(
         _freeze(model, last == frozen)
         compile_model(model, settings, chosen, inputs.steps)
         checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
-        try:
-            _fit_until(last, model, settings, chosen, inputs, checkpoints, logs)
-        except NotFinite:
-            if checkpoints.finished:
-                checkpoints.restore(model, with_optimizer=False)
-                weights.save(model, f"{checkpoints.folder}/{LAST_GOOD}")
-            raise
+        done = checkpoints.finished * inputs.steps
+        batches = inputs.training(done)
+        photos, _ = next(iter(batches.take(1)))
+        board = Board(logs, photos, done, settings["profile_steps"])
+        finite = FiniteLoss(inputs.steps, checkpoints)
+        model.fit(
+            batches,
+            initial_epoch=checkpoints.finished,
+            epochs=last,
+            steps_per_epoch=inputs.steps,
+            validation_data=inputs.evaluation,
+            callbacks=[learning_rates(settings, chosen), board, finite, *checkpoints.callbacks(bool(settings["ema"]))],
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
     checkpoints.restore_best(model)
-
-
-def _fit_until(
-    epochs: int,
-    model: keras.Model,
-    settings: dict[str, Any],
-    chosen: tf.distribute.Strategy,
-    inputs: Inputs,
-    checkpoints: Checkpoints,
-    logs: str,
-) -> None:
-    done = checkpoints.finished * inputs.steps
-    batches = inputs.training(done)
-    photos, _ = next(iter(batches.take(1)))
-    model.fit(
-        batches,
-        initial_epoch=checkpoints.finished,
-        epochs=epochs,
-        steps_per_epoch=inputs.steps,
-        validation_data=inputs.evaluation,
-        callbacks=[
-            learning_rates(settings, chosen),
-            Board(logs, photos, done, settings["profile_steps"]),
-            FiniteLoss(inputs.steps, checkpoints.folder),
-            *checkpoints.callbacks(ema=bool(settings["ema"])),
-        ],
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
 
 
 def compile_model(model: keras.Model, settings: dict[str, Any], chosen: tf.distribute.Strategy, steps: int) -> None:
