@@ -57,7 +57,7 @@ def _fit(folder: Path, settings: dict, chosen=None, train=_batches, seed: int = 
     model = models.build("cnn", (SIDE, SIDE, 3), CLASSES)
     checkpoints = Checkpoints(str(folder / "checkpoints"))
     inputs = fitting.Inputs(BATCH, STEPS, train, _batches().take(2))
-    fitting.fit(model, settings, chosen or tf.distribute.get_strategy(), inputs, checkpoints, str(folder / "logs"))
+    fitting.fit(model, settings, chosen or tf.distribute.get_strategy(), inputs, checkpoints)
     return model, checkpoints
 
 
@@ -155,8 +155,10 @@ def test_smoothed_labels_raise_the_loss_that_can_be_reached(tmp_path):
 def test_tensorboard_has_every_step_and_the_photos(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    _fit(tmp_path, _settings(epochs=2))
-    board = EventAccumulator(str(tmp_path / "logs" / "train"), size_guidance={"tensors": 0})
+    _, checkpoints = _fit(tmp_path, _settings(epochs=2))
+    times = zip(checkpoints.history["training_seconds"], checkpoints.history["seconds"], strict=True)
+    assert all(0 < training < whole for training, whole in times)
+    board = EventAccumulator(str(tmp_path / "checkpoints" / "logs" / "train"), size_guidance={"tensors": 0})
     board.Reload()
     tags = board.Tags()
     steps = [event.step for event in board.Tensors("batch_loss")]
@@ -165,12 +167,12 @@ def test_tensorboard_has_every_step_and_the_photos(tmp_path):
         tags["tensors"]
     )
     assert "training_photos" in tags["tensors"]
-    assert list((tmp_path / "logs" / "validation").glob("events.*"))
+    assert list((tmp_path / "checkpoints" / "logs" / "validation").glob("events.*"))
 
 
 def test_chosen_steps_are_profiled(tmp_path):
     _fit(tmp_path, _settings(epochs=1, profile_steps=(2, 3)))
-    assert list((tmp_path / "logs").rglob("*.xplane.pb"))
+    assert list((tmp_path / "checkpoints" / "logs").rglob("*.xplane.pb"))
 
 
 def test_the_grid_shows_sixteen_photos_in_rows():

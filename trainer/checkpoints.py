@@ -19,11 +19,11 @@ class Checkpoints:
     """The checkpoints of one training, in a folder of its own.
 
     `finished` is the number of finished epochs, `history` each of their figures by name, `best` the number of epochs
-    after which validation accuracy was best (0: none yet).
+    after which validation accuracy was best (0: none yet), `logs` the folder for TensorBoard.
     """
 
     def __init__(self, folder: str):
-        self.folder = folder
+        self.folder, self.logs = folder, f"{folder}/logs"
         tf.io.gfile.makedirs(folder)
         self.finished, self.best = 0, 0
         self.history: dict[str, list[float]] = {}
@@ -85,17 +85,21 @@ class _Commit(keras.callbacks.Callback):
     def __init__(self, checkpoints: Checkpoints):
         super().__init__()
         self._checkpoints = checkpoints
-        self._began = 0.0
+        self._began = self._trained = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._began = time.monotonic()
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._trained = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
         if self._checkpoints.is_best(figures["val_accuracy"]):
             self._checkpoints.best = epoch + 1
             tf.train.Checkpoint(**_variables(self.model)).write(f"{self._checkpoints.folder}/best-{epoch + 1}")
-        self._checkpoints.commit(epoch, figures | {"seconds": time.monotonic() - self._began})
+        seconds = {"training_seconds": self._trained - self._began, "seconds": time.monotonic() - self._began}
+        self._checkpoints.commit(epoch, figures | seconds)
 
 
 def _variables(model: keras.Model) -> dict[str, list[tf.Variable]]:

@@ -35,12 +35,12 @@ def fit(
     chosen: tf.distribute.Strategy,
     inputs: Inputs,
     checkpoints: Checkpoints,
-    logs: str,
 ) -> None:
     """Trains until `settings["epochs"]` are finished, going on from the checkpoints, and leaves the best weights.
 
     Best is by validation accuracy, and of equals the first. To be called in the strategy's scope. `settings` is the
-    settings' trainer section, whose learning rates are those of one replica; `logs` the folder for TensorBoard.
+    settings' trainer section, whose learning rates are those of one replica. TensorBoard writes to
+    `checkpoints.logs`.
 
     Raises:
       NotFinite: when the loss is no number any more.
@@ -55,7 +55,7 @@ def fit(
         done = checkpoints.finished * inputs.steps
         batches = inputs.training(done)
         photos, _ = next(iter(batches.take(1)))
-        board = Board(logs, photos, done, settings["profile_steps"])
+        board = Board(checkpoints.logs, photos, done, settings["profile_steps"])
         finite = FiniteLoss(inputs.steps, checkpoints)
         model.fit(
             batches,

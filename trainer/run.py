@@ -22,7 +22,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
     custom_config holds `recipe` (the settings' data, model and trainer sections), `checkpoints` (a folder that
     outlives a killed run) and `code` (the digest of this package). The weights lie beside that folder;
-    TensorBoard's logs, `history.json` and the last checkpoints go to `fn_args.model_run_dir`.
+    `history.json` goes to `fn_args.model_run_dir`, and so do the checkpoints and TensorBoard's logs when all is done.
 
     Raises:
       ValueError: when a split is too small for one global batch, or weights do not fit.
@@ -51,11 +51,11 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
     checkpoints = Checkpoints(strategy.own_folder(chosen, saved))
     with chosen.scope():
         model = model_of(recipe, fn_args.base_model)
-        fitting.fit(model, settings, chosen, inputs, checkpoints, run_folder)
+        fitting.fit(model, settings, chosen, inputs, checkpoints)
     serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
     export(model, transform, classes, serving_model)
     weights.save(model, weights_beside(serving_model))
-    seconds = sum(checkpoints.history["seconds"])
+    history, trained = checkpoints.history, inputs.steps * inputs.batch * checkpoints.finished
     figures = {
         "recipe": recipe,
         "devices": strategy.describe(chosen),
@@ -65,9 +65,9 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
         "global_batch": inputs.batch,
         "epochs": checkpoints.finished,
         "best_epoch": checkpoints.best,
-        "seconds": round(seconds, 1),  # of all epochs with their validation, those before a kill included
-        "images_per_second": round(inputs.steps * inputs.batch * checkpoints.finished / seconds, 1),
-        "history": checkpoints.history,
+        "seconds": round(sum(history["seconds"]), 1),  # with validation, and those before a kill
+        "images_per_second": round(trained / sum(history["training_seconds"]), 1),
+        "history": history,
     }
     with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:
         file.write(json.dumps(figures, indent=2))
