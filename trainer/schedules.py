@@ -8,7 +8,7 @@ def learning_rate(
 ) -> float:
     """Returns the learning rate of an epoch (counted from 0) of `epochs`.
 
-    It rises in equal steps from `start` to `peak` over `ramp_epochs`. Then it falls by the factor `decay` an epoch
+    It goes in equal steps from `start` to `peak` over `ramp_epochs`. Then it falls by the factor `decay` an epoch
     ('exponential': the schedule of Google's flowers codelab for fine-tuning), or along half a cosine towards 0
     ('cosine': Loshchilov and Hutter, 2017, arXiv:1608.03983, without restarts).
 

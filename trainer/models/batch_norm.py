@@ -35,11 +35,12 @@ class BatchNormalization(layers.BatchNormalization):
         average.assign(average * self.momentum + value * (1.0 - self.momentum))
 
 
-def fused(model: keras.Model) -> keras.Model:
+def fused(model: keras.Model, momentum: float = 0.99) -> keras.Model:
     """Returns a model of Keras Applications, with new random weights, whose batch norm is this one."""
 
     def rebuilt(layer: layers.Layer) -> layers.Layer:
-        kind = BatchNormalization if isinstance(layer, layers.BatchNormalization) else type(layer)
-        return kind.from_config(layer.get_config())
+        if isinstance(layer, layers.BatchNormalization):
+            return BatchNormalization.from_config(layer.get_config() | {"momentum": momentum})
+        return type(layer).from_config(layer.get_config())
 
     return keras.models.clone_model(model, clone_function=rebuilt)
