@@ -8,7 +8,7 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test bench tensorboard check lock format clean
+.PHONY: run test bench bench-pytorch tensorboard check lock format clean
 
 run: $(READY)
 	@$(BIN)/python local_runner.py $(ARGS)
@@ -47,8 +47,14 @@ $(READY): $(LOCKED) setup.py
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# PyTorch's wheel brings NVIDIA's libraries: 5 GB, in an environment of its own that nothing else uses.
+bench-pytorch: $(READY)
+	@$(PYTHON) -m venv .venv-pytorch
+	@$(BIN)/uv pip install --quiet --python .venv-pytorch/bin/python --require-hashes -r requirements/pytorch.txt
+	@$(BIN)/python -m benchmarks.pytorch
+
 lock: $(READY)
-	cd requirements && for name in lock uv; do \
+	cd requirements && for name in lock uv pytorch; do \
 	  ../$(BIN)/uv pip compile $$name.in --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet --output-file $$name.txt; done
 
 format: $(READY)

@@ -65,7 +65,7 @@ class Model(Section):
 
 
 class LearningRate(Section):
-    """Per epoch: over `ramp_epochs`, if any, from `start` up or down to `peak`; then by `decay` an epoch, or along a cosine to 0.
+    """Per epoch: over `ramp_epochs`, if any, from `start` to `peak`; then by `decay` an epoch, or along a cosine to 0.
 
     For one replica: as many replicas as there are multiply it, as they do the batch.
     """
