@@ -9,6 +9,7 @@ setup(
     python_requires=">=3.11,<3.12",
     packages=[
         "pipeline",
+        "pipeline.cluster",
         "pipeline.presets",
         "components",
         "trainer",

@@ -16,8 +16,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument(
         "--config", metavar="FILE.yaml", type=Path, help="settings of your own, as the presets are written"
     )
-    result.add_argument("--data", metavar="DIR", type=Path, help="a folder of TFRecords (data.directory)")
-    result.add_argument("--weights", metavar="FILE", type=Path, help="pretrained weights, .h5 or .npz (model.weights)")
+    result.add_argument("--data", metavar="DIR", help="a folder of TFRecords (data.directory)")
+    result.add_argument("--weights", metavar="FILE", help="pretrained weights, .h5 or .npz (model.weights)")
     result.add_argument("--output", metavar="DIR", type=Path, help="runs, metadata and pushed models (default: runs)")
     result.add_argument(
         "--set",

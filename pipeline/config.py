@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -10,6 +10,8 @@ PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
 LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in colour
+
+Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on this machine there are paths
 
 
 class Section(BaseModel):
@@ -25,9 +27,9 @@ class Data(Section):
     """
 
     source: Literal["sample", "flowers"] | None = None
-    directory: Path | None = None
+    directory: Uri | Path | None = None
     pattern: str = "*.tfrec"
-    schema_file: Path = Path("flowers.pbtxt")
+    schema_file: Uri | Path = Path("flowers.pbtxt")
     classes: tuple[str, ...] = Field(default=("daisy", "dandelion", "roses", "sunflowers", "tulips"), min_length=2)
     split: Literal["shards", "hash"] = "shards"
     eval_fraction: float = Field(default=0.19, gt=0, lt=1)
@@ -123,15 +125,32 @@ class Evaluator(Section):
 
 
 class Pusher(Section):
-    """Where blessed models go; null is OUTPUT/pushed/NAME."""
+    """Where blessed models go; null is OUTPUT/pushed/NAME, on a cluster PIPELINE_ROOT/pushed/NAME."""
 
-    directory: Path | None = None
+    directory: Uri | Path | None = None
 
 
 class Beam(Section):
     """Arguments for Apache Beam, as its own command line takes them."""
 
     args: tuple[str, ...] = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
+
+
+class Cluster(Section):
+    """What a cluster is to run, and on what; kubeflow_runner.py alone reads it.
+
+    `image` is REGISTRY/NAME; with no tag, the tag is the commit, and a TPU trainer's is that with '-tpu' at its end.
+    """
+
+    project: str | None = Field(default=None, description="the Google Cloud project, for Vertex AI")
+    region: str | None = Field(default=None, description="as in us-central1, for Vertex AI")
+    pipeline_root: str | None = Field(default=None, description="a bucket's folder for all artifacts, gs://… on Vertex")
+    endpoint: str | None = Field(default=None, description="the address of Kubeflow Pipelines")
+    image: str | None = None
+    trainer: str = Field(default="cpu-8", description="the Trainer's machine: a name of pipeline/cluster/machines.py")
+    cpu: float = Field(default=4, gt=0, description="cores of each other node")
+    memory_gb: float = Field(default=16, gt=0, description="of each other node")
+    retries: int = Field(default=2, ge=0, le=10, description="of a node that fails")
 
 
 class Config(Section):
@@ -146,6 +165,7 @@ class Config(Section):
     evaluator: Evaluator = Evaluator()
     pusher: Pusher = Pusher()
     beam: Beam = Beam()
+    cluster: Cluster = Cluster()
 
     @model_validator(mode="after")
     def _agree(self, info: ValidationInfo) -> "Config":

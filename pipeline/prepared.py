@@ -29,7 +29,7 @@ def prepare_config(config: Config) -> Config:
     with _noted(problems):
         directory = _checked_data(config.data)
     with _noted(problems):
-        schema = check_schema(config.data.schema_file, len(config.data.classes))
+        schema = check_schema(_here(config.data.schema_file, "data.schema_file"), len(config.data.classes))
     with _noted(problems):
         weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
         if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
@@ -37,7 +37,9 @@ def prepare_config(config: Config) -> Config:
     pushed = config.pusher.directory or config.output.expanduser().resolve() / "pushed" / config.name
     with _noted(problems):
         if config.pusher.directory:
-            pushed = _writable(pushed, "the folder for pushed models", "pusher.directory", make=False)
+            pushed = _writable(
+                _here(pushed, "pusher.directory"), "the folder for pushed models", "pusher.directory", make=False
+            )
     with _noted(problems):
         output = _writable(config.output, "the output folder", "--output DIR", make=not problems)
     if problems:
@@ -65,9 +67,21 @@ def _noted(problems: list[str]) -> Iterator[None]:
         problems.append(f"cannot read or write {error.filename}: {error.strerror}")
 
 
+def _here(place: str | Path, key: str) -> Path:
+    """Returns a path of this machine.
+
+    Raises:
+      UserError: when it is of a bucket.
+    """
+    if isinstance(place, str):
+        raise UserError(f"{key}: expected a path of this machine, received {place} (kubeflow_runner.py takes buckets)")
+    return place
+
+
 def _checked_data(data: Data) -> Path:
+    folder = data.directory and _here(data.directory, "data.directory")
     with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
-        directory, shards = prepare.prepare_data(data.source, data.directory, data.pattern, data.image_size)
+        directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
     prepare.check_split(len(shards), data.split, data.eval_fraction)
     return directory
 

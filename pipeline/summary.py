@@ -51,9 +51,8 @@ def save(path: Path, config: Config, results: dict[str, NodeResult], evaluation:
 
 
 def _trained(config: Config, record: dict) -> str:
-    drawings = (
-        " The data are drawings, not photos." if config.data.directory and is_drawn(config.data.directory) else ""
-    )
+    drawn = isinstance(config.data.directory, Path) and is_drawn(config.data.directory)
+    drawings = " The data are drawings, not photos." if drawn else ""
     reached = record["history"]["val_accuracy"]
     last = reached[-5:]
     epochs = figures.plural(record["epochs"], "epoch")
