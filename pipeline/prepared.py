@@ -79,7 +79,7 @@ def _here(place: str | Path, key: str) -> Path:
 
 
 def _checked_data(data: Data) -> Path:
-    folder = data.directory and _here(data.directory, "data.directory")
+    folder = _here(data.directory, "data.directory") if data.directory else None
     with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
         directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
     prepare.check_split(len(shards), data.split, data.eval_fraction)
