@@ -131,9 +131,17 @@ class Pusher(Section):
 
 
 class Beam(Section):
-    """Arguments for Apache Beam, as its own command line takes them."""
+    """The engine that Apache Beam runs on, and more arguments, each as `--NAME` or `--NAME=VALUE`."""
 
-    args: tuple[str, ...] = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
+    runner: Literal["DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner"] = "DirectRunner"
+    args: tuple[Annotated[str, Field(pattern="^--[a-zA-Z]")], ...] = ()
+
+    @field_validator("args")
+    @classmethod
+    def _without_runner(cls, args: tuple[str, ...]) -> tuple[str, ...]:
+        if any(arg.partition("=")[0] == "--runner" for arg in args):
+            raise ValueError("name the runner in beam.runner, not as --runner")
+        return args
 
 
 class Cluster(Section):

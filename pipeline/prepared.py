@@ -13,6 +13,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 import schemas
 from datasets import download, prepare
 from datasets.errors import UserError
+from pipeline import beam
 from pipeline.config import Config, Data
 from pipeline.logs import chatter_to
 
@@ -26,6 +27,8 @@ def prepare_config(config: Config) -> Config:
       UserError: naming all of them that cannot be used. The output folder is not made then.
     """
     problems: list[str] = []
+    with _noted(problems), chatter_to(Path(os.devnull), also_terminal=False):  # Google's libraries warn when imported
+        beam.check(config.beam, here=True)
     with _noted(problems):
         directory = _checked_data(config.data)
     with _noted(problems):
