@@ -4,8 +4,9 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from trainer import models, weights
+from trainer import models, weight_files, weights
 
 APPLICATIONS = [
     ("xception", "xception_notop_imagenet_block14_random.h5", keras.applications.Xception, {}, 80),
@@ -42,6 +43,16 @@ def test_keras_applications_files_give_what_keras_makes_of_them(
     for ours, theirs in zip(model.weights, expected.weights, strict=False):
         assert np.array_equal(ours.numpy(), theirs.numpy()), ours.path
     assert np.array_equal(model.layers[-1].get_weights()[0], head)
+
+
+def test_the_oldest_names_in_a_bucket_are_loaded_by_order_too(real_data, tmp_path):
+    name, file, _, options, count = APPLICATIONS[1]
+    old, there = _old_names(real_data / "weights" / file, tmp_path / "old.h5"), "ram://pretrained/old.h5"
+    tf.io.gfile.copy(str(old), there, overwrite=True)
+    model = models.build(name, SHAPE, 5, **options)
+    assert len(weights.load(model, there, match="base").loaded) == count
+    kernel = weight_files.read(real_data / "weights" / file)["block_3_expand/kernel"]
+    assert np.array_equal(model.get_layer("block_3_expand").kernel, kernel)
 
 
 def test_only_what_matches_of_another_width(real_data):

@@ -57,18 +57,18 @@ class Checkpoints:
         with tf.io.gfile.GFile(f"{self.folder}/{_STATE}.part", "w") as file:
             file.write(json.dumps(state))
         tf.io.gfile.rename(f"{self.folder}/{_STATE}.part", f"{self.folder}/{_STATE}", overwrite=True)
-        self._remove(f"epoch-{self.finished - KEPT}")
-        for number in range(1, self.finished + 1):
-            if number != self.best:
-                self._remove(f"best-{number}")
+        self._remove_old()
 
     def is_best(self, accuracy: float) -> bool:
         """Returns whether a validation accuracy is above all before it."""
         return accuracy > max(self.history.get("val_accuracy", []), default=-1.0)
 
-    def _remove(self, name: str) -> None:
-        for path in tf.io.gfile.glob(f"{self.folder}/{name}.*"):
-            tf.io.gfile.remove(path)
+    def _remove_old(self) -> None:
+        last = range(self.finished - KEPT + 1, self.finished + 1)
+        kept = {f"best-{self.best}", *(f"epoch-{number}" for number in last)}
+        for path in tf.io.gfile.glob([f"{self.folder}/epoch-*.*", f"{self.folder}/best-*.*"]):
+            if path.rpartition("/")[2].partition(".")[0] not in kept:
+                tf.io.gfile.remove(path)
 
 
 class _Save(keras.callbacks.Callback):

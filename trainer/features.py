@@ -8,6 +8,16 @@ PIXELS = "pixels"  # float32[height, width, channels]: what the model sees
 
 HISTORY = "history.json"  # what the Trainer records of a training
 
+# what of the recipe a run on a cluster may change, by the name that the Trainer's execution properties have for it
+CHANGEABLE = {
+    "epochs": "trainer.epochs",
+    "batch_size": "trainer.batch_size",
+    "learning_rate": "trainer.learning_rate.peak",
+}
+
+# the thresholds that it may change, by the name that the Evaluator's have
+THRESHOLDS = ("min_accuracy", "min_class_recall", "max_accuracy_drop")
+
 IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"
 CLASS_INDEX = "class_index"

@@ -21,8 +21,10 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains a model as `fn_args.custom_config` says and exports the best of its epochs to `serving_model_dir`.
 
     custom_config holds `recipe` (the settings' data, model and trainer sections), `checkpoints` (a folder that
-    outlives a killed run) and `code` (the digest of this package). The weights lie beside that folder;
-    `history.json` goes to `fn_args.model_run_dir`, and so do the checkpoints and TensorBoard's logs when all is done.
+    outlives a killed run, or None where `fn_args.model_run_dir` does, as on a cluster, which gives it to a task that is
+    tried again) and `code` (the digest of this package). The weights lie beside `serving_model_dir`; `history.json`
+    goes to `fn_args.model_run_dir`, and so do the checkpoints and TensorBoard's logs when all is done. Each folder may
+    be of a bucket.
 
     Raises:
       ValueError: when a split is too small for one global batch, or weights do not fit.
@@ -47,8 +49,9 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     run_folder = strategy.own_folder(chosen, fn_args.model_run_dir)
     inputs = inputs_of(fn_args, recipe, transform, chosen)
-    saved = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
-    checkpoints = Checkpoints(strategy.own_folder(chosen, saved))
+    kept = f"{run_folder}/checkpoints"
+    beside = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
+    checkpoints = Checkpoints(strategy.own_folder(chosen, beside) if beside else kept)
     with chosen.scope():
         model = model_of(recipe, fn_args.base_model)
         fitting.fit(model, settings, chosen, inputs, checkpoints)
@@ -71,12 +74,15 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
     }
     with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:
         file.write(json.dumps(figures, indent=2))
-    tf.io.gfile.rename(checkpoints.folder, f"{run_folder}/checkpoints")
+    if beside:
+        tf.io.gfile.rename(checkpoints.folder, kept)
 
 
-def _checkpoint_folder(fn_args: FnArgs, recipe: dict[str, Any], replicas: int) -> str:
-    """Returns the folder of this very training: with other data, settings, devices or code it is another."""
+def _checkpoint_folder(fn_args: FnArgs, recipe: dict[str, Any], replicas: int) -> str | None:
+    """Returns the folder of this very training, if any: with other data, settings, devices or code it is another."""
     config = fn_args.custom_config
+    if config["checkpoints"] is None:
+        return None
     same = [recipe, replicas, config["code"], fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     return f"{config['checkpoints']}/{digest[:16]}"

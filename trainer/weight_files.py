@@ -7,19 +7,23 @@ left out.
 """
 
 import re
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
 import numpy as np
+import tensorflow as tf
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # how the files start
 _LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
-_UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+_OF_CONTENT = (EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (OSError, tf.errors.OpError, *_OF_CONTENT)  # TensorFlow's errors are a bucket's
 
 Layers = dict[str, dict[str, Any]]  # arrays or variables by the layer's name, then the variable's
 
@@ -32,7 +36,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
     Args:
       path: `.npz` with such names (pickles are refused), `.weights.h5` (early versions of Keras 3 wrote no names), or
-        the `.h5` of Keras 2 and Keras Applications. The content says which, not the file's name.
+        the `.h5` of Keras 2 and Keras Applications, here or in a bucket. The content says which, not the file's name.
 
     Raises:
       ValueError: when it is none of these, or damaged.
@@ -43,14 +47,8 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 def read_layers(path: str | Path) -> Layers:
     """Returns what `read` does, by layer and variable."""
     try:
-        with Path(path).open("rb") as file:
-            start = file.read(len(_HDF5))
-        if not start.startswith((_HDF5, _ZIP)):
-            raise ValueError(f"it starts with {start!r}")
-        found = _from_hdf5(path) if start == _HDF5 else _from_npz(path)
-        if layers := by_layer((name, numbers(name, array)) for name, array in found):
-            return layers
-        raise ValueError("it holds no weights under the names of layers")
+        with on_disk(path) as file:
+            return _layers(file)
     except _UNREADABLE as error:
         raise ValueError(
             f"the weights file {path} cannot be read: {error}; expected arrays named 'layer/variable' in .npz, or "
@@ -58,13 +56,57 @@ def read_layers(path: str | Path) -> Layers:
         ) from None
 
 
-def _from_npz(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+@contextmanager
+def on_disk(path: str | Path) -> Iterator[Path]:
+    """Gives a file of this machine as it is, and of a bucket a copy: h5py and numpy open nothing else."""
+    if not _in_bucket(path):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / Path(path).name
+        tf.io.gfile.copy(str(path), str(copy))
+        yield copy
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Gives a file to write, on disk, which comes to `path`, here or in a bucket, whole or not at all."""
+    nearby = None if _in_bucket(path) else Path(path).parent
+    if nearby:
+        nearby.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".weights-", dir=nearby) as folder:
+        part = Path(folder) / Path(path).name
+        yield part
+        if nearby:
+            part.replace(path)
+        else:
+            arriving = str(path) + part.parent.name  # a name of its own, since several workers may write one file
+            tf.io.gfile.copy(str(part), arriving)
+            tf.io.gfile.rename(arriving, str(path), overwrite=True)
+
+
+def _in_bucket(path: str | Path) -> bool:
+    return "://" in str(path)
+
+
+def _layers(path: Path) -> Layers:
+    with path.open("rb") as file:
+        start = file.read(len(_HDF5))
+    if not start.startswith((_HDF5, _ZIP)):
+        raise ValueError(f"it starts with {start!r}")
+    found = _from_hdf5(path) if start == _HDF5 else _from_npz(path)
+    if layers := by_layer((name, numbers(name, array)) for name, array in found):
+        return layers
+    raise ValueError("it holds no weights under the names of layers")
+
+
+def _from_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:
             yield key_of(key), file[key]
 
 
-def _from_hdf5(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+def _from_hdf5(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Gives what Keras 3 keeps in groups 'vars' with a `name`, and Keras 2 in groups with `weight_names`."""
     with h5py.File(path, "r") as file:
         groups: list[h5py.Group] = [file]
@@ -92,10 +134,11 @@ def _keras2_key(group: h5py.Group, name: str) -> str:
 
 def is_keras2(path: str | Path) -> bool:
     """Returns whether a file is an `.h5` of Keras 2, whose layers Keras Applications matches by their order."""
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return "layer_names" in file.attrs
+    with on_disk(path) as file:
+        if not h5py.is_hdf5(file):
+            return False
+        with h5py.File(file, "r") as opened:
+            return "layer_names" in opened.attrs
 
 
 def by_layer(items: Iterable[tuple[str, Any]]) -> Layers:

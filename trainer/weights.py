@@ -1,7 +1,6 @@
 """Weights by name: written as `.npz` or `.weights.h5`, and loaded whole or in part; see `trainer.weight_files`."""
 
 import math
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import keras
 import numpy as np
 
 from trainer.models.head import HEAD
-from trainer.weight_files import Layers, by_layer, flat, is_keras2, key_of, numbers, read_layers
+from trainer.weight_files import Layers, by_layer, flat, is_keras2, key_of, numbers, on_disk, read_layers, whole
 
 _NAMED = 5  # so many layers are named in a message; the others are counted
 
@@ -57,23 +56,19 @@ def save(model: keras.Model, path: str | Path) -> None:
 
     Args:
       model: of any strategy; bfloat16 variables are written to .npz as float32.
-      path: on this machine's disk, ending in `.npz` or `.weights.h5` (which `model.load_weights` reads too).
+      path: here or in a bucket, ending in `.npz` or `.weights.h5` (which `model.load_weights` reads too).
 
     Raises:
       ValueError: for another ending, or when two layers of the model have one name.
     """
-    path = Path(path)
     variables = flat(_variables(model))
-    if not path.name.endswith((".npz", ".weights.h5")):
+    if not str(path).endswith((".npz", ".weights.h5")):
         raise ValueError(f"expected a weights file that ends in .npz or .weights.h5, received {str(path)!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".weights-", dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        if path.suffix == ".npz":
-            np.savez(part, **{key: numbers(key, variable.numpy()) for key, variable in variables.items()})
+    with whole(path) as file:
+        if file.suffix == ".npz":
+            np.savez(file, **{key: numbers(key, variable.numpy()) for key, variable in variables.items()})
         else:
-            _save_hdf5(model, part)
-        part.replace(path)
+            _save_hdf5(model, file)
 
 
 def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report:
@@ -110,7 +105,8 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report
 def _load_in_order(model: keras.Model, path: str | Path) -> None:
     """Loads all layers but the last by their order, as Keras Applications does: its oldest files have other names."""
     try:
-        keras.Model(model.input, model.get_layer(HEAD).input).load_weights(path)
+        with on_disk(path) as file:
+            keras.Model(model.input, model.get_layer(HEAD).input).load_weights(file)
     except ValueError as error:
         raise ValueError(f"the weights file {path} does not fit {model.name} without its last layer: {error}") from None
 
