@@ -1,8 +1,18 @@
-"""The model that a candidate is held against: the latest blessed one that is not the candidate itself."""
+"""The model that a candidate is held against: the latest blessed one that is not the candidate itself.
+
+ML Metadata knows it, and a Resolver asks there. Kubeflow Pipelines has none: `LatestPushedModel` looks where blessed
+models are pushed.
+"""
+
+from collections.abc import Iterator
 
 import ml_metadata as mlmd
+import tensorflow as tf
 from tfx import types
 from tfx import v1 as tfx
+from tfx.utils import io_utils, path_utils
+
+_NONE = "none.txt"  # in place of a model, since Kubeflow Pipelines gives each output one artifact
 
 
 class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
@@ -25,13 +35,18 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
         return {"candidate": input_dict["candidate"], **(resolved or {})}
 
 
-def model_to_start_from() -> tfx.dsl.Resolver:
+def blessed_before(node_id: str) -> tfx.dsl.Resolver:
     """Returns the Resolver whose `model` output is the latest blessed model before this run, or empty."""
     return tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("WarmStart")
+    ).with_id(node_id)
+
+
+def model_to_start_from() -> tfx.dsl.Resolver:
+    """Returns the Resolver of the model whose weights the Trainer begins with."""
+    return blessed_before("WarmStart")
 
 
 def latest_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
@@ -42,3 +57,44 @@ def latest_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     ).with_id("LatestBlessedModel")
+
+
+@tfx.dsl.components.component
+def LatestPushedModel(  # noqa: N802 (a TFX component is named as a class)
+    candidate: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model],
+    pushed: tfx.dsl.components.Parameter[str],
+) -> None:
+    """Copies the latest of Pusher's models under `pushed` that is not the candidate to where Evaluator looks for it.
+
+    Where there is none, `is_none(model)` is true. The candidate is an input also because a cluster would else take the
+    first run's answer from its cache for ever.
+    """
+    own = _fingerprint(path_utils.serving_model_path(candidate.uri))
+    latest = next((version for version in _versions(pushed) if _fingerprint(version) != own), None)
+    if latest:
+        io_utils.copy_dir(latest, path_utils.serving_model_dir(model.uri))
+        model.set_string_custom_property("pushed_destination", latest)
+    else:
+        io_utils.write_string_file(f"{model.uri}/{_NONE}", f"no other model is in {pushed} yet\n")
+    print("the baseline:", latest or f"none, no other model is in {pushed} yet")
+
+
+def is_none(model: types.Artifact) -> bool:
+    """Returns whether this is what `LatestPushedModel` puts out where there is no model."""
+    return tf.io.gfile.exists(f"{model.uri}/{_NONE}")
+
+
+def _versions(pushed: str) -> Iterator[str]:
+    """Yields the folders of complete models, the latest first: Pusher writes saved_model.pb last."""
+    names = tf.io.gfile.listdir(pushed) if tf.io.gfile.isdir(pushed) else []
+    numbers = [name.rstrip("/") for name in names if name.rstrip("/").isdecimal()]  # a bucket's folders end in a slash
+    for number in sorted(numbers, key=int, reverse=True):
+        folder = f"{pushed.rstrip('/')}/{number}"
+        if tf.io.gfile.exists(f"{folder}/saved_model.pb"):
+            yield folder
+
+
+def _fingerprint(model: str) -> bytes:
+    """Returns what TensorFlow writes beside each SavedModel to tell it from all others."""
+    return io_utils.read_bytes_file(f"{model}/fingerprint.pb")

@@ -13,16 +13,11 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
+from components.artifacts import DataBlessing
 from trainer import images
 from trainer.features import IMAGE
 
 _NAMED = 3  # places of broken photos that are named
-
-
-class DataBlessing(tfx.dsl.Artifact):
-    """The word that the data may be used: `examples` and `photos` checked, by split, in blessing.json."""
-
-    TYPE_NAME = "DataBlessing"
 
 
 class Problem(NamedTuple):
@@ -50,17 +45,18 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
     statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     blessing: tfx.dsl.components.OutputArtifact[DataBlessing],
-    source: tfx.dsl.components.Parameter[str],
+    directory: tfx.dsl.components.Parameter[str],
+    pattern: tfx.dsl.components.Parameter[str],
 ) -> None:
     """Lets the run go on when every split has examples, no anomaly and only photos that can be decoded.
 
-    Broken photos are named by their shard and record among the files that match `source`.
+    Broken photos are named by their shard and record among the files of `directory` that match `pattern`.
 
     Raises:
       DataRefused: with a table of what is wrong.
     """
     problems: list[Problem] = []
-    counts = {}
+    counts, source = {}, tf.io.gfile.join(directory, pattern)
     for split in artifact_utils.decode_split_names(examples.split_names):
         counts[split] = _example_count(artifact_utils.get_split_uri([statistics], split))
         if counts[split] == 0:

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
 from tfx import types
 from tfx import v1 as tfx
+from tfx.components.evaluator.executor import Executor
+from tfx.dsl.components.base import executor_spec
+from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, EVAL_CONFIG_KEY
 
-from trainer.features import CLASS, PROBABILITIES
+from components import baseline
+from trainer.features import CLASS, PROBABILITIES, THRESHOLDS
 
 ACCURACY = "SparseCategoricalAccuracy"
 TFMA_NAME = "sparse_categorical_accuracy"
@@ -50,6 +55,50 @@ def _at_least(value: float) -> tfma.GenericValueThreshold:
     return tfma.GenericValueThreshold(lower_bound={"value": value})
 
 
+class ClusterExecutor(Executor):
+    """Evaluator's executor, with what a cluster needs.
+
+    It knows the baseline of a cluster that has none yet (`baseline.is_none`), and takes thresholds from the execution
+    properties, which a run there may change.
+    """
+
+    def Do(  # noqa: N802 (TFX's own name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Evaluates; see the base class."""
+        models = [model for model in input_dict.get(BASELINE_MODEL_KEY, []) if not baseline.is_none(model)]
+        config = tfma.EvalConfig()
+        json_format.Parse(exec_properties[EVAL_CONFIG_KEY], config)
+        set_thresholds(config, **{name: exec_properties[name] for name in THRESHOLDS if name in exec_properties})
+        exec_properties = {**exec_properties, EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True)}
+        super().Do({**input_dict, BASELINE_MODEL_KEY: models}, output_dict, exec_properties)
+
+
+def set_thresholds(
+    config: tfma.EvalConfig,
+    min_accuracy: float | None = None,
+    min_class_recall: float | None = None,
+    max_accuracy_drop: float | None = None,
+) -> None:
+    """Changes thresholds in what `eval_config` returned; None leaves one as it is."""
+    whole, each_class = (slices.threshold for slices in config.metrics_specs[0].metrics[0].per_slice_thresholds)
+    if min_accuracy is not None:
+        whole.value_threshold.lower_bound.value = min_accuracy
+    if min_class_recall is not None:
+        each_class.value_threshold.lower_bound.value = min_class_recall
+    if max_accuracy_drop is not None:
+        whole.change_threshold.absolute.value = -max_accuracy_drop
+
+
+class Evaluator(tfx.components.Evaluator):
+    """TFX's Evaluator with the executor above."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ClusterExecutor)
+
+
 def evaluator(
     examples: types.BaseChannel,
     model: types.BaseChannel,
@@ -57,7 +106,7 @@ def evaluator(
     config: tfma.EvalConfig,
 ) -> tfx.components.Evaluator:
     """Returns the Evaluator of the eval split."""
-    return tfx.components.Evaluator(
+    return Evaluator(
         examples=examples,
         model=model,
         baseline_model=baseline_model,

@@ -25,7 +25,7 @@ class ShardSplitExecutor(ImportExecutor):
         custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
         options = struct_pb2.Struct()
         custom.custom_config.Unpack(options)
-        files = sorted(tf.io.gfile.glob(f"{exec_properties['input_base']}/{config.splits[0].pattern}"))
+        files = sorted(tf.io.gfile.glob(tf.io.gfile.join(exec_properties["input_base"], config.splits[0].pattern)))
         held_out = held_out_shards(len(files), options["eval_fraction"])
         return {
             split: pipeline

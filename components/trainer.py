@@ -7,10 +7,13 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.components.base import executor_spec
+from tfx.extensions.google_cloud_ai_platform.constants import ENABLE_VERTEX_KEY, VERTEX_REGION_KEY
+from tfx.extensions.google_cloud_ai_platform.trainer import executor as vertex
 from tfx.types import artifact_utils
-from tfx.utils import io_utils
+from tfx.utils import io_utils, json_utils
 
-from trainer.features import HISTORY
+from trainer.features import CHANGEABLE, HISTORY
+from trainer.recipe import changed
 
 
 class RecordingExecutor(GenericExecutor):
@@ -22,28 +25,58 @@ class RecordingExecutor(GenericExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Trains; see the base class."""
+        """Trains, with what the execution properties change in the recipe; see the base class."""
+        super().Do(input_dict, output_dict, _with_changes(exec_properties))
+        _record(output_dict)
+
+
+class VertexExecutor(vertex.GenericExecutor):
+    """Lets a custom job of Vertex AI train, waits for it, and writes what RecordingExecutor writes."""
+
+    def Do(  # noqa: N802 (TFX's own name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains elsewhere; see the base class."""
         super().Do(input_dict, output_dict, exec_properties)
-        run = artifact_utils.get_single_uri(output_dict["model_run"])
-        record = json.loads(io_utils.read_string_file(f"{run}/{HISTORY}"))
-        model = artifact_utils.get_single_instance(output_dict["model"])
-        for key in ("devices", "precision"):
-            model.set_string_custom_property(key, record[key])
-        for key in ("strategy", "recipe"):
-            model.set_string_custom_property(key, json.dumps(record[key]))
-        for key in ("parameters", "global_batch", "epochs", "best_epoch"):
-            model.set_int_custom_property(key, record[key])
-        model.set_float_custom_property("val_accuracy", max(record["history"]["val_accuracy"]))
-        model.set_float_custom_property("seconds", record["seconds"])
+        _record(output_dict)  # what the job's own process wrote into the artifacts stayed there
+
+    def _GetExecutorClass(self) -> type:  # noqa: N802
+        return RecordingExecutor
+
+
+def _with_changes(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    changes = {key: exec_properties[name] for name, key in CHANGEABLE.items() if name in exec_properties}
+    custom = json_utils.loads(exec_properties["custom_config"])
+    custom["recipe"] = changed(custom["recipe"], changes)
+    return {**exec_properties, "custom_config": json_utils.dumps(custom)}
+
+
+def _record(output_dict: dict[str, list[types.Artifact]]) -> None:
+    run = artifact_utils.get_single_uri(output_dict["model_run"])
+    record = json.loads(io_utils.read_string_file(f"{run}/{HISTORY}"))
+    model = artifact_utils.get_single_instance(output_dict["model"])
+    for key in ("devices", "precision"):
+        model.set_string_custom_property(key, record[key])
+    for key in ("strategy", "recipe"):
+        model.set_string_custom_property(key, json.dumps(record[key]))
+    for key in ("parameters", "global_batch", "epochs", "best_epoch"):
+        model.set_int_custom_property(key, record[key])
+    model.set_float_custom_property("val_accuracy", max(record["history"]["val_accuracy"]))
+    model.set_float_custom_property("seconds", record["seconds"])
 
 
 def trainer(
     examples: types.BaseChannel,
     transform_graph: types.BaseChannel,
     schema: types.BaseChannel,
+    *,
     custom_config: dict[str, Any],
     base_model: types.BaseChannel | None = None,
     hyperparameters: types.BaseChannel | None = None,
+    executor: type = RecordingExecutor,
 ) -> tfx.components.Trainer:
     """Returns the Trainer node. Epochs, not steps, are counted, in `custom_config`."""
     return tfx.components.Trainer(
@@ -56,5 +89,31 @@ def trainer(
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config=custom_config,
-        custom_executor_spec=executor_spec.ExecutorClassSpec(RecordingExecutor),
+        custom_executor_spec=executor_spec.ExecutorClassSpec(executor),
     )
+
+
+def on_vertex(
+    *inputs: types.BaseChannel,
+    project: str,
+    region: str,
+    image: str,
+    machine: dict[str, Any],
+    custom_config: dict[str, Any],
+    **channels: types.BaseChannel,
+) -> tfx.components.Trainer:
+    """Returns the Trainer node whose training is a custom job of Vertex AI.
+
+    Args:
+      *inputs: as `trainer` takes them, and
+      **channels: too.
+      project: of Google Cloud.
+      region: where the job runs.
+      image: its container, which holds this project.
+      machine: the worker pool's machine_spec.
+      custom_config: as `trainer` takes it.
+    """
+    pool = {"machine_spec": machine, "replica_count": 1, "container_spec": {"image_uri": image}}
+    job = {"project": project, "job_spec": {"worker_pool_specs": [pool]}}
+    custom = {ENABLE_VERTEX_KEY: True, VERTEX_REGION_KEY: region, vertex.TRAINING_ARGS_KEY: job}
+    return trainer(*inputs, custom_config=custom_config | custom, executor=VertexExecutor, **channels)

@@ -1,0 +1,203 @@
+"""The baseline where there is no Resolver: the latest pushed model, which is the one that ML Metadata would name."""
+
+import json
+from pathlib import Path
+
+import ml_metadata as mlmd
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from ml_metadata.proto import metadata_store_pb2
+from tfx.components.pusher import executor as pusher
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+from tfx.types import artifact_utils, channel_utils
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.utils import path_utils
+
+from components import baseline, evaluator
+from components.pusher import pusher as pusher_node
+from datasets.sample import CLASSES
+from tests import graphs, records
+from trainer import models
+from trainer.export import export
+
+WORD = "none.txt"
+
+
+class History:
+    """Models that were trained, blessed or refused, and pushed, as a run leaves them in the store and in folders."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.pushed = folder, str(folder / "pushed")
+        config = metadata_store_pb2.ConnectionConfig()
+        config.sqlite.filename_uri = str(folder / "metadata.sqlite")
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        self.store = mlmd.MetadataStore(config)
+        self.models: list[Model] = []
+
+    def train(self) -> Model:
+        model = self._stored(Model(), f"model-{len(self.models)}")
+        layer = tf.Module()
+        layer.number = tf.Variable(len(self.models))
+        tf.saved_model.save(layer, path_utils.serving_model_dir(model.uri))
+        self.models.append(model)
+        return model
+
+    def judge(self, model: Model, blessed: bool, second: int, monkeypatch) -> None:
+        blessing = ModelBlessing()
+        blessing.set_int_custom_property("blessed", int(blessed))
+        blessing.set_int_custom_property("current_model_id", model.id)
+        self._stored(blessing, f"blessing-{second}")
+        node = pusher_node(channel_utils.as_channel([model]), channel_utils.as_channel([blessing]), self.pushed)
+        push = PushedModel()
+        push.uri = str(self.folder / f"push-{second}")
+        monkeypatch.setattr(pusher.time, "time", lambda: second)
+        given = {"model": [model], "model_blessing": [blessing]}
+        pusher.Executor().Do(given, {"pushed_model": [push]}, node.exec_properties)
+
+    def _stored(self, artifact, name: str):
+        artifact.uri = str(self.folder / name)
+        artifact.mlmd_artifact.type_id = self.store.put_artifact_type(artifact.artifact_type, can_add_fields=True)
+        (artifact.id,) = self.store.put_artifacts([artifact.mlmd_artifact])
+        return artifact
+
+    def by_metadata(self, candidate: Model) -> list[Model]:
+        """Asks the store, as the local run does."""
+        given = {"candidate": [candidate]}
+        for key, kind in (("model", Model), ("model_blessing", ModelBlessing)):
+            found = self.store.get_artifacts_by_type(kind.TYPE_NAME)
+            (kind_in_store,) = self.store.get_artifact_types_by_id([found[0].type_id]) if found else [None]
+            given[key] = [artifact_utils.deserialize_artifact(kind_in_store, each) for each in found]
+        return baseline.LatestOtherBlessedModelStrategy().resolve_artifacts(self.store, given).get("model", [])
+
+
+def _latest_pushed(pushed: str, candidate: Model, uri: str) -> Model:
+    """Runs the component's own executor."""
+    model = Model()
+    model.uri = uri
+    executor = baseline.LatestPushedModel.EXECUTOR_SPEC.executor_class()
+    executor.Do({"candidate": [candidate]}, {"model": [model]}, {"pushed": pushed})
+    return model
+
+
+def _number(model: Model) -> int:
+    return int(tf.saved_model.load(path_utils.serving_model_path(model.uri)).number)
+
+
+@pytest.mark.parametrize(
+    ("judged", "again", "expected"),
+    [
+        ("", None, None),
+        ("-", None, None),
+        ("+", None, 0),
+        ("++", None, 1),
+        ("+-", None, 0),
+        ("+-+-", None, 2),
+        ("+", 0, None),
+        ("++", 1, 0),
+        ("++", 0, 1),
+        ("+-+", 1, 2),
+    ],
+)
+def test_the_latest_pushed_model_is_the_latest_blessed_one(judged, again, expected, tmp_path, monkeypatch):
+    """`judged` says which models were blessed (+) or refused (-); the candidate is new, or one of them `again`."""
+    history = History(tmp_path)
+    for second, sign in enumerate(judged, start=99):  # 100 is above 99, though not as text
+        history.judge(history.train(), sign == "+", second, monkeypatch)
+    candidate = history.train() if again is None else history.models[again]
+    by_metadata = [_number(model) for model in history.by_metadata(candidate)]
+    latest = _latest_pushed(history.pushed, candidate, str(tmp_path / "latest"))
+    by_folder = [] if baseline.is_none(latest) else [_number(latest)]
+    assert by_metadata == by_folder == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize("place", ["here", "in a bucket"])
+def test_what_is_no_version_is_passed_over(place, tmp_path):
+    history = History(tmp_path)
+    first, candidate = history.train(), history.train()
+    pushed = str(tmp_path / "pushed") if place == "here" else f"ram://{tmp_path.name}/pushed"
+    for name in ("7", "800.part", "latest", "-9"):
+        _copy(path_utils.serving_model_dir(first.uri), f"{pushed}/{name}")
+    tf.io.gfile.makedirs(f"{pushed}/900/variables")  # Pusher was killed
+    with tf.io.gfile.GFile(f"{pushed}/1000", "w") as file:
+        file.write("a file")
+    latest = _latest_pushed(f"{pushed}/", candidate, f"{pushed}-latest")
+    assert _number(latest) == 0
+    assert latest.get_string_custom_property("pushed_destination") == f"{pushed}/7"
+
+
+def _copy(source: str, target: str) -> None:
+    for folder, _, names in tf.io.gfile.walk(source):
+        tf.io.gfile.makedirs(folder.replace(source, target))
+        for name in names:
+            tf.io.gfile.copy(f"{folder}/{name}", f"{folder}/{name}".replace(source, target))
+
+
+def test_where_nothing_is_pushed_yet_there_is_a_word(tmp_path):
+    history = History(tmp_path)
+    latest = _latest_pushed(history.pushed, history.train(), str(tmp_path / "latest"))
+    (word,) = Path(latest.uri).iterdir()
+    assert word.read_text() == f"no other model is in {history.pushed} yet\n"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A model, a baseline and the eval split, where Trainer, LatestPushedModel and ExampleGen leave them."""
+    folder = tmp_path_factory.mktemp("finished")
+    transform = graphs.build(folder / "graph", [records.jpeg()], image_size=16)
+    for name in ("candidate", "latest"):
+        export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(folder / name / "Format-Serving"))
+    (folder / "examples" / "Split-eval").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / "examples" / "Split-eval" / "data.gz"), "GZIP") as writer:
+        for index in range(10):
+            writer.write(records.example(index % 5).SerializeToString())
+    (folder / "none").mkdir()
+    (folder / "none" / WORD).write_text("none yet")
+    (folder / "lost").mkdir()
+    return folder
+
+
+def _artifact(kind, uri: Path, name: str, **metadata) -> pipeline_spec_pb2.ArtifactList:
+    artifact = pipeline_spec_pb2.RuntimeArtifact(uri=str(uri), name=name)
+    artifact.type.instance_schema = f"title: tfx.{kind.TYPE_NAME}\ntype: object\n"
+    artifact.metadata.update(metadata)
+    return pipeline_spec_pb2.ArtifactList(artifacts=[artifact])
+
+
+def _evaluator():
+    config = evaluator.eval_config(CLASSES, min_accuracy=0.0, min_class_recall=0.0, max_accuracy_drop=1.0)
+    return evaluator.evaluator(*(channel_utils.as_channel([kind()]) for kind in (Examples, Model, Model)), config)
+
+
+def _evaluate(finished: Path, against: str, output: Path) -> dict:
+    """Runs Evaluator as its container does on a cluster; returns the blessing's properties."""
+    node = _evaluator()
+    given = pipeline_spec_pb2.ExecutorInput()
+    given.outputs.output_file = str(output / "output.json")
+    inputs = given.inputs.artifacts
+    inputs["examples"].CopyFrom(_artifact(Examples, finished / "examples", "1", split_names='["eval"]'))
+    inputs["model"].CopyFrom(_artifact(Model, finished / "candidate", "2"))
+    inputs["baseline_model"].CopyFrom(_artifact(Model, finished / against, "3"))
+    for key in ("eval_config", "example_splits"):
+        given.inputs.parameters[key].string_value = node.exec_properties[key]
+    given.outputs.artifacts["evaluation"].CopyFrom(_artifact(ModelEvaluation, output / "evaluation", "4"))
+    given.outputs.artifacts["blessing"].CopyFrom(_artifact(ModelBlessing, output / "blessing", "5"))
+    flags = ["run", "--executor_class_path", node.executor_spec.class_path]
+    flags += ["--json_serialized_invocation_args", json_format.MessageToJson(given)]
+    kubeflow_v2_run_executor.main(kubeflow_v2_run_executor._parse_flags(flags))
+    written = json.loads((output / "output.json").read_text())
+    return written["artifacts"]["blessing"]["artifacts"][0]["metadata"]
+
+
+@pytest.mark.parametrize(("against", "compared"), [("none", False), ("latest", True)])
+def test_the_gate_has_a_baseline_where_there_is_one(finished, against, compared, tmp_path):
+    blessing = _evaluate(finished, against, tmp_path)
+    assert blessing["blessed"] == 1
+    assert blessing["current_model_id"] == "2"
+    assert blessing.get("baseline_model_id") == ("3" if compared else None)
+
+
+def test_a_baseline_that_is_lost_is_no_reason_to_compare_nothing(finished, tmp_path):
+    with pytest.raises(Exception, match="lost/Format-Serving"):
+        _evaluate(finished, "lost", tmp_path)
