@@ -2,13 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 CXX ?= c++
 LOGS ?= runs/artifacts
+TARGET ?= cpu
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test bench bench-pytorch tensorboard check lock format clean
+.PHONY: run test bench bench-pytorch tensorboard check image lock format clean
 
 run: $(READY)
 	@$(BIN)/python local_runner.py $(ARGS)
@@ -35,12 +36,13 @@ check:
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
 	  { echo "Python's headers are needed (pyfarmhash has no wheel). On Debian: apt-get install python3-dev" >&2; exit 1; }
 
-$(LOCKED): requirements/lock.txt requirements/uv.txt
+$(LOCKED): requirements/lock.txt requirements/dev.txt requirements/uv.txt
 	@$(MAKE) --no-print-directory check
 	@echo "Setting up $(VENV): one download of about 1 GB, then a minute of byte-compiling."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/lock.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
+	  -r requirements/lock.txt -r requirements/dev.txt
 	@touch $@
 
 $(READY): $(LOCKED) setup.py
@@ -53,9 +55,18 @@ bench-pytorch: $(READY)
 	@$(BIN)/uv pip install --quiet --python .venv-pytorch/bin/python --require-hashes -r requirements/pytorch.txt
 	@$(BIN)/python -m benchmarks.pytorch
 
+# The tag is the one that pipeline/cluster/images.py gives to a cluster.
+image:
+	@test -n "$(IMAGE)" || { echo "Name the image: make image IMAGE=REGISTRY/NAME TARGET=cpu (or gpu, tpu)" >&2; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "Commit or stash the changes first: the image is named by its commit" >&2; exit 1; }
+	docker build --target $(TARGET) --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg SOURCE --build-arg LIBTPU \
+	  --tag $(IMAGE):$$(git rev-parse --short=12 HEAD)$(if $(filter tpu,$(TARGET)),-tpu) .
+
+COMPILE := ../$(BIN)/uv pip compile --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet
+
 lock: $(READY)
-	cd requirements && for name in lock uv pytorch; do \
-	  ../$(BIN)/uv pip compile $$name.in --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet --output-file $$name.txt; done
+	cd requirements && for name in lock dev gpu uv pytorch; do $(COMPILE) $$name.in --output-file $$name.txt; done
+	cd requirements && $(COMPILE) tpu.in --override tpu-overrides.in --output-file tpu.txt
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

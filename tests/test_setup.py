@@ -36,7 +36,7 @@ def test_what_is_missing_is_one_line_before_any_download(argument, says):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["lock.txt", "uv.txt", "pytorch.txt"])
+@pytest.mark.parametrize("name", ["lock.txt", "dev.txt", "gpu.txt", "tpu.txt", "uv.txt", "pytorch.txt"])
 def test_the_locks_name_versions_and_hashes_and_no_host(name):
     text = (ROOT / "requirements" / name).read_text()
     packages = re.split(r"\n(?=\S)", text.strip())

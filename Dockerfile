@@ -1,0 +1,74 @@
+# The pipeline's images, one a target: cpu (the default), gpu and tpu. docs/images.md says what each holds.
+
+FROM debian:bookworm-slim AS base
+# Debian serves one version of a package, and drops it with the next fix: none is pinned.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates python3 \
+ && rm -rf /var/lib/apt/lists/*
+
+FROM base AS build
+# pyfarmhash comes as source alone, hence the compiler.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends g++ python3-dev python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY requirements/uv.txt requirements/
+RUN python3 -m venv /opt/uv \
+ && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r requirements/uv.txt \
+ && python3 -m venv --without-pip /opt/pipeline
+ENV PATH=/opt/uv/bin:$PATH VIRTUAL_ENV=/opt/pipeline UV_PYTHON_DOWNLOADS=never UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1
+
+FROM build AS cpu-packages
+COPY requirements/lock.txt requirements/
+RUN uv pip sync --require-hashes requirements/lock.txt
+
+FROM cpu-packages AS gpu-packages
+COPY requirements/gpu.txt requirements/
+RUN uv pip install --no-deps --require-hashes -r requirements/gpu.txt
+
+FROM build AS tpu-packages
+COPY requirements/tpu.txt requirements/
+RUN uv pip sync --require-hashes requirements/tpu.txt
+# The one libtpu that TensorFlow 2.16 loads is on no package index; any other ends the import with an abort.
+ARG LIBTPU
+RUN : "${LIBTPU:?expected --build-arg LIBTPU=https://…/libtpu-2.16.0rc0-….whl#sha256=…; see docs/images.md}" \
+ && echo "libtpu @ $LIBTPU" > libtpu.txt \
+ && uv pip install --no-deps --require-hashes -r libtpu.txt \
+ && /opt/pipeline/bin/python -c "import tensorflow"
+
+FROM cpu-packages AS wheel
+COPY . .
+RUN /opt/pipeline/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
+
+FROM base AS run
+# Kubeflow's launcher, as the container's user, puts artifacts into folders at the root.
+RUN useradd --uid 1000 --create-home pipeline \
+ && install --directory --owner=pipeline /gcs /minio /s3
+ENV PATH=/opt/pipeline/bin:$PATH PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=1
+WORKDIR /home/pipeline
+# Tasks start here, and find the curated schemas by this name.
+COPY schemas schemas
+# No entry point: a cluster gives the whole command, and this one says which.
+CMD ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor", "--help"]
+ARG COMMIT=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="tfx-photo-pipeline" \
+      org.opencontainers.image.revision="$COMMIT" \
+      org.opencontainers.image.source="$SOURCE"
+
+FROM run AS tpu
+COPY --from=tpu-packages /opt/pipeline /opt/pipeline
+RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
+USER 1000
+
+FROM run AS gpu
+COPY --from=gpu-packages /opt/pipeline /opt/pipeline
+RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
+USER 1000
+
+FROM run AS cpu
+COPY --from=cpu-packages /opt/pipeline /opt/pipeline
+RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
+USER 1000

@@ -1,0 +1,152 @@
+"""Which image a cluster is told to run: real git repositories, each made for its test."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from datasets.errors import UserError
+from pipeline.cluster.images import image_of
+from tests.conftest import ROOT
+
+NAME = "europe-docker.pkg.dev/a-project/photos/pipeline"
+DIGEST = "@sha256:" + "0123456789abcdef" * 4
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A repository with one commit and nothing else."""
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "file").write_text("1")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("tpu", "end"), [(False, ""), (True, "-tpu")])
+@pytest.mark.parametrize("name", [NAME, "localhost/photos", "localhost:5000/a/b__c", "registry:5000/photos"])
+def test_an_image_without_a_tag_gets_the_commit(checkout, name, tpu, end):
+    commit = git(checkout, "rev-parse", "HEAD")
+    assert image_of(name, tpu, checkout, allow_dirty=False) == f"{name}:{commit[:12]}{end}"
+
+
+@pytest.mark.parametrize("change", ["edited", "untracked"])
+def test_a_checkout_with_changes_is_refused_unless_that_is_asked_for(checkout, change):
+    file = {"edited": "file", "untracked": "another"}[change]
+    (checkout / file).write_text("2")
+    with pytest.raises(UserError, match=f"received changes in {file}. Commit or stash them, or give the image a tag"):
+        image_of(NAME, False, checkout, allow_dirty=False)
+    commit = git(checkout, "rev-parse", "--short=12", "HEAD")
+    assert image_of(NAME, False, checkout, allow_dirty=True) == f"{NAME}:{commit}-dirty"
+    assert image_of(NAME, True, checkout, allow_dirty=True) == f"{NAME}:{commit}-dirty-tpu"
+
+
+def test_of_many_changes_three_are_named(checkout):
+    for number in range(5):
+        (checkout / f"new{number}").write_text("")
+    with pytest.raises(UserError, match="new0, new1, new2 and 2 more"):
+        image_of(NAME, False, checkout, allow_dirty=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "tpu", "image"),
+    [
+        (f"{NAME}:v1.2_rc", False, f"{NAME}:v1.2_rc"),
+        (f"{NAME}:v1", True, f"{NAME}:v1-tpu"),
+        (NAME + DIGEST, False, NAME + DIGEST),
+        (f"{NAME}:v1{DIGEST}", False, f"{NAME}:v1{DIGEST}"),
+        ("localhost:5000/photos:v1", False, "localhost:5000/photos:v1"),
+    ],
+)
+def test_a_tag_or_a_digest_is_kept_and_no_repository_is_asked(tmp_path, name, tpu, image):
+    assert image_of(name, tpu, tmp_path / "nowhere", allow_dirty=False) == image
+
+
+@pytest.mark.parametrize("name", [NAME + DIGEST, f"{NAME}:v1{DIGEST}"])
+def test_the_image_of_a_tpu_is_not_made_of_a_digest(tmp_path, name):
+    with pytest.raises(UserError, match="expected no digest with a trainer on TPUs.*Give REGISTRY/NAME, or a tag"):
+        image_of(name, True, tmp_path, allow_dirty=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "photos",
+        "photos:v1",
+        "user/photos",
+        "gcr.io",
+        "gcr.io/",
+        "gcr.io/Photos",
+        "GCR.io/photos",
+        "gcr.io/a photo",
+        "gcr.io/photos:",
+        "gcr.io/photos:a/b",
+        "gcr.io//photos",
+        "gcr.io/-photos",
+        "gcr.io/photos@sha256:12",
+        "https://gcr.io/photos",
+        "gcr.io/photos;ls",
+        "gcr.io/photos\n",
+        "gcr.io/photos:" + "a" * 129,
+    ],
+)
+def test_what_is_no_images_name_is_refused_with_an_example(checkout, name):
+    with pytest.raises(UserError, match="expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case") as caught:
+        image_of(name, False, checkout, allow_dirty=False)
+    assert repr(name) in str(caught.value)
+
+
+def test_a_tag_that_has_no_room_for_the_tpus_end_is_refused(tmp_path):
+    name = f"{NAME}:{'a' * 125}"
+    assert image_of(name, False, tmp_path, allow_dirty=False) == name
+    with pytest.raises(UserError, match="at most 124 characters"):
+        image_of(name, True, tmp_path, allow_dirty=False)
+
+
+def test_without_a_repository_or_a_commit_a_tag_is_asked_for(tmp_path):
+    with pytest.raises(UserError, match="expected a git checkout.*not a git repository.*Give the image a tag"):
+        image_of(NAME, False, tmp_path, allow_dirty=True)
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(UserError, match="expected a git checkout with a commit.*Give the image a tag"):
+        image_of(NAME, False, tmp_path, allow_dirty=False)
+
+
+def test_without_git_a_tag_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="'git'.*Give the image a tag"):
+        image_of(NAME, False, tmp_path, allow_dirty=False)
+
+
+@pytest.mark.parametrize("target", ["cpu", "tpu"])
+def test_make_builds_the_image_that_a_cluster_is_told_to_run(checkout, target):
+    shutil.copy(ROOT / "Makefile", checkout)
+    (checkout / "bin").mkdir()
+    (checkout / "bin" / "docker").write_text('#!/bin/sh\nprintf "%s " "$@" "LIBTPU=$LIBTPU"\n')
+    (checkout / "bin" / "docker").chmod(0o755)
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "two")
+    environment = {
+        **os.environ,
+        "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}",
+        "LIBTPU": "https://a/b.whl#sha256=0",
+    }
+    command = ["make", "--silent", "image", f"IMAGE={NAME}", f"TARGET={target}"]
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
+    image = image_of(NAME, target == "tpu", checkout, allow_dirty=False)
+    assert f"--target {target} " in done.stdout
+    assert f"COMMIT={git(checkout, 'rev-parse', 'HEAD')} " in done.stdout
+    assert f"--tag {image} . LIBTPU=https://a/b.whl#sha256=0" in done.stdout
+    (checkout / "file").write_text("2")
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "Commit or stash the changes first" in done.stderr
+    assert done.stdout == ""
