@@ -1,0 +1,255 @@
+"""Servers on this machine that answer, and refuse, as the REST APIs of Vertex AI and Kubeflow Pipelines do."""
+
+import http.server
+import json
+import socket
+import struct
+import threading
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from google.cloud.aiplatform_v1 import CustomJob, PipelineJob
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+TOKEN = "ya29.a-token-that-nobody-may-see"  # what a client has to show, and must not say
+REASONS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
+REASONS |= {409: "ALREADY_EXISTS", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
+
+Answer = tuple[int, dict[str, Any]]
+
+
+class Refused(Exception):
+    """What the service says no to: a status and a text."""
+
+
+class Stub(http.server.ThreadingHTTPServer):
+    """A service. `asked` counts requests; `faults`, one each, befall those of `troubled`: a method and a path's end.
+
+    A fault is a status to answer, or what happens to the connection: 'reset' and 'hang' leave the request undone,
+    'reset after' and 'hang after' only its answer unsaid. None is no fault.
+    """
+
+    troubled = "GET /nothing"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.asked: Counter[str] = Counter()
+        self.faults: Iterator[int | str | None] = iter(())
+        self.looks: Iterator[str | None] = iter(())  # the run's state at each look; None, and no more: a 503
+        self.over = threading.Event()
+
+    def befall(self, faults: Iterable[int | str | None]) -> None:
+        self.faults = iter(faults)
+
+    def look(self) -> str:
+        state = next(self.looks, None)
+        if state is None:
+            raise Refused(503, "The service is currently unavailable.")
+        return state
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Answer:
+        raise NotImplementedError
+
+    def error(self, status: int, text: str) -> Answer:
+        raise NotImplementedError
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Stub
+
+    def do_GET(self):  # noqa: N802
+        self._serve()
+
+    def do_POST(self):  # noqa: N802
+        self._serve()
+
+    def _serve(self) -> None:
+        path, _, query = self.path.partition("?")
+        path = urllib.parse.unquote(path)
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+        self.server.asked[f"{self.command} {path.rsplit('/', 1)[-1]}"] += 1
+        method, end = self.server.troubled.split()
+        fault = next(self.server.faults, None) if self.command == method and path.endswith(end) else None
+        if isinstance(fault, int):
+            self._send(*self.server.error(fault, f"made to answer {fault}"))
+            return
+        if fault in (None, "reset after", "hang after"):
+            answer = self._answer(path, dict(urllib.parse.parse_qsl(query)), body)
+        if fault is None:
+            self._send(*answer)
+        elif fault.startswith("hang"):
+            self.server.over.wait(30)
+        else:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    def _answer(self, path: str, query: dict[str, str], body: dict[str, Any]) -> Answer:
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.server.error(401, "Request is missing required authentication credential.")
+        try:
+            return self.server.answer(self.command, path, query, body)
+        except Refused as refused:
+            return self.server.error(*refused.args)
+
+    def _send(self, status: int, content: dict[str, Any]) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Set-Cookie", f"session={TOKEN}")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def finish(self) -> None:
+        if self.connection.fileno() != -1:  # closed by a reset
+            super().finish()
+
+    def log_message(self, *args):
+        pass
+
+
+class Vertex(Stub):
+    """pipelineJobs and customJobs of one project: `jobs` by id."""
+
+    troubled = "POST /pipelineJobs"
+    parent = "/v1/projects/a-project/locations/us-central1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: dict[str, dict[str, Any]] = {}
+
+    def error(self, status: int, text: str) -> Answer:
+        return status, {"error": {"code": status, "message": text, "status": REASONS.get(status, "UNKNOWN")}}
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Answer:
+        if not path.startswith(self.parent + "/"):
+            raise Refused(403, "Permission denied on resource project, or it may not exist.")
+        collection, _, job_id = path.removeprefix(self.parent + "/").partition("/")
+        if method == "GET":
+            return self._get(job_id)
+        if collection == "customJobs":
+            json_format.ParseDict(body, CustomJob.pb(CustomJob()))
+            job_id = "1234"
+        else:
+            job_id = query["pipelineJobId"]
+            _check_pipeline_job(body)
+        if job_id in self.jobs:
+            raise Refused(409, f"PipelineJob {job_id} already exists.")
+        self.jobs[job_id] = {**body, "name": f"{path.removeprefix('/v1/')}/{job_id}"}
+        return 200, self.jobs[job_id]
+
+    def _get(self, job_id: str) -> Answer:
+        if job_id not in self.jobs:
+            raise Refused(404, f"The job {job_id} does not exist.")
+        job = self.jobs[job_id]
+        state = self.look()
+        if "jobSpec" in job:
+            return 200, {**job, "state": f"JOB_STATE_{state}"}
+        error = {"error": {"code": 9, "message": f"it {state.lower()}"}} if state == "FAILED" else {}
+        tasks = [{"taskId": "1", "taskName": "CsvExampleGen", "state": state, **error}]
+        return 200, {**job, "state": f"PIPELINE_STATE_{state}", "jobDetail": {"taskDetails": tasks}, **error}
+
+
+def _check_pipeline_job(job: dict[str, Any]) -> None:
+    try:
+        json_format.ParseDict(job, PipelineJob.pb(PipelineJob()))
+        spec = json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+    except (KeyError, json_format.ParseError) as error:
+        raise Refused(400, f"Invalid PipelineJob: {error}") from None
+    root = job["runtimeConfig"]["gcsOutputDirectory"]
+    if not root.startswith("gs://"):
+        raise Refused(400, f"Invalid gcs_output_directory: {root}. It must be a Cloud Storage path, gs://…")
+    for name, task in sorted(spec.root.dag.tasks.items()):
+        component = spec.components[task.component_ref.name]
+        if component.executor_label not in spec.deployment_spec["executors"]:
+            raise Refused(400, f"The executor of task {name} is not in the deployment spec.")
+
+
+class Kubeflow(Stub):
+    """Experiments and runs of Kubeflow Pipelines, single-user: by id."""
+
+    troubled = "POST /runs"
+    prefix = "/apis/v2beta1/"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experiments: dict[str, dict[str, Any]] = {}
+        self.runs: dict[str, dict[str, Any]] = {}
+
+    def error(self, status: int, text: str) -> Answer:
+        code = {400: 3, 404: 5, 409: 6, 403: 7, 429: 8, 500: 13, 503: 14, 401: 16}[status]
+        return status, {"error": text, "code": code, "message": text, "details": []}
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Answer:
+        collection, _, key = path.removeprefix(self.prefix).partition("/")
+        if collection == "healthz":
+            return 200, {"multi_user": False}
+        known = {"experiments": self.experiments, "runs": self.runs}.get(collection)
+        if known is None or not path.startswith(self.prefix):
+            raise Refused(404, "Not Found")
+        if method == "GET":
+            return 200, (self._look(known[key]) if key else {collection: self._named(known, query)})
+        if collection == "runs":
+            _check_run(body, self.experiments)
+        elif any(each["display_name"] == body["display_name"] for each in known.values()):
+            raise Refused(409, f"Already exist error: The name {body['display_name']} already exists.")
+        field = f"{collection.removesuffix('s')}_id"
+        known[f"{collection}-{len(known)}"] = {**body, field: f"{collection}-{len(known)}"}
+        return 200, known[f"{collection}-{len(known) - 1}"]
+
+    @staticmethod
+    def _named(known: dict[str, dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
+        (wanted,) = json.loads(query["filter"])["predicates"]
+        assert (wanted["operation"], wanted["key"]) == (1, "display_name")
+        return [each for each in known.values() if each["display_name"] == wanted["stringValue"]]
+
+    def _look(self, run: dict[str, Any]) -> dict[str, Any]:
+        state = self.look()
+        error = {"error": {"code": 9, "message": f"it {state.lower()}"}} if state == "FAILED" else {}
+        tasks = [
+            {"task_id": "1", "display_name": "root", "state": state},
+            {"task_id": "2", "display_name": "CsvExampleGen-driver", "state": "SUCCEEDED"},
+            {"task_id": "3", "display_name": "CsvExampleGen", "state": state, **error},
+            {"task_id": "4", "display_name": "executor", "state": state},
+        ]
+        return {**run, "state": state, "run_details": {"task_details": tasks}, **error}
+
+
+def _check_run(run: dict[str, Any], experiments: dict[str, Any]) -> None:
+    """Refuses as backend/src/apiserver/template/v2_template.go and backend/src/v2/compiler/visitor.go do."""
+    if run["experiment_id"] not in experiments:
+        raise Refused(404, f"Failed to create a new run: Experiment {run['experiment_id']} not found")
+    invalid = "Failed to create a new run: InvalidInputError: pipeline spec is invalid: "
+    given = run["pipeline_spec"]
+    platforms = given.get("platform_spec", {})  # with it, the spec itself is one level deeper (model_converter.go)
+    try:
+        spec = json_format.ParseDict(given.get("pipeline_spec", given), pipeline_spec_pb2.PipelineSpec())
+        json_format.ParseDict(platforms, pipeline_spec_pb2.PlatformSpec())
+    except json_format.ParseError as error:
+        raise Refused(400, f"{invalid}invalid v2 pipeline spec: {error}") from None
+    if spec.schema_version != "2.1.0":
+        version = f"KFP only supports schema version 2.1.0, but the pipeline spec has version {spec.schema_version}"
+        raise Refused(400, invalid + version)
+    executors = json_format.MessageToDict(spec.deployment_spec)["executors"]
+    for name, component in sorted(spec.components.items()):
+        if not {"container", "importer"} & set(executors[component.executor_label]):
+            text = f'error processing component name="{name}": executor(label="{component.executor_label}"): '
+            text += "non-container and non-importer executor not implemented"
+            raise Refused(500, f"Failed to create a new run: Failed to compile job: {text}")
+
+
+@contextmanager
+def serving(stub: Stub) -> Iterator[Stub]:
+    """Serves until the block ends."""
+    threading.Thread(target=stub.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield stub
+    finally:
+        stub.over.set()
+        stub.shutdown()
+        stub.server_close()

@@ -1,0 +1,183 @@
+"""Submitting to Kubeflow Pipelines, with the real client and a server on this machine."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.cluster import kubeflow, submission
+from pipeline.cluster.errors import ContactLost, SubmissionFailed
+from tests import compiled, stubs
+
+
+@pytest.fixture(scope="module")
+def spec() -> dict:
+    return compiled.job(schema_2_1=True)["pipelineSpec"]
+
+
+@pytest.fixture
+def service(monkeypatch, tmp_path) -> Iterator[stubs.Kubeflow]:
+    for name, value in {"REQUEST_S": 5.0, "FIRST_WAIT_S": 0.02, "POLL_S": 0.01}.items():
+        monkeypatch.setattr(submission, name, value)
+    (tmp_path / "token").write_text(stubs.TOKEN + "\n")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    with stubs.serving(stubs.Kubeflow()) as server:
+        yield server
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Waits for a second where a person would for 30 or 60."""
+    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    monkeypatch.setattr(submission, "TRY_S", 1.0)
+
+
+@pytest.fixture
+def submit(spec, service, capfd, caplog):
+    """Submits the spec and returns the exit code and what was said; nothing of the token may be heard anywhere."""
+    heard: list[str] = []
+
+    def call(changed=spec, wait=False, endpoint=service.url, **parameters):
+        parameters = parameters or {"data": "gs://a-bucket/data"}
+        root = "s3://a-bucket/root"
+        return kubeflow.submit(changed, endpoint, "tiny", "nightly", root, parameters, wait, heard.append), heard
+
+    yield call
+    assert stubs.TOKEN not in "".join([*heard, *capfd.readouterr(), caplog.text])
+    assert "Traceback" not in caplog.text
+
+
+def _refusal(kind, submit, **changes) -> str:
+    with pytest.raises(kind) as caught:
+        submit(**changes)
+    assert type(caught.value) is kind
+    assert stubs.TOKEN not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_waiting_the_link_is_said(service, submit, spec):
+    code, heard = submit(data="gs://a-bucket/other")
+    ((run_id, run),) = service.runs.items()
+    assert (code, heard) == (0, [f"started on Kubeflow Pipelines: {service.url}/#/runs/details/{run_id}"])
+    assert run["display_name"].startswith("nightly-")
+    assert run["pipeline_spec"] == spec
+    assert run["runtime_config"] == {
+        "pipeline_root": "s3://a-bucket/root",
+        "parameters": {"data": "gs://a-bucket/other"},
+    }
+
+
+def test_an_experiment_is_made_once(service, submit):
+    submit()
+    submit()
+    ((experiment_id, experiment),) = service.experiments.items()
+    assert experiment["display_name"] == "tiny"
+    assert [run["experiment_id"] for run in service.runs.values()] == [experiment_id] * 2
+
+
+@pytest.mark.parametrize(
+    ("states", "code", "last"),
+    [
+        (["PENDING", "RUNNING", None, "RUNNING", "SUCCEEDED"], 0, "the run: succeeded"),
+        (["RUNNING", "FAILED"], 1, "the run: failed: it failed"),
+        (["RUNNING", "CANCELING", "CANCELED"], 130, "the run: canceled"),
+    ],
+)
+def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, code, last):
+    service.looks = iter(states)
+    got, heard = submit(wait=True)
+    assert (got, heard[-1]) == (code, last)
+    changes = [f"CsvExampleGen: {state.lower()}" for state, _ in itertools.groupby(filter(None, states))]
+    assert [line.removesuffix(": it failed") for line in heard[1:-1]] == changes
+
+
+def test_what_was_not_taken_is_sent_again(service, submit):
+    service.befall([429, 429, None])
+    assert submit()[0] == 0
+    assert (len(service.runs), service.asked["POST runs"]) == (1, 3)
+
+
+@pytest.mark.parametrize("fault", ["reset after", "hang after"])
+def test_a_run_whose_answer_got_lost_is_found(service, submit, monkeypatch, fault):
+    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    service.befall([fault])
+    code, (line,) = submit()
+    assert code == 0
+    assert line.endswith(next(iter(service.runs)))
+    assert (len(service.runs), service.asked["POST runs"]) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", [500, 503, "reset", "hang"])
+def test_what_may_have_been_taken_is_not_sent_again(service, submit, hurried, fault):
+    service.befall([fault])
+    says = _refusal(ContactLost, submit)
+    assert "before you submit again, look whether nightly-" in says
+    assert says.endswith(f" runs: {service.url}/#/runs")
+    assert (service.runs, service.asked["POST runs"]) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (401, "Kubeflow Pipelines answered 401: made to answer 401; name a file with a valid token in KF_PIPELINES_"),
+        (403, "Kubeflow Pipelines answered 403: made to answer 403; the account needs to be allowed to create runs"),
+        (404, "Kubeflow Pipelines answered 404: made to answer 404; check cluster.endpoint"),
+        (409, "Kubeflow Pipelines answered 409: made to answer 409"),
+    ],
+)
+@pytest.mark.parametrize("troubled", ["POST /runs", "POST /experiments", "GET /healthz"])
+def test_a_refusal_is_said(service, submit, hurried, troubled, fault, says):
+    service.troubled = troubled
+    service.befall(itertools.repeat(fault))
+    assert _refusal(SubmissionFailed, submit).startswith(says)
+    assert service.runs == {}
+
+
+@pytest.mark.parametrize("troubled", ["POST /experiments", "GET /healthz"])
+@pytest.mark.parametrize("fault", [429, 500, "reset", "hang"])
+def test_without_an_experiment_no_run_is_started(service, submit, hurried, troubled, fault):
+    service.troubled = troubled
+    service.befall(itertools.repeat(fault))
+    assert "try later" in _refusal(SubmissionFailed, submit)
+    assert service.asked["POST runs"] == 0
+
+
+def test_an_experiment_whose_answer_got_lost_is_found(service, submit):
+    service.troubled = "POST /experiments"
+    service.befall(["reset after"])
+    assert submit()[0] == 0
+    assert len(service.experiments) == 1
+
+
+def test_a_service_that_is_not_there(submit, hurried):
+    says = _refusal(SubmissionFailed, submit, endpoint="http://127.0.0.1:9")
+    assert says == "no answer of Kubeflow Pipelines: it cannot be reached; try later"
+
+
+def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
+    service.looks = iter(["RUNNING"])
+    assert f"; the run goes on: {service.url}/#/runs/details/" in _refusal(ContactLost, submit, wait=True)
+    assert len(service.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "says"),
+    [("another", "answered 401: Request is missing"), (None, "the token cannot be read: [Errno 2] No such file")],
+)
+def test_without_a_valid_token_nothing_is_started(service, submit, tmp_path, token, says):
+    (tmp_path / "token").write_text(token) if token else (tmp_path / "token").unlink()
+    assert says in _refusal(SubmissionFailed, submit)
+    assert service.runs == {}
+
+
+def test_schema_2_0_is_refused(service, submit):
+    says = _refusal(SubmissionFailed, submit, changed=compiled.job(schema_2_1=False)["pipelineSpec"])
+    assert "answered 400" in says
+    assert "KFP only supports schema version 2.1.0, but the pipeline spec has version 2.0.0" in says
+
+
+def test_a_resolver_is_refused(service, submit, hurried):
+    says = _refusal(ContactLost, submit, changed=compiled.job(schema_2_1=True, resolver=True)["pipelineSpec"])
+    assert 'executor(label="latest_model_executor"): non-container and non-importer executor not implemented' in says
+    assert service.runs == {}

@@ -1,0 +1,186 @@
+"""Submitting to Vertex AI, with the real SDK and a server on this machine."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from google.cloud import aiplatform
+from google.oauth2.credentials import Credentials
+
+from datasets.errors import UserError
+from pipeline.cluster import submission, vertex
+from pipeline.cluster.errors import ContactLost, SubmissionFailed
+from tests import compiled, stubs
+
+
+@pytest.fixture(scope="module")
+def job() -> dict:
+    return compiled.job(schema_2_1=False)
+
+
+@pytest.fixture
+def service(monkeypatch) -> Iterator[stubs.Vertex]:
+    """The stub, at which the SDK's global settings point as long as a test lasts."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for name, value in {"FIRST_WAIT_S": 0.02, "POLL_S": 0.01}.items():
+        monkeypatch.setattr(submission, name, value)
+    with stubs.serving(stubs.Vertex()) as server:
+        settings = aiplatform.initializer.global_config
+        for name in ("_project", "_location", "_api_transport"):
+            monkeypatch.setattr(settings, name, getattr(settings, name))
+        monkeypatch.setattr(settings, "_api_endpoint", server.url)
+        monkeypatch.setattr(settings, "_credentials", Credentials(token=stubs.TOKEN))
+        yield server
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Waits for a second where a person would for 30 or 60."""
+    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    monkeypatch.setattr(submission, "TRY_S", 1.0)
+
+
+@pytest.fixture
+def submit(job, capfd, caplog):
+    """Submits the job and returns the exit code and what was said; nothing of the token may be heard anywhere."""
+    heard: list[str] = []
+
+    def call(changed=job, root="gs://a-bucket/root", project="a-project", wait=False, **parameters):
+        return vertex.submit(changed, project, "us-central1", root, parameters, wait, heard.append), heard
+
+    yield call
+    assert stubs.TOKEN not in "".join([*heard, *capfd.readouterr(), caplog.text])
+
+
+def _refusal(kind, submit, **changes) -> str:
+    with pytest.raises(kind) as caught:
+        submit(**changes)
+    assert type(caught.value) is kind
+    assert stubs.TOKEN not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_waiting_the_link_is_said(service, submit):
+    code, heard = submit(data="gs://a-bucket/other")
+    ((job_id, sent),) = service.jobs.items()
+    assert code == 0
+    assert heard == [
+        "started on Vertex AI: https://console.cloud.google.com/vertex-ai/locations/us-central1/pipelines/runs/"
+        f"{job_id}?project=a-project"
+    ]
+    assert sent["runtimeConfig"]["gcsOutputDirectory"] == "gs://a-bucket/root"
+    assert sent["runtimeConfig"]["parameters"] == {"data": {"stringValue": "gs://a-bucket/other"}}
+    assert sent["labels"]["tfx_runner"] == "kubeflow_v2"
+    assert service.asked == {"POST pipelineJobs": 1}
+
+
+def test_a_pipeline_of_schema_2_1_is_sent_too(service, submit):
+    submit(compiled.job(schema_2_1=True), data="gs://a-bucket/other")
+    (sent,) = service.jobs.values()
+    assert sent["runtimeConfig"]["parameterValues"] == {"data": "gs://a-bucket/other"}
+
+
+@pytest.mark.parametrize(
+    ("states", "code", "last"),
+    [
+        (["PENDING", "RUNNING", None, "RUNNING", "SUCCEEDED"], 0, "the run: succeeded"),
+        (["RUNNING", "FAILED"], 1, "the run: failed: it failed"),
+        (["RUNNING", "CANCELLED"], 130, "the run: cancelled"),
+    ],
+)
+def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, code, last):
+    service.looks = iter(states)
+    got, heard = submit(wait=True)
+    assert (got, heard[-1]) == (code, last)
+    changes = [f"CsvExampleGen: {state.lower()}" for state, _ in itertools.groupby(filter(None, states))]
+    assert [line.removesuffix(": it failed") for line in heard[1:-1]] == changes
+
+
+@pytest.mark.parametrize(
+    ("faults", "creations"),
+    [([429, 429, None], 3), ([503, None], 2), (["reset", None], 2), (["hang", None], 2)],
+)
+def test_a_passing_fault_is_waited_out(service, submit, monkeypatch, faults, creations):
+    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    service.befall(faults)
+    assert submit()[0] == 0
+    assert len(service.jobs) == 1
+    assert service.asked == {"POST pipelineJobs": creations}
+
+
+@pytest.mark.parametrize("fault", ["reset after", "hang after"])
+def test_a_lost_answer_does_not_start_a_second_run(service, submit, monkeypatch, fault):
+    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    service.befall([fault])
+    code, (line,) = submit()
+    ((job_id, _),) = service.jobs.items()
+    assert code == 0
+    assert job_id in line
+    assert service.asked == {"POST pipelineJobs": 2}
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (401, "Vertex AI answered 401: no credentials that can be used; log in with 'gcloud auth"),
+        (403, "Vertex AI answered 403: made to answer 403; the account needs the role 'Vertex AI User'"),
+        (404, "Vertex AI answered 404: made to answer 404; check cluster.project and cluster.region"),
+        (409, "Vertex AI answered 409: made to answer 409"),
+    ],
+)
+def test_a_refusal_is_said_once(service, submit, fault, says):
+    service.befall(itertools.repeat(fault))
+    assert _refusal(SubmissionFailed, submit).startswith(says)
+    assert (service.jobs, sum(service.asked.values())) == ({}, 1)
+
+
+def test_a_quota_that_stays_used_up_ends_the_tries(service, submit, hurried):
+    service.befall(itertools.repeat(429))
+    assert _refusal(SubmissionFailed, submit).endswith("wait, or ask for more quota")
+    assert service.jobs == {}
+
+
+@pytest.mark.parametrize("fault", [500, "reset", "hang"])
+def test_a_fault_that_stays_leaves_it_open_whether_a_run_was_started(service, submit, hurried, fault):
+    service.befall(itertools.repeat(fault))
+    assert "before you submit again, look whether it runs: https://console." in _refusal(ContactLost, submit)
+    assert service.asked["POST pipelineJobs"] >= 1
+    assert service.jobs == {}
+
+
+def test_a_service_that_is_not_there(service, submit, hurried, monkeypatch):
+    monkeypatch.setattr(aiplatform.initializer.global_config, "_api_endpoint", "http://127.0.0.1:9")
+    assert _refusal(SubmissionFailed, submit) == "no answer of Vertex AI: it cannot be reached; try later"
+
+
+def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
+    service.looks = iter(["RUNNING"])
+    assert "; the run goes on: https://console." in _refusal(ContactLost, submit, wait=True)
+    assert len(service.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "says"),
+    [
+        ({"root": "s3://a-bucket/root"}, SubmissionFailed, "It must be a Cloud Storage path"),
+        ({"project": "another"}, SubmissionFailed, "answered 403"),
+        ({"nothing": 1}, UserError, "The pipeline parameter nothing is not found"),
+    ],
+)
+def test_what_cannot_run_is_refused(service, submit, changes, kind, says):
+    assert says in _refusal(kind, submit, **changes)
+    assert service.jobs == {}
+
+
+def test_a_spec_without_its_executors_is_refused(service, submit, job):
+    spec = {**job["pipelineSpec"], "deploymentSpec": {"executors": {}}}
+    says = _refusal(SubmissionFailed, submit, changed={**job, "pipelineSpec": spec})
+    assert "answered 400: The executor of task CsvExampleGen is not in the deployment spec" in says
+
+
+def test_without_credentials_nothing_is_sent(service, submit, monkeypatch, tmp_path):
+    monkeypatch.setattr(aiplatform.initializer.global_config, "_credentials", None)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    assert "log in with 'gcloud auth application-default login'" in _refusal(SubmissionFailed, submit)
+    assert not service.asked
