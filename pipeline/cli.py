@@ -10,22 +10,10 @@ from pipeline.config import Config
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """Returns a parser with the flags that choose the settings."""
+    """Returns local_runner.py's parser."""
     result = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    result.add_argument("--preset", metavar="NAME", help="a known run (default: sample); see --list-presets")
-    result.add_argument(
-        "--config", metavar="FILE.yaml", type=Path, help="settings of your own, as the presets are written"
-    )
-    result.add_argument("--data", metavar="DIR", help="a folder of TFRecords (data.directory)")
-    result.add_argument("--weights", metavar="FILE", help="pretrained weights, .h5 or .npz (model.weights)")
+    add_settings(result)
     result.add_argument("--output", metavar="DIR", type=Path, help="runs, metadata and pushed models (default: runs)")
-    result.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="one setting, as in trainer.epochs=5; may be repeated",
-    )
     result.add_argument("--list-presets", action="store_true", help="list the known runs and stop")
     result.add_argument("--devices", action="store_true", help="list the devices that would train and stop")
     result.add_argument("--show-config", action="store_true", help="print the settings as YAML and stop")
@@ -33,25 +21,43 @@ def parser(description: str) -> argparse.ArgumentParser:
     return result
 
 
+def add_settings(to: argparse.ArgumentParser) -> None:
+    """Adds the flags that choose the settings."""
+    to.add_argument(
+        "--preset", metavar="NAME", help="a known run (default: sample); as local_runner.py --list-presets has"
+    )
+    to.add_argument("--config", metavar="FILE.yaml", type=Path, help="settings of your own, as the presets are written")
+    to.add_argument("--data", metavar="DIR", help="a folder of TFRecords (data.directory)")
+    to.add_argument("--weights", metavar="FILE", help="pretrained weights, .h5 or .npz (model.weights)")
+    to.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one setting, as in trainer.epochs=5; may be repeated",
+    )
+
+
 def presets() -> str:
     """Returns a line for each preset: its name and what it is."""
     return "\n".join(f"{name:<20} {settings.preset_summary(name)}" for name in settings.preset_names())
 
 
-def config_from(args: argparse.Namespace) -> Config:
+FLAGS = {"data.directory": "data", "model.weights": "weights", "output": "output"}
+
+
+def config_from(args: argparse.Namespace, flags: dict[str, str] = FLAGS) -> Config:
     """Builds the settings that the flags ask for.
+
+    Args:
+      args: the flags.
+      flags: which of them stand for a setting, by its key.
 
     Raises:
       UserError: when they are not valid.
     """
-    changes: dict[str, Any] = {}
-    for key, path in (
-        ("data.directory", args.data),
-        ("model.weights", args.weights),
-        ("output", args.output),
-    ):
-        if path is not None:
-            changes[key] = str(path)
+    given = {key: getattr(args, flag) for key, flag in flags.items()}
+    changes: dict[str, Any] = {key: str(value) for key, value in given.items() if value is not None}
     problems = []
     for text in args.set:
         try:

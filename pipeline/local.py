@@ -55,7 +55,7 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
         from pipeline import summary
         from pipeline.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.display import NodeLines
-        from pipeline.pipeline import create_pipeline, root
+        from pipeline.pipeline import create_pipeline, here, root
         from trainer import devices
 
         say_everything()
@@ -64,7 +64,7 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(store))
     lines = NodeLines(console, config)
     try:
-        ReportingDagRunner(lines).run(create_pipeline(config, connection))
+        ReportingDagRunner(lines).run(create_pipeline(config, here(config), connection))
     except NodeFailed as failure:
         lines.failed(failure.node)
         if isinstance(failure.__cause__, Interrupted):

@@ -1,7 +1,9 @@
 """The pipeline: its nodes, in the order of the data."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
@@ -22,23 +24,50 @@ from components import (
     transform,
     tuner,
 )
+from pipeline import beam
 from pipeline.config import Config, Data
 
 
-def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.ConnectionConfigType) -> tfx.dsl.Pipeline:
+class Place(NamedTuple):
+    """The nodes that depend on where the pipeline runs, and where its artifacts and checkpoints go.
+
+    Attributes:
+      root: the pipeline root.
+      checkpoints: a folder that outlives a run; None keeps them in the Trainer's own output.
+      warm_start: makes the node whose `model` the Trainer begins with.
+      trainer: makes the Trainer; see `components.trainer.trainer`.
+      baseline: makes the node whose `model` a candidate is held against, given the candidate.
+    """
+
+    root: str
+    checkpoints: str | None
+    warm_start: Callable[[], BaseNode] = baseline.model_to_start_from
+    trainer: Callable[..., BaseNode] = trainer.trainer
+    baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_blessed_model
+
+
+def here(config: Config) -> Place:
+    """Returns this machine."""
+    return Place(root=str(root(config)), checkpoints=str(root(config) / "checkpoints"))
+
+
+def create_pipeline(
+    config: Config, place: Place, metadata: tfx.orchestration.metadata.ConnectionConfigType | None = None
+) -> tfx.dsl.Pipeline:
     """Returns the whole pipeline.
 
     Args:
       config: settings whose paths are absolute and whose data is there (`pipeline.prepared`).
-      metadata: where ML Metadata is kept.
+      place: where it runs.
+      metadata: where ML Metadata is kept; a cluster keeps its own.
     """
     examples = _example_gen(config.data)
     schema = schema_gen.schema_gen(str(config.data.schema_file))
     checks = _checks(config.data, examples, schema)
     graph = _graph(config.data, examples, schema)
     graph.add_upstream_node(checks[-1])
-    searches, model = _training(config, examples, schema, graph)
-    latest = baseline.latest_blessed_model(model.outputs["model"])
+    searches, model = _training(config, place, examples, schema, graph)
+    latest = place.baseline(model.outputs["model"])
     evaluation = evaluator.evaluator(
         examples.outputs["examples"],
         model.outputs["model"],
@@ -48,11 +77,11 @@ def create_pipeline(config: Config, metadata: tfx.orchestration.metadata.Connect
     push = pusher.pusher(model.outputs["model"], evaluation.outputs["blessing"], str(config.pusher.directory))
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
-        pipeline_root=str(root(config)),
+        pipeline_root=place.root,
         components=[examples, schema, *checks, graph, *searches, model, latest, evaluation, push],
         metadata_connection_config=metadata,
         enable_cache=True,
-        beam_pipeline_args=list(config.beam.args),
+        beam_pipeline_args=beam.arguments(config.beam),
     )
 
 
@@ -68,7 +97,8 @@ def _checks(data: Data, examples: BaseNode, schema: BaseNode) -> list[BaseNode]:
         examples=examples.outputs["examples"],
         statistics=statistics.outputs["statistics"],
         anomalies=anomalies.outputs["anomalies"],
-        source=f"{data.directory}/{data.pattern}",
+        directory=str(data.directory),
+        pattern=data.pattern,
     )
     return [statistics, anomalies, gate]
 
@@ -78,10 +108,12 @@ def _graph(data: Data, examples: BaseNode, schema: BaseNode) -> BaseNode:
     return transform.transform(examples.outputs["examples"], schema.outputs["schema"], {**seen, "code": code_digest()})
 
 
-def _training(config: Config, examples: BaseNode, schema: BaseNode, graph: BaseNode) -> tuple[list[BaseNode], BaseNode]:
+def _training(
+    config: Config, place: Place, examples: BaseNode, schema: BaseNode, graph: BaseNode
+) -> tuple[list[BaseNode], BaseNode]:
     """Returns the Trainer, and before it the nodes that find hyper-parameters or weights for it, if there are any."""
     inputs = examples.outputs["examples"], graph.outputs["transform_graph"], schema.outputs["schema"]
-    custom = {"recipe": recipe(config), "code": code_digest()}
+    custom: dict[str, Any] = {"recipe": recipe(config), "code": code_digest()}
     searches: list[BaseNode] = []
     channels: dict[str, BaseChannel] = {}
     if config.tuner.trials:
@@ -89,11 +121,11 @@ def _training(config: Config, examples: BaseNode, schema: BaseNode, graph: BaseN
         searches.append(tune)
         channels["hyperparameters"] = tune.outputs["best_hyperparameters"]
     if config.trainer.warm_start:
-        start = baseline.model_to_start_from()
+        start = place.warm_start()
         searches.append(start)
         channels["base_model"] = start.outputs["model"]
-    checkpoints = {"checkpoints": str(root(config) / "checkpoints")}
-    return searches, trainer.trainer(*inputs, custom | checkpoints, **channels)
+    custom["checkpoints"] = place.checkpoints
+    return searches, place.trainer(*inputs, custom_config=custom, **channels)
 
 
 def root(config: Config) -> Path:

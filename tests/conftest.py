@@ -55,6 +55,13 @@ def run(cache) -> Runner:
     return start
 
 
+@pytest.fixture(scope="session")
+def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """The sample's run on this machine: its output folder, and what it printed."""
+    output = tmp_path_factory.mktemp("sample")
+    return output, run("--output", output)
+
+
 @pytest.fixture
 def main(cache, monkeypatch, capfd) -> Callable[..., tuple[int, str]]:
     """Calls local_runner.main(...) in this process, which saves the imports; returns its exit code and output."""

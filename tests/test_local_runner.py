@@ -38,12 +38,6 @@ def _files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def first_run(run, sample, tmp_path_factory):
-    output = tmp_path_factory.mktemp("sample")
-    return output, run("--output", output)
-
-
 def test_the_sample_is_trained_gated_and_pushed(first_run, sample):
     output, done = first_run
     assert done.returncode == 0, done.stdout + done.stderr

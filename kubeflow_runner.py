@@ -1,0 +1,26 @@
+"""Compiles the pipeline for a cluster, checks, submits, or executes it here: `python kubeflow_runner.py --help`."""
+
+import sys
+
+from datasets.errors import UserError
+from pipeline.cluster import cli
+from pipeline.cluster.errors import ContactLost
+
+LOST, NOT_STARTED, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parses the flags, does what they ask for and returns the exit code."""
+    args = cli.parser().parse_args(argv)
+    try:
+        return int(args.command(args))
+    except (ContactLost, UserError) as error:
+        print(f"kubeflow_runner.py: {error}", file=sys.stderr)
+        return NOT_STARTED if isinstance(error, UserError) else LOST
+    except KeyboardInterrupt:
+        print("kubeflow_runner.py: interrupted; what was submitted runs on", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

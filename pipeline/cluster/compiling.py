@@ -1,0 +1,129 @@
+"""From settings to the file that a cluster takes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.data_types import RuntimeParameter
+
+from pipeline.cluster.machines import Machine
+from pipeline.cluster.parameters import PARAMETERS, defaults
+from pipeline.cluster.targets import TARGETS, Target, trainer_image
+from pipeline.config import Cluster, Config
+from pipeline.pipeline import create_pipeline
+
+_BACKOFF = {"backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
+
+Job = dict[str, Any]
+
+
+def compile_job(config: Config, target_name: str) -> Job:
+    """Returns the PipelineJob, as JSON has it.
+
+    Args:
+      config: as `pipeline.cluster.prepared` gives it.
+      target_name: a key of TARGETS.
+    """
+    target = TARGETS[target_name]
+    pipeline = create_pipeline(config, target.place(config))
+    for node in pipeline.components:
+        _take_parameters(node)
+    experimental = tfx.orchestration.experimental
+    options = experimental.KubeflowV2DagRunnerConfig(
+        default_image=config.cluster.image, use_pipeline_spec_2_1=target.schema_2_1
+    )
+    runner = experimental.KubeflowV2DagRunner(options)
+    job = runner.run(pipeline, parameter_values=defaults(config), write_out=False)
+    spec = job["pipelineSpec"]
+    spec["defaultPipelineRoot"] = config.cluster.pipeline_root
+    _set_defaults(spec, defaults(config), target)
+    containers = {
+        name: executor["container"]
+        for name, executor in spec["deploymentSpec"]["executors"].items()
+        if "container" in executor
+    }
+    for name, container in containers.items():
+        task = spec["root"]["dag"]["tasks"][name.removesuffix("_executor")]
+        task["retryPolicy"] = {"maxRetryCount": config.cluster.retries, **_BACKOFF}
+        container["resources"] = _resources(config.cluster)
+        if "lifecycle" in container and not target.has_driver:
+            del container["lifecycle"]
+            task.pop("cachingOptions", None)  # nothing there would see that files of the same name are new
+    machine = target.trainer(config.cluster)
+    if machine:
+        containers["Trainer_executor"] |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
+        if machine.selector:
+            job["platforms"] = _nodes_with("Trainer_executor", machine)
+    return job
+
+
+def write(job: Job, target_name: str, path: Path) -> None:
+    """Writes the file that the target takes, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text(job, target_name))
+    part.replace(path)
+
+
+def with_platforms(job: Job) -> Job:
+    """Returns the PipelineSpec as the API of Kubeflow Pipelines takes it: with what Kubernetes alone knows, if any."""
+    if "platforms" not in job:
+        return job["pipelineSpec"]
+    return {"pipeline_spec": job["pipelineSpec"], "platform_spec": {"platforms": job["platforms"]}}
+
+
+def text(job: Job, target_name: str) -> str:
+    """Returns JSON for Vertex AI, YAML for Kubeflow Pipelines."""
+    if not TARGETS[target_name].schema_2_1:
+        return json.dumps(job, indent=2, sort_keys=True)
+    documents = [job["pipelineSpec"], *([{"platforms": job["platforms"]}] if "platforms" in job else [])]
+    return str(yaml.safe_dump_all(documents, sort_keys=True))
+
+
+def _take_parameters(node: BaseNode) -> None:
+    """Lets a node take what may be said at submission, in place of what the settings say."""
+    for name, parameter in PARAMETERS.items():
+        if key := parameter.takers.get(node.id):
+            node.exec_properties[key] = RuntimeParameter(name=name, ptype=parameter.kind)
+
+
+def _set_defaults(spec: Job, values: dict[str, Any], target: Target) -> None:
+    """Writes the defaults into a spec of schema 2.1; in 2.0 they are the job's own values."""
+    if target.schema_2_1:
+        for name, parameter in spec["root"]["inputDefinitions"]["parameters"].items():
+            parameter |= {"defaultValue": values[name], "isOptional": True}
+
+
+def _resources(cluster: Cluster) -> Job:
+    return _limits(cluster.cpu, cluster.memory_gb)
+
+
+def _resources_of(machine: Machine) -> Job:
+    resources = _limits(machine.cpu, machine.memory_gb)
+    if machine.resource:
+        count = machine.accelerators
+        resources["accelerator"] = {
+            "type": machine.resource,
+            "count": str(count),
+            "resourceType": machine.resource,
+            "resourceCount": str(count),
+        }
+    return resources
+
+
+def _limits(cpu: float, memory_gb: float) -> Job:
+    """Returns limits by both names that backends know: numbers, and since Kubeflow Pipelines 2.4 Kubernetes' texts."""
+    return {
+        "cpuLimit": float(cpu),
+        "memoryLimit": float(memory_gb),
+        "resourceCpuLimit": f"{cpu:g}",
+        "resourceMemoryLimit": f"{memory_gb:g}Gi",
+    }
+
+
+def _nodes_with(executor: str, machine: Machine) -> Job:
+    selector = {"nodeSelector": {"labels": machine.selector}}
+    return {"kubernetes": {"deploymentSpec": {"executors": {executor: selector}}}}

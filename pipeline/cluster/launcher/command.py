@@ -1,0 +1,75 @@
+"""`kubeflow_runner.py run-local`: from a compiled file to an exit code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datasets import prepare
+from datasets.errors import UserError
+from pipeline.cluster.launcher import executor_input
+from pipeline.logs import chatter_to
+
+DONE_CODE, FAILED_CODE = 0, 1
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the PipelineSpec of a compiled file, and its parameters' values.
+
+    Raises:
+      UserError: when it is none.
+    """
+    try:
+        (document, *_) = yaml.safe_load_all(path.read_text())  # JSON is YAML
+        spec = document.get("pipelineSpec", document)
+        inputs, _ = spec["root"]["inputDefinitions"]["parameters"], spec["root"]["dag"]["tasks"]
+        given = document.get("runtimeConfig", {}).get("parameters", {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{path} is no pipeline as 'compile' writes it: {error}") from None
+    defaults = {name: definition["defaultValue"] for name, definition in inputs.items() if "defaultValue" in definition}
+    return spec, defaults | {name: executor_input.plain(value) for name, value in given.items()}
+
+
+def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work: Path) -> int:
+    """Executes a compiled file and returns the exit code: 0 when all tasks are done, 1 when one failed.
+
+    Raises:
+      UserError: when the file or the data cannot be used. Nothing is started then.
+    """
+    spec, parameters = read(path)
+    parameters |= given
+    if data:
+        parameters["data"] = str(data)
+    folder, _ = prepare.prepare_data(None, _here(parameters.get("data")), _pattern(spec), 0)
+    from pipeline.cluster.launcher.run import FAILED, Launcher
+
+    output = output.expanduser().resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    with chatter_to(output / "launcher.log", also_terminal=False):
+        launcher = Launcher(spec, parameters | {"data": str(folder)}, output, work)
+        finished = launcher.run()
+    failed = [name for name, result in finished.items() if result.state == FAILED]
+    for name in failed:
+        print(f"{name} failed; its log: {launcher.log(name)}")
+    if not failed:
+        print(_verdict(finished))
+    return FAILED_CODE if failed else DONE_CODE
+
+
+def _here(place: str | None) -> Path | None:
+    if place and "://" in place:
+        raise UserError(f"the data lie in {place}, which is not read here: give a folder of the same (--data DIR)")
+    return Path(place) if place and place != "None" else None
+
+
+def _pattern(spec: dict[str, Any]) -> str:
+    return str(executor_input.parameters_of(spec["root"]["dag"]["tasks"]["DataGate"], {"data": ""})["pattern"])
+
+
+def _verdict(finished: dict[str, Any]) -> str:
+    (blessing,) = finished["Evaluator"].outputs["blessing"]
+    (pushed,) = finished["Pusher"].outputs["pushed_model"]
+    if blessing["metadata"].get("blessed") != 1:
+        return f"refused by the gate; nothing was pushed: {json.dumps(blessing['metadata'])}"
+    return f"blessed and pushed to {pushed['metadata'].get('pushed_destination')}"

@@ -1,0 +1,66 @@
+"""Runs a task's command: in a process of its own, forked from one that has imported TFX where that can be."""
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+_PYTHON = ["python", "-m"]
+_PRELOADED = ["tensorflow", "tfx.v1", "pipeline.pipeline", "pipeline.cluster.launcher.containers"]
+
+
+def warm_up() -> ForkServerContext:
+    """Returns a context whose processes are forked from one that imports TFX once: 15 seconds of each task."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+def run(context: ForkServerContext, command: list[str], log: Path, folder: Path) -> int:
+    """Runs a container's command in `folder`, with what it prints in `log`; returns its exit code."""
+    if command[:2] == _PYTHON:
+        process = context.Process(target=_module, args=(command[2], command[3:], log, folder))
+        process.start()
+        process.join()
+        return int(process.exitcode or 0)
+    with log.open("ab") as output:
+        done = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 (the file's)
+    return done.returncode
+
+
+def _module(name: str, arguments: list[str], log: Path, folder: Path) -> None:
+    """Is what `python -m NAME ARGUMENTS` is, in a fork."""
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.chdir(folder)
+    _run_jobs_here()
+    sys.argv = [name, *arguments]
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+def _run_jobs_here() -> None:
+    """Lets Vertex AI's custom jobs, which the Trainer's task starts, run their container's command on this machine."""
+    from google.cloud.aiplatform_v1.types import CustomJob, JobState
+    from tfx.extensions.google_cloud_ai_platform import training_clients
+
+    class JobsHere(training_clients.VertexJobClient):
+        def create_client(self) -> None:
+            pass
+
+        def launch_job(self, project: str, training_job: dict[str, Any]) -> None:
+            (pool,) = CustomJob(training_job).job_spec.worker_pool_specs  # as the service would read it
+            program, *arguments = pool.container_spec.command
+            program = sys.executable if program == "python" else program
+            done = subprocess.run([program, *arguments])  # noqa: S603 (a container's command is the file's own)
+            state = JobState.JOB_STATE_FAILED if done.returncode else JobState.JOB_STATE_SUCCEEDED
+            self._job_name, self._job = "here", CustomJob(state=state)
+
+        def get_job(self) -> CustomJob:
+            return self._job
+
+    training_clients.VertexJobClient = JobsHere

@@ -1,0 +1,91 @@
+"""What a Trainer may run on: one name for what Vertex AI and Kubernetes each call otherwise.
+
+After Vertex AI's "Configure compute resources for training" and "Train with TPU accelerators", "TPU regions and zones",
+and GKE's "Plan TPUs in GKE", as of 2026. Whether a project has quota there, only the service knows.
+"""
+
+from typing import Any, NamedTuple
+
+_NAMES = """
+africa-south1 asia-east1 asia-east2 asia-northeast1 asia-northeast2 asia-northeast3 asia-south1 asia-south2
+asia-southeast1 asia-southeast2 australia-southeast1 australia-southeast2 europe-central2 europe-north1
+europe-north2 europe-southwest1 europe-west1 europe-west2 europe-west3 europe-west4 europe-west6 europe-west8
+europe-west9 europe-west12 me-central1 me-central2 me-west1 northamerica-northeast1 northamerica-northeast2
+southamerica-east1 southamerica-west1 us-central1 us-east1 us-east4 us-east5 us-south1 us-west1 us-west2
+us-west3 us-west4
+"""
+REGIONS = frozenset(_NAMES.split())  # of Vertex AI; below those of its TPUs
+_V5E = frozenset({"us-central1", "us-south1", "us-west1", "us-west4", "europe-west4", "asia-southeast1"})
+_V3 = frozenset({"us-central1", "europe-west4"})
+_V2 = _V3 | {"asia-east1"}
+
+
+class Machine(NamedTuple):
+    """A machine for training.
+
+    Attributes:
+      kind: 'cpu', 'gpu' or 'tpu'.
+      cost: the class of its list price, in US dollars an hour.
+      vertex: a worker pool's machine_spec.
+      regions: where it is to be had.
+      cpu: cores, and
+      memory_gb: memory that the Trainer asks of Kubernetes: a little less than such a node has.
+      resource: Kubernetes' name of the accelerator,
+      accelerators: how many of it, and
+      selector: the labels of the nodes that have it; None where GKE has no such nodes.
+    """
+
+    kind: str
+    cost: str
+    vertex: dict[str, Any]
+    regions: frozenset[str] = REGIONS
+    cpu: int = 0
+    memory_gb: int = 0
+    resource: str = ""
+    accelerators: int = 0
+    selector: dict[str, str] | None = {}
+
+
+def _cpu(cores: int, cost: str) -> Machine:
+    return Machine("cpu", cost, {"machine_type": f"n1-standard-{cores}"}, cpu=cores - 1, memory_gb=3 * cores)
+
+
+def _gpu(machine: str, gpu: str, count: int, label: str, cores: int, memory_gb: int, cost: str) -> Machine:
+    vertex = {"machine_type": machine, "accelerator_type": gpu, "accelerator_count": count}
+    selector = {"cloud.google.com/gke-accelerator": label}
+    return Machine("gpu", cost, vertex, REGIONS, cores, memory_gb, "nvidia.com/gpu", count, selector)
+
+
+def _v5e(chips: int, topology: str, cores: int, memory_gb: int, cost: str) -> Machine:
+    vertex = {"machine_type": f"ct5lp-hightpu-{chips}t", "tpu_topology": topology}
+    return Machine("tpu", cost, vertex, _V5E, cores, memory_gb, *_slice("tpu-v5-lite-podslice", chips, topology))
+
+
+def _slice(label: str, chips: int, topology: str) -> tuple[str, int, dict[str, str]]:
+    labels = {"cloud.google.com/gke-tpu-accelerator": label, "cloud.google.com/gke-tpu-topology": topology}
+    return "google.com/tpu", chips, labels
+
+
+def _cloud_tpu(name: str) -> dict[str, Any]:
+    return {"machine_type": "cloud-tpu", "accelerator_type": name, "accelerator_count": 8}
+
+
+MACHINES = {
+    "cpu-4": _cpu(4, "under 1"),
+    "cpu-8": _cpu(8, "under 1"),
+    "cpu-16": _cpu(16, "under 1"),
+    "cpu-32": _cpu(32, "1 to 5"),
+    "t4": _gpu("n1-standard-8", "NVIDIA_TESLA_T4", 1, "nvidia-tesla-t4", 7, 24, "under 1"),
+    "t4-4": _gpu("n1-standard-16", "NVIDIA_TESLA_T4", 4, "nvidia-tesla-t4", 15, 48, "1 to 5"),
+    "l4": _gpu("g2-standard-12", "NVIDIA_L4", 1, "nvidia-l4", 11, 40, "1 to 5"),
+    "l4-4": _gpu("g2-standard-48", "NVIDIA_L4", 4, "nvidia-l4", 46, 170, "1 to 5"),
+    "v100": _gpu("n1-standard-8", "NVIDIA_TESLA_V100", 1, "nvidia-tesla-v100", 7, 24, "1 to 5"),
+    "a100": _gpu("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1, "nvidia-tesla-a100", 11, 75, "1 to 5"),
+    "a100-8": _gpu("a2-highgpu-8g", "NVIDIA_TESLA_A100", 8, "nvidia-tesla-a100", 94, 640, "over 20"),
+    "h100-8": _gpu("a3-highgpu-8g", "NVIDIA_H100_80GB", 8, "nvidia-h100-80gb", 204, 1800, "over 20"),
+    "tpu-v2-8": Machine("tpu", "1 to 5", _cloud_tpu("TPU_V2"), _V2, selector=None),
+    "tpu-v3-8": Machine("tpu", "5 to 20", _cloud_tpu("TPU_V3"), _V3, 94, 320, *_slice("tpu-v3-device", 4, "2x2")),
+    "tpu-v5e-1": _v5e(1, "1x1", 23, 44, "1 to 5"),
+    "tpu-v5e-4": _v5e(4, "2x2", 110, 180, "1 to 5"),
+    "tpu-v5e-8": _v5e(8, "2x4", 220, 380, "5 to 20"),
+}

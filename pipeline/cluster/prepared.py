@@ -1,0 +1,135 @@
+"""From settings to a pipeline that a cluster can run: everything is checked here, and nothing is sent."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from datasets.errors import UserError
+from pipeline import beam
+from pipeline.cluster import images
+from pipeline.cluster.machines import MACHINES, REGIONS
+from pipeline.config import Config
+from pipeline.prepared import SCHEMAS, check_schema
+
+TARGETS = ("vertex", "kubeflow")
+SCHEMES = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}  # of the buckets that a target reads
+IMAGE_SCHEMAS = "schemas"  # the curated schemas, in the folder that an image's tasks start in
+_PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+
+
+def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitted: bool) -> Config:
+    """Returns the settings with every place of a bucket and the image with its tag.
+
+    Args:
+      config: the settings.
+      target: one of TARGETS.
+      root: the working copy whose commit is the image's tag.
+      allow_dirty: whether it may have changes that are in no commit.
+      submitted: whether a cluster is to read the data; else they may be a folder of this machine (`run-local`).
+
+    Raises:
+      UserError: naming all that a cluster cannot use.
+    """
+    problems = [*_cluster(config, target), *_machine(config, target), *_data(config, target, submitted)]
+    image, schema = config.cluster.image, config.data.schema_file
+    try:
+        if image is None:
+            raise UserError("cluster.image: expected REGISTRY/NAME of the project's image (--image)")
+        if MACHINES.get(config.cluster.trainer, MACHINES["cpu-8"]).kind == "tpu":
+            images.image_of(image, True, root, allow_dirty)
+        image = images.image_of(image, False, root, allow_dirty)
+    except UserError as error:
+        problems.append(str(error))
+    try:
+        beam.check(config.beam, here=False)
+    except UserError as error:
+        problems.append(str(error))
+    try:
+        schema = _schema(config, target)
+    except UserError as error:
+        problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
+    pushed = config.pusher.directory or f"{config.cluster.pipeline_root}/pushed/{config.name}"
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"schema_file": schema}),
+            "pusher": config.pusher.model_copy(update={"directory": pushed}),
+            "cluster": config.cluster.model_copy(update={"image": image}),
+        }
+    )
+
+
+def _cluster(config: Config, target: str) -> Iterator[str]:
+    cluster = config.cluster
+    yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root, target)
+    if config.pusher.directory:
+        yield from _bucket("pusher.directory", config.pusher.directory, target)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", config.name):
+        yield f"name: a cluster takes small letters, digits and dashes; received {config.name!r}"
+    if target == "vertex":
+        if not _PROJECT.fullmatch(cluster.project or ""):
+            yield f"cluster.project (--project): expected a project's id, as my-project-1; received {cluster.project!r}"
+        if cluster.region not in REGIONS:
+            near = difflib.get_close_matches(str(cluster.region), REGIONS) or ["us-central1", "europe-west4"]
+            yield (
+                f"cluster.region (--region): expected a region of Vertex AI, as {', '.join(near)}; "
+                f"received {cluster.region!r}"
+            )
+    elif config.trainer.warm_start:
+        yield (
+            "trainer.warm_start: Kubeflow Pipelines has no resolver to find the model with; start from a file of its "
+            "weights (--weights)"
+        )
+
+
+def _machine(config: Config, target: str) -> Iterator[str]:
+    name, region = config.cluster.trainer, config.cluster.region
+    if name not in MACHINES:
+        yield f"cluster.trainer: expected a machine of {', '.join(MACHINES)}; received {name!r}"
+        return
+    machine = MACHINES[name]
+    if target == "kubeflow" and machine.selector is None:
+        yield f"cluster.trainer: GKE has no nodes with {name}; take tpu-v3-8 or a tpu-v5e"
+    if target == "vertex" and region in REGIONS and region not in machine.regions:
+        where = ", ".join(sorted(machine.regions))
+        yield f"cluster.trainer: {name} is not to be had in {region}; expected cluster.region of {where}"
+    if config.trainer.xla and machine.kind == "gpu" and machine.accelerators > 1:
+        yield "trainer.xla: several GPUs cannot train with it; turn it off or take a machine with one"
+    if config.trainer.precision == "mixed_float16" and machine.kind == "tpu":
+        yield "trainer.precision: a TPU multiplies in bfloat16; expected auto, float32 or mixed_bfloat16"
+
+
+def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
+    directory, weights = config.data.directory, config.model.weights
+    if submitted or isinstance(directory, str):
+        yield from _bucket("data.directory (--data)", directory, target)
+    if weights:
+        yield from _bucket("model.weights (--weights)", None if weights == "imagenet" else weights, target)
+
+
+def _bucket(key: str, place: str | Path | None, target: str) -> Iterator[str]:
+    """Yields what is wrong with a place that a cluster is to read or write."""
+    parts = urlsplit(str(place or ""))
+    schemes = SCHEMES[target]
+    if parts.scheme not in schemes or not parts.netloc or ".." in parts.path.split("/"):
+        wanted = " or ".join(f"{scheme}://BUCKET/FOLDER" for scheme in schemes)
+        yield f"{key}: expected {wanted}, which the cluster can read; received {'nothing' if place is None else place}"
+
+
+def _schema(config: Config, target: str) -> str:
+    """Returns where a task finds the schema: a curated one lies in the image, another in a bucket."""
+    place = config.data.schema_file
+    if isinstance(place, str):
+        if problems := list(_bucket("data.schema_file", place, target)):
+            raise UserError(problems[0])
+        return place
+    path = check_schema(place, len(config.data.classes))
+    if path.parent != SCHEMAS:
+        raise UserError(
+            f"data.schema_file: the cluster cannot read {path}; copy it to a bucket, or take one of "
+            f"{', '.join(sorted(curated.name for curated in SCHEMAS.glob('*.pbtxt')))}"
+        )
+    return f"{IMAGE_SCHEMAS}/{path.name}"

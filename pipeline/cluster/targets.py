@@ -1,0 +1,71 @@
+"""What Vertex AI and Kubeflow Pipelines take, and where they differ.
+
+Vertex AI takes a PipelineJob of schema 2.0, as JSON. Kubeflow Pipelines takes a bare PipelineSpec of schema 2.1, as
+YAML (its backend refuses 2.0), and knows neither resolvers nor ExampleGen's driver.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.types import BaseChannel
+
+from components import baseline, trainer
+from pipeline.cluster.machines import MACHINES, Machine
+from pipeline.config import Cluster, Config
+from pipeline.pipeline import Place
+
+
+class Target(NamedTuple):
+    """A kind of cluster.
+
+    Attributes:
+      schema_2_1: whether it takes that schema, and a bare spec.
+      has_driver: whether ExampleGen's driver runs before it, so that new data makes it run again.
+      place: the nodes that depend on where the pipeline runs.
+      trainer: what the Trainer's container is given; None where that only waits for a job elsewhere.
+    """
+
+    schema_2_1: bool
+    has_driver: bool
+    place: Callable[[Config], Place]
+    trainer: Callable[[Cluster], Machine | None]
+
+
+def trainer_image(cluster: Cluster) -> str:
+    """Returns the Trainer's image: for a TPU, the one that is tagged for it."""
+    return f"{cluster.image}-tpu" if MACHINES[cluster.trainer].kind == "tpu" else str(cluster.image)
+
+
+def _vertex(config: Config) -> Place:
+    cluster = config.cluster
+    job = partial(
+        trainer.on_vertex,
+        project=str(cluster.project),
+        region=str(cluster.region),
+        image=trainer_image(cluster),
+        machine=MACHINES[cluster.trainer].vertex,
+    )
+    return Place(
+        root=str(cluster.pipeline_root),
+        checkpoints=None,
+        trainer=job,
+        baseline=lambda candidate: baseline.blessed_before("LatestBlessedModel"),
+    )
+
+
+def _kubeflow(config: Config) -> Place:
+    def pushed(candidate: BaseChannel) -> BaseNode:
+        latest = baseline.LatestPushedModel(candidate=candidate, pushed=str(config.pusher.directory))
+        return latest.with_id("LatestBlessedModel")
+
+    return Place(root=str(config.cluster.pipeline_root), checkpoints=None, baseline=pushed)
+
+
+TARGETS = {
+    "vertex": Target(schema_2_1=False, has_driver=True, place=_vertex, trainer=lambda cluster: None),
+    "kubeflow": Target(
+        schema_2_1=True, has_driver=False, place=_kubeflow, trainer=lambda cluster: MACHINES[cluster.trainer]
+    ),
+}

@@ -1,0 +1,184 @@
+"""What a cluster cannot use is refused before anything is compiled or sent, with what was expected."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import kubeflow_runner
+from datasets.errors import UserError
+from pipeline import settings
+from pipeline.cluster import parameters, prepared
+from pipeline.cluster.machines import MACHINES, REGIONS
+from tests.conftest import ROOT
+
+SOUND = {
+    "cluster.image": "europe-docker.pkg.dev/my-project/photos/pipeline:1",
+    "cluster.project": "my-project",
+    "cluster.region": "europe-west4",
+    "cluster.pipeline_root": "gs://my-bucket/root",
+    "data.directory": "gs://my-bucket/photos",
+}
+
+
+def prepare(target="vertex", submitted=True, **changes):
+    config = settings.load(changes=SOUND | {key.replace("__", "."): value for key, value in changes.items()})
+    return prepared.prepare(config, target, ROOT, allow_dirty=False, submitted=submitted)
+
+
+def test_what_a_cluster_is_given():
+    config = prepare()
+    assert config.data.schema_file == "schemas/flowers.pbtxt"  # in an image, beside which the tasks start
+    assert config.pusher.directory == "gs://my-bucket/root/pushed/sample"
+    assert config.cluster.image == SOUND["cluster.image"]
+    assert prepare(data__schema_file="gs://my-bucket/mine.pbtxt").data.schema_file == "gs://my-bucket/mine.pbtxt"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"cluster__pipeline_root": "s3://my-bucket/root"},
+            r"--pipeline-root.*expected gs://.* received s3://my-bucket",
+        ),
+        ({"cluster__pipeline_root": "gs://"}, "--pipeline-root.*expected gs://"),
+        ({"cluster__pipeline_root": "gs://my-bucket/../other"}, "--pipeline-root.*expected gs://"),
+        ({"cluster__pipeline_root": None}, "--pipeline-root.*received nothing"),
+        ({"data__directory": "photos"}, "--data.*expected gs://.*which the cluster can read; received photos"),
+        ({"data__directory": None}, "--data.*received nothing"),
+        (
+            {"model__name": "xception", "model__weights": "imagenet", "data__image_size": 192},
+            "--weights.*expected gs://BUCKET",
+        ),
+        ({"model__weights": "here.h5"}, "--weights.*received here.h5"),
+        ({"pusher__directory": "pushed"}, "pusher.directory: expected gs://"),
+        ({"data__schema_file": "gs:/x"}, "cannot read the schema"),
+        ({"cluster__image": "pipeline"}, "cluster.image: expected REGISTRY/NAME"),
+        ({"cluster__image": None}, "cluster.image: expected REGISTRY/NAME.*--image"),
+        ({"cluster__project": "My Project"}, "--project.*expected a project's id.*'My Project'"),
+        (
+            {"cluster__region": "europe-west44"},
+            "--region.*as europe-west4.*'europe-west44'",
+        ),
+        ({"cluster__trainer": "tpu-v5e-5"}, "cluster.trainer: expected a machine of cpu-4.*tpu-v5e-4.*'tpu-v5e-5'"),
+        ({"cluster__trainer": "tpu-v5e-4", "cluster__region": "me-west1"}, "not to be had in me-west1.*us-west4"),
+        (
+            {"cluster__trainer": "tpu-v5e-4", "cluster__image": f"r.io/a/b@sha256:{'0' * 64}"},
+            "expected no digest with a trainer on TPUs",
+        ),
+        ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "a TPU multiplies in bfloat16"),
+        ({"cluster__trainer": "l4-4", "trainer__xla": True}, "several GPUs cannot train with it"),
+        ({"name": "my_run"}, "small letters, digits and dashes; received 'my_run'"),
+        ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
+    ],
+)
+def test_what_a_cluster_cannot_use(changes, says):
+    with pytest.raises(UserError, match=says):
+        prepare(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"cluster__trainer": "tpu-v2-8"}, "GKE has no nodes with tpu-v2-8"),
+        ({"trainer__warm_start": True}, "Kubeflow Pipelines has no resolver"),
+        ({"cluster__pipeline_root": "hdfs://host/root"}, "gs://BUCKET/FOLDER or s3://BUCKET/FOLDER or minio://"),
+    ],
+)
+def test_what_kubeflow_cannot_use(changes, says):
+    with pytest.raises(UserError, match=says):
+        prepare("kubeflow", **changes)
+
+
+def test_all_is_said_at_once():
+    with pytest.raises(UserError) as error:
+        prepare(cluster__region="mars", cluster__project=None, data__directory="photos", cluster__image="x")
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == [
+        "cluster.project (--project)",
+        "cluster.region (--region)",
+        "data.directory (--data)",
+        "cluster.image",
+    ]
+
+
+def test_kubeflow_takes_other_buckets_and_no_project():
+    config = prepare("kubeflow", cluster__pipeline_root="minio://mlpipeline/root", data__directory="s3://b/photos",
+                     cluster__project=None, cluster__region=None)  # fmt: skip
+    assert config.pusher.directory == "minio://mlpipeline/root/pushed/sample"
+
+
+def test_data_of_this_machine_may_be_compiled_for_run_local():
+    assert str(prepare(submitted=False, data__directory="photos").data.directory) == "photos"
+
+
+def test_each_machine_is_whole():
+    for name, machine in MACHINES.items():
+        assert machine.regions <= REGIONS, name
+        assert machine.kind == ("tpu" if name.startswith("tpu") else "cpu" if name.startswith("cpu") else "gpu")
+        topology = machine.vertex.get("tpu_topology", "")
+        if topology:  # chips a side, of as many chips as the machine's name and Kubernetes say
+            rows, columns = map(int, topology.split("x"))
+            assert rows * columns == machine.accelerators == int(name.rpartition("-")[2])
+        if machine.selector is not None:
+            assert machine.cpu > 0 < machine.memory_gb
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("epoch=3", "expected NAME=VALUE of data, epochs, .*received 'epoch=3'"),
+        ("epochs", "expected NAME=VALUE"),
+        ("epochs=many", "trainer.epochs: .*valid integer.*received 'many'"),
+        ("epochs=0", "trainer.epochs: .*greater than or equal to 1"),
+        ("min_accuracy=2", "evaluator.min_accuracy: .*less than or equal to 1"),
+    ],
+)
+def test_parameters_that_the_pipeline_does_not_take(text, says):
+    with pytest.raises(UserError, match=says):
+        parameters.read([text])
+
+
+def test_parameters_have_the_types_of_their_settings():
+    given = parameters.read(["epochs=3", "learning_rate=0.01", "data=gs://b/other"])
+    assert given == {"epochs": 3, "learning_rate": 0.01, "data": "gs://b/other"}
+    assert parameters.read([]) == {}
+
+
+@pytest.mark.parametrize("command", ["check", "submit", "compile"])
+def test_a_mistake_costs_no_import_of_tfx_and_writes_nothing(command, tmp_path):
+    file = tmp_path / "new" / "pipeline.json"
+    flags = ["--target", "vertex", "--image", "x", *(["-o", str(file)] if command == "compile" else [])]
+    code = (
+        "import sys, kubeflow_runner; code = kubeflow_runner.main(sys.argv[1:]); "
+        "heavy = {'tfx', 'tensorflow', 'kfp', 'google.cloud.aiplatform', 'apache_beam'} & set(sys.modules); "
+        "print(heavy or '', file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, command, *flags], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("kubeflow_runner.py: cluster.pipeline_root (--pipeline-root): expected gs://")
+    assert done.stderr.splitlines()[-1] == ""
+    assert "Traceback" not in done.stderr
+    assert not file.parent.exists()
+
+
+def test_kubeflow_needs_an_address(capsys):
+    assert kubeflow_runner.main(["submit", "--target", "kubeflow"]) == 2
+    assert "--endpoint: expected the address of Kubeflow Pipelines" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "is no pipeline as 'compile' writes it: .*No such file"),
+        ("a: [", "is no pipeline"),
+        ("{}", "is no pipeline"),
+        ("just words", "is no pipeline"),
+    ],
+)
+def test_a_file_that_is_no_pipeline(tmp_path, capsys, content, says):
+    file = tmp_path / "pipeline.yaml"
+    if content is not None:
+        file.write_text(content)
+    assert kubeflow_runner.main(["run-local", str(file)]) == 2
+    assert re.search(says, capsys.readouterr().err)

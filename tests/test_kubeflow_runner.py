@@ -1,0 +1,191 @@
+"""kubeflow_runner.py as a person starts it: compiled, checked, and submitted to servers on this machine."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from google.cloud import aiplatform
+from google.oauth2.credentials import Credentials
+from google.protobuf import json_format
+from kfp.components import load_component_from_file
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+import kubeflow_runner
+from pipeline.cluster import submission, summary
+from tests import stubs
+from tests.conftest import ROOT
+
+COMMON = [
+    "--image",
+    "r.io/photos/pipeline:1",
+    "--pipeline-root",
+    "gs://a-bucket/root",
+    "--data",
+    "gs://a-bucket/photos",
+]
+VERTEX = ["--target", "vertex", "--project", "a-project", "--region", "us-central1", *COMMON]
+KUBEFLOW = ["--target", "kubeflow", *COMMON]
+XCEPTION = [
+    "--preset",
+    "flowers-xception",
+    "--weights",
+    "gs://a-bucket/xception.h5",
+    "--set",
+    "cluster.trainer=tpu-v5e-4",
+]
+RUNS = {
+    "vertex-sample": VERTEX,
+    "vertex-flowers-xception-tpu": [*VERTEX, *XCEPTION],
+    "kubeflow-sample": KUBEFLOW,
+    "kubeflow-flowers-xception-tpu": [*KUBEFLOW, *XCEPTION],
+}
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """Compiles a run once for the session and returns its file."""
+    folder, made = tmp_path_factory.mktemp("compiled"), {}
+
+    def compile_run(name):
+        if name not in made:
+            made[name] = folder / f"{name}.{'json' if name.startswith('vertex') else 'yaml'}"
+            assert kubeflow_runner.main(["compile", *RUNS[name], "-o", str(made[name])]) == 0
+        return made[name]
+
+    return compile_run
+
+
+def _spec(file):
+    document = next(yaml.safe_load_all(file.read_text()))
+    return document.get("pipelineSpec", document)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_is_compiled(compiled, name):
+    """Compares with a summary that a person can read; to write it anew: python -m tests.golden."""
+    rows = [
+        " | ".join((t.name, t.kind, ", ".join(t.after), t.image, t.resources))
+        for t in summary.tasks(_spec(compiled(name)))
+    ]
+    assert "\n".join(rows) + "\n" == (ROOT / "tests" / "golden" / f"{name}.txt").read_text()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_real_protos_know_every_field(compiled, name):
+    documents = list(yaml.safe_load_all(compiled(name).read_text()))
+    if name.startswith("vertex"):
+        job = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineJob())
+        spec = json_format.ParseDict(documents[0]["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+        assert job.runtime_config.gcs_output_directory == "gs://a-bucket/root"
+        assert spec.schema_version == "2.0.0"
+    else:
+        spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
+        assert spec.schema_version == "2.1.0"
+        assert load_component_from_file(str(compiled(name))).name == spec.pipeline_info.name
+    tasks = spec.root.dag.tasks
+    assert all(task.retry_policy.max_retry_count == 2 for key, task in tasks.items() if "resolver" not in key)
+
+
+def test_the_parameters_have_the_settings_as_defaults(compiled):
+    job = json.loads(compiled("vertex-flowers-xception-tpu").read_text())
+    spec = _spec(compiled("kubeflow-flowers-xception-tpu"))
+    theirs = spec["root"]["inputDefinitions"]["parameters"]
+    expected = {
+        "data": "gs://a-bucket/photos",
+        "epochs": 7,
+        "batch_size": 16,
+        "learning_rate": 2.5e-4,
+        "min_accuracy": 0.9,
+        "min_class_recall": 0.8,
+        "max_accuracy_drop": 0.02,
+    }
+    assert {name: parameter["defaultValue"] for name, parameter in theirs.items()} == expected
+    values = job["runtimeConfig"]["parameters"]
+    assert {name: next(iter(value.values())) for name, value in values.items()} == {
+        **expected,
+        "epochs": "7",  # JSON has 64-bit integers as texts
+        "batch_size": "16",
+    }
+
+
+def test_kubeflow_gets_the_tpu_by_its_nodes_labels(compiled):
+    _, platforms = yaml.safe_load_all(compiled("kubeflow-flowers-xception-tpu").read_text())
+    trainer = platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["Trainer_executor"]
+    assert trainer["nodeSelector"]["labels"] == {
+        "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice",
+        "cloud.google.com/gke-tpu-topology": "2x2",
+    }
+    assert len(list(yaml.safe_load_all(compiled("kubeflow-sample").read_text()))) == 1
+
+
+def test_kubeflow_takes_no_old_answer_for_data_of_the_same_name(compiled):
+    tasks = _spec(compiled("kubeflow-sample"))["root"]["dag"]["tasks"]
+    assert "cachingOptions" not in tasks["ImportExampleGen"]
+    assert tasks["Trainer"]["cachingOptions"] == {"enableCache": True}
+    executors = _spec(compiled("kubeflow-sample"))["deploymentSpec"]["executors"]
+    assert not any("lifecycle" in executor.get("container", {}) for executor in executors.values())
+    vertex = _spec(compiled("vertex-sample"))["deploymentSpec"]["executors"]["ImportExampleGen_executor"]
+    assert "preCacheCheck" in vertex["container"]["lifecycle"]
+
+
+def test_check_prints_what_would_run_where(capfd):
+    assert kubeflow_runner.main(["check", *VERTEX, *XCEPTION]) == 0
+    printed = capfd.readouterr().out
+    assert "image 1: r.io/photos/pipeline:1" in printed
+    assert "Trainer: as a custom job on tpu-v5e-4 (ct5lp-hightpu-4t, 2x2); list price 1 to 5 $ an hour" in printed
+    assert "LatestBlessedModel-model-resolver" in printed
+
+
+@pytest.mark.parametrize("recipe", [[], XCEPTION], ids=["sample", "flowers-xception on a TPU"])
+def test_submitting_to_vertex(monkeypatch, capfd, recipe):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(submission, "POLL_S", 0.01)
+    with stubs.serving(stubs.Vertex()) as server:
+        settings = aiplatform.initializer.global_config
+        for name in ("_project", "_location", "_api_transport"):
+            monkeypatch.setattr(settings, name, getattr(settings, name))
+        monkeypatch.setattr(settings, "_api_endpoint", server.url)
+        monkeypatch.setattr(settings, "_credentials", Credentials(token=stubs.TOKEN))
+        server.looks = iter(["RUNNING", "SUCCEEDED"])
+        assert kubeflow_runner.main(["submit", *VERTEX, *recipe, "--wait", "--parameter", "epochs=3"]) == 0
+    (job,) = server.jobs.values()
+    assert job["runtimeConfig"]["parameters"]["epochs"] == {"intValue": "3"}
+    printed = "".join(capfd.readouterr())
+    assert "https://console.cloud.google.com/vertex-ai/locations/us-central1/pipelines/runs/" in printed
+    assert stubs.TOKEN not in printed + json.dumps(job)
+    trainer = job["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
+    custom = json.loads(trainer["runtimeValue"]["constantValue"]["stringValue"])
+    (pool,) = custom["ai_platform_training_args"]["job_spec"]["worker_pool_specs"]
+    if recipe:
+        assert pool["machine_spec"] == {"machine_type": "ct5lp-hightpu-4t", "tpu_topology": "2x2"}
+        assert pool["container_spec"]["image_uri"] == "r.io/photos/pipeline:1-tpu"
+    else:
+        assert pool["machine_spec"] == {"machine_type": "n1-standard-8"}
+
+
+@pytest.mark.parametrize("recipe", [[], XCEPTION], ids=["sample", "flowers-xception on a TPU"])
+def test_submitting_to_kubeflow(monkeypatch, tmp_path, capfd, recipe):
+    token = tmp_path / "token"
+    token.write_text(stubs.TOKEN)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(submission, "POLL_S", 0.01)
+    with stubs.serving(stubs.Kubeflow()) as server:
+        server.looks = iter(["RUNNING", "FAILED"])
+        flags = [*KUBEFLOW, *recipe, "--endpoint", server.url, "--experiment", "photos", "--parameter", "epochs=3"]
+        assert kubeflow_runner.main(["submit", *flags, "--wait"]) == 1  # as the run ends
+    (run,) = server.runs.values()
+    assert run["runtime_config"] == {"pipeline_root": "gs://a-bucket/root", "parameters": {"epochs": 3}}
+    assert ("platform_spec" in run["pipeline_spec"]) == bool(recipe)
+    printed = "".join(capfd.readouterr())
+    assert f"{server.url}/#/runs/details/" in printed
+    assert stubs.TOKEN not in printed + json.dumps(run)
+
+
+def test_the_command_line_itself(tmp_path):
+    file = tmp_path / "sample.json"
+    command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{file}: sample for vertex, 11 tasks\n", "")

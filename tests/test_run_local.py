@@ -1,0 +1,189 @@
+"""Compiled pipelines, executed here task by task as a cluster's launcher would."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kubeflow_runner
+from pipeline.cluster.launcher.run import DONE, FAILED, LEFT_OUT, Launcher
+from pipeline.cluster.launcher.store import Store
+from tests.conftest import ROOT
+from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
+
+NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
+         "Evaluator", "Pusher"]  # fmt: skip
+RESOLVERS = ["LatestBlessedModel-model-blessing-resolver", "LatestBlessedModel-model-resolver"]
+LINE = re.compile(r"^(done|failed|left out|again) +(\S+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def vertex(tmp_path_factory, sample) -> tuple[Path, Path]:
+    """The sample's compiled file for Vertex AI, with a TPU's trainer, and a folder for what it makes."""
+    folder = tmp_path_factory.mktemp("vertex")
+    flags = [*VERTEX, "--data", str(sample), "--set", "cluster.trainer=tpu-v5e-4", "-o", str(folder / "sample.json")]
+    assert kubeflow_runner.main(["compile", *flags]) == 0
+    return folder / "sample.json", folder / "root"
+
+
+def _run(file, output, *flags):
+    command = [sys.executable, "kubeflow_runner.py", "run-local", str(file), "--output", str(output), *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
+def _accuracy(folder: Path) -> float:
+    return max(json.loads((folder / "history.json").read_text())["history"]["val_accuracy"])
+
+
+def test_the_sample_as_vertex_would_run_it(vertex, first_run):
+    """With drivers and resolvers; the Trainer's task starts a custom job, whose command runs here."""
+    file, output = vertex
+    done = _run(file, output)
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = {name: state for state, name in LINE.findall(done.stdout)}
+    assert states == dict.fromkeys([*NODES, *RESOLVERS], "done")
+    (pushed,) = (output / "pushed" / "sample").iterdir()
+    assert done.stdout.endswith(f"blessed and pushed to {pushed}\n")
+    local_output, local = first_run
+    assert "Blessed and pushed to" in local.stdout
+    (local_run,) = (local_output / "artifacts" / "sample" / "Trainer" / "model_run").iterdir()
+    (run_here,) = output.glob("sample-*/Trainer/model_run")
+    assert _accuracy(run_here) == pytest.approx(_accuracy(local_run), abs=0.02)
+    driven = json.loads((run_here.parent.parent / "ImportExampleGen" / "0" / "executor_output.json").read_text())
+    assert driven["artifacts"]["examples"]["artifacts"][0]["metadata"]["span"] == 0
+
+
+def test_the_next_run_is_held_against_the_blessed_model(vertex):
+    file, output = vertex
+    pushed = list((output / "pushed" / "sample").iterdir())
+    given = [f"--parameter={text}" for text in ("epochs=1", "min_accuracy=0", "min_class_recall=0")]
+    done = _run(file, output, *given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "refused by the gate; nothing was pushed" in done.stdout
+    assert '"baseline_model_id": "sample-' in done.stdout
+    assert list((output / "pushed" / "sample").iterdir()) == pushed
+
+
+def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample):
+    """Without drivers and resolvers, and with parameters of the run."""
+    file = tmp_path / "sample.yaml"
+    assert kubeflow_runner.main(["compile", *KUBEFLOW, "-o", str(file)]) == 0
+    given = [f"--parameter={text}" for text in ("epochs=2", "min_accuracy=0.1", "min_class_recall=0")]
+    refused = _run(file, tmp_path / "root", *given)
+    assert refused.returncode == 2
+    assert "the data lie in gs://a-bucket/photos, which is not read here" in refused.stderr
+    assert not (tmp_path / "root").exists()
+    done = _run(file, tmp_path / "root", "--data", str(sample), *given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = {name: state for state, name in LINE.findall(done.stdout)}
+    assert states == dict.fromkeys([*NODES, "LatestBlessedModel"], "done")
+    (run_here,) = (tmp_path / "root").glob("sample-*/Trainer/model_run")
+    record = json.loads((run_here / "history.json").read_text())
+    assert (record["epochs"], record["recipe"]["trainer"]["epochs"]) == (2, 2)
+    assert "blessed and pushed to" in done.stdout
+
+
+def _spec(*names: str, version: str = "2.1.0", **changes) -> dict:
+    """A pipeline of tasks, each after the one before; a task's container is `changes[name]`, or does nothing."""
+    tasks = {}
+    for name, before in zip(names, (None, *names), strict=False):
+        tasks[name] = {"componentRef": {"name": name}, "dependentTasks": [before] if before else []}
+    return {
+        "schemaVersion": version,
+        "defaultPipelineRoot": "gs://a-bucket/root",
+        "pipelineInfo": {"name": "tiny"},
+        "root": {"dag": {"tasks": tasks}},
+        "components": {name: {"executorLabel": name} for name in names},
+        "deploymentSpec": {"executors": {name: changes.get(name, {"container": _script("")}) for name in names}},
+    }
+
+
+def _script(text: str) -> dict:
+    """A container that is given an ExecutorInput as `given` and writes an ExecutorOutput."""
+    lines = ["import json, pathlib, sys", "given = json.loads(sys.argv[1])", text]
+    lines.append("pathlib.Path(given['outputs']['outputFile']).write_text('{}')")
+    return {"command": [sys.executable, "-c", "\n".join(lines)], "args": ["{{$}}"]}
+
+
+def _launch(spec, folder, **parameters):
+    launcher = Launcher(spec, parameters, folder, folder)
+    return {name: result.state for name, result in launcher.run().items()}, launcher
+
+
+def test_a_task_that_fails_stops_its_dependents_and_no_others(tmp_path):
+    spec = _spec("first", "second", "third", second={"container": _script("sys.exit('it broke')")})
+    spec["root"]["dag"]["tasks"]["other"] = {"componentRef": {"name": "first"}}
+    states, launcher = _launch(spec, tmp_path)
+    assert states == {"first": DONE, "second": FAILED, "third": LEFT_OUT, "other": DONE}
+    assert "it broke" in launcher.log("second").read_text()
+
+
+@pytest.mark.parametrize(("tries", "state"), [(1, FAILED), (2, DONE)])
+def test_a_task_is_tried_again(tmp_path, tries, state, capsys):
+    flag = tmp_path / "was here"
+    once = f"flag = pathlib.Path({str(flag)!r})\nif not flag.exists(): flag.touch(), sys.exit(1)"
+    spec = _spec("task", task={"container": _script(once)})
+    spec["root"]["dag"]["tasks"]["task"]["retryPolicy"] = {"maxRetryCount": tries - 1}
+    states, _ = _launch(spec, tmp_path)
+    assert states == {"task": state}
+    assert ("again    task (try 2)" in capsys.readouterr().out) == (tries == 2)
+
+
+@pytest.mark.parametrize(
+    ("version", "constant", "expected"),
+    [
+        ("2.1.0", {"constant": 3}, {"parameterValues": {"fixed": 3, "said": "gs://b/x"}}),
+        (
+            "2.0.0",
+            {"constantValue": {"intValue": "3"}},
+            {"parameters": {"fixed": {"intValue": "3"}, "said": {"stringValue": "gs://b/x"}}},
+        ),
+    ],
+)
+def test_a_task_is_told_its_parameters_in_the_schemas_words(tmp_path, version, constant, expected):
+    keep = f"open({str(tmp_path / 'given.json')!r}, 'w').write(sys.argv[1])"
+    spec = _spec("task", version=version, task={"container": _script(keep)})
+    spec["root"]["dag"]["tasks"]["task"]["inputs"] = {
+        "parameters": {"fixed": {"runtimeValue": constant}, "said": {"componentInputParameter": "data"}}
+    }
+    states, _ = _launch(spec, tmp_path, data="gs://b/x")
+    assert states == {"task": DONE}
+    inputs = json.loads((tmp_path / "given.json").read_text())["inputs"]
+    assert inputs == expected | {"artifacts": {}}
+
+
+def test_an_importer_gives_what_is_there_already(tmp_path):
+    kind = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+    importer = {"importer": {"artifactUri": {"constant": "gs://a-bucket/root/model"}, "metadata": {"epoch": 7}}}
+    keep = f"open({str(tmp_path / 'given.json')!r}, 'w').write(sys.argv[1])"
+    spec = _spec("importer", "task", importer=importer, task={"container": _script(keep)})
+    spec["components"]["importer"]["outputDefinitions"] = {"artifacts": {"result": {"artifactType": kind}}}
+    source = {"taskOutputArtifact": {"producerTask": "importer", "outputArtifactKey": "result"}}
+    spec["root"]["dag"]["tasks"]["task"]["inputs"] = {"artifacts": {"model": source}}
+    assert _launch(spec, tmp_path)[0] == {"importer": DONE, "task": DONE}
+    (model,) = json.loads((tmp_path / "given.json").read_text())["inputs"]["artifacts"]["model"]["artifacts"]
+    assert (model["uri"], model["type"], model["metadata"]) == (f"{tmp_path}/model", kind, {"epoch": 7})
+
+
+def test_the_store_answers_the_resolvers_queries(tmp_path):
+    """The two queries that TFX compiles for the latest blessed model."""
+    store = Store(tmp_path / "artifacts.sqlite")
+    blessings = 'schema_title="tfx.ModelBlessing" AND state=LIVE AND metadata.blessed.number_value=1'
+    models = (
+        'schema_title="tfx.Model" AND state=LIVE AND name="'
+        "{{$.inputs.artifacts['input'].metadata['current_model_id']}}\""
+    )
+    assert store.latest(blessings, {}) == []
+    assert store.latest(models, {"input": []}) == []
+    for number, blessed in enumerate([1, 1, 0]):
+        metadata = {"blessed": blessed, "current_model_id": f"run-{number}/model"}
+        for name, kind, known in (("model", "tfx.Model", {}), ("blessing", "tfx.ModelBlessing", metadata)):
+            type_schema = {"instanceSchema": f"title: {kind}\ntype: object\n"}
+            store.put({"name": f"run-{number}/{name}", "uri": f"/{number}", "type": type_schema, "metadata": known})
+    (blessing,) = store.latest(blessings, {})
+    assert (blessing["name"], blessing["metadata"]["blessed"]) == ("run-1/blessing", 1)
+    (model,) = Store(tmp_path / "artifacts.sqlite").latest(models, {"input": [blessing]})
+    assert (model["name"], model["uri"]) == ("run-1/model", "/1")
