@@ -10,6 +10,7 @@ setup(
     packages=[
         "pipeline",
         "pipeline.cluster",
+        "pipeline.cluster.launcher",
         "pipeline.presets",
         "components",
         "trainer",

@@ -20,6 +20,14 @@ XCEPTION_WEIGHTS = Remote(
     digest="sha256:e3fa32521ed48ced4af05adc950ab24963c4a00bd42e6825f8b180c65853163c",
 )
 
+# The same in the buckets themselves, for those who read buckets.
+XCEPTION_WEIGHTS_URI = XCEPTION_WEIGHTS.url.replace("https://storage.googleapis.com/", "gs://")
+
+
+def flowers_uri(size: int) -> str:
+    """Returns the folder of the public flowers' bucket at `size` pixels."""
+    return f"gs://flowers-public/{FOLDERS[size]}"
+
 
 def ensure_flowers(cache: Path, size: int, listing: str = LISTING, files: str = FILES) -> Path:
     """Returns the folder of the public flowers' TFRecords at `size` pixels, fetching what is missing.

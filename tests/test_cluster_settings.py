@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import kubeflow_runner
@@ -108,8 +109,25 @@ def test_kubeflow_takes_other_buckets_and_no_project():
     assert config.pusher.directory == "minio://mlpipeline/root/pushed/sample"
 
 
-def test_data_of_this_machine_may_be_compiled_for_run_local():
+def test_what_is_public_is_read_from_its_bucket():
+    config = settings.load("flowers-xception", changes={key: SOUND[key] for key in SOUND if key != "data.directory"})
+    config = prepared.prepare(config, "vertex", ROOT, allow_dirty=False, submitted=True)
+    assert config.data.directory == "gs://flowers-public/tfrecords-jpeg-192x192-2"
+    assert re.fullmatch(r"gs://tensorflow/keras-applications/xception/\w+_notop\.h5", config.model.weights)
+
+
+def test_the_drawings_are_compiled_from_this_machine(cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert prepare(submitted=False, data__directory=None).data.directory.name == "sample-v1-seed0"
+
+
+def test_data_and_weights_of_this_machine_may_be_compiled_for_run_local(tmp_path):
     assert str(prepare(submitted=False, data__directory="photos").data.directory) == "photos"
+    weights = tmp_path / "mine.npz"
+    np.savez(weights, **{"layer/kernel": np.zeros(3)})
+    assert prepare(submitted=False, model__weights=str(weights)).model.weights == str(weights)
+    with pytest.raises(UserError, match="the weights file .*none.h5 does not exist"):
+        prepare(submitted=False, model__weights=str(tmp_path / "none.h5"))
 
 
 def test_each_machine_is_whole():

@@ -27,14 +27,7 @@ COMMON = [
 ]
 VERTEX = ["--target", "vertex", "--project", "a-project", "--region", "us-central1", *COMMON]
 KUBEFLOW = ["--target", "kubeflow", *COMMON]
-XCEPTION = [
-    "--preset",
-    "flowers-xception",
-    "--weights",
-    "gs://a-bucket/xception.h5",
-    "--set",
-    "cluster.trainer=tpu-v5e-4",
-]
+XCEPTION = ["--preset", "flowers-xception", "--set", "cluster.trainer=tpu-v5e-4"]
 RUNS = {
     "vertex-sample": VERTEX,
     "vertex-flowers-xception-tpu": [*VERTEX, *XCEPTION],

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from datasets import public, sample
 from datasets.errors import UserError
+from datasets.prepare import cache_folder, prepare_weights
 from pipeline import beam
 from pipeline.cluster import images
 from pipeline.cluster.machines import MACHINES, REGIONS
@@ -32,7 +34,12 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
     Raises:
       UserError: naming all that a cluster cannot use.
     """
-    problems = [*_cluster(config, target), *_machine(config, target), *_data(config, target, submitted)]
+    problems = []
+    try:
+        config = _with_places(config, submitted)
+    except UserError as error:
+        problems.append(str(error))
+    problems += [*_cluster(config, target), *_machine(config, target), *_data(config, target, submitted)]
     image, schema = config.cluster.image, config.data.schema_file
     try:
         if image is None:
@@ -60,6 +67,27 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
             "cluster": config.cluster.model_copy(update={"image": image}),
         }
     )
+
+
+def _with_places(config: Config, submitted: bool) -> Config:
+    """Returns the settings with the public flowers and weights in their buckets.
+
+    Where nothing is submitted, data and weights may be this machine's: they are looked for, and the sample is drawn.
+
+    Raises:
+      UserError: when weights of this machine cannot be used.
+    """
+    data, model = config.data, config.model
+    if data.directory is None and data.source == "flowers":
+        data = data.model_copy(update={"directory": public.flowers_uri(data.image_size)})
+    if data.directory is None and data.source == "sample" and not submitted:
+        data = data.model_copy(update={"directory": sample.ensure(cache_folder())})
+    if model.weights == "imagenet":
+        model = model.model_copy(update={"weights": public.XCEPTION_WEIGHTS_URI})
+    elif not submitted and "://" not in (model.weights or "://"):
+        here = prepare_weights(model.weights, model.weights_sha256)
+        model = model.model_copy(update={"weights": str(here)})
+    return config.model_copy(update={"data": data, "model": model})
 
 
 def _cluster(config: Config, target: str) -> Iterator[str]:
@@ -106,8 +134,8 @@ def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
     directory, weights = config.data.directory, config.model.weights
     if submitted or isinstance(directory, str):
         yield from _bucket("data.directory (--data)", directory, target)
-    if weights:
-        yield from _bucket("model.weights (--weights)", None if weights == "imagenet" else weights, target)
+    if weights and (submitted or "://" in weights):
+        yield from _bucket("model.weights (--weights)", weights, target)
 
 
 def _bucket(key: str, place: str | Path | None, target: str) -> Iterator[str]:

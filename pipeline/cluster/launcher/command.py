@@ -60,7 +60,7 @@ def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work
 def _here(place: str | None) -> Path | None:
     if place and "://" in place:
         raise UserError(f"the data lie in {place}, which is not read here: give a folder of the same (--data DIR)")
-    return Path(place) if place and place != "None" else None
+    return Path(place) if place else None
 
 
 def _pattern(spec: dict[str, Any]) -> str:
