@@ -48,10 +48,6 @@ def test_what_a_cluster_is_given():
         ({"cluster__pipeline_root": None}, "--pipeline-root.*received nothing"),
         ({"data__directory": "photos"}, "--data.*expected gs://.*which the cluster can read; received photos"),
         ({"data__directory": None}, "--data.*received nothing"),
-        (
-            {"model__name": "xception", "model__weights": "imagenet", "data__image_size": 192},
-            "--weights.*expected gs://BUCKET",
-        ),
         ({"model__weights": "here.h5"}, "--weights.*received here.h5"),
         ({"pusher__directory": "pushed"}, "pusher.directory: expected gs://"),
         ({"data__schema_file": "gs:/x"}, "cannot read the schema"),
