@@ -96,5 +96,7 @@ def _versions(pushed: str) -> Iterator[str]:
 
 
 def _fingerprint(model: str) -> bytes:
-    """Returns what TensorFlow writes beside each SavedModel to tell it from all others."""
+    """Returns what TensorFlow writes beside each SavedModel to tell it from all others; b'' for one of other tools."""
+    if not tf.io.gfile.exists(f"{model}/fingerprint.pb"):
+        return b""
     return io_utils.read_bytes_file(f"{model}/fingerprint.pb")

@@ -55,11 +55,10 @@ def _at_least(value: float) -> tfma.GenericValueThreshold:
     return tfma.GenericValueThreshold(lower_bound={"value": value})
 
 
-class ClusterExecutor(Executor):
-    """Evaluator's executor, with what a cluster needs.
+class ChangeableExecutor(Executor):
+    """Evaluator's executor, which a run on a cluster may give other thresholds, as execution properties.
 
-    It knows the baseline of a cluster that has none yet (`baseline.is_none`), and takes thresholds from the execution
-    properties, which a run there may change.
+    Where there is no baseline yet, it also takes the word of a cluster for it; see `baseline.is_none`.
     """
 
     def Do(  # noqa: N802 (TFX's own name)
@@ -96,7 +95,7 @@ def set_thresholds(
 class Evaluator(tfx.components.Evaluator):
     """TFX's Evaluator with the executor above."""
 
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ClusterExecutor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ChangeableExecutor)
 
 
 def evaluator(

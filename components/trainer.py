@@ -99,6 +99,7 @@ def on_vertex(
     region: str,
     image: str,
     machine: dict[str, Any],
+    service_account: str | None,
     custom_config: dict[str, Any],
     **channels: types.BaseChannel,
 ) -> tfx.components.Trainer:
@@ -111,9 +112,11 @@ def on_vertex(
       region: where the job runs.
       image: its container, which holds this project.
       machine: the worker pool's machine_spec.
+      service_account: that the job runs as; None is Vertex AI's own.
       custom_config: as `trainer` takes it.
     """
     pool = {"machine_spec": machine, "replica_count": 1, "container_spec": {"image_uri": image}}
-    job = {"project": project, "job_spec": {"worker_pool_specs": [pool]}}
+    spec = {"worker_pool_specs": [pool]} | ({"service_account": service_account} if service_account else {})
+    job = {"project": project, "job_spec": spec}
     custom = {ENABLE_VERTEX_KEY: True, VERTEX_REGION_KEY: region, vertex.TRAINING_ARGS_KEY: job}
     return trainer(*inputs, custom_config=custom_config | custom, executor=VertexExecutor, **channels)

@@ -153,7 +153,9 @@ class Cluster(Section):
     project: str | None = Field(default=None, description="the Google Cloud project, for Vertex AI")
     region: str | None = Field(default=None, description="as in us-central1, for Vertex AI")
     pipeline_root: str | None = Field(default=None, description="a bucket's folder for all artifacts, gs://… on Vertex")
+    service_account: str | None = Field(default=None, description="that Vertex AI runs all as; null for its default")
     endpoint: str | None = Field(default=None, description="the address of Kubeflow Pipelines")
+    namespace: str | None = Field(default=None, description="of Kubeflow with several users")
     image: str | None = None
     trainer: str = Field(default="cpu-8", description="the Trainer's machine: a name of pipeline/cluster/machines.py")
     cpu: float = Field(default=4, gt=0, description="cores of each other node")

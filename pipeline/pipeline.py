@@ -34,6 +34,7 @@ class Place(NamedTuple):
     Attributes:
       root: the pipeline root.
       checkpoints: a folder that outlives a run; None keeps them in the Trainer's own output.
+      devices: the kind that the Trainer is to find, 'CPU', 'GPU' or 'TPU'; None takes what is there.
       warm_start: makes the node whose `model` the Trainer begins with.
       trainer: makes the Trainer; see `components.trainer.trainer`.
       baseline: makes the node whose `model` a candidate is held against, given the candidate.
@@ -41,6 +42,7 @@ class Place(NamedTuple):
 
     root: str
     checkpoints: str | None
+    devices: str | None = None
     warm_start: Callable[[], BaseNode] = baseline.model_to_start_from
     trainer: Callable[..., BaseNode] = trainer.trainer
     baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_blessed_model
@@ -124,7 +126,7 @@ def _training(
         start = place.warm_start()
         searches.append(start)
         channels["base_model"] = start.outputs["model"]
-    custom["checkpoints"] = place.checkpoints
+    custom |= {"checkpoints": place.checkpoints, "devices": place.devices}
     return searches, place.trainer(*inputs, custom_config=custom, **channels)
 
 

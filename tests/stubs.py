@@ -175,6 +175,7 @@ class Kubeflow(Stub):
 
     troubled = "POST /runs"
     prefix = "/apis/v2beta1/"
+    multi_user = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,10 +189,12 @@ class Kubeflow(Stub):
     def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> Answer:
         collection, _, key = path.removeprefix(self.prefix).partition("/")
         if collection == "healthz":
-            return 200, {"multi_user": False}
+            return 200, {"multi_user": self.multi_user}
         known = {"experiments": self.experiments, "runs": self.runs}.get(collection)
         if known is None or not path.startswith(self.prefix):
             raise Refused(404, "Not Found")
+        if self.multi_user and collection == "experiments" and not (query | body).get("namespace"):
+            raise Refused(400, "Invalid input error: An experiment cannot have an empty namespace in multi-user mode")
         if method == "GET":
             return 200, (self._look(known[key]) if key else {collection: self._named(known, query)})
         if collection == "runs":
@@ -216,6 +219,7 @@ class Kubeflow(Stub):
             {"task_id": "2", "display_name": "CsvExampleGen-driver", "state": "SUCCEEDED"},
             {"task_id": "3", "display_name": "CsvExampleGen", "state": state, **error},
             {"task_id": "4", "display_name": "executor", "state": state},
+            {"task_id": "5", "display_name": "executor(0)", "state": state},
         ]
         return {**run, "state": state, "run_details": {"task_details": tasks}, **error}
 

@@ -84,3 +84,11 @@ def test_no_python_runs_in_the_training_input(tmp_path):
 @pytest.mark.parametrize("wrap", [tf.py_function, tf.numpy_function])
 def test_python_in_an_input_would_be_found(wrap):
     assert operations(tf.data.Dataset.range(4).map(lambda x: wrap(lambda y: y, [x], tf.int64))) & PYTHON_OPS
+
+
+@pytest.mark.parametrize("kind", ["GPU", "TPU"])
+def test_a_machine_that_is_paid_for_its_devices_does_not_train_on_its_cpu(kind):
+    strategy.expect(tf.distribute.get_strategy(), None)
+    strategy.expect(tf.distribute.get_strategy(), "CPU")
+    with pytest.raises(devices.Unusable, match=f"to train on a {kind}, .* received 1 × CPU; see that the image"):
+        strategy.expect(tf.distribute.get_strategy(), kind)

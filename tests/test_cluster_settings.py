@@ -66,6 +66,7 @@ def test_what_a_cluster_is_given():
         ),
         ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "a TPU multiplies in bfloat16"),
         ({"cluster__trainer": "l4-4", "trainer__xla": True}, "several GPUs cannot train with it"),
+        ({"trainer__frozen_epochs": 1}, "trainer.frozen_epochs freezes pretrained layers"),
         ({"name": "my_run"}, "small letters, digits and dashes; received 'my_run'"),
         ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
     ],
@@ -80,7 +81,9 @@ def test_what_a_cluster_cannot_use(changes, says):
     [
         ({"cluster__trainer": "tpu-v2-8"}, "GKE has no nodes with tpu-v2-8"),
         ({"trainer__warm_start": True}, "Kubeflow Pipelines has no resolver"),
-        ({"cluster__pipeline_root": "hdfs://host/root"}, "gs://BUCKET/FOLDER or s3://BUCKET/FOLDER or minio://"),
+        ({"cluster__pipeline_root": "minio://mlpipeline/root"}, "expected gs://BUCKET/FOLDER.*received minio://"),
+        ({"cluster__endpoint": "https://me:secret@kubeflow.org"}, "expected http://HOST:PORT .* and no password$"),
+        ({"cluster__endpoint": "kubeflow.org"}, "--endpoint.*expected http://HOST:PORT"),
     ],
 )
 def test_what_kubeflow_cannot_use(changes, says):
@@ -99,10 +102,8 @@ def test_all_is_said_at_once():
     ]
 
 
-def test_kubeflow_takes_other_buckets_and_no_project():
-    config = prepare("kubeflow", cluster__pipeline_root="minio://mlpipeline/root", data__directory="s3://b/photos",
-                     cluster__project=None, cluster__region=None)  # fmt: skip
-    assert config.pusher.directory == "minio://mlpipeline/root/pushed/sample"
+def test_kubeflow_needs_no_project():
+    prepare("kubeflow", cluster__project=None, cluster__region=None, cluster__endpoint="https://kubeflow.org/pipeline")
 
 
 def test_what_is_public_is_read_from_its_bucket():

@@ -106,6 +106,20 @@ def _started(strategy: Callable[[], tf.distribute.Strategy]) -> tf.distribute.St
         ) from error
 
 
+def expect(strategy: tf.distribute.Strategy, kind: str | None) -> None:
+    """Lets a strategy pass on devices of a kind, 'CPU', 'GPU' or 'TPU'; None lets all pass.
+
+    Raises:
+      trainer.devices.Unusable: on others: a machine that was asked, and is paid, for a TPU is not to train on its CPU.
+    """
+    found = details(strategy)["kind"]
+    if kind not in (None, found):
+        raise devices.Unusable(
+            f"expected to train on a {kind}, as the machine was asked for, received {describe(strategy)}; see that the "
+            f"image is the one for a {kind}"
+        )
+
+
 def scaled(strategy: tf.distribute.Strategy, per_replica: float) -> Any:
     """Returns a batch size (int) or a learning rate (float) per replica times the replicas, as in the codelab."""
     return per_replica * strategy.num_replicas_in_sync

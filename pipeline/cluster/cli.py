@@ -22,6 +22,7 @@ FLAGS = {
     "cluster.region": "region",
     "cluster.pipeline_root": "pipeline_root",
     "cluster.endpoint": "endpoint",
+    "cluster.namespace": "namespace",
 }
 
 
@@ -66,10 +67,12 @@ def _add_cluster(to: argparse.ArgumentParser) -> None:
     to.add_argument("--region", metavar="REGION", help="for Vertex AI")
     to.add_argument("--pipeline-root", metavar="gs://…", help="a bucket's folder for all that the pipeline writes")
     to.add_argument("--endpoint", metavar="URL", help="of Kubeflow Pipelines")
+    to.add_argument("--namespace", metavar="NAME", help="of Kubeflow with several users")
     to.add_argument("--allow-dirty", action="store_true", help="let an image stand for changes that are in no commit")
 
 
-def _prepared(args: argparse.Namespace, submitted: bool) -> Config:
+def _prepared(args: argparse.Namespace, submitted: bool, given: dict[str, Any]) -> Config:
+    args.set += [f"{parameters.PARAMETERS[name].setting}={value}" for name, value in given.items()]  # one set of rules
     config = cli.config_from(args, FLAGS)
     return prepared.prepare(config, args.target, WORKING_COPY, args.allow_dirty, submitted)
 
@@ -85,7 +88,7 @@ def _job(config: Config, target: str) -> dict[str, Any]:
 
 
 def _compile(args: argparse.Namespace) -> int:
-    config = _prepared(args, submitted=False)
+    config = _prepared(args, submitted=False, given={})
     job = _job(config, args.target)
     from pipeline.cluster import compiling
 
@@ -95,7 +98,7 @@ def _compile(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    config = _prepared(args, submitted=True)
+    config = _prepared(args, submitted=True, given={})
     job = _job(config, args.target)
     from pipeline.cluster import summary
 
@@ -107,19 +110,22 @@ def _submit(args: argparse.Namespace) -> int:
     given = parameters.read(args.parameter)
     if args.target == "kubeflow" and not args.endpoint:
         raise UserError("--endpoint: expected the address of Kubeflow Pipelines, as http://127.0.0.1:8080")
-    config = _prepared(args, submitted=True)
+    config = _prepared(args, submitted=True, given=given)
     job = _job(config, args.target)
     with chatter_to(Path(os.devnull), also_terminal=False):
         from pipeline.cluster import compiling, kubeflow, summary, vertex
 
     summary.show(job, config, args.target)
-    cluster = config.cluster
-    root = str(cluster.pipeline_root)
+    cluster, root = config.cluster, str(config.cluster.pipeline_root)
     if args.target == "vertex":
-        return vertex.submit(job, str(cluster.project), str(cluster.region), root, given, args.wait, print)
+        return vertex.submit(
+            job, str(cluster.project), str(cluster.region), root, given, args.wait, print, cluster.service_account
+        )
     experiment = args.experiment or config.name
     spec = compiling.with_platforms(job)
-    return kubeflow.submit(spec, str(cluster.endpoint), experiment, config.name, root, given, args.wait, print)
+    return kubeflow.submit(
+        spec, str(cluster.endpoint), experiment, config.name, root, given, args.wait, print, cluster.namespace
+    )
 
 
 def _run_local(args: argparse.Namespace) -> int:

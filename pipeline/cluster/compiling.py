@@ -15,8 +15,6 @@ from pipeline.cluster.targets import TARGETS, Target, trainer_image
 from pipeline.config import Cluster, Config
 from pipeline.pipeline import create_pipeline
 
-_BACKOFF = {"backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
-
 Job = dict[str, Any]
 
 
@@ -33,7 +31,9 @@ def compile_job(config: Config, target_name: str) -> Job:
         _take_parameters(node)
     experimental = tfx.orchestration.experimental
     options = experimental.KubeflowV2DagRunnerConfig(
-        default_image=config.cluster.image, use_pipeline_spec_2_1=target.schema_2_1
+        default_image=config.cluster.image,
+        default_commands=target.command,
+        use_pipeline_spec_2_1=target.schema_2_1,
     )
     runner = experimental.KubeflowV2DagRunner(options)
     job = runner.run(pipeline, parameter_values=defaults(config), write_out=False)
@@ -47,7 +47,15 @@ def compile_job(config: Config, target_name: str) -> Job:
     }
     for name, container in containers.items():
         task = spec["root"]["dag"]["tasks"][name.removesuffix("_executor")]
-        task["retryPolicy"] = {"maxRetryCount": config.cluster.retries, **_BACKOFF}
+        waits = name == "Trainer_executor" and target.trainer(config.cluster) is None
+        # a second task would start a second job while the first may still run; a job's own tries are Vertex AI's
+        tries = 0 if waits else config.cluster.retries
+        task["retryPolicy"] = {
+            "maxRetryCount": tries,
+            "backoffDuration": "60s",
+            "backoffFactor": 2.0,
+            "backoffMaxDuration": target.longest_retry,
+        }
         container["resources"] = _resources(config.cluster)
         if "lifecycle" in container and not target.has_driver:
             del container["lifecycle"]

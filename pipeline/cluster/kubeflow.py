@@ -6,6 +6,7 @@ may hold, kfp.Client looks for itself.
 
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ _ADVICE = {
     403: "the account needs to be allowed to create runs",
     404: "check cluster.endpoint: it is the address of Kubeflow Pipelines, as its UI has it before '/#/'",
 }
-_PODS = ("root", "executor")  # in the list of tasks too, beside '…-driver'
+_POD = re.compile(r"root|executor|executor\(\d+\)|.*-driver(\(\d+\))?")  # in the list of tasks too
 
 
 class _NotSeen(Exception):
@@ -52,6 +53,7 @@ def submit(
     parameters: dict[str, Any],
     wait: bool,
     say: Callable[[str], None],
+    namespace: str | None = None,
 ) -> int:
     """Starts one run of a compiled pipeline and says where to see it.
 
@@ -64,6 +66,7 @@ def submit(
       parameters: values of the pipeline's runtime parameters.
       wait: stay until the run ends, and say each change of a task's state.
       say: gets each line.
+      namespace: of a Kubeflow with several users.
 
     Returns:
       0 for a run that was started or, with `wait`, succeeded; 1 for one that failed, 130 for one that was stopped.
@@ -75,7 +78,7 @@ def submit(
     with _SERVICE.told():
         client = _connect(endpoint)
         again = _SERVICE.again(lambda fault: fault.transient or fault.status == 409)  # 409: another made it just now
-        experiment_id = again(_experiment)(client, experiment)
+        experiment_id = again(_experiment)(client, experiment, namespace or client.get_user_namespace())
     body = {
         "experiment_id": experiment_id,
         "display_name": submission.unique(run_name),
@@ -92,9 +95,9 @@ def _connect(endpoint: str) -> kfp.Client:
     return _Client(host=endpoint, credentials=token)
 
 
-def _experiment(client: kfp.Client, name: str) -> str:
+def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
     """Returns the id of the experiment of this name, made if there is none."""
-    api, namespace = client.experiments, client.get_user_namespace()
+    api = client.experiments
     found = api.experiment_service_list_experiments(
         filter=_named(name), namespace=namespace, _request_timeout=_timeout()
     ).experiments
@@ -140,7 +143,7 @@ def _look(client: kfp.Client, run_id: str) -> Progress:
     tasks = {
         task.task_id: (task.display_name, task.state, task.error.message if task.error else "")
         for task in details
-        if task.state and task.display_name not in _PODS and not task.display_name.endswith("-driver")
+        if task.state and not _POD.fullmatch(task.display_name)
     }
     return Progress(run.state or "", run.error.message if run.error else "", tasks)
 

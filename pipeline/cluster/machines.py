@@ -29,7 +29,7 @@ class Machine(NamedTuple):
       vertex: a worker pool's machine_spec.
       regions: where it is to be had.
       cpu: cores, and
-      memory_gb: memory that the Trainer asks of Kubernetes: a little less than such a node has.
+      memory_gb: memory that the Trainer asks of Kubernetes: what GKE leaves of such a node's, with some to spare.
       resource: Kubernetes' name of the accelerator,
       accelerators: how many of it, and
       selector: the labels of the nodes that have it; None where GKE has no such nodes.
@@ -82,10 +82,10 @@ MACHINES = {
     "v100": _gpu("n1-standard-8", "NVIDIA_TESLA_V100", 1, "nvidia-tesla-v100", 7, 24, "1 to 5"),
     "a100": _gpu("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1, "nvidia-tesla-a100", 11, 75, "1 to 5"),
     "a100-8": _gpu("a2-highgpu-8g", "NVIDIA_TESLA_A100", 8, "nvidia-tesla-a100", 94, 640, "over 20"),
-    "h100-8": _gpu("a3-highgpu-8g", "NVIDIA_H100_80GB", 8, "nvidia-h100-80gb", 204, 1800, "over 20"),
+    "h100-8": _gpu("a3-highgpu-8g", "NVIDIA_H100_80GB", 8, "nvidia-h100-80gb", 204, 1700, "over 20"),
     "tpu-v2-8": Machine("tpu", "1 to 5", _cloud_tpu("TPU_V2"), _V2, selector=None),
-    "tpu-v3-8": Machine("tpu", "5 to 20", _cloud_tpu("TPU_V3"), _V3, 94, 320, *_slice("tpu-v3-device", 4, "2x2")),
-    "tpu-v5e-1": _v5e(1, "1x1", 23, 44, "1 to 5"),
-    "tpu-v5e-4": _v5e(4, "2x2", 110, 180, "1 to 5"),
-    "tpu-v5e-8": _v5e(8, "2x4", 220, 380, "5 to 20"),
+    "tpu-v3-8": Machine("tpu", "5 to 20", _cloud_tpu("TPU_V3"), _V3, 94, 290, *_slice("tpu-v3-device", 4, "2x2")),
+    "tpu-v5e-1": _v5e(1, "1x1", 22, 36, "1 to 5"),
+    "tpu-v5e-4": _v5e(4, "2x2", 110, 160, "1 to 5"),
+    "tpu-v5e-8": _v5e(8, "2x4", 220, 330, "5 to 20"),
 }

@@ -16,8 +16,8 @@ from pipeline.config import Config
 from pipeline.prepared import SCHEMAS, check_schema
 
 TARGETS = ("vertex", "kubeflow")
-SCHEMES = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}  # of the buckets that a target reads
 IMAGE_SCHEMAS = "schemas"  # the curated schemas, in the folder that an image's tasks start in
+_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
 
@@ -39,7 +39,7 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
         config = _with_places(config, submitted)
     except UserError as error:
         problems.append(str(error))
-    problems += [*_cluster(config, target), *_machine(config, target), *_data(config, target, submitted)]
+    problems += [*_cluster(config, target), *_machine(config, target), *_data(config, submitted)]
     image, schema = config.cluster.image, config.data.schema_file
     try:
         if image is None:
@@ -54,7 +54,7 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
     except UserError as error:
         problems.append(str(error))
     try:
-        schema = _schema(config, target)
+        schema = _schema(config)
     except UserError as error:
         problems.append(str(error))
     if problems:
@@ -92,9 +92,9 @@ def _with_places(config: Config, submitted: bool) -> Config:
 
 def _cluster(config: Config, target: str) -> Iterator[str]:
     cluster = config.cluster
-    yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root, target)
+    yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root)
     if config.pusher.directory:
-        yield from _bucket("pusher.directory", config.pusher.directory, target)
+        yield from _bucket("pusher.directory", config.pusher.directory)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", config.name):
         yield f"name: a cluster takes small letters, digits and dashes; received {config.name!r}"
     if target == "vertex":
@@ -106,7 +106,10 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
                 f"cluster.region (--region): expected a region of Vertex AI, as {', '.join(near)}; "
                 f"received {cluster.region!r}"
             )
-    elif config.trainer.warm_start:
+        return
+    if cluster.endpoint is not None and not _ENDPOINT.fullmatch(cluster.endpoint):
+        yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, and no password"
+    if config.trainer.warm_start:
         yield (
             "trainer.warm_start: Kubeflow Pipelines has no resolver to find the model with; start from a file of its "
             "weights (--weights)"
@@ -130,28 +133,29 @@ def _machine(config: Config, target: str) -> Iterator[str]:
         yield "trainer.precision: a TPU multiplies in bfloat16; expected auto, float32 or mixed_bfloat16"
 
 
-def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
+def _data(config: Config, submitted: bool) -> Iterator[str]:
     directory, weights = config.data.directory, config.model.weights
     if submitted or isinstance(directory, str):
-        yield from _bucket("data.directory (--data)", directory, target)
+        yield from _bucket("data.directory (--data)", directory)
     if weights and (submitted or "://" in weights):
-        yield from _bucket("model.weights (--weights)", weights, target)
+        yield from _bucket("model.weights (--weights)", weights)
+    elif config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
+        yield "trainer.frozen_epochs freezes pretrained layers: give their weights (--weights gs://…)"
 
 
-def _bucket(key: str, place: str | Path | None, target: str) -> Iterator[str]:
-    """Yields what is wrong with a place that a cluster is to read or write."""
+def _bucket(key: str, place: str | Path | None) -> Iterator[str]:
+    """Yields what is wrong with a place that a cluster is to read or write: TensorFlow knows no other buckets."""
     parts = urlsplit(str(place or ""))
-    schemes = SCHEMES[target]
-    if parts.scheme not in schemes or not parts.netloc or ".." in parts.path.split("/"):
-        wanted = " or ".join(f"{scheme}://BUCKET/FOLDER" for scheme in schemes)
-        yield f"{key}: expected {wanted}, which the cluster can read; received {'nothing' if place is None else place}"
+    if parts.scheme != "gs" or not parts.netloc or ".." in parts.path.split("/"):
+        received = "nothing" if place is None else place
+        yield f"{key}: expected gs://BUCKET/FOLDER, which the cluster can read; received {received}"
 
 
-def _schema(config: Config, target: str) -> str:
+def _schema(config: Config) -> str:
     """Returns where a task finds the schema: a curated one lies in the image, another in a bucket."""
     place = config.data.schema_file
     if isinstance(place, str):
-        if problems := list(_bucket("data.schema_file", place, target)):
+        if problems := list(_bucket("data.schema_file", place)):
             raise UserError(problems[0])
         return place
     path = check_schema(place, len(config.data.classes))

@@ -23,19 +23,25 @@ class Target(NamedTuple):
     Attributes:
       schema_2_1: whether it takes that schema, and a bare spec.
       has_driver: whether ExampleGen's driver runs before it, so that new data makes it run again.
+      longest_retry: the end of a task's retries: Vertex AI's longest pause, but Kubeflow's (Argo's) time since a task's
+        first start, at which it also stops a try that runs.
+      command: what a task's container starts; None is TFX's own.
       place: the nodes that depend on where the pipeline runs.
       trainer: what the Trainer's container is given; None where that only waits for a job elsewhere.
     """
 
     schema_2_1: bool
     has_driver: bool
+    longest_retry: str
+    command: tuple[str, ...] | None
     place: Callable[[Config], Place]
     trainer: Callable[[Cluster], Machine | None]
 
 
 def trainer_image(cluster: Cluster) -> str:
-    """Returns the Trainer's image: for a TPU, the one that is tagged for it."""
-    return f"{cluster.image}-tpu" if MACHINES[cluster.trainer].kind == "tpu" else str(cluster.image)
+    """Returns the Trainer's image: for a TPU or GPUs, the one that is tagged for them."""
+    kind = MACHINES[cluster.trainer].kind
+    return str(cluster.image) if kind == "cpu" else f"{cluster.image}-{kind}"
 
 
 def _vertex(config: Config) -> Place:
@@ -46,10 +52,12 @@ def _vertex(config: Config) -> Place:
         region=str(cluster.region),
         image=trainer_image(cluster),
         machine=MACHINES[cluster.trainer].vertex,
+        service_account=cluster.service_account,
     )
     return Place(
         root=str(cluster.pipeline_root),
         checkpoints=None,
+        devices=MACHINES[cluster.trainer].kind.upper(),
         trainer=job,
         baseline=lambda candidate: baseline.blessed_before("LatestBlessedModel"),
     )
@@ -60,12 +68,29 @@ def _kubeflow(config: Config) -> Place:
         latest = baseline.LatestPushedModel(candidate=candidate, pushed=str(config.pusher.directory))
         return latest.with_id("LatestBlessedModel")
 
-    return Place(root=str(config.cluster.pipeline_root), checkpoints=None, baseline=pushed)
+    return Place(
+        root=str(config.cluster.pipeline_root),
+        checkpoints=None,
+        devices=MACHINES[config.cluster.trainer].kind.upper(),
+        baseline=pushed,
+    )
 
 
 TARGETS = {
-    "vertex": Target(schema_2_1=False, has_driver=True, place=_vertex, trainer=lambda cluster: None),
+    "vertex": Target(
+        schema_2_1=False,
+        has_driver=True,
+        longest_retry="600s",
+        command=None,
+        place=_vertex,
+        trainer=lambda cluster: None,
+    ),
     "kubeflow": Target(
-        schema_2_1=True, has_driver=False, place=_kubeflow, trainer=lambda cluster: MACHINES[cluster.trainer]
+        schema_2_1=True,
+        has_driver=False,
+        longest_retry="604800s",
+        command=("python", "-m", "pipeline.cluster.task"),
+        place=_kubeflow,
+        trainer=lambda cluster: MACHINES[cluster.trainer],
     ),
 }

@@ -37,6 +37,7 @@ def submit(
     parameters: dict[str, Any],
     wait: bool,
     say: Callable[[str], None],
+    service_account: str | None = None,
 ) -> int:
     """Starts one run of a compiled pipeline and says where to see it.
 
@@ -48,6 +49,7 @@ def submit(
       parameters: values of the pipeline's runtime parameters.
       wait: stay until the run ends, and say each change of a task's state.
       say: gets each line.
+      service_account: that the tasks run as; None is the project's default.
 
     Returns:
       0 for a run that was started or, with `wait`, succeeded; 1 for one that failed, 130 for one that was stopped.
@@ -58,7 +60,7 @@ def submit(
       ContactLost: when it is not known whether it was taken, or how it goes on.
     """
     with _SERVICE.told():
-        run, client = _prepare(job, project, region, pipeline_root, parameters)
+        run, client = _prepare(job, project, region, pipeline_root, parameters, service_account)
     job_id = submission.unique(re.sub("[^-0-9a-z]+", "-", job["displayName"].lower()).lstrip("-0123456789") or "run")
     link = f"https://console.cloud.google.com/vertex-ai/locations/{region}/pipelines/runs/{job_id}?project={project}"
     name = _create(client, f"projects/{project}/locations/{region}", job_id, run, link)
@@ -66,7 +68,12 @@ def submit(
 
 
 def _prepare(
-    job: dict[str, Any], project: str, region: str, pipeline_root: str, parameters: dict[str, Any]
+    job: dict[str, Any],
+    project: str,
+    region: str,
+    pipeline_root: str,
+    parameters: dict[str, Any],
+    service_account: str | None,
 ) -> tuple[aiplatform_v1.PipelineJob, Client]:
     """Returns the request as the SDK builds it, and its client.
 
@@ -89,6 +96,7 @@ def _prepare(
         display_name=job["displayName"],
         pipeline_spec=built.pipeline_spec,
         runtime_config=built.runtime_config,
+        service_account=service_account,
         labels=job.get("labels"),
     )
     return run, built.api_client

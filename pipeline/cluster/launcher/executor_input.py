@@ -20,6 +20,10 @@ class Words:
             return {"parameterValues": values}
         return {"parameters": {name: _typed(value) for name, value in values.items()}}
 
+    def artifact(self, artifact: Artifact) -> Artifact:
+        """Returns an input as the backend gives it: that of schema 2.1 has lost its type."""
+        return artifact | {"type": {"instanceSchema": ""}} if self.new else artifact
+
     def outputs(self, output: Json) -> Json:
         """Returns the parameters of an ExecutorOutput."""
         if self.new:
@@ -68,10 +72,11 @@ def executor_input(
       outputs: the artifacts that it is to make.
       output_file: where it writes its ExecutorOutput.
     """
+    words = Words(spec)
     return {
         "inputs": {
-            **Words(spec).inputs(values),
-            "artifacts": {name: {"artifacts": artifacts} for name, artifacts in inputs.items()},
+            **words.inputs(values),
+            "artifacts": {name: {"artifacts": list(map(words.artifact, found))} for name, found in inputs.items()},
         },
         "outputs": {
             "artifacts": {name: {"artifacts": [artifact]} for name, artifact in outputs.items()},

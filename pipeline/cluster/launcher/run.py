@@ -5,6 +5,7 @@ tasks side by side; and waiting between the tries of a task. A bucket's folder, 
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -38,12 +39,14 @@ class Launcher:
     """
 
     def __init__(self, spec: Json, parameters: Json, folder: Path, work: Path):
-        self._spec = json.loads(json.dumps(spec).replace(spec["defaultPipelineRoot"], str(folder)))
+        self._spec = json.loads(
+            re.sub(rf"{re.escape(spec['defaultPipelineRoot'])}(?=[/\"\\])", str(folder), json.dumps(spec))
+        )
         self._parameters, self._work = parameters, work
         self._run = f"{spec['pipelineInfo']['name']}-{time.strftime('%Y%m%d%H%M%S')}-{uuid.uuid4().hex[:6]}"
         self._folder = folder / self._run
         self._folder.mkdir(parents=True)
-        self._store = Store(folder / "artifacts.sqlite")
+        self._store = Store(folder / f"{spec['pipelineInfo']['name']}.sqlite")  # a query is of one pipeline
         self._tasks: Json = self._spec["root"]["dag"]["tasks"]
         self._context = containers.warm_up()
 
@@ -83,6 +86,8 @@ class Launcher:
         if "resolver" in executor:
             return self._resolve(executor["resolver"], inputs)
         values = executor_input.parameters_of(task, self._parameters)
+        if "custom_config" in values:
+            values["custom_config"] = _on_any_device(values["custom_config"])
         made = self._new_artifacts(name, component)
         if "importer" in executor:
             return self._import(executor["importer"], values, made)
@@ -146,6 +151,12 @@ class Launcher:
         uri = importer["artifactUri"]
         place = values[uri["runtimeParameter"]] if "runtimeParameter" in uri else executor_input.constant(uri)
         return {key: [artifact | {"uri": place, "metadata": importer.get("metadata", {})}]}
+
+
+def _on_any_device(custom_config: str) -> str:
+    """Returns a node's configuration without the kind of devices that a cluster's machine would have."""
+    custom = json.loads(custom_config)
+    return json.dumps({key: value for key, value in custom.items() if key != "devices"})
 
 
 def _say(line: str) -> None:

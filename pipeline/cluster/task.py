@@ -1,0 +1,28 @@
+"""What a task of Kubeflow Pipelines starts: TFX's executor, told the types of its inputs.
+
+The backend leaves them empty (GetOutputArtifactsByExecutionId in backend/src/v2/metadata/client.go, up to 2.15), at
+which TFX stops ("fails to retrieve classpath", tensorflow/tfx#7768). The component's inputs, another argument, have
+them.
+"""
+
+import argparse
+import json
+
+from absl import app
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_task
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Returns TFX's own arguments, with the types filled in, and Beam's."""
+    args, beam_args = tfx_task._parse_flags(argv)
+    given, inputs = json.loads(args.json_serialized_invocation_args), json.loads(args.json_serialized_inputs_spec_args)
+    for name, artifacts in given.get("inputs", {}).get("artifacts", {}).items():
+        for artifact in artifacts["artifacts"]:
+            if not any(artifact.get("type", {}).values()):
+                artifact["type"] = inputs["artifacts"][name]["artifactType"]
+    args.json_serialized_invocation_args = json.dumps(given)
+    return args, beam_args
+
+
+if __name__ == "__main__":
+    app.run(tfx_task.main, flags_parser=parse)
