@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from tests import graphs
-from trainer import input_pipeline, models
+from trainer import devices, input_pipeline, models, strategy
 from trainer.augmentation import augmentation
 
 PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}  # numpy_function makes a PyFunc
