@@ -62,7 +62,7 @@ def test_what_a_cluster_is_given():
         ({"cluster__trainer": "tpu-v5e-4", "cluster__region": "me-west1"}, "not to be had in me-west1.*us-west4"),
         (
             {"cluster__trainer": "tpu-v5e-4", "cluster__image": f"r.io/a/b@sha256:{'0' * 64}"},
-            "expected no digest with a trainer on TPUs",
+            "expected no digest with a trainer on a TPU",
         ),
         ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "a TPU multiplies in bfloat16"),
         ({"cluster__trainer": "l4-4", "trainer__xla": True}, "several GPUs cannot train with it"),

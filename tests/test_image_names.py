@@ -31,11 +31,11 @@ def checkout(tmp_path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("tpu", "end"), [(False, ""), (True, "-tpu")])
+@pytest.mark.parametrize(("kind", "end"), [("cpu", ""), ("gpu", "-gpu"), ("tpu", "-tpu")])
 @pytest.mark.parametrize("name", [NAME, "localhost/photos", "localhost:5000/a/b__c", "registry:5000/photos"])
-def test_an_image_without_a_tag_gets_the_commit(checkout, name, tpu, end):
+def test_an_image_without_a_tag_gets_the_commit(checkout, name, kind, end):
     commit = git(checkout, "rev-parse", "HEAD")
-    assert image_of(name, tpu, checkout, allow_dirty=False) == f"{name}:{commit[:12]}{end}"
+    assert image_of(name, kind, checkout, allow_dirty=False) == f"{name}:{commit[:12]}{end}"
 
 
 @pytest.mark.parametrize("change", ["edited", "untracked"])
@@ -43,37 +43,37 @@ def test_a_checkout_with_changes_is_refused_unless_that_is_asked_for(checkout, c
     file = {"edited": "file", "untracked": "another"}[change]
     (checkout / file).write_text("2")
     with pytest.raises(UserError, match=f"received changes in {file}. Commit or stash them, or give the image a tag"):
-        image_of(NAME, False, checkout, allow_dirty=False)
+        image_of(NAME, "cpu", checkout, allow_dirty=False)
     commit = git(checkout, "rev-parse", "--short=12", "HEAD")
-    assert image_of(NAME, False, checkout, allow_dirty=True) == f"{NAME}:{commit}-dirty"
-    assert image_of(NAME, True, checkout, allow_dirty=True) == f"{NAME}:{commit}-dirty-tpu"
+    assert image_of(NAME, "cpu", checkout, allow_dirty=True) == f"{NAME}:{commit}-dirty"
+    assert image_of(NAME, "tpu", checkout, allow_dirty=True) == f"{NAME}:{commit}-dirty-tpu"
 
 
 def test_of_many_changes_three_are_named(checkout):
     for number in range(5):
         (checkout / f"new{number}").write_text("")
     with pytest.raises(UserError, match="new0, new1, new2 and 2 more"):
-        image_of(NAME, False, checkout, allow_dirty=False)
+        image_of(NAME, "cpu", checkout, allow_dirty=False)
 
 
 @pytest.mark.parametrize(
-    ("name", "tpu", "image"),
+    ("name", "kind", "image"),
     [
-        (f"{NAME}:v1.2_rc", False, f"{NAME}:v1.2_rc"),
-        (f"{NAME}:v1", True, f"{NAME}:v1-tpu"),
-        (NAME + DIGEST, False, NAME + DIGEST),
-        (f"{NAME}:v1{DIGEST}", False, f"{NAME}:v1{DIGEST}"),
-        ("localhost:5000/photos:v1", False, "localhost:5000/photos:v1"),
+        (f"{NAME}:v1.2_rc", "cpu", f"{NAME}:v1.2_rc"),
+        (f"{NAME}:v1", "tpu", f"{NAME}:v1-tpu"),
+        (NAME + DIGEST, "cpu", NAME + DIGEST),
+        (f"{NAME}:v1{DIGEST}", "cpu", f"{NAME}:v1{DIGEST}"),
+        ("localhost:5000/photos:v1", "cpu", "localhost:5000/photos:v1"),
     ],
 )
-def test_a_tag_or_a_digest_is_kept_and_no_repository_is_asked(tmp_path, name, tpu, image):
-    assert image_of(name, tpu, tmp_path / "nowhere", allow_dirty=False) == image
+def test_a_tag_or_a_digest_is_kept_and_no_repository_is_asked(tmp_path, name, kind, image):
+    assert image_of(name, kind, tmp_path / "nowhere", allow_dirty=False) == image
 
 
 @pytest.mark.parametrize("name", [NAME + DIGEST, f"{NAME}:v1{DIGEST}"])
 def test_the_image_of_a_tpu_is_not_made_of_a_digest(tmp_path, name):
-    with pytest.raises(UserError, match="expected no digest with a trainer on TPUs.*Give REGISTRY/NAME, or a tag"):
-        image_of(name, True, tmp_path, allow_dirty=False)
+    with pytest.raises(UserError, match="expected no digest with a trainer on a TPU.*Give REGISTRY/NAME, or a tag"):
+        image_of(name, "tpu", tmp_path, allow_dirty=False)
 
 
 @pytest.mark.parametrize(
@@ -101,32 +101,32 @@ def test_the_image_of_a_tpu_is_not_made_of_a_digest(tmp_path, name):
 )
 def test_what_is_no_images_name_is_refused_with_an_example(checkout, name):
     with pytest.raises(UserError, match="expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case") as caught:
-        image_of(name, False, checkout, allow_dirty=False)
+        image_of(name, "cpu", checkout, allow_dirty=False)
     assert repr(name) in str(caught.value)
 
 
 def test_a_tag_that_has_no_room_for_the_tpus_end_is_refused(tmp_path):
     name = f"{NAME}:{'a' * 125}"
-    assert image_of(name, False, tmp_path, allow_dirty=False) == name
+    assert image_of(name, "cpu", tmp_path, allow_dirty=False) == name
     with pytest.raises(UserError, match="at most 124 characters"):
-        image_of(name, True, tmp_path, allow_dirty=False)
+        image_of(name, "tpu", tmp_path, allow_dirty=False)
 
 
 def test_without_a_repository_or_a_commit_a_tag_is_asked_for(tmp_path):
     with pytest.raises(UserError, match="expected a git checkout.*not a git repository.*Give the image a tag"):
-        image_of(NAME, False, tmp_path, allow_dirty=True)
+        image_of(NAME, "cpu", tmp_path, allow_dirty=True)
     git(tmp_path, "init", "--quiet")
     with pytest.raises(UserError, match="expected a git checkout with a commit.*Give the image a tag"):
-        image_of(NAME, False, tmp_path, allow_dirty=False)
+        image_of(NAME, "cpu", tmp_path, allow_dirty=False)
 
 
 def test_without_git_a_tag_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="'git'.*Give the image a tag"):
-        image_of(NAME, False, tmp_path, allow_dirty=False)
+        image_of(NAME, "cpu", tmp_path, allow_dirty=False)
 
 
-@pytest.mark.parametrize("target", ["cpu", "tpu"])
+@pytest.mark.parametrize("target", ["cpu", "gpu", "tpu"])
 def test_make_builds_the_image_that_a_cluster_is_told_to_run(checkout, target):
     shutil.copy(ROOT / "Makefile", checkout)
     (checkout / "bin").mkdir()
@@ -141,7 +141,7 @@ def test_make_builds_the_image_that_a_cluster_is_told_to_run(checkout, target):
     }
     command = ["make", "--silent", "image", f"IMAGE={NAME}", f"TARGET={target}"]
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
-    image = image_of(NAME, target == "tpu", checkout, allow_dirty=False)
+    image = image_of(NAME, target, checkout, allow_dirty=False)
     assert f"--target {target} " in done.stdout
     assert f"COMMIT={git(checkout, 'rev-parse', 'HEAD')} " in done.stdout
     assert f"--tag {image} . LIBTPU=https://a/b.whl#sha256=0" in done.stdout

@@ -11,21 +11,21 @@ _REGISTRY = r"(?=localhost[:/]|[^/]*[.:])[a-z0-9][a-z0-9.-]*(:[0-9]+)?"
 _PATH = r"(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _IMAGE = re.compile(rf"(?P<name>{_REGISTRY}{_PATH})(:(?P<tag>{_TAG}))?(?P<digest>@sha256:[0-9a-f]{{64}})?")
-_TPU = "-tpu"
 
 
-def image_of(name: str, tpu: bool, root: Path, allow_dirty: bool) -> str:
-    """Returns the image to run: `name` with the commit as its tag, where it has none, and '-tpu' after a TPU's.
+def image_of(name: str, kind: str, root: Path, allow_dirty: bool) -> str:
+    """Returns the image to run: `name` with the commit as its tag, where it has none, and its kind, if not a CPU's.
 
     Args:
       name: REGISTRY/NAME, REGISTRY/NAME:TAG, or either with a digest, which names one image for good.
-      tpu: whether the image is to hold TensorFlow's build for TPUs.
+      kind: the devices that it is for, 'cpu', 'gpu' or 'tpu'.
       root: the project's checkout, asked for its commit when `name` has neither tag nor digest.
       allow_dirty: takes COMMIT-dirty for a checkout with changes instead of refusing it.
 
     Raises:
-      UserError: when `name` is no image's, when a TPU's is asked of a digest, or when there is no commit to name.
+      UserError: when `name` is no image's, when a GPU's or TPU's is asked of a digest, or when there is no commit.
     """
+    end = "" if kind == "cpu" else f"-{kind}"
     match = _IMAGE.fullmatch(name)
     if not match:
         raise UserError(
@@ -33,17 +33,16 @@ def image_of(name: str, tpu: bool, root: Path, allow_dirty: bool) -> str:
             f"europe-docker.pkg.dev/PROJECT/REPOSITORY/photos or localhost:5000/photos; received {name!r}"
         )
     if match["digest"]:
-        if tpu:
+        if end:
             raise UserError(
-                "cluster.image: expected no digest with a trainer on TPUs, since the other nodes run another image; "
-                f"received {name!r}. Give REGISTRY/NAME, or a tag: a TPU's image is that tag with {_TPU!r} at its end"
+                f"cluster.image: expected no digest with a trainer on a {kind.upper()}, since the other nodes run "
+                f"another image; received {name!r}. Give REGISTRY/NAME, or a tag: the trainer's is that with {end!r} "
+                "at its end"
             )
         return name
-    tag = (match["tag"] or _commit(root, allow_dirty)) + (_TPU if tpu else "")
+    tag = (match["tag"] or _commit(root, allow_dirty)) + end
     if not re.fullmatch(_TAG, tag):
-        raise UserError(
-            f"cluster.image: expected a tag of at most {128 - len(_TPU)} characters for a TPU; received {name!r}"
-        )
+        raise UserError(f"cluster.image: expected a tag of at most {128 - len(end)} characters; received {name!r}")
     return f"{match['name']}:{tag}"
 
 

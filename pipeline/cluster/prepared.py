@@ -44,9 +44,9 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
     try:
         if image is None:
             raise UserError("cluster.image: expected REGISTRY/NAME of the project's image (--image)")
-        if MACHINES.get(config.cluster.trainer, MACHINES["cpu-8"]).kind == "tpu":
-            images.image_of(image, True, root, allow_dirty)
-        image = images.image_of(image, False, root, allow_dirty)
+        machine = MACHINES.get(config.cluster.trainer, MACHINES["cpu-8"])
+        images.image_of(image, machine.kind, root, allow_dirty)  # the Trainer's, which not every name has
+        image = images.image_of(image, "cpu", root, allow_dirty)
     except UserError as error:
         problems.append(str(error))
     try:
