@@ -71,7 +71,8 @@ class Launcher:
         state = FAILED if outputs is None else DONE
         for artifacts in (outputs or {}).values():
             for artifact in artifacts:
-                self._store.put(artifact)
+                if artifact["name"].startswith(f"{self._run}/"):  # else a resolver has found it there
+                    self._store.put(artifact)
         return Finished(state, time.monotonic() - started, outputs or {})
 
     def _task(self, name: str, finished: dict[str, Finished]) -> dict[str, list[Artifact]] | None:
@@ -86,7 +87,7 @@ class Launcher:
         if "resolver" in executor:
             return self._resolve(executor["resolver"], inputs)
         values = executor_input.parameters_of(task, self._parameters)
-        if "custom_config" in values:
+        if name == "Trainer":
             values["custom_config"] = _on_any_device(values["custom_config"])
         made = self._new_artifacts(name, component)
         if "importer" in executor:
@@ -154,7 +155,7 @@ class Launcher:
 
 
 def _on_any_device(custom_config: str) -> str:
-    """Returns a node's configuration without the kind of devices that a cluster's machine would have."""
+    """Returns the Trainer's configuration without the kind of devices that a cluster's machine would have."""
     custom = json.loads(custom_config)
     return json.dumps({key: value for key, value in custom.items() if key != "devices"})
 
