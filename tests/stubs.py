@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+from google.cloud import aiplatform
 from google.cloud.aiplatform_v1 import CustomJob, PipelineJob
+from google.oauth2.credentials import Credentials
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -245,6 +248,16 @@ def _check_run(run: dict[str, Any], experiments: dict[str, Any]) -> None:
             text = f'error processing component name="{name}": executor(label="{component.executor_label}"): '
             text += "non-container and non-importer executor not implemented"
             raise Refused(500, f"Failed to create a new run: Failed to compile job: {text}")
+
+
+def point_vertex_sdk_at(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the SDK's global settings speak to a server on this machine as long as a test lasts."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    settings = aiplatform.initializer.global_config
+    for name in ("_project", "_location", "_api_transport"):
+        monkeypatch.setattr(settings, name, getattr(settings, name))
+    monkeypatch.setattr(settings, "_api_endpoint", server.url)
+    monkeypatch.setattr(settings, "_credentials", Credentials(token=TOKEN))
 
 
 @contextmanager

@@ -66,7 +66,9 @@ def test_tfx_packs_itself_for_no_engine_and_an_image_of_ones_own_is_kept():
     ],
 )
 def test_an_engine_with_all_that_it_needs_passes(runner, args):
-    beam.check(Beam(runner=runner, args=args), here=False)
+    settings = Beam(runner=runner, args=args)
+    beam.check(settings, here=False)
+    assert beam.arguments(settings)[-len(args) :] == list(args) or not args
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,9 @@ def test_all_is_said_at_once():
 
 
 def test_kubeflow_needs_no_project():
-    prepare("kubeflow", cluster__project=None, cluster__region=None, cluster__endpoint="https://kubeflow.org/pipeline")
+    endpoint = "https://kubeflow.org/pipeline"
+    config = prepare("kubeflow", cluster__project=None, cluster__region=None, cluster__endpoint=endpoint)
+    assert (config.cluster.project, config.cluster.endpoint) == (None, endpoint)
 
 
 def test_what_is_public_is_read_from_its_bucket():

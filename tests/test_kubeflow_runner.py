@@ -6,8 +6,6 @@ import sys
 
 import pytest
 import yaml
-from google.cloud import aiplatform
-from google.oauth2.credentials import Credentials
 from google.protobuf import json_format
 from kfp.components import load_component_from_file
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -164,14 +162,9 @@ def test_check_prints_what_would_run_where(capfd):
 
 @pytest.mark.parametrize("recipe", [[], XCEPTION], ids=["sample", "flowers-xception on a TPU"])
 def test_submitting_to_vertex(monkeypatch, capfd, recipe):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(submission, "POLL_S", 0.01)
     with stubs.serving(stubs.Vertex()) as server:
-        settings = aiplatform.initializer.global_config
-        for name in ("_project", "_location", "_api_transport"):
-            monkeypatch.setattr(settings, name, getattr(settings, name))
-        monkeypatch.setattr(settings, "_api_endpoint", server.url)
-        monkeypatch.setattr(settings, "_credentials", Credentials(token=stubs.TOKEN))
+        stubs.point_vertex_sdk_at(server, monkeypatch)
         server.looks = iter(["RUNNING", "SUCCEEDED"])
         account = ["--set", "cluster.service_account=photos@a-project.iam.gserviceaccount.com"]
         assert kubeflow_runner.main(["submit", *VERTEX, *recipe, "--wait", "--parameter", "epochs=3", *account]) == 0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -278,6 +279,7 @@ def test_nothing_is_left_after_ctrl_c(native, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".out-*")) and time.monotonic() < until:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 from google.cloud import aiplatform
-from google.oauth2.credentials import Credentials
 
 from datasets.errors import UserError
 from pipeline.cluster import submission, vertex
@@ -21,15 +20,10 @@ def job() -> dict:
 @pytest.fixture
 def service(monkeypatch) -> Iterator[stubs.Vertex]:
     """The stub, at which the SDK's global settings point as long as a test lasts."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     for name, value in {"FIRST_WAIT_S": 0.02, "POLL_S": 0.01}.items():
         monkeypatch.setattr(submission, name, value)
     with stubs.serving(stubs.Vertex()) as server:
-        settings = aiplatform.initializer.global_config
-        for name in ("_project", "_location", "_api_transport"):
-            monkeypatch.setattr(settings, name, getattr(settings, name))
-        monkeypatch.setattr(settings, "_api_endpoint", server.url)
-        monkeypatch.setattr(settings, "_credentials", Credentials(token=stubs.TOKEN))
+        stubs.point_vertex_sdk_at(server, monkeypatch)
         yield server
 
 
