@@ -27,23 +27,23 @@ def prepare_config(config: Config) -> Config:
       UserError: naming all of them that cannot be used. The output folder is not made then.
     """
     problems: list[str] = []
-    with _noted(problems), chatter_to(Path(os.devnull), also_terminal=False):  # Google's libraries warn when imported
+    with noted(problems), chatter_to(Path(os.devnull), also_terminal=False):  # Google's libraries warn when imported
         beam.check(config.beam, here=True)
-    with _noted(problems):
+    with noted(problems):
         directory = _checked_data(config.data)
-    with _noted(problems):
+    with noted(problems):
         schema = check_schema(_here(config.data.schema_file, "data.schema_file"), len(config.data.classes))
-    with _noted(problems):
+    with noted(problems):
         weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
         if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
             raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
     pushed = config.pusher.directory or config.output.expanduser().resolve() / "pushed" / config.name
-    with _noted(problems):
+    with noted(problems):
         if config.pusher.directory:
             pushed = _writable(
                 _here(pushed, "pusher.directory"), "the folder for pushed models", "pusher.directory", make=False
             )
-    with _noted(problems):
+    with noted(problems):
         output = _writable(config.output, "the output folder", "--output DIR", make=not problems)
     if problems:
         raise UserError("\n".join(problems))
@@ -61,7 +61,8 @@ def prepare_config(config: Config) -> Config:
 
 
 @contextmanager
-def _noted(problems: list[str]) -> Iterator[None]:
+def noted(problems: list[str]) -> Iterator[None]:
+    """Collects what a person has to mend, so that all of it is said at once."""
     try:
         yield
     except UserError as error:

@@ -20,8 +20,7 @@ def check(job: dict[str, Any], target: str) -> None:
     try:
         json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
         if target == "vertex":
-            known = {key: value for key, value in job.items() if key != "platforms"}
-            json_format.ParseDict(known, pipeline_spec_pb2.PipelineJob())
+            json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
         else:
             json_format.ParseDict({"platforms": job.get("platforms", {})}, pipeline_spec_pb2.PlatformSpec())
             from pipeline.cluster.compiling import text

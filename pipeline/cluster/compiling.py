@@ -40,29 +40,17 @@ def compile_job(config: Config, target_name: str) -> Job:
     spec = job["pipelineSpec"]
     spec["defaultPipelineRoot"] = config.cluster.pipeline_root
     _set_defaults(spec, defaults(config), target)
-    containers = {
-        name: executor["container"]
-        for name, executor in spec["deploymentSpec"]["executors"].items()
-        if "container" in executor
-    }
-    for name, container in containers.items():
-        task = spec["root"]["dag"]["tasks"][name.removesuffix("_executor")]
-        waits = name == "Trainer_executor" and target.trainer(config.cluster) is None
-        # a second task would start a second job while the first may still run; a job's own tries are Vertex AI's
-        tries = 0 if waits else config.cluster.retries
-        task["retryPolicy"] = {
-            "maxRetryCount": tries,
-            "backoffDuration": "60s",
-            "backoffFactor": 2.0,
-            "backoffMaxDuration": target.longest_retry,
-        }
-        container["resources"] = _resources(config.cluster)
-        if "lifecycle" in container and not target.has_driver:
-            del container["lifecycle"]
-            task.pop("cachingOptions", None)  # nothing there would see that files of the same name are new
-    machine = target.trainer(config.cluster)
-    if machine:
-        containers["Trainer_executor"] |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
+    executors = spec["deploymentSpec"]["executors"]
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        if container := executors[f"{name}_executor"].get("container"):
+            _set_tries(name, task, config.cluster, target)
+            container["resources"] = _limits(config.cluster.cpu, config.cluster.memory_gb)
+            if "lifecycle" in container and not target.has_driver:
+                del container["lifecycle"]
+                task.pop("cachingOptions", None)  # nothing there would see that files of the same name are new
+    if machine := target.trainer(config.cluster):
+        trainer = executors["Trainer_executor"]["container"]
+        trainer |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
         if machine.selector:
             job["platforms"] = _nodes_with("Trainer_executor", machine)
     return job
@@ -91,6 +79,17 @@ def text(job: Job, target_name: str) -> str:
     return str(yaml.safe_dump_all(documents, sort_keys=True))
 
 
+def _set_tries(name: str, task: Job, cluster: Cluster, target: Target) -> None:
+    # a second task would start a second job while the first may still run; a job's own tries are Vertex AI's
+    waits_for_job = name == "Trainer" and target.trainer(cluster) is None
+    task["retryPolicy"] = {
+        "maxRetryCount": 0 if waits_for_job else cluster.retries,
+        "backoffDuration": "60s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": target.longest_retry,
+    }
+
+
 def _take_parameters(node: BaseNode) -> None:
     """Lets a node take what may be said at submission, in place of what the settings say."""
     for name, parameter in PARAMETERS.items():
@@ -103,10 +102,6 @@ def _set_defaults(spec: Job, values: dict[str, Any], target: Target) -> None:
     if target.schema_2_1:
         for name, parameter in spec["root"]["inputDefinitions"]["parameters"].items():
             parameter |= {"defaultValue": values[name], "isOptional": True}
-
-
-def _resources(cluster: Cluster) -> Job:
-    return _limits(cluster.cpu, cluster.memory_gb)
 
 
 def _resources_of(machine: Machine) -> Job:

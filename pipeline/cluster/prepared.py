@@ -12,8 +12,8 @@ from datasets.prepare import cache_folder, prepare_weights
 from pipeline import beam
 from pipeline.cluster import images
 from pipeline.cluster.machines import MACHINES, REGIONS
-from pipeline.config import Config
-from pipeline.prepared import SCHEMAS, check_schema
+from pipeline.config import Cluster, Config
+from pipeline.prepared import SCHEMAS, check_schema, noted
 
 TARGETS = ("vertex", "kubeflow")
 IMAGE_SCHEMAS = "schemas"  # the curated schemas, in the folder that an image's tasks start in
@@ -34,29 +34,16 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
     Raises:
       UserError: naming all that a cluster cannot use.
     """
-    problems = []
-    try:
+    problems: list[str] = []
+    with noted(problems):
         config = _with_places(config, submitted)
-    except UserError as error:
-        problems.append(str(error))
     problems += [*_cluster(config, target), *_machine(config, target), *_data(config, submitted)]
-    image, schema = config.cluster.image, config.data.schema_file
-    try:
-        if image is None:
-            raise UserError("cluster.image: expected REGISTRY/NAME of the project's image (--image)")
-        machine = MACHINES.get(config.cluster.trainer, MACHINES["cpu-8"])
-        images.image_of(image, machine.kind, root, allow_dirty)  # the Trainer's, which not every name has
-        image = images.image_of(image, "cpu", root, allow_dirty)
-    except UserError as error:
-        problems.append(str(error))
-    try:
+    with noted(problems):
+        image = _image(config.cluster, root, allow_dirty)
+    with noted(problems):
         beam.check(config.beam, here=False)
-    except UserError as error:
-        problems.append(str(error))
-    try:
+    with noted(problems):
         schema = _schema(config)
-    except UserError as error:
-        problems.append(str(error))
     if problems:
         raise UserError("\n".join(problems))
     pushed = config.pusher.directory or f"{config.cluster.pipeline_root}/pushed/{config.name}"
@@ -88,6 +75,14 @@ def _with_places(config: Config, submitted: bool) -> Config:
         here = prepare_weights(model.weights, model.weights_sha256)
         model = model.model_copy(update={"weights": str(here)})
     return config.model_copy(update={"data": data, "model": model})
+
+
+def _image(cluster: Cluster, root: Path, allow_dirty: bool) -> str:
+    if cluster.image is None:
+        raise UserError("cluster.image: expected REGISTRY/NAME of the project's image (--image)")
+    machine = MACHINES.get(cluster.trainer, MACHINES["cpu-8"])
+    images.image_of(cluster.image, machine.kind, root, allow_dirty)  # the Trainer's, which not every name has
+    return images.image_of(cluster.image, "cpu", root, allow_dirty)
 
 
 def _cluster(config: Config, target: str) -> Iterator[str]:
