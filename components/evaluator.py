@@ -9,13 +9,10 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.components.evaluator.executor import Executor
 from tfx.dsl.components.base import executor_spec
-from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, EVAL_CONFIG_KEY
+from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, EVAL_CONFIG_KEY, MODEL_KEY
 
-from components import baseline
+from components import baseline, checks
 from trainer.features import CLASS, PROBABILITIES, THRESHOLDS
-
-ACCURACY = "SparseCategoricalAccuracy"
-TFMA_NAME = "sparse_categorical_accuracy"
 
 
 def eval_config(
@@ -32,7 +29,7 @@ def eval_config(
         direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_accuracy_drop}
     )
     accuracy = tfma.MetricConfig(
-        class_name=ACCURACY,
+        class_name=checks.ACCURACY,
         per_slice_thresholds=[
             _threshold([whole], value_threshold=_at_least(min_accuracy), change_threshold=no_loss),
             _threshold(each_class, value_threshold=_at_least(min_class_recall)),
@@ -56,7 +53,7 @@ def _at_least(value: float) -> tfma.GenericValueThreshold:
 
 
 class ChangeableExecutor(Executor):
-    """Evaluator's executor, which a run on a cluster may give other thresholds, as execution properties.
+    """Evaluator's executor, which a run on a cluster may give other thresholds, and which writes down each check.
 
     Where there is no baseline yet, it also takes the word of a cluster for it; see `baseline.is_none`.
     """
@@ -74,6 +71,7 @@ class ChangeableExecutor(Executor):
         set_thresholds(config, **{name: exec_properties[name] for name in THRESHOLDS if name in exec_properties})
         exec_properties = {**exec_properties, EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True)}
         super().Do({**input_dict, BASELINE_MODEL_KEY: models}, output_dict, exec_properties)
+        checks.record(config, input_dict[MODEL_KEY][0], output_dict)
 
 
 def set_thresholds(

@@ -8,9 +8,9 @@ import tensorflow_data_validation as tfdv
 from rich.filesize import decimal
 from tfx.types import artifact_utils
 
+from components import checks
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult, Outputs
-from pipeline.evaluation import read
 from trainer.features import HISTORY
 
 
@@ -73,7 +73,7 @@ def _baseline(outputs: Outputs, config: Config) -> str:
 
 
 def _evaluator(outputs: Outputs, config: Config) -> str:
-    evaluation = read(outputs, config.data.classes, config.evaluator)
+    evaluation = checks.read(outputs)
     verdict = "blessed" if evaluation.blessed else "not blessed"
     return f"accuracy {evaluation.accuracy:.3f} · {verdict}"
 

@@ -51,7 +51,7 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
         import tensorflow as tf
         from tfx import v1 as tfx
 
-        from pipeline import evaluation as evaluations
+        from components import checks
         from pipeline import summary
         from pipeline.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.display import NodeLines
@@ -74,8 +74,7 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
     finally:
         lines.stop()
     report = config.output / "reports" / f"{stamp}.html"
-    outputs = lines.results["Evaluator"].outputs
-    evaluation = evaluations.read(outputs, config.data.classes, config.evaluator)
+    evaluation = checks.read(lines.results["Evaluator"].outputs)
     summary.save(report, config, lines.results, evaluation)
     runs = Path(lines.results["Trainer"].outputs["model_run"][0].uri)
     places = {"report": report, "metadata": store, "artifacts": root(config), "tensorboard": runs, "log": log}

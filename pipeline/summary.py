@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from components.checks import Evaluation
 from datasets.sample import is_drawn
 from pipeline import figures
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
-from pipeline.evaluation import Evaluation
 from pipeline.settings import to_yaml
 
 

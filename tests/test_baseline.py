@@ -196,6 +196,12 @@ def test_the_gate_has_a_baseline_where_there_is_one(finished, against, compared,
     assert blessing["blessed"] == 1
     assert blessing["current_model_id"] == "2"
     assert blessing.get("baseline_model_id") == ("3" if compared else None)
+    checks = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
+    expected = ["accuracy", *(f"recall of class {index}" for index in range(5))]
+    assert [check["what"] for check in checks] == expected + ["accuracy against the baseline"] * compared
+    assert all(check["passed"] for check in checks)
+    recalls = [check["value"] for check in checks[1:6]]
+    assert checks[0]["value"] == pytest.approx(sum(recalls) / 5)  # two examples of each class
 
 
 def test_a_baseline_that_is_lost_is_no_reason_to_compare_nothing(finished, tmp_path):
