@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
+DATABASES = ("mysql", "postgresql")
 LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in colour
 
 Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on this machine there are paths
@@ -163,6 +164,13 @@ class Cluster(Section):
     retries: int = Field(default=2, ge=0, le=10, description="of a node that fails")
 
 
+class Metadata(Section):
+    """Where ML Metadata is kept: null is OUTPUT/metadata.sqlite. A password is in a file, in no setting."""
+
+    url: str | None = Field(default=None, pattern=f"^({'|'.join(DATABASES)})://[^:@/]+@[^/]+/[^/]+$")
+    password_file: Path | None = None
+
+
 class Config(Section):
     """All settings of one run."""
 
@@ -175,6 +183,7 @@ class Config(Section):
     evaluator: Evaluator = Evaluator()
     pusher: Pusher = Pusher()
     beam: Beam = Beam()
+    metadata: Metadata = Metadata()
     cluster: Cluster = Cluster()
 
     @model_validator(mode="after")

@@ -6,8 +6,11 @@ which of them came from the cache or failed.
 
 import datetime
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
+import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.compiler import constants
@@ -16,6 +19,9 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
+
+from pipeline.failure import cause
+from pipeline.metadata import begin, end
 
 Outputs = dict[str, list[types.Artifact]]
 
@@ -48,10 +54,10 @@ class Listener(Protocol):
 
 
 class ReportingDagRunner(tfx_runner.IrBasedRunner):
-    """LocalDagRunner with a listener."""
+    """LocalDagRunner with a listener, and with `facts` of each run in ML Metadata; see `pipeline.metadata`."""
 
-    def __init__(self, listener: Listener):
-        self._listener = listener
+    def __init__(self, listener: Listener, facts: dict[str, str]):
+        self._listener, self._facts = listener, facts
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
         """Runs all nodes of the compiled pipeline.
@@ -66,8 +72,9 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
         deployment = runner_utils.extract_local_deployment_config(pipeline)
         connection = deployment.metadata_connection_config
         config = getattr(connection, connection.WhichOneof("connection_config"))
-        for node in pipeline.nodes:
-            self._run_node(pipeline, node.pipeline_node, deployment, config)
+        with _recorded(mlmd.MetadataStore(config), run_id, self._facts):
+            for node in pipeline.nodes:
+                self._run_node(pipeline, node.pipeline_node, deployment, config)
 
     def _run_node(
         self,
@@ -99,3 +106,14 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
             raise NodeFailed(name) from RuntimeError("its inputs are not there; see the log")
         cached = execution.last_known_state == state.CACHED
         self._listener.finished(NodeResult(name, cached, time.monotonic() - started, outputs))
+
+
+@contextmanager
+def _recorded(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> Iterator[None]:
+    begin(store, run, facts)
+    try:
+        yield
+    except NodeFailed as failure:
+        end(store, run, failure.node, cause(failure.__cause__ or failure))
+        raise
+    end(store, run)

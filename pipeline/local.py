@@ -49,22 +49,22 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
     with console.status("loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
-        from tfx import v1 as tfx
 
         from components import checks
-        from pipeline import summary
+        from pipeline import metadata, summary
         from pipeline.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.display import NodeLines
-        from pipeline.pipeline import create_pipeline, here, root
+        from pipeline.pipeline import code_digest, create_pipeline, here, root
         from trainer import devices
 
         say_everything()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
-    store = config.output / "metadata.sqlite"
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(store))
+    store = str(config.metadata.url or config.output / metadata.SQLITE)
+    connection = metadata.connection(store, config.metadata.password_file)
     lines = NodeLines(console, config)
+    facts = {"pipeline": config.name, "settings": config.model_dump_json(), "code": code_digest()}
     try:
-        ReportingDagRunner(lines).run(create_pipeline(config, here(config), connection))
+        ReportingDagRunner(lines, facts).run(create_pipeline(config, here(config), connection))
     except NodeFailed as failure:
         lines.failed(failure.node)
         if isinstance(failure.__cause__, Interrupted):

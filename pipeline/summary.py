@@ -1,6 +1,7 @@
 """The end of a run: what was trained, how good it is, whether it passed, and where everything is."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +21,7 @@ def show(
     config: Config,
     results: dict[str, NodeResult],
     evaluation: Evaluation,
-    places: dict[str, Path],
+    places: Mapping[str, object],
 ) -> None:
     """Prints the summary.
 

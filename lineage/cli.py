@@ -1,0 +1,57 @@
+"""The questions' flags. Neither TFX nor TensorFlow is imported."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import ml_metadata as mlmd
+from rich.console import Console
+
+from lineage import names, runs, store
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser; `ask` and `show` of what it parses answer, and print the answer."""
+    result = argparse.ArgumentParser(prog="python -m lineage", description="What ran, what made what, what is served.")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--store", metavar="PLACE", default="runs", help="an output folder, or a database (runs)")
+    common.add_argument("--password-file", metavar="FILE", type=Path, help="of the database's user")
+    common.add_argument("--json", action="store_true", help="the answer as JSON")
+    commands = result.add_subparsers(required=True, metavar="QUESTION")
+
+    def add(name: str, help: str, ask: Any, show: Any) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, parents=[common])
+        made.set_defaults(ask=ask, show=show)
+        return made
+
+    listed = add("runs", "what ran, the latest first", _runs, runs.print_runs)
+    listed.add_argument("--limit", metavar="N", type=int, default=20, help="(20)")
+    listed.add_argument("--pipeline", metavar="NAME", help="of this preset or settings file alone")
+    listed.add_argument("--state", choices=runs.STATES, help="that ended so")
+    shown = add("show", "one run: its nodes, what they read and wrote", _show, runs.print_run)
+    shown.add_argument("run", metavar="RUN", nargs="?", default="latest", help="an id, a name's start, or 'latest'")
+    return result
+
+
+def answer(args: argparse.Namespace) -> None:
+    """Asks and prints.
+
+    Raises:
+      UserError: when the store cannot be read, or has not what is asked for.
+    """
+    found = args.ask(store.open_store(args.store, args.password_file), args)
+    if args.json:
+        json.dump(found, sys.stdout, indent=2)
+        print()
+    else:
+        args.show(Console(highlight=False), found)
+
+
+def _runs(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return runs.list_runs(opened, args.limit, args.pipeline, args.state)
+
+
+def _show(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return runs.show_run(opened, names.find_run(opened, args.run))

@@ -1,0 +1,179 @@
+"""What the store holds, as plain values: runs, the executions of their nodes, and the artifacts between them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2
+
+from pipeline.metadata import RUN_CONTEXT, is_alive
+
+_NODE_CONTEXT = "node"  # named PIPELINE.NODE
+_INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
+_OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)
+_STATES = {
+    metadata_store_pb2.Execution.NEW: "running",
+    metadata_store_pb2.Execution.RUNNING: "running",
+    metadata_store_pb2.Execution.COMPLETE: "complete",
+    metadata_store_pb2.Execution.CACHED: "cached",
+    metadata_store_pb2.Execution.FAILED: "failed",
+    metadata_store_pb2.Execution.CANCELED: "failed",
+}
+_AT_ONCE = 50  # runs in one query
+MAX_HOPS = 100  # the most that ML Metadata follows: fifty executions, one after the other
+
+Query = metadata_store_pb2.LineageSubgraphQueryOptions
+Facts = dict[str, Any]  # str, int, float, or a message
+
+
+class Artifact(NamedTuple):
+    """An artifact; `live` is false for one that was deleted, or never finished."""
+
+    id: int
+    type: str
+    uri: str
+    live: bool
+    created: float
+    facts: Facts
+
+
+class Execution(NamedTuple):
+    """A node in one run. `inputs` and `outputs` are ids of artifacts by channel; times are seconds since the epoch."""
+
+    id: int
+    run: int
+    pipeline: str
+    node: str
+    state: str
+    started: float
+    ended: float
+    facts: Facts
+    inputs: dict[str, list[int]]
+    outputs: dict[str, list[int]]
+
+
+class Graph(NamedTuple):
+    """Executions and artifacts, each by id, in the order of the store."""
+
+    executions: dict[int, Execution]
+    artifacts: dict[int, Artifact]
+
+    def producer(self, artifact: int) -> Execution | None:
+        """Returns the execution that made an artifact: not those that took it from the cache, or resolved it."""
+        made = [each for each in self.executions.values() if _flat(each.outputs, artifact) and _makes(each)]
+        return made[0] if made else None
+
+    def consumers(self, artifact: int) -> list[Execution]:
+        """Returns the executions that read an artifact, without those that were taken from the cache."""
+        return [each for each in self.executions.values() if _flat(each.inputs, artifact) and _makes(each)]
+
+
+class Run(NamedTuple):
+    """A run: its id, TFX's name of it (its start), what the runner wrote down, and its nodes in order."""
+
+    id: int
+    name: str
+    started: float
+    facts: Facts
+    executions: list[Execution]
+    artifacts: dict[int, Artifact]
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name, which is the preset's or the settings file's."""
+        return self.executions[0].pipeline if self.executions else self.facts.get("pipeline", "")
+
+    def node(self, name: str) -> Execution | None:
+        """Returns the execution of a node, if it came to it."""
+        return next((each for each in self.executions if each.node == name), None)
+
+    def output(self, node: str, channel: str) -> Artifact | None:
+        """Returns the first artifact of a node's output channel, if there is one."""
+        execution = self.node(node)
+        ids = execution.outputs.get(channel, []) if execution else []
+        return self.artifacts[ids[0]] if ids else None
+
+
+def contexts(store: mlmd.MetadataStore) -> list[metadata_store_pb2.Context]:
+    """Returns the contexts of all runs, the latest first."""
+    return sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda each: each.id, reverse=True)
+
+
+def runs(store: mlmd.MetadataStore, of: Sequence[metadata_store_pb2.Context]) -> Iterator[Run]:
+    """Yields runs in the order of their contexts, reading some at once."""
+    for start in range(0, len(of), _AT_ONCE):
+        some = of[start : start + _AT_ONCE]
+        ids = ", ".join(str(each.id) for each in some)
+        query = Query(max_num_hops=1, direction=Query.BIDIRECTIONAL)
+        query.starting_executions.filter_query = f"contexts_a.id IN ({ids})"
+        graph = subgraph(store, query)
+        for context in some:
+            yield _run(context, graph)
+
+
+def subgraph(store: mlmd.MetadataStore, query: Query) -> Graph:
+    """Returns what a query finds."""
+    found = store.get_lineage_subgraph(query)
+    kinds = {kind.id: kind.name for kind in found.artifact_types}
+    artifacts = {each.id: _artifact(each, kinds) for each in sorted(found.artifacts, key=lambda each: each.id)}
+    named = {each.id: (each.type, each.name) for each in found.contexts}
+    places: dict[int, dict[str, Any]] = {}
+    for association in found.associations:
+        kind, name = named.get(association.context_id, ("", ""))
+        if kind == RUN_CONTEXT:
+            places.setdefault(association.execution_id, {})["run"] = association.context_id
+        elif kind == _NODE_CONTEXT:
+            places.setdefault(association.execution_id, {})["node"] = name
+    channels: dict[int, tuple[dict, dict]] = {each.id: ({}, {}) for each in found.executions}
+    for event in found.events:
+        _note(event, channels, artifacts)
+    ordered = sorted(found.executions, key=lambda each: each.id)
+    executions = {each.id: _execution(each, places.get(each.id, {}), *channels[each.id]) for each in ordered}
+    return Graph(executions, artifacts)
+
+
+def _run(context: metadata_store_pb2.Context, graph: Graph) -> Run:
+    executions = [each for each in graph.executions.values() if each.run == context.id]
+    facts = _facts(context)
+    if "ended" in facts or ("process" in facts and is_alive(facts["process"]) is False):
+        executions = [each._replace(state="stale") if each.state == "running" else each for each in executions]
+    started = context.create_time_since_epoch / 1000
+    return Run(context.id, context.name, started, facts, executions, graph.artifacts)
+
+
+def _note(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]], artifacts: dict) -> None:
+    if event.execution_id not in channels or event.artifact_id not in artifacts:
+        return
+    inputs, outputs = channels[event.execution_id]
+    side = inputs if event.type in _INPUTS else outputs if event.type in _OUTPUTS else None
+    key = next((step.key for step in event.path.steps if step.HasField("key")), "")
+    if side is not None and event.artifact_id not in side.setdefault(key, []):
+        side[key].append(event.artifact_id)
+
+
+def _artifact(found: metadata_store_pb2.Artifact, kinds: dict[int, str]) -> Artifact:
+    live = found.state == metadata_store_pb2.Artifact.LIVE
+    kind = found.type or kinds.get(found.type_id, "")
+    return Artifact(found.id, kind, found.uri, live, found.create_time_since_epoch / 1000, _facts(found))
+
+
+def _execution(found: metadata_store_pb2.Execution, place: dict[str, Any], inputs: dict, outputs: dict) -> Execution:
+    pipeline, _, node = place.get("node", "").partition(".")
+    started, ended = found.create_time_since_epoch / 1000, found.last_update_time_since_epoch / 1000
+    state, run = _STATES.get(found.last_known_state, "running"), place.get("run", 0)
+    return Execution(found.id, run, pipeline, node, state, started, ended, _facts(found), inputs, outputs)
+
+
+def _facts(found: Any) -> Facts:
+    """Returns properties and custom properties as plain values."""
+    values = [*found.properties.items(), *found.custom_properties.items()]
+    return {key: getattr(value, str(value.WhichOneof("value"))) for key, value in values}
+
+
+def _flat(channels: dict[str, list[int]], artifact: int) -> bool:
+    return any(artifact in ids for ids in channels.values())
+
+
+def _makes(execution: Execution) -> bool:
+    """A resolver's outputs are its inputs."""
+    return execution.state != "cached" and execution.inputs != execution.outputs

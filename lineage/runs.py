@@ -1,0 +1,162 @@
+"""`runs`: what ran, how long, and what came of it; `show`: one run, node by node."""
+
+import time
+from typing import Any
+
+import ml_metadata as mlmd
+from rich.console import Console
+
+from lineage import text
+from lineage.history import Artifact, Execution, Graph, Query, Run, contexts, runs, subgraph
+from pipeline.metadata import is_alive
+
+_STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "pushed": "green"}
+STATES = ("pushed", "refused", "complete", "failed", "running", "stale")
+
+
+def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state: str | None) -> list[dict[str, Any]]:
+    """Returns the latest runs, at most `limit`, of one pipeline or state where they are given."""
+    found: list[dict[str, Any]] = []
+    there = contexts(store)
+    if not (pipeline or state):
+        there = there[:limit]
+    for run in runs(store, there):
+        row = _row(run)
+        if pipeline in (None, row["pipeline"]) and state in (None, row["state"]):
+            found.append(row)
+        if len(found) == limit:
+            break
+    return found
+
+
+def state_of(run: Run) -> str:
+    """Returns one of STATES; a run that was killed between two nodes is stale too."""
+    states = {each.state for each in run.executions}
+    for state in ("failed", "stale", "running"):
+        if state in states:
+            return state
+    if "failed" in run.facts:
+        return "failed"
+    blessing = run.output("Evaluator", "blessing")
+    if blessing and "blessed" in blessing.facts and run.node("Pusher"):
+        return "pushed" if blessing.facts["blessed"] else "refused"
+    return "complete" if "ended" in run.facts or "process" not in run.facts else _unfinished(run)
+
+
+def _unfinished(run: Run) -> str:
+    return "stale" if is_alive(run.facts["process"]) is False else "running"
+
+
+def ended(run: Run) -> float:
+    """Returns when the run's last node ended; for one that still runs, now."""
+    last = max((each.ended for each in run.executions), default=run.started)
+    return time.time() if state_of(run) == "running" else last
+
+
+def pushed_to(run: Run) -> str | None:
+    """Returns the folder that the run's model was pushed to, if it was."""
+    pushed = run.output("Pusher", "pushed_model")
+    return (pushed.facts.get("pushed_destination") or None) if pushed else None
+
+
+def _row(run: Run) -> dict[str, Any]:
+    evaluation = run.output("Evaluator", "evaluation")
+    return {
+        "id": run.id,
+        "run": run.name,
+        "pipeline": run.pipeline,
+        "started": run.started,
+        "seconds": round(ended(run) - run.started, 3),
+        "state": state_of(run),
+        "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
+        "pushed": pushed_to(run),
+        "error": _error(run),
+    }
+
+
+def _error(run: Run) -> str | None:
+    return f"{run.facts['failed']}: {run.facts['error']}" if "failed" in run.facts else None
+
+
+def print_runs(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Prints a line a run."""
+    table: list[list[object]] = [["id", "pipeline", "started", "took", "state", "accuracy", "pushed to, or the error"]]
+    for row in rows:
+        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+        last, took = row["pushed"] or row["error"] or "", text.duration(row["seconds"])
+        table.append(
+            [row["id"], row["pipeline"], text.when(row["started"]), took, row["state"], accuracy, text.near(last)]
+        )
+    text.lines(console, table, ["bold", *(_STYLES.get(row["state"]) for row in rows)])
+
+
+def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
+    """Returns a run with its nodes in order, what each read and wrote, and the sizes of that on disk."""
+    nodes = [_node(store, run, each) for each in run.executions]
+    settings = {key: run.facts.get(key) for key in ("command", "code")}
+    return {**_row(run), **settings, "nodes": nodes}
+
+
+def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str, Any]:
+    """Returns a node; where it came from the cache, with the run that made its outputs."""
+    source = _maker(store, execution) if execution.state == "cached" else None
+    failed = run.facts.get("failed") == execution.node
+    return {
+        "node": execution.node,
+        "execution": execution.id,
+        "state": execution.state,
+        "from_run": source.run if source else None,
+        "seconds": round(execution.ended - execution.started, 3),
+        "error": run.facts.get("error") if failed else None,
+        "inputs": {key: [run.artifacts[each].uri for each in ids] for key, ids in execution.inputs.items()},
+        "outputs": {key: [_output(run.artifacts[each]) for each in ids] for key, ids in execution.outputs.items()},
+    }
+
+
+def _maker(store: mlmd.MetadataStore, cached: Execution) -> Execution | None:
+    ids = [each for some in cached.outputs.values() for each in some]
+    if not ids:
+        return None
+    return made(store, ids[0]).producer(ids[0])
+
+
+def made(store: mlmd.MetadataStore, artifact: int) -> Graph:
+    """Returns an artifact with the executions that put it out, or took it from the cache."""
+    query = Query(max_num_hops=1, direction=Query.UPSTREAM)
+    query.starting_artifacts.filter_query = f"id = {artifact}"
+    return subgraph(store, query)
+
+
+def _output(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "id": artifact.id,
+        "type": artifact.type,
+        "uri": artifact.uri,
+        "bytes": text.size_of(artifact.uri),
+        "deleted": not artifact.live,
+    }
+
+
+def print_run(console: Console, run: dict[str, Any]) -> None:
+    """Prints a run: its line, then each node with what it put out."""
+    print_runs(console, [run])
+    facts: list[list[object]] = [[key, run[key] or "not known"] for key in ("run", "command", "code")]
+    text.lines(console, facts, ["dim"] * len(facts))
+    for node in run["nodes"]:
+        state = f"cached from run {node['from_run']}" if node["from_run"] else node["state"]
+        took = text.duration(node["seconds"]) if node["state"] != "stale" else "not known"
+        head: list[object] = [f"{node['node']:<19}", f"{state:<19}", took]
+        text.lines(console, [head], [_STYLES.get(node["state"], "bold")])
+        if node["error"]:
+            text.lines(console, [[node["error"]]], ["red"], indent=2)
+        outputs = [output for some in node["outputs"].values() for output in some]
+        rows: list[list[object]] = [
+            [
+                each["id"],
+                each["type"],
+                "deleted" if each["deleted"] else text.size(each["bytes"]),
+                text.near(each["uri"]),
+            ]
+            for each in outputs
+        ]
+        text.lines(console, rows, indent=2)

@@ -1,0 +1,75 @@
+"""How answers are shown: safe text, times, sizes, short names."""
+
+import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.text import Text
+
+
+def safe(value: object) -> Text:
+    """Returns a value for the terminal as it is: no markup, and control characters as their codes."""
+    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)))
+
+
+def lines(console: Console, rows: list[list[object]], styles: list[str | None] | None = None, indent: int = 0) -> None:
+    """Prints rows in columns. A table of rich's would cut paths, which people copy."""
+    cells = [[safe(cell) for cell in row] for row in rows]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    for row, style in zip(cells, styles or [None] * len(rows), strict=True):
+        for cell, width in zip(row[:-1], widths, strict=False):
+            cell.pad_right(width + 2 - cell.cell_len)
+        line = Text(" " * indent, style=style or "").append_text(Text("").join(row))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+
+
+def when(seconds: float) -> str:
+    """Returns a time since the epoch as local date and time."""
+    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration, as in '0.1 s', '4:12' and '1:04:12'.
+
+    >>> duration(0.14), duration(252), duration(3852)
+    ('0.1 s', '4:12', '1:04:12')
+    """
+    if seconds < 60:
+        return f"{max(seconds, 0):.1f} s"
+    return str(datetime.timedelta(seconds=round(seconds))).removeprefix("0:").lstrip("0")
+
+
+def size_of(uri: str) -> int | None:
+    """Returns the bytes below a folder or file of this machine; None for what is elsewhere or gone."""
+    path = Path(uri)
+    if "://" in uri or not path.exists():
+        return None
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+
+
+def near(uri: str) -> str:
+    """Returns a path relative to the current folder where it lies below it, anything else as it is."""
+    here = Path.cwd()
+    return str(Path(uri).relative_to(here)) if uri.startswith(f"{here}/") else uri
+
+
+def size(number: int | None) -> str:
+    """Returns a size in words."""
+    return "not here" if number is None else decimal(number)
+
+
+def changes(before: object, after: object, key: str = "") -> list[tuple[str, object, object]]:
+    """Returns what differs between two nested values, by dotted key, with None for what is missing.
+
+    >>> changes({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4})
+    [('a.c', 2, 3), ('d', None, 4)]
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = dict.fromkeys([*before, *after])
+        found = [changes(before.get(each), after.get(each), f"{key}.{each}".lstrip(".")) for each in keys]
+        return [change for some in found for change in some]
+    return [] if before == after else [(key, before, after)]

@@ -1,0 +1,116 @@
+"""Where ML Metadata is kept, and what of a run it is told beyond what TFX writes. No TFX is imported."""
+
+import datetime
+import shlex
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import ml_metadata as mlmd
+import psutil
+from ml_metadata.proto import metadata_store_pb2
+
+from datasets.errors import UserError
+from pipeline.config import DATABASES
+
+SQLITE = "metadata.sqlite"
+RUN_CONTEXT = "pipeline_run"  # TFX's name of the context that holds a run's executions
+
+
+def connection(place: str, password_file: Path | None = None) -> metadata_store_pb2.ConnectionConfig:
+    """Returns the connection to a SQLite file, or to mysql://USER@HOST:PORT/DATABASE or postgresql://….
+
+    Raises:
+      UserError: when the address is of another form, or the password cannot be read.
+    """
+    config = metadata_store_pb2.ConnectionConfig()
+    if "://" not in place:
+        config.sqlite.filename_uri = place
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        return config
+    url = urlsplit(place)
+    name = url.path.strip("/")
+    if url.scheme not in DATABASES or not (url.username and url.hostname and name) or url.password:
+        forms = " or ".join(f"{scheme}://USER@HOST:PORT/DATABASE" for scheme in DATABASES)
+        raise UserError(
+            f"metadata: expected {forms}, the password in a file of its own, received {place.split('@')[-1]}"
+        )
+    database = getattr(config, url.scheme)
+    database.host, database.user = url.hostname, url.username
+    if password_file:
+        database.password = _password(password_file)
+    if url.scheme == "mysql":
+        database.database, database.port = name, url.port or 3306
+    else:
+        database.dbname, database.port = name, str(url.port or 5432)
+    return config
+
+
+def opened(config: metadata_store_pb2.ConnectionConfig, where: str) -> mlmd.MetadataStore:
+    """Returns the store.
+
+    Args:
+      config: how to reach it.
+      where: the same, for a person.
+
+    Raises:
+      UserError: when it cannot be used: not reached, locked, of another version, or no store.
+    """
+    try:
+        store = mlmd.MetadataStore(config)
+        store.get_context_types()
+    except mlmd.errors.StatusError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"cannot use the ML Metadata in {where}: {reason}") from None
+    return store
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"metadata: cannot read the password file {file}: {error}") from None
+
+
+def begin(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> None:
+    """Makes the run's context, which TFX's nodes then join, and writes into it what the run is.
+
+    Args:
+      store: ML Metadata.
+      run: TFX's id of the run.
+      facts: what is known of it, as text; the command and the process are added.
+    """
+    kind = metadata_store_pb2.ContextType(name=RUN_CONTEXT)
+    context = metadata_store_pb2.Context(name=run, type_id=store.put_context_type(kind))
+    _write(context, {**facts, "command": shlex.join(["python", *sys.argv]), "process": _process()})
+    store.put_contexts([context])
+
+
+def end(store: mlmd.MetadataStore, run: str, failed: str = "", error: str = "") -> None:
+    """Writes that the run has ended, and which node failed with which error, if one did."""
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run)
+    ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    _write(context, {"ended": ended} | ({"failed": failed, "error": error} if failed else {}))
+    store.put_contexts([context])
+
+
+def is_alive(process: str) -> bool | None:
+    """Returns whether the process that `begin` wrote down still runs; None where another host has to be asked."""
+    host, pid, started = process.rsplit(" ", 2)
+    if host != socket.gethostname():
+        return None
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.0f}" == started
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _process() -> str:
+    this = psutil.Process()
+    return f"{socket.gethostname()} {this.pid} {this.create_time():.0f}"
+
+
+def _write(context: metadata_store_pb2.Context, facts: dict[str, str]) -> None:
+    for key, value in facts.items():
+        context.custom_properties[key].string_value = value
