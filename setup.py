@@ -17,6 +17,7 @@ setup(
         "trainer.models",
         "schemas",
         "datasets",
+        "lineage",
     ],
     package_data={"pipeline.presets": ["*.yaml"], "schemas": ["*.pbtxt"]},
     install_requires=[
@@ -26,8 +27,10 @@ setup(
         "google-cloud-aiplatform",
         "google-crc32c",
         "kfp>=2",
+        "ml-metadata",
         "pillow",
         "platformdirs",
+        "psutil",
         "pydantic>=2",
         "pyyaml",
         "requests",

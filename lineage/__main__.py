@@ -3,7 +3,7 @@
 import sys
 
 from datasets.errors import UserError
-from lineage import cli
+from lineage import cli, text
 
 FOUND, NOT_FOUND = 0, 2
 
@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         cli.answer(args)
     except UserError as error:
-        print(f"lineage: {cli.text.safe(error)}", file=sys.stderr)
+        print(f"lineage: {text.safe(error)}", file=sys.stderr)
         return NOT_FOUND
     except BrokenPipeError:  # the reader, as `head`, has seen enough
         sys.stderr.close()

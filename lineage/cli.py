@@ -9,7 +9,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
-from lineage import names, runs, store
+from lineage import models, names, runs, store, tree
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
     listed.add_argument("--state", choices=runs.STATES, help="that ended so")
     shown = add("show", "one run: its nodes, what they read and wrote", _show, runs.print_run)
     shown.add_argument("run", metavar="RUN", nargs="?", default="latest", help="an id, a name's start, or 'latest'")
+    traced = add("lineage", "what an artifact was made of, back to the data", _lineage, tree.print_tree)
+    traced.add_argument("artifact", metavar="ARTIFACT", help="an id, or a folder: its own, or where it is pushed")
+    traced.add_argument("--forward", action="store_true", help="what was made of it")
+    modelled = add("models", "every model, the gate's word, where it is pushed", _models, models.print_models)
+    modelled.add_argument("--served", action="store_true", help="those in service alone")
     return result
 
 
@@ -55,3 +60,11 @@ def _runs(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 def _show(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
     return runs.show_run(opened, names.find_run(opened, args.run))
+
+
+def _lineage(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return tree.trace(opened, names.find_artifact(opened, args.artifact), args.forward)
+
+
+def _models(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return models.list_models(opened, args.served)

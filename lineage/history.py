@@ -111,9 +111,12 @@ def runs(store: mlmd.MetadataStore, of: Sequence[metadata_store_pb2.Context]) ->
             yield _run(context, graph)
 
 
-def subgraph(store: mlmd.MetadataStore, query: Query) -> Graph:
+def subgraph(store: mlmd.MetadataStore, query: metadata_store_pb2.LineageSubgraphQueryOptions) -> Graph:
     """Returns what a query finds."""
-    found = store.get_lineage_subgraph(query)
+    try:
+        found = store.get_lineage_subgraph(query)
+    except mlmd.errors.NotFoundError:  # nothing to start from
+        return Graph({}, {})
     kinds = {kind.id: kind.name for kind in found.artifact_types}
     artifacts = {each.id: _artifact(each, kinds) for each in sorted(found.artifacts, key=lambda each: each.id)}
     named = {each.id: (each.type, each.name) for each in found.contexts}

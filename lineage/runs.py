@@ -150,13 +150,9 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
         if node["error"]:
             text.lines(console, [[node["error"]]], ["red"], indent=2)
         outputs = [output for some in node["outputs"].values() for output in some]
-        rows: list[list[object]] = [
-            [
-                each["id"],
-                each["type"],
-                "deleted" if each["deleted"] else text.size(each["bytes"]),
-                text.near(each["uri"]),
-            ]
-            for each in outputs
-        ]
-        text.lines(console, rows, indent=2)
+        text.lines(console, [_cells(output) for output in outputs], indent=2)
+
+
+def _cells(output: dict[str, Any]) -> list[object]:
+    size = "deleted" if output["deleted"] else text.size(output["bytes"])
+    return [output["id"], output["type"], size, text.near(output["uri"])]

@@ -15,6 +15,8 @@ def safe(value: object) -> Text:
 
 def lines(console: Console, rows: list[list[object]], styles: list[str | None] | None = None, indent: int = 0) -> None:
     """Prints rows in columns. A table of rich's would cut paths, which people copy."""
+    if not rows:
+        return
     cells = [[safe(cell) for cell in row] for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
     for row, style in zip(cells, styles or [None] * len(rows), strict=True):
@@ -68,7 +70,8 @@ def changes(before: object, after: object, key: str = "") -> list[tuple[str, obj
     >>> changes({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4})
     [('a.c', 2, 3), ('d', None, 4)]
     """
-    if isinstance(before, dict) and isinstance(after, dict):
+    if isinstance(before, dict) or isinstance(after, dict):
+        before, after = (each if isinstance(each, dict) else {} for each in (before, after))
         keys = dict.fromkeys([*before, *after])
         found = [changes(before.get(each), after.get(each), f"{key}.{each}".lstrip(".")) for each in keys]
         return [change for some in found for change in some]

@@ -1,0 +1,78 @@
+"""`models`: each model with its figures, the gate's word, and where it is pushed; `--served`: the one in service."""
+
+from pathlib import Path
+from typing import Any
+
+import ml_metadata as mlmd
+from rich.console import Console
+
+from lineage import text
+from lineage.history import Artifact, Execution, Graph, Query, subgraph
+
+
+def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]:
+    """Returns all models, the latest first, or those alone that are in service.
+
+    In service is what TensorFlow Serving takes from a folder: the version with the highest number.
+    """
+    query = Query(max_num_hops=2, direction=Query.BIDIRECTIONAL)
+    query.starting_artifacts.filter_query = "type = 'Model'"
+    graph = subgraph(store, query)
+    found = [_row(graph, each) for each in graph.artifacts.values() if each.type == "Model"]
+    return sorted((row for row in found if row["served"] or not served), key=lambda row: row["id"], reverse=True)
+
+
+def _row(graph: Graph, model: Artifact) -> dict[str, Any]:
+    maker = graph.producer(model.id)
+    readers = [each for each in graph.executions.values() if model.id in each.inputs.get("model", [])]
+    evaluation, blessing = (_latest(graph, readers, channel) for channel in ("evaluation", "blessing"))
+    pushed = [place for each in readers if (place := _pushed(graph, each))]
+    return {
+        "id": model.id,
+        "uri": model.uri,
+        "deleted": not model.live,
+        "pipeline": maker.pipeline if maker else None,
+        "run": maker.run if maker else None,
+        "created": model.created,
+        "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
+        "val_accuracy": model.facts.get("val_accuracy"),
+        "parameters": model.facts.get("parameters"),
+        "blessed": bool(blessing.facts["blessed"]) if blessing and "blessed" in blessing.facts else None,
+        "refused": evaluation.facts.get("refused") if evaluation else None,
+        "pushed": sorted(set(pushed)),
+        "served": any(map(_in_service, pushed)),
+    }
+
+
+def _latest(graph: Graph, readers: list[Execution], channel: str) -> Artifact | None:
+    numbers = [number for each in readers if each.node == "Evaluator" for number in each.outputs.get(channel, [])]
+    return graph.artifacts[max(numbers)] if numbers else None
+
+
+def _pushed(graph: Graph, execution: Execution) -> str | None:
+    for number in execution.outputs.get("pushed_model", []):
+        return graph.artifacts[number].facts.get("pushed_destination")
+    return None
+
+
+def _in_service(place: str) -> bool:
+    folder = Path(place)
+    if "://" in place or not folder.is_dir():
+        return False
+    versions = [int(each.name) for each in folder.parent.iterdir() if each.name.isdecimal()]
+    return folder.name.isdecimal() and int(folder.name) == max(versions)
+
+
+def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Prints a line a model, and below it why it was refused and where it is pushed."""
+    table: list[list[object]] = [["id", "pipeline", "run", "made", "accuracy", "parameters", "gate", ""]]
+    for row in rows:
+        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+        parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
+        word = {True: "blessed", False: "refused", None: "not judged"}[row["blessed"]]
+        notes = [text.near(place) for place in row["pushed"]] + ["in service"] * row["served"]
+        notes = [row["refused"]] if row["blessed"] is False and row["refused"] else notes
+        made = text.when(row["created"])
+        last = "; ".join(notes + ["deleted"] * row["deleted"])
+        table.append([row["id"], row["pipeline"], row["run"], made, accuracy, parameters, word, last])
+    text.lines(console, table, ["bold", *("green" if row["served"] else None for row in rows)])

@@ -1,0 +1,91 @@
+"""`lineage`: what an artifact was made of, back to the data; `--forward`: all that was made of it."""
+
+import json
+from typing import Any
+
+import ml_metadata as mlmd
+from rich.console import Console
+from rich.tree import Tree
+
+from lineage import text
+from lineage.history import MAX_HOPS, Artifact, Execution, Graph, Query, subgraph
+
+Node = dict[str, Any]
+
+
+def trace(store: mlmd.MetadataStore, artifact: Artifact, forward: bool) -> Node:
+    """Returns the artifact with what it was `made_by`, or what was `used_by`, as a tree.
+
+    What stands in the tree twice is told once; its other places say `again`. What came from the cache is told where it
+    was made.
+    """
+    query = Query(max_num_hops=MAX_HOPS, direction=Query.DOWNSTREAM if forward else Query.UPSTREAM)
+    query.starting_artifacts.filter_query = f"id = {artifact.id}"
+    return _artifact(subgraph(store, query), artifact.id, "used_by" if forward else "made_by", set())
+
+
+def _artifact(graph: Graph, number: int, way: str, told: set[int]) -> Node:
+    artifact = graph.artifacts[number]
+    node: Node = {"id": number, "type": artifact.type, "uri": artifact.uri, "deleted": not artifact.live}
+    node |= {key: artifact.facts[key] for key in _FACTS if artifact.facts.get(key) not in (None, "")}
+    if number in told:
+        return {**node, "again": True}
+    told.add(number)
+    if way == "used_by":
+        executions = graph.consumers(number)
+    else:
+        maker = graph.producer(number)
+        executions = [maker] if maker else []
+    return {**node, way: [_execution(graph, each, way, told) for each in executions]}
+
+
+def _execution(graph: Graph, execution: Execution, way: str, told: set[int]) -> Node:
+    node = {"execution": execution.id, "node": execution.node, "pipeline": execution.pipeline, "run": execution.run}
+    node["state"] = execution.state
+    if -execution.id in told:
+        return {**node, "again": True, "artifacts": []}
+    told.add(-execution.id)  # apart from the artifacts' ids
+    channels = execution.outputs if way == "used_by" else execution.inputs
+    artifacts = [_artifact(graph, number, way, told) for ids in channels.values() for number in ids]
+    return {**node, **_settings(execution), "artifacts": artifacts}
+
+
+_FACTS = ("input_fingerprint", "accuracy", "blessed", "refused", "pushed_destination", "val_accuracy", "devices")
+
+
+def _settings(execution: Execution) -> dict[str, Any]:
+    """Returns what a node of ours was told: the code's digest, and the recipe or what the model sees."""
+    custom = execution.facts.get("custom_config")
+    told = json.loads(custom) if isinstance(custom, str) and custom.startswith("{") else {}
+    told = {key: value for key, value in told.items() if key not in ("checkpoints", "devices")}
+    code = told.pop("code", None)
+    return ({"code": code} if code else {}) | ({"settings": told.get("recipe", told)} if told else {})
+
+
+def print_tree(console: Console, node: Node) -> None:
+    """Prints what `trace` returned."""
+    console.print(_branch(Tree(_label(node)), node), no_wrap=True, overflow="ignore", crop=False)
+
+
+def _branch(tree: Tree, node: Node) -> Tree:
+    for execution in [*node.get("made_by", []), *node.get("used_by", [])]:
+        arrow = "used by" if "used_by" in node else "made by"
+        state = "" if execution["state"] == "complete" else f", {execution['state']}"
+        again = ", told above" if "again" in execution else ""
+        line = f"{arrow} {execution['node']} in run {execution['run']} of {execution['pipeline']}{state}{again}"
+        below = tree.add(text.safe(line))
+        if "code" in execution:
+            below.add(text.safe(f"code {execution['code']}"), style="dim")
+        for key, _, value in text.changes({}, execution.get("settings", {})):
+            below.add(text.safe(f"{key} = {json.dumps(value)}"), style="dim")
+        for artifact in execution["artifacts"]:
+            _branch(below.add(_label(artifact)), artifact)
+    return tree
+
+
+def _label(node: Node) -> Any:
+    facts = [f"{key} {node[key]}" for key in _FACTS if key in node]
+    marks = ["deleted"] * node["deleted"] + ["told above"] * ("again" in node)
+    label = text.safe(" · ".join([f"{node['type']} {node['id']}", text.near(node["uri"]), *facts, *marks]))
+    label.stylize("bold", 0, len(f"{node['type']} {node['id']}"))
+    return label
