@@ -9,7 +9,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
-from lineage import models, names, runs, store, tree
+from lineage import compare, models, names, runs, store, tree, why
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +35,12 @@ def parser() -> argparse.ArgumentParser:
     traced = add("lineage", "what an artifact was made of, back to the data", _lineage, tree.print_tree)
     traced.add_argument("artifact", metavar="ARTIFACT", help="an id, or a folder: its own, or where it is pushed")
     traced.add_argument("--forward", action="store_true", help="what was made of it")
+    compared = add("diff", "two runs side by side: settings, data, code, metrics", _diff, compare.print_comparison)
+    compared.add_argument("before", metavar="RUN")
+    compared.add_argument("after", metavar="RUN", nargs="?", default="latest", help="(latest)")
+    asked = add("why", "why a node ran, or was taken from the cache", _why, why.print_why)
+    asked.add_argument("node", metavar="NODE")
+    asked.add_argument("--run", metavar="RUN", default="latest", help="(latest)")
     modelled = add("models", "every model, the gate's word, where it is pushed", _models, models.print_models)
     modelled.add_argument("--served", action="store_true", help="those in service alone")
     return result
@@ -68,3 +74,11 @@ def _lineage(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 def _models(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
     return models.list_models(opened, args.served)
+
+
+def _diff(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return compare.compare(names.find_run(opened, args.before), names.find_run(opened, args.after))
+
+
+def _why(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return why.explain(opened, names.find_run(opened, args.run), args.node)

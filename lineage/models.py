@@ -65,7 +65,7 @@ def _in_service(place: str) -> bool:
 
 def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
     """Prints a line a model, and below it why it was refused and where it is pushed."""
-    table: list[list[object]] = [["id", "pipeline", "run", "made", "accuracy", "parameters", "gate", ""]]
+    table: list[list[Any]] = [["id", "pipeline", "run", "made", "accuracy", "parameters", "gate", ""]]
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"

@@ -80,7 +80,7 @@ def _error(run: Run) -> str | None:
 
 def print_runs(console: Console, rows: list[dict[str, Any]]) -> None:
     """Prints a line a run."""
-    table: list[list[object]] = [["id", "pipeline", "started", "took", "state", "accuracy", "pushed to, or the error"]]
+    table: list[list[Any]] = [["id", "pipeline", "started", "took", "state", "accuracy", "pushed to, or the error"]]
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
         last, took = row["pushed"] or row["error"] or "", text.duration(row["seconds"])
@@ -140,12 +140,12 @@ def _output(artifact: Artifact) -> dict[str, Any]:
 def print_run(console: Console, run: dict[str, Any]) -> None:
     """Prints a run: its line, then each node with what it put out."""
     print_runs(console, [run])
-    facts: list[list[object]] = [[key, run[key] or "not known"] for key in ("run", "command", "code")]
+    facts = [[key, run[key] or "not known"] for key in ("run", "command", "code")]
     text.lines(console, facts, ["dim"] * len(facts))
     for node in run["nodes"]:
         state = f"cached from run {node['from_run']}" if node["from_run"] else node["state"]
         took = text.duration(node["seconds"]) if node["state"] != "stale" else "not known"
-        head: list[object] = [f"{node['node']:<19}", f"{state:<19}", took]
+        head = [f"{node['node']:<19}", f"{state:<19}", took]
         text.lines(console, [head], [_STYLES.get(node["state"], "bold")])
         if node["error"]:
             text.lines(console, [[node["error"]]], ["red"], indent=2)
@@ -153,6 +153,6 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
         text.lines(console, [_cells(output) for output in outputs], indent=2)
 
 
-def _cells(output: dict[str, Any]) -> list[object]:
+def _cells(output: dict[str, Any]) -> list[Any]:
     size = "deleted" if output["deleted"] else text.size(output["bytes"])
     return [output["id"], output["type"], size, text.near(output["uri"])]

@@ -1,6 +1,7 @@
 """How answers are shown: safe text, times, sizes, short names."""
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,13 +14,15 @@ def safe(value: object) -> Text:
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)))
 
 
-def lines(console: Console, rows: list[list[object]], styles: list[str | None] | None = None, indent: int = 0) -> None:
+def lines(
+    console: Console, rows: Sequence[Sequence[object]], styles: Sequence[str | None] = (), indent: int = 0
+) -> None:
     """Prints rows in columns. A table of rich's would cut paths, which people copy."""
     if not rows:
         return
     cells = [[safe(cell) for cell in row] for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
-    for row, style in zip(cells, styles or [None] * len(rows), strict=True):
+    for row, style in zip(cells, styles or (None,) * len(rows), strict=True):
         for cell, width in zip(row[:-1], widths, strict=False):
             cell.pad_right(width + 2 - cell.cell_len)
         line = Text(" " * indent, style=style or "").append_text(Text("").join(row))

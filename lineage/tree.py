@@ -64,7 +64,8 @@ def _settings(execution: Execution) -> dict[str, Any]:
 
 def print_tree(console: Console, node: Node) -> None:
     """Prints what `trace` returned."""
-    console.print(_branch(Tree(_label(node)), node), no_wrap=True, overflow="ignore", crop=False)
+    console.width = 10_000  # a tree of rich's would cut paths
+    console.print(_branch(Tree(_label(node)), node))
 
 
 def _branch(tree: Tree, node: Node) -> Tree:

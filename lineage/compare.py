@@ -1,0 +1,130 @@
+"""`diff RUN RUN`: settings, data, code, metrics and classes, side by side."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from lineage import text
+from lineage.history import Artifact, Run
+from lineage.runs import pushed_to, state_of
+
+
+def compare(before: Run, after: Run) -> dict[str, Any]:
+    """Returns what differs in the settings, and data, code, checks and outcome of both.
+
+    `data` has the number of examples of each class by split, and their `drift`: the largest difference of a class's
+    share between the two train splits (L-infinity, as TFDV measures it for categories).
+    """
+    settings = text.changes(_settings(before), _settings(after))
+    counts = _counts(before), _counts(after)
+    return {
+        "runs": [before.id, after.id],
+        "settings": [{"key": key, "before": old, "after": new} for key, old, new in settings],
+        "code": [_code(before), _code(after)],
+        "data": {
+            "fingerprint": [_fingerprint(before), _fingerprint(after)],
+            "counts": list(counts),
+            "drift": _drift(*(each.get("train", {}) for each in counts)),
+        },
+        "checks": _side_by_side(_checks(before), _checks(after)),
+        "training": _side_by_side(_training(before), _training(after)),
+        "state": [state_of(before), state_of(after)],
+        "pushed": [pushed_to(before), pushed_to(after)],
+    }
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    return json.loads(run.facts.get("settings", "{}"))
+
+
+def _code(run: Run) -> str | None:
+    return run.facts.get("code")
+
+
+def _fingerprint(run: Run) -> str | None:
+    examples = run.output("ImportExampleGen", "examples")
+    return examples.facts.get("input_fingerprint") if examples else None
+
+
+def _counts(run: Run) -> dict[str, dict[str, int]]:
+    """Returns examples by split and class; nothing where the statistics are not on this machine."""
+    statistics = run.output("StatisticsGen", "statistics")
+    files = Path(statistics.uri).glob("Split-*/FeatureStats.pb") if statistics and "://" not in statistics.uri else []
+    return {file.parent.name.removeprefix("Split-"): _classes(file) for file in sorted(files)}
+
+
+def _classes(file: Path) -> dict[str, int]:
+    """Returns the photos of each class that StatisticsGen counted: by name, or by index where there are no names."""
+    listed = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes())
+    features = {feature.path.step[0]: feature for feature in listed.datasets[0].features}
+    feature = features.get("label") or features.get("class")
+    if feature is None:
+        return {}
+    return {bucket.label: round(bucket.sample_count) for bucket in feature.string_stats.rank_histogram.buckets}
+
+
+def _drift(before: dict[str, int], after: dict[str, int]) -> float | None:
+    if not before or not after:
+        return None
+    shares = [{name: count / sum(each.values()) for name, count in each.items()} for each in (before, after)]
+    return max(abs(shares[0].get(name, 0) - shares[1].get(name, 0)) for name in {*before, *after})
+
+
+def _checks(run: Run) -> dict[str, float]:
+    evaluation = run.output("Evaluator", "evaluation")
+    return {each["what"]: each["value"] for each in _json(evaluation, "checks.json", [])}
+
+
+def _training(run: Run) -> dict[str, Any]:
+    """Returns what the Trainer wrote into the model's metadata."""
+    model = run.output("Trainer", "model")
+    keys = ("val_accuracy", "best_epoch", "epochs", "seconds", "parameters", "global_batch", "devices", "precision")
+    return {key: model.facts[key] for key in keys if key in model.facts} if model else {}
+
+
+def _json(artifact: Artifact | None, name: str, otherwise: Any) -> Any:
+    if artifact is None or "://" in artifact.uri or not (Path(artifact.uri) / name).is_file():
+        return otherwise
+    return json.loads((Path(artifact.uri) / name).read_text())
+
+
+def _side_by_side(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    keys = dict.fromkeys([*before, *after])
+    return [{"what": key, "before": before.get(key), "after": after.get(key)} for key in keys]
+
+
+def print_comparison(console: Console, answer: dict[str, Any]) -> None:
+    """Prints what `compare` returned, a section each, and says of each what is the same."""
+    first, second = answer["runs"]
+    for title, rows in _sections(answer):
+        console.print(title, style="bold")
+        text.lines(console, [["", f"run {first}", f"run {second}", ""], *rows] if rows else [["the same"]], indent=2)
+
+
+def _sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
+    yield "settings", [[each["key"], _shown(each["before"]), _shown(each["after"]), ""] for each in answer["settings"]]
+    data, same = answer["data"], [each == other for each, other in (answer["code"], answer["data"]["fingerprint"])]
+    yield "code", [] if same[0] else [["digest", *map(_shown, answer["code"]), ""]]
+    drift = "" if data["drift"] is None else f"{data['drift']:.4f}"
+    rows: list[list[Any]] = [] if same[1] else [["fingerprint", *map(_shown, data["fingerprint"]), ""], ["drift", "", drift, ""]]
+    counted = [each[:3] for each in text.changes(*data["counts"])]
+    yield "data", rows + [[key, _shown(old), _shown(new), ""] for key, old, new in counted]
+    yield "training", [_row(each) for each in answer["training"]]
+    yield "evaluation", [_row(each) for each in answer["checks"]]
+    yield "outcome", [[key, *map(_shown, answer[key]), ""] for key in ("state", "pushed")]
+
+
+def _row(each: dict[str, Any]) -> list[Any]:
+    old, new = each["before"], each["after"]
+    both = isinstance(old, int | float) and isinstance(new, int | float)
+    return [each["what"], _shown(old), _shown(new), f"{new - old:+.4g}" if both and new != old else ""]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,102 @@
+"""`why NODE`: which input, property or code made a node run, or that none did and the cache was taken."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import ml_metadata as mlmd
+from rich.console import Console
+
+from datasets.errors import UserError
+from lineage import text
+from lineage.history import Execution, Run, contexts, runs
+
+_NEVER_CACHED = "a resolver always runs: it asks the store anew"
+
+
+def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
+    """Returns a node's state in a run, the run before it that came to the node, and what differs from there.
+
+    Raises:
+      UserError: when the run has no such node.
+    """
+    execution = run.node(node)
+    if not execution:
+        names = ", ".join(each.node for each in run.executions)
+        raise UserError(f"run {run.id} came to no node {node!r}; it came to: {names}")
+    before = next(_earlier(store, run, node), None)
+    last = before.node(node) if before else None
+    differs = list(_differences(run, execution, before, last)) if before and last else []
+    return {
+        "run": run.id,
+        "node": node,
+        "state": execution.state,
+        "before": before.id if before else None,
+        "before_state": last.state if last else None,
+        "differs": [{"what": what, "before": old, "now": new} for what, old, new in differs],
+        "because": _because(execution, last, bool(differs)),
+    }
+
+
+def _earlier(store: mlmd.MetadataStore, run: Run, node: str) -> Iterator[Run]:
+    for each in runs(store, [context for context in contexts(store) if context.id < run.id]):
+        if each.pipeline == run.pipeline and each.node(node):
+            yield each
+
+
+def _because(execution: Execution, last: Execution | None, differs: bool) -> str:
+    resolver = execution.inputs == execution.outputs and execution.state != "cached"
+    if execution.state == "cached":
+        return "an earlier run had the same inputs, properties and code: its outputs were taken"
+    if resolver and execution.state == "complete":
+        return _NEVER_CACHED
+    if last is None:
+        return "no earlier run of this pipeline came to this node"
+    if differs:
+        return "it ran because of what differs from the run before"
+    if last.state in ("failed", "stale", "running"):
+        return f"nothing differs, but the run before left no outputs to take: it is {last.state}"
+    return "nothing differs; the earlier outputs were deleted, or the node does not use the cache"
+
+
+def _differences(run: Run, now: Execution, before: Run, last: Execution) -> Iterator[tuple[str, Any, Any]]:
+    for channel in dict.fromkeys([*last.inputs, *now.inputs]):
+        uris = [_uris(before, last.inputs.get(channel, [])), _uris(run, now.inputs.get(channel, []))]
+        if uris[0] != uris[1]:
+            yield f"input {channel}", *uris
+    for key in dict.fromkeys([*last.facts, *now.facts]):
+        if key.startswith("__"):  # TFX's own notes of the execution, which the cache does not ask
+            continue
+        for name, old, new in text.changes(_read(last.facts.get(key)), _read(now.facts.get(key)), key):
+            yield name, old, new
+
+
+def _uris(run: Run, ids: list[int]) -> list[str]:
+    return [run.artifacts[each].uri for each in ids]
+
+
+def _read(value: Any) -> Any:
+    """Returns a property; JSON, as TFX keeps what is nested, as what it says."""
+    if not isinstance(value, str) or not value.startswith(("{", "[")):
+        return value if isinstance(value, str | int | float | type(None)) else str(value)
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def print_why(console: Console, answer: dict[str, Any]) -> None:
+    """Prints what `explain` returned."""
+    before = f" (before: run {answer['before']}, {answer['before_state']})" if answer["before"] else ""
+    console.print(text.safe(f"{answer['node']} in run {answer['run']}: {answer['state']}{before}"), style="bold")
+    console.print(text.safe(answer["because"]), soft_wrap=True)
+    rows: list[list[object]] = [
+        [each["what"], _shown(each["before"]), "→", _shown(each["now"])] for each in answer["differs"]
+    ]
+    text.lines(console, rows, indent=2)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(map(text.near, value)) or "none"
+    return "none" if value is None else json.dumps(value)
