@@ -9,7 +9,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
-from lineage import compare, models, names, runs, store, tree, why
+from lineage import compare, gc, models, names, runs, store, tree, why
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     asked.add_argument("--run", metavar="RUN", default="latest", help="(latest)")
     modelled = add("models", "every model, the gate's word, where it is pushed", _models, models.print_models)
     modelled.add_argument("--served", action="store_true", help="those in service alone")
+    collected = add("gc", "what nothing needs any more; deletes nothing unless told", _gc, gc.print_collected)
+    collected.add_argument(
+        "--older-than", metavar="DAYS", type=float, default=30.0, help="that no run touched since (30)"
+    )
+    collected.add_argument("--output", metavar="DIR", type=Path, help="the output folder, where --store is a database")
+    collected.add_argument("--delete", action="store_true", help="delete, and say so in the store")
     return result
 
 
@@ -52,7 +58,7 @@ def answer(args: argparse.Namespace) -> None:
     Raises:
       UserError: when the store cannot be read, or has not what is asked for.
     """
-    found = args.ask(store.open_store(args.store, args.password_file), args)
+    found = args.ask(store.open_store(args.store, args.password_file, getattr(args, "delete", False)), args)
     if args.json:
         json.dump(found, sys.stdout, indent=2)
         print()
@@ -82,3 +88,7 @@ def _diff(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 def _why(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
     return why.explain(opened, names.find_run(opened, args.run), args.node)
+
+
+def _gc(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return gc.collect(opened, args.output or Path(args.store), args.older_than, args.delete)

@@ -110,12 +110,18 @@ def _sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
     data, same = answer["data"], [each == other for each, other in (answer["code"], answer["data"]["fingerprint"])]
     yield "code", [] if same[0] else [["digest", *map(_shown, answer["code"]), ""]]
     drift = "" if data["drift"] is None else f"{data['drift']:.4f}"
-    rows: list[list[Any]] = [] if same[1] else [["fingerprint", *map(_shown, data["fingerprint"]), ""], ["drift", "", drift, ""]]
+    rows: list[list[Any]] = (
+        [] if same[1] else [["fingerprint", *map(_shown, data["fingerprint"]), ""], ["drift", "", drift, ""]]
+    )
     counted = [each[:3] for each in text.changes(*data["counts"])]
     yield "data", rows + [[key, _shown(old), _shown(new), ""] for key, old, new in counted]
     yield "training", [_row(each) for each in answer["training"]]
     yield "evaluation", [_row(each) for each in answer["checks"]]
     yield "outcome", [[key, *map(_shown, answer[key]), ""] for key in ("state", "pushed")]
+
+
+def _if_other(what: str, both: list[Any]) -> list[list[Any]]:
+    return [] if both[0] == both[1] else [[what, *map(_shown, both), ""]]
 
 
 def _row(each: dict[str, Any]) -> list[Any]:

@@ -61,14 +61,13 @@ def _because(execution: Execution, last: Execution | None, differs: bool) -> str
 
 def _differences(run: Run, now: Execution, before: Run, last: Execution) -> Iterator[tuple[str, Any, Any]]:
     for channel in dict.fromkeys([*last.inputs, *now.inputs]):
-        uris = [_uris(before, last.inputs.get(channel, [])), _uris(run, now.inputs.get(channel, []))]
-        if uris[0] != uris[1]:
-            yield f"input {channel}", *uris
+        read, reads = _uris(before, last.inputs.get(channel, [])), _uris(run, now.inputs.get(channel, []))
+        if read != reads:
+            yield f"input {channel}", read, reads
     for key in dict.fromkeys([*last.facts, *now.facts]):
         if key.startswith("__"):  # TFX's own notes of the execution, which the cache does not ask
             continue
-        for name, old, new in text.changes(_read(last.facts.get(key)), _read(now.facts.get(key)), key):
-            yield name, old, new
+        yield from text.changes(_read(last.facts.get(key)), _read(now.facts.get(key)), key)
 
 
 def _uris(run: Run, ids: list[int]) -> list[str]:
