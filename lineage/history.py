@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import ml_metadata as mlmd
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2
 
 from pipeline.metadata import RUN_CONTEXT, is_alive
@@ -23,7 +25,7 @@ _AT_ONCE = 50  # runs in one query
 MAX_HOPS = 100  # the most that ML Metadata follows: fifty executions, one after the other
 
 Query = metadata_store_pb2.LineageSubgraphQueryOptions
-Facts = dict[str, Any]  # str, int, float, or a message
+Facts = dict[str, Any]  # as JSON has values
 
 
 class Artifact(NamedTuple):
@@ -170,7 +172,11 @@ def _execution(found: metadata_store_pb2.Execution, place: dict[str, Any], input
 def _facts(found: Any) -> Facts:
     """Returns properties and custom properties as plain values."""
     values = [*found.properties.items(), *found.custom_properties.items()]
-    return {key: getattr(value, str(value.WhichOneof("value"))) for key, value in values}
+    return {key: _plain(getattr(value, str(value.WhichOneof("value")))) for key, value in values}
+
+
+def _plain(value: Any) -> Any:
+    return json_format.MessageToDict(value) if isinstance(value, Message) else value
 
 
 def _flat(channels: dict[str, list[int]], artifact: int) -> bool:

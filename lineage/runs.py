@@ -7,7 +7,7 @@ import ml_metadata as mlmd
 from rich.console import Console
 
 from lineage import text
-from lineage.history import Artifact, Execution, Graph, Query, Run, contexts, runs, subgraph
+from lineage.history import Artifact, Execution, Query, Run, contexts, runs, subgraph
 from pipeline.metadata import is_alive
 
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "pushed": "green"}
@@ -99,7 +99,7 @@ def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
 
 def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str, Any]:
     """Returns a node; where it came from the cache, with the run that made its outputs."""
-    source = _maker(store, execution) if execution.state == "cached" else None
+    source = maker(store, execution) if execution.state == "cached" else None
     failed = run.facts.get("failed") == execution.node
     return {
         "node": execution.node,
@@ -113,18 +113,14 @@ def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str
     }
 
 
-def _maker(store: mlmd.MetadataStore, cached: Execution) -> Execution | None:
+def maker(store: mlmd.MetadataStore, cached: Execution) -> Execution | None:
+    """Returns the execution whose outputs a later one took from the cache."""
     ids = [each for some in cached.outputs.values() for each in some]
     if not ids:
         return None
-    return made(store, ids[0]).producer(ids[0])
-
-
-def made(store: mlmd.MetadataStore, artifact: int) -> Graph:
-    """Returns an artifact with the executions that put it out, or took it from the cache."""
     query = Query(max_num_hops=1, direction=Query.UPSTREAM)
-    query.starting_artifacts.filter_query = f"id = {artifact}"
-    return subgraph(store, query)
+    query.starting_artifacts.filter_query = f"id = {ids[0]}"
+    return subgraph(store, query).producer(ids[0])
 
 
 def _output(artifact: Artifact) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Opens the store that questions are put to."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import ml_metadata as mlmd
@@ -8,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2
 from datasets.errors import UserError
 from pipeline import metadata
 
-_SQLITE_HEADER = b"SQLite format 3\0"
+_PATIENCE_S = 3.0  # for another process to end its writing
 
 
 def open_store(place: str, password_file: Path | None = None, writable: bool = False) -> mlmd.MetadataStore:
@@ -34,12 +36,12 @@ def open_store(place: str, password_file: Path | None = None, writable: bool = F
 
 
 def _check_sqlite(path: Path) -> None:
-    """ML Metadata would take an empty file for a new store, and says little of a file that is none."""
+    """Looks before ML Metadata does, which takes an empty file for a new store and waits a minute for a locked one."""
     try:
-        with path.open("rb") as file:
-            header = file.read(len(_SQLITE_HEADER))
-    except OSError as error:
-        text = f"there is no ML Metadata to read in {path}: {error.strerror}; name the output folder of a run (--store)"
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)) as file:
+            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        text = f"there is no ML Metadata to read in {path}: {error}; name the output folder of a run (--store)"
         raise UserError(text) from None
-    if header != _SQLITE_HEADER:
-        raise UserError(f"{path} is no SQLite file; name the output folder of a run (--store)")
+    if "MLMDEnv" not in tables:
+        raise UserError(f"{path} is not of ML Metadata; name the output folder of a run (--store)")

@@ -10,6 +10,7 @@ from rich.console import Console
 from datasets.errors import UserError
 from lineage import text
 from lineage.history import Execution, Run, contexts, runs
+from lineage.runs import maker
 
 _NEVER_CACHED = "a resolver always runs: it asks the store anew"
 
@@ -26,7 +27,11 @@ def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
         raise UserError(f"run {run.id} came to no node {node!r}; it came to: {names}")
     before = next(_earlier(store, run, node), None)
     last = before.node(node) if before else None
-    differs = list(_differences(run, execution, before, last)) if before and last else []
+    differs = []
+    if before and last and execution.state != "cached":
+        source = maker(store, last) if last.state == "cached" else None  # ExampleGen's driver tells it the fingerprint
+        known = last._replace(facts={**source.facts, **last.facts}) if source else last
+        differs = list(_differences(run, execution, before, known))
     return {
         "run": run.id,
         "node": node,
@@ -64,7 +69,7 @@ def _differences(run: Run, now: Execution, before: Run, last: Execution) -> Iter
         read, reads = _uris(before, last.inputs.get(channel, [])), _uris(run, now.inputs.get(channel, []))
         if read != reads:
             yield f"input {channel}", read, reads
-    for key in dict.fromkeys([*last.facts, *now.facts]):
+    for key in sorted({*last.facts, *now.facts}):
         if key.startswith("__"):  # TFX's own notes of the execution, which the cache does not ask
             continue
         yield from text.changes(_read(last.facts.get(key)), _read(now.facts.get(key)), key)
@@ -77,7 +82,7 @@ def _uris(run: Run, ids: list[int]) -> list[str]:
 def _read(value: Any) -> Any:
     """Returns a property; JSON, as TFX keeps what is nested, as what it says."""
     if not isinstance(value, str) or not value.startswith(("{", "[")):
-        return value if isinstance(value, str | int | float | type(None)) else str(value)
+        return value
     try:
         return json.loads(value)
     except ValueError:

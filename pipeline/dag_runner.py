@@ -114,6 +114,6 @@ def _recorded(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> Ite
     try:
         yield
     except NodeFailed as failure:
-        end(store, run, failure.node, cause(failure.__cause__ or failure))
+        end(store, run, failure.node, cause(failure.__cause__ or failure, lines=5))
         raise
     end(store, run)

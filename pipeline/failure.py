@@ -1,8 +1,8 @@
 """Says in one sentence why a node failed."""
 
 
-def cause(error: BaseException) -> str:
-    """Returns the first cause of an error as one sentence, without Beam's trail of step names.
+def cause(error: BaseException, lines: int = 1) -> str:
+    """Returns the first cause of an error as one line, of the first `lines` of its text, without Beam's trail of steps.
 
     An error raised `from None` speaks for itself: what led to it is not asked.
     """
@@ -11,8 +11,8 @@ def cause(error: BaseException) -> str:
         seen.add(id(inner))
         error = inner
     text = str(error).strip().split(" [while running")[0]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    words = " ".join([line.strip() for line in text.splitlines() if line.strip()][:lines])
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _inner(error: BaseException) -> BaseException | None:

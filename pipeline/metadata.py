@@ -60,7 +60,7 @@ def opened(config: metadata_store_pb2.ConnectionConfig, where: str) -> mlmd.Meta
     try:
         store = mlmd.MetadataStore(config)
         store.get_context_types()
-    except mlmd.errors.StatusError as error:
+    except (mlmd.errors.StatusError, RuntimeError) as error:  # the latter from its constructor
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"cannot use the ML Metadata in {where}: {reason}") from None
     return store

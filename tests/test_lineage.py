@@ -1,0 +1,229 @@
+"""Questions to ML Metadata, on a store of real runs; tests/make_runs.py says what became of each."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lineage.__main__ import main
+from tests.conftest import ROOT, without_network
+
+KILLED, PUSHED, AGAIN, REFUSED, LONGER, FAILED = range(6)  # the runs, in their order
+NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
+         "LatestBlessedModel", "Evaluator", "Pusher"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory, cache) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "-m", "tests.make_runs", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=without_network(cache), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "out"
+
+
+@pytest.fixture
+def ask(output, capsys):
+    """Asks as a person does and returns the answer, read from its JSON."""
+
+    def call(*words: object) -> dict:
+        assert main([*map(str, words), "--store", str(output), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def ids(ask) -> list[int]:
+    return [row["id"] for row in reversed(ask("runs"))]
+
+
+def _nodes(run: dict) -> dict[str, str]:
+    return {node["node"]: node["state"] for node in run["nodes"]}
+
+
+def _walk(node: dict):
+    """Yields all executions of a tree, those told again left out."""
+    for execution in [*node.get("made_by", []), *node.get("used_by", [])]:
+        if "again" not in execution:
+            yield execution
+        for artifact in execution["artifacts"]:
+            yield from _walk(artifact)
+
+
+def test_the_runs_are_listed_with_what_became_of_them(ask, output):
+    rows = ask("runs")
+    assert [row["state"] for row in rows] == ["failed", "pushed", "refused", "pushed", "pushed", "stale"]
+    assert {row["pipeline"] for row in rows} == {"sample"}
+    failed, longer, refused, again, pushed, killed = rows
+    assert "DataGate: DataRefused: the data breaks its schema in 1 place" in failed["error"]
+    assert "b'no photo'" in failed["error"]
+    versions = sorted(str(path) for path in (output / "pushed" / "sample").iterdir())
+    assert [pushed["pushed"], longer["pushed"]] == versions
+    assert again["pushed"] == pushed["pushed"]
+    assert [row["pushed"] for row in (failed, killed)] == [None, None]
+    assert 0 < refused["accuracy"] == pushed["accuracy"] <= 1
+    assert killed["accuracy"] is None
+    assert all(row["seconds"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [(["--limit", "2"], [FAILED, LONGER]), (["--state", "pushed"], [LONGER, AGAIN, PUSHED]),
+     (["--pipeline", "other"], []), (["--state", "pushed", "--limit", "1"], [LONGER])],
+)  # fmt: skip
+def test_the_list_is_narrowed(ask, ids, flags, expected):
+    assert [row["id"] for row in ask("runs", *flags)] == [ids[number] for number in expected]
+
+
+def test_a_run_is_shown_node_by_node(ask, ids):
+    pushed = ask("show", ids[PUSHED])
+    states = dict.fromkeys(NODES, "complete")
+    assert _nodes(pushed) == states | dict.fromkeys(NODES[:6], "cached")  # as the killed run left them
+    assert {node["from_run"] for node in pushed["nodes"] if node["state"] == "cached"} == {ids[KILLED]}
+    trainer = pushed["nodes"][NODES.index("Trainer")]
+    (model,) = trainer["outputs"]["model"]
+    assert model["type"] == "Model"
+    assert model["bytes"] == sum(path.stat().st_size for path in Path(model["uri"]).rglob("*") if path.is_file())
+    (graph,) = pushed["nodes"][NODES.index("Transform")]["outputs"]["transform_graph"]
+    assert trainer["inputs"]["transform_graph"] == [graph["uri"]]
+    assert pushed["command"].startswith("python ")
+    again = ask("show", ids[AGAIN])
+    assert _nodes(again) == dict.fromkeys(NODES, "cached") | {"LatestBlessedModel": "complete"}
+
+
+def test_what_stopped_is_told_from_what_runs(ask, ids):
+    killed = _nodes(ask("show", ids[KILLED]))
+    assert killed == dict.fromkeys(NODES[:6], "complete") | {"Trainer": "stale"}
+    failed = ask("show", ids[FAILED])
+    assert list(_nodes(failed)) == NODES[:5]
+    assert failed["nodes"][-1]["state"] == "failed"
+    assert "can be decoded" in failed["nodes"][-1]["error"]
+
+
+def test_a_run_is_found_by_the_names_that_people_have(ask, ids):
+    longer = ask("show", ids[LONGER])
+    for name in (longer["run"], longer["run"][:23]):
+        assert ask("show", name)["id"] == ids[LONGER]
+    assert ask("show")["id"] == ask("show", "latest")["id"] == ask("show", "sample")["id"] == ids[FAILED]
+
+
+def test_a_pushed_model_is_traced_to_data_code_and_settings(ask, ids, output):
+    (first, second) = sorted((output / "pushed" / "sample").iterdir())
+    tree = ask("lineage", first / "variables")
+    assert (tree["type"], tree["pushed_destination"]) == ("PushedModel", str(first))
+    made = {each["node"]: each for each in _walk(tree)}
+    assert set(made) == {"ImportExampleGen", "ImportSchemaGen", "Transform", "Trainer", "Evaluator", "Pusher"}
+    assert made["Trainer"]["run"] == ids[PUSHED]
+    assert made["ImportExampleGen"]["run"] == ids[KILLED]
+    assert made["Trainer"]["code"] == ask("show", ids[PUSHED])["code"]
+    assert made["Trainer"]["settings"]["trainer"]["epochs"] == 2
+    (examples,) = [each for each in made["Trainer"]["artifacts"] if each["type"] == "Examples"]
+    assert examples["input_fingerprint"].startswith("split:all,num_files:3,")
+    trained = [each for each in _walk(ask("lineage", second)) if each["node"] == "Trainer"]
+    assert [each["settings"]["trainer"]["epochs"] for each in trained] == [3, 2]  # its baseline is the first
+
+
+def test_what_was_made_of_data_is_told_once(ask, ids):
+    (examples,) = ask("show", ids[PUSHED])["nodes"][0]["outputs"]["examples"]
+    made = [(each["node"], each["run"]) for each in _walk(ask("lineage", examples["id"], "--forward"))]
+    assert len(made) == len(set(made))
+    trained = [run for node, run in made if node == "Trainer"]
+    assert sorted(trained) == [ids[KILLED], ids[PUSHED], ids[LONGER]]  # not those that took it from the cache
+    assert ("Pusher", ids[PUSHED]) in made
+
+
+def test_two_runs_are_compared(ask, ids):
+    answer = ask("diff", ids[PUSHED], ids[LONGER])
+    differs = {each["key"]: (each["before"], each["after"]) for each in answer["settings"]}
+    assert differs == {"trainer.epochs": (2, 3), "evaluator.max_accuracy_drop": (0.02, 1.0)}
+    assert answer["code"][0] == answer["code"][1] != None  # noqa: E711
+    assert answer["data"]["counts"][0] == answer["data"]["counts"][1]
+    assert answer["data"]["counts"][0]["eval"] == dict.fromkeys(answer["data"]["counts"][0]["eval"], 4)
+    assert answer["data"]["drift"] == 0
+    epochs = next(each for each in answer["training"] if each["what"] == "epochs")
+    assert (epochs["before"], epochs["after"]) == (2, 3)
+    recalls = [each for each in answer["checks"] if each["what"].startswith("recall of ")]
+    assert len(recalls) == 5
+    assert answer["state"] == ["pushed", "pushed"]
+    data = ask("diff", ids[LONGER], ids[FAILED])["data"]
+    assert data["fingerprint"][0] != data["fingerprint"][1]
+
+
+def test_the_models_and_the_one_in_service(ask, ids, output):
+    longer, first = ask("models")
+    assert (longer["run"], first["run"]) == (ids[LONGER], ids[PUSHED])
+    assert (longer["blessed"], longer["refused"], longer["served"]) == (True, "", True)
+    assert (first["blessed"], first["served"]) == (False, False)  # its latest judgement, with another threshold
+    assert re.fullmatch(r"accuracy 0\.\d{4}, at least 1\.0000", first["refused"])
+    (served,) = ask("models", "--served")
+    assert served == longer
+    assert served["pushed"] == [str(max((output / "pushed" / "sample").iterdir()))]
+
+
+@pytest.mark.parametrize(
+    ("node", "run", "because", "differs"),
+    [
+        ("Trainer", AGAIN, "its outputs were taken", []),
+        ("Trainer", LONGER, "what differs", ["custom_config.recipe.trainer.epochs"]),
+        ("Evaluator", REFUSED, "what differs", ["eval_config."]),
+        ("ImportExampleGen", FAILED, "what differs", ["input_base", "input_fingerprint"]),
+        ("ImportExampleGen", KILLED, "no earlier run", []),
+        ("LatestBlessedModel", AGAIN, "a resolver always runs", None),
+    ],
+)
+def test_why_a_node_ran_or_did_not(ask, ids, node, run, because, differs):
+    answer = ask("why", node, "--run", ids[run])
+    assert because in answer["because"]
+    keys = [each["what"] for each in answer["differs"]]
+    assert differs is None or [key[: len(start)] for key, start in zip(keys, differs, strict=True)] == differs
+
+
+def test_what_is_printed_can_be_read(output, ids, capsys):
+    for words in (["runs"], ["show", str(ids[FAILED])], ["diff", str(ids[PUSHED])], ["models"], ["why", "DataGate"]):
+        assert main([*words, "--store", str(output)]) == 0
+    assert main(["lineage", str(next((output / "pushed" / "sample").iterdir())), "--store", str(output)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"^{ids[REFUSED]} +sample +.+ refused +0\.\d{{4}}$", printed, re.MULTILINE)
+    assert re.search(r"^DataGate +failed ", printed, re.MULTILINE)
+    assert "└── made by Pusher in run" in printed
+
+
+def test_nothing_heavy_is_imported(output):
+    code = f"""
+import sys
+from lineage.__main__ import main
+for words in (["runs"], ["show"], ["models"], ["gc"], ["why", "DataGate"], ["diff", "latest"]):
+    assert main([*words, "--store", {str(output)!r}]) == 0
+heavy = {{"tensorflow", "tfx", "apache_beam", "pandas"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def _put_out(run: dict) -> list[dict]:
+    return [artifact for node in run["nodes"] for some in node["outputs"].values() for artifact in some]
+
+
+def test_what_nothing_needs_goes_and_the_rest_stays(ask, ids, output):
+    """The last test of these runs: it deletes."""
+    killed = [output / "artifacts" / "sample" / "Trainer" / channel / "7" for channel in ("model", "model_run")]
+    young = ask("gc")["folders"]
+    assert {each["path"]: each["why"] for each in young} == dict.fromkeys(map(str, killed), "left by a killed run")
+    found = ask("gc", "--older-than", 0)
+    gone = {each["path"] for each in found["folders"]}
+    kept = {each["uri"] for run in (PUSHED, LONGER) for each in _put_out(ask("show", ids[run]))}
+    failed = {each["uri"] for each in _put_out(ask("show", ids[FAILED]))}
+    assert not kept & gone
+    assert set() < failed - kept <= gone
+    assert any("/checkpoints/" in path for path in gone)
+    assert found["deleted"] is False
+    assert all(Path(path).is_dir() for path in gone)
+    assert ask("gc", "--older-than", 0, "--delete")["bytes"] == found["bytes"] > 0
+    assert not any(Path(path).exists() for path in gone)
+    assert all(Path(path).is_dir() for path in kept)
+    assert all(each["deleted"] == (each["uri"] in gone) for each in _put_out(ask("show", ids[FAILED])))
+    assert ask("gc", "--older-than", 0)["folders"] == []

@@ -1,0 +1,134 @@
+"""Stores that cannot be read, names that nothing has, and text that is not to be trusted: one clear line each."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import ml_metadata as mlmd
+import pytest
+from ml_metadata.proto import metadata_store_pb2
+
+from lineage.__main__ import main
+from pipeline import metadata
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """An output folder with a store of two runs, which came to no node."""
+    store = mlmd.MetadataStore(metadata.connection(str(tmp_path / metadata.SQLITE)))
+    for number in (1, 2):
+        metadata.begin(store, f"2026-11-0{number}T10:00:00", {"pipeline": "flowers", "settings": "{}"})
+        metadata.end(store, f"2026-11-0{number}T10:00:00")
+    return tmp_path
+
+
+def _fails(capsys, *words: object) -> str:
+    assert main([*map(str, words)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1, captured.err
+    return captured.err
+
+
+def test_a_store_that_is_missing(tmp_path, capsys):
+    said = _fails(capsys, "runs", "--store", tmp_path / "nowhere")
+    assert "there is no ML Metadata to read in" in said
+    assert "name the output folder of a run (--store)" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "is not of ML Metadata"), (b"no database", "not a database"), (bytes(100), "not a database")],
+)
+def test_a_file_that_is_no_store(tmp_path, content, reason, capsys):
+    (tmp_path / metadata.SQLITE).write_bytes(content)
+    assert reason in _fails(capsys, "runs", "--store", tmp_path)
+    assert (tmp_path / metadata.SQLITE).read_bytes() == content
+
+
+def test_another_database_than_ml_metadatas(tmp_path, capsys):
+    with sqlite3.connect(tmp_path / metadata.SQLITE) as other:
+        other.execute("CREATE TABLE flowers (name)")
+    assert "is not of ML Metadata" in _fails(capsys, "runs", "--store", tmp_path)
+
+
+def test_a_store_of_another_version(folder, capsys):
+    with sqlite3.connect(folder / metadata.SQLITE) as store:
+        store.execute("UPDATE MLMDEnv SET schema_version = 99")
+    said = _fails(capsys, "runs", "--store", folder)
+    assert "99" in said
+    assert "version" in said
+
+
+def test_a_store_that_is_locked(folder, capsys):
+    code = f"""
+import sqlite3
+store = sqlite3.connect({str(folder / metadata.SQLITE)!r}, isolation_level=None)
+store.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+input()
+"""  # a process does not see its own locks
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"locked\n"
+        assert "locked" in _fails(capsys, "runs", "--store", folder)
+        holder.stdin.write(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["show", "9999"], "there is no run '9999'"),
+        (["show", "2026"], "2 runs begin with '2026'; give an id or the start of a name: 2 (2026-11-02T10:00:00), 1 ("),
+        (["lineage", "77"], "there is no artifact '77' in this store"),
+        (["lineage", "pushed/nothing"], "there is no artifact 'pushed/nothing' in this store"),
+        (["lineage", "gs://bucket/it's"], 'there is no artifact "gs://bucket/it\'s" in this store'),
+        (["why", "Trainer"], "came to no node 'Trainer'"),
+        (["gc"], "there are no artifacts in"),
+        (
+            ["runs", "--store", "mysql://root:secret@localhost/db"],
+            "the password in a file of its own, received localhost/db",
+        ),
+        (["runs", "--store", "mysql://root@localhost"], "expected mysql://USER@HOST:PORT/DATABASE or postgresql://"),
+        (["runs", "--store", "mysql://u@127.0.0.1/d", "--password-file", "nofile"], "cannot read the password file"),
+    ],
+)
+def test_names_that_nothing_has(folder, words, expected, capsys):
+    place = [] if "--store" in words else ["--store", folder]
+    said = _fails(capsys, *words, *place)
+    assert expected in said
+    assert "secret" not in said
+
+
+def test_a_store_without_runs(tmp_path, capsys):
+    mlmd.MetadataStore(metadata.connection(str(tmp_path / metadata.SQLITE))).put_context_type(
+        metadata_store_pb2.ContextType(name="pipeline_run")
+    )
+    assert "there are no runs in this store yet" in _fails(capsys, "show", "--store", tmp_path)
+    assert main(["runs", "--store", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_text_from_the_store_is_printed_as_it_is(folder, capsys):
+    store = mlmd.MetadataStore(metadata.connection(str(folder / metadata.SQLITE)))
+    error = "[red]no[/red] \x1b[2J\x1b]0;title\x07 \u202egnp"
+    metadata.begin(store, "2026-11-03T10:00:00", {"pipeline": "[bold]x[/bold]", "settings": "{}"})
+    metadata.end(store, "2026-11-03T10:00:00", "Trainer", error)
+    for words in (["runs"], ["show"]):
+        assert main([*words, "--store", str(folder)]) == 0
+        printed = capsys.readouterr().out
+        assert "[bold]x[/bold]" in printed
+        assert r"[red]no[/red] \x1b[2J\x1b]0;title\x07 \u202egnp" in printed
+        assert "\x1b" not in printed
+        assert "\u202e" not in printed
+
+
+def test_the_process_of_a_run_is_looked_for():
+    this = metadata._process()
+    host, pid, started = this.rsplit(" ", 2)
+    assert metadata.is_alive(this)
+    assert metadata.is_alive(f"{host} {pid} {int(started) - 5}") is False  # another process got the number
+    assert metadata.is_alive(f"{host} 99999999 {started}") is False
+    assert metadata.is_alive(f"elsewhere {pid} {started}") is None
