@@ -2,11 +2,21 @@
 
 import os
 
-from benchmarks import command_line, fine_tuning, flowers_run, input_sizes, measure, sample_run, trainer_input
+from benchmarks import (
+    command_line,
+    fine_tuning,
+    flowers_run,
+    input_sizes,
+    many_runs,
+    measure,
+    sample_run,
+    trainer_input,
+)
 
 if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} before the start", flush=True)
     command_line.main()
+    many_runs.main()
     sample_run.main()
     if (measure.DATA / "flowers-192").is_dir():
         flowers_run.main()
