@@ -9,7 +9,7 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test bench bench-pytorch tensorboard check image lock format clean
+.PHONY: run test bench bench-pytorch tensorboard inspect check image lock format clean
 
 run: $(READY)
 	@$(BIN)/python local_runner.py $(ARGS)
@@ -25,6 +25,9 @@ bench: $(READY)
 
 tensorboard: $(READY)
 	@$(BIN)/tensorboard --logdir $(LOGS) --host 127.0.0.1
+
+inspect: $(READY)
+	@$(BIN)/python -m lineage $(or $(ARGS),runs)
 
 check:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \

@@ -182,6 +182,16 @@ def test_why_a_node_ran_or_did_not(ask, ids, node, run, because, differs):
     assert differs is None or [key[: len(start)] for key, start in zip(keys, differs, strict=True)] == differs
 
 
+def test_the_document_names_every_key_of_an_answer(ask, ids):
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs" / "lineage.md").read_text(), re.MULTILINE)
+    named = {command: set(re.findall(r"\w+", text)) for command, text in rows}
+    for words in (["runs"], ["show", ids[PUSHED]], ["diff", ids[PUSHED]], ["models"], ["why", "Trainer"], ["gc"]):
+        answer = ask(*words)
+        keys = set(answer[0] if isinstance(answer, list) else answer)
+        keys |= set(answer["nodes"][0]) if words[0] == "show" else set()
+        assert keys <= named[words[0]], words
+
+
 def test_what_is_printed_can_be_read(output, ids, capsys):
     for words in (["runs"], ["show", str(ids[FAILED])], ["diff", str(ids[PUSHED])], ["models"], ["why", "DataGate"]):
         assert main([*words, "--store", str(output)]) == 0
