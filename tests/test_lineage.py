@@ -185,7 +185,7 @@ def test_why_a_node_ran_or_did_not(ask, ids, node, run, because, differs):
 def test_the_document_names_every_key_of_an_answer(ask, ids):
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs" / "lineage.md").read_text(), re.MULTILINE)
     named = {command: set(re.findall(r"\w+", text)) for command, text in rows}
-    for words in (["runs"], ["show", ids[PUSHED]], ["diff", ids[PUSHED]], ["models"], ["why", "Trainer"], ["gc"]):
+    for words in (["runs"], ["show", ids[PUSHED]], ["diff", ids[PUSHED]], ["models"], ["why", "DataGate"], ["gc"]):
         answer = ask(*words)
         keys = set(answer[0] if isinstance(answer, list) else answer)
         keys |= set(answer["nodes"][0]) if words[0] == "show" else set()
