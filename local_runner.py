@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         prepared.check_alone(os.environ.get("TF_CONFIG", ""))
         config = prepared.prepare_config(config)
         with prepared.only_run(config.output):
-            return local.run(config, args.verbose)
+            return local.run(config, args.verbose, args.open)
     except UserError as error:
         print(f"local_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED

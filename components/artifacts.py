@@ -7,3 +7,9 @@ class DataBlessing(tfx.dsl.Artifact):
     """The word that the data may be used: `examples`, counts by split, in blessing.json."""
 
     TYPE_NAME = "components.DataBlessing"  # a cluster's tasks import the type by this name, of two parts
+
+
+class RunReport(tfx.dsl.Artifact):
+    """The report of a run: report.html, and its numbers in report.json; see `lineage.report`."""
+
+    TYPE_NAME = "components.RunReport"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import ml_metadata as mlmd
 import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx import v1 as tfx
 from tfx.utils import io_utils, path_utils
@@ -16,7 +17,7 @@ _NONE = "none.txt"  # in place of a model, since Kubeflow Pipelines gives each o
 
 
 class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
-    """TFX's LatestBlessedModelStrategy, leaving the candidate out.
+    """TFX's LatestBlessedModelStrategy, leaving the candidate out, and the examples that the model was trained on.
 
     A model taken from the cache would else be its own baseline in the next run, which compares nothing and makes
     Evaluator run again.
@@ -25,14 +26,24 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
     def resolve_artifacts(
         self, store: mlmd.MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]] | None:
-        """Resolves `model` and `model_blessing`, given all of them and the `candidate`; see the base class."""
+        """Resolves `model`, `model_blessing` and `examples`, given all, and the `candidate`; see the base class."""
         candidates = {artifact.id for artifact in input_dict["candidate"]}
         others = {
             "model": [model for model in input_dict["model"] if model.id not in candidates],
             "model_blessing": input_dict["model_blessing"],
         }
-        resolved = tfx.dsl.experimental.LatestBlessedModelStrategy().resolve_artifacts(store, others)
-        return {"candidate": input_dict["candidate"], **(resolved or {})}
+        resolved = tfx.dsl.experimental.LatestBlessedModelStrategy().resolve_artifacts(store, others) or {}
+        read = _read_for(store, resolved.get("model", []))
+        examples = [each for each in input_dict["examples"] if each.id in read]
+        return {"candidate": input_dict["candidate"], "examples": examples, **resolved}
+
+
+def _read_for(store: mlmd.MetadataStore, models: list[types.Artifact]) -> set[int]:
+    """Returns the ids of what the executions read that made the models."""
+    kinds = metadata_store_pb2.Event
+    made = store.get_events_by_artifact_ids([model.id for model in models])
+    trainings = [event.execution_id for event in made if event.type == kinds.OUTPUT]
+    return {event.artifact_id for event in store.get_events_by_execution_ids(trainings) if event.type == kinds.INPUT}
 
 
 def blessed_before(node_id: str) -> tfx.dsl.Resolver:
@@ -50,10 +61,11 @@ def model_to_start_from() -> tfx.dsl.Resolver:
 
 
 def latest_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
-    """Returns the Resolver whose `model` output is the baseline, or empty in a first run."""
+    """Returns the Resolver of the baseline: its `model`, and the `examples` behind it; empty in a first run."""
     return tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         candidate=candidate,
+        examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     ).with_id("LatestBlessedModel")

@@ -17,6 +17,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--list-presets", action="store_true", help="list the known runs and stop")
     result.add_argument("--devices", action="store_true", help="list the devices that would train and stop")
     result.add_argument("--show-config", action="store_true", help="print the settings as YAML and stop")
+    result.add_argument("--open", action="store_true", help="open the run's report in a browser")
     result.add_argument("--verbose", action="store_true", help="show TFX's and Beam's log on the terminal too")
     return result
 

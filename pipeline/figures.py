@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from tfx.types import artifact_utils
 
 from components import checks
+from lineage.report.sources import REPORT
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult, Outputs
 from trainer.features import HISTORY
@@ -83,6 +84,10 @@ def _pusher(outputs: Outputs, config: Config) -> str:
     return pushed or "not pushed"
 
 
+def _report(outputs: Outputs, config: Config) -> str:
+    return decimal((Path(outputs["report"][0].uri) / REPORT).stat().st_size)
+
+
 _FIGURES: dict[str, Callable[[Outputs, Config], str]] = {
     "ImportExampleGen": _examples,
     "StatisticsGen": _statistics,
@@ -94,4 +99,5 @@ _FIGURES: dict[str, Callable[[Outputs, Config], str]] = {
     "LatestBlessedModel": _baseline,
     "Evaluator": _evaluator,
     "Pusher": _pusher,
+    "Report": _report,
 }

@@ -4,12 +4,14 @@ import datetime
 import logging
 import signal
 import warnings
+import webbrowser
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
 
+from lineage.report.sources import REPORT
 from pipeline.config import Config
 from pipeline.failure import cause
 from pipeline.logs import chatter_to, say_everything
@@ -21,8 +23,8 @@ class Interrupted(Exception):
     """Ctrl-C, as an ordinary exception: TFX then records the node as failed and removes what it had written."""
 
 
-def run(config: Config, verbose: bool) -> int:
-    """Runs the pipeline and returns the exit code.
+def run(config: Config, verbose: bool, show: bool = False) -> int:
+    """Runs the pipeline, opens its report in a browser if that is to be shown, and returns the exit code.
 
     0: blessed and pushed. 1: a node failed. 3: refused by the gate. 130: interrupted.
     """
@@ -35,7 +37,7 @@ def run(config: Config, verbose: bool) -> int:
         signal.signal(signum, _interrupt)
     with chatter_to(log, also_terminal=verbose):
         try:
-            return _run_nodes(config, console, stamp, log)
+            return _run_nodes(config, console, log, show)
         except Interrupted:
             console.print(
                 "\n[yellow]Interrupted.[/] The same command goes on: finished nodes come from the cache, and training "
@@ -45,7 +47,7 @@ def run(config: Config, verbose: bool) -> int:
             return INTERRUPTED
 
 
-def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
+def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
     with console.status("loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
@@ -73,12 +75,13 @@ def _run_nodes(config: Config, console: Console, stamp: str, log: Path) -> int:
         return FAILED
     finally:
         lines.stop()
-    report = config.output / "reports" / f"{stamp}.html"
+    report = Path(lines.results["Report"].outputs["report"][0].uri) / REPORT
     evaluation = checks.read(lines.results["Evaluator"].outputs)
-    summary.save(report, config, lines.results, evaluation)
     runs = Path(lines.results["Trainer"].outputs["model_run"][0].uri)
     places = {"report": report, "metadata": store, "artifacts": root(config), "tensorboard": runs, "log": log}
     summary.show(console, config, lines.results, evaluation, places)
+    if show:
+        webbrowser.open(report.as_uri())
     return PUSHED if evaluation.blessed else REFUSED
 
 

@@ -18,6 +18,7 @@ from components import (
     example_gen,
     example_validator,
     pusher,
+    report,
     schema_gen,
     statistics_gen,
     trainer,
@@ -37,7 +38,9 @@ class Place(NamedTuple):
       devices: the kind that the Trainer is to find, 'CPU', 'GPU' or 'TPU'; None takes what is there.
       warm_start: makes the node whose `model` the Trainer begins with.
       trainer: makes the Trainer; see `components.trainer.trainer`.
-      baseline: makes the node whose `model` a candidate is held against, given the candidate.
+      baseline: makes the node whose `model` a candidate is held against, given the candidate. Where it also knows the
+        `examples` that this was trained on, the report compares them with the run's own.
+      command: what runs the pipeline there again, with the settings in `settings.yaml`.
     """
 
     root: str
@@ -46,6 +49,7 @@ class Place(NamedTuple):
     warm_start: Callable[[], BaseNode] = baseline.model_to_start_from
     trainer: Callable[..., BaseNode] = trainer.trainer
     baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_blessed_model
+    command: str = "python local_runner.py --config settings.yaml"
 
 
 def here(config: Config) -> Place:
@@ -77,10 +81,11 @@ def create_pipeline(
         evaluator.eval_config(config.data.classes, **config.evaluator.model_dump()),
     )
     push = pusher.pusher(model.outputs["model"], evaluation.outputs["blessing"], str(config.pusher.directory))
+    nodes = [examples, schema, *checks, graph, *searches, model, latest, evaluation, push]
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=place.root,
-        components=[examples, schema, *checks, graph, *searches, model, latest, evaluation, push],
+        components=[*nodes, _report(config, place, nodes)],
         metadata_connection_config=metadata,
         enable_cache=True,
         beam_pipeline_args=beam.arguments(config.beam),
@@ -128,6 +133,16 @@ def _training(
         channels["base_model"] = start.outputs["model"]
     custom |= {"checkpoints": place.checkpoints, "devices": place.devices}
     return searches, place.trainer(*inputs, custom_config=custom, **channels)
+
+
+def _report(config: Config, place: Place, nodes: list[BaseNode]) -> BaseNode:
+    outputs = {node.id: node.outputs for node in nodes}
+    before = outputs.pop("LatestBlessedModel")
+    outputs.pop("WarmStart", None)
+    made = {name: channel for each in outputs.values() for name, channel in each.items()}
+    baselines = {f"baseline_{name}": before[name] for name in ("model", "examples") if name in before}
+    channels = {**made, **baselines, "data_blessing": outputs["DataGate"]["blessing"]}
+    return report.report(channels, config.model_dump(mode="json"), code_digest(), place.command)
 
 
 def root(config: Config) -> Path:

@@ -1,11 +1,9 @@
 """The end of a run: what was trained, how good it is, whether it passed, and where everything is."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from components.checks import Evaluation
@@ -13,7 +11,6 @@ from datasets.sample import is_drawn
 from pipeline import figures
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
-from pipeline.settings import to_yaml
 
 
 def show(
@@ -39,16 +36,6 @@ def show(
     console.print(_verdict(evaluation, results["Pusher"]), highlight=False, soft_wrap=True)
     for caption, place in places.items():
         console.print(f"{caption:<12} {place}", highlight=False, markup=False, soft_wrap=True)
-
-
-def save(path: Path, config: Config, results: dict[str, NodeResult], evaluation: Evaluation) -> None:
-    """Writes the summary and the settings as one HTML page."""
-    page = Console(record=True, file=io.StringIO(), width=120)
-    page.print(f"[bold]{config.name}[/]: {escape(str(config.data.directory))}", highlight=False)
-    show(page, config, results, evaluation, {})
-    page.print("\n" + to_yaml(config), highlight=False, markup=False)
-    path.parent.mkdir(exist_ok=True)
-    page.save_html(str(path))
 
 
 def _trained(config: Config, record: dict) -> str:

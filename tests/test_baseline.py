@@ -64,7 +64,7 @@ class History:
 
     def by_metadata(self, candidate: Model) -> list[Model]:
         """Asks the store, as the local run does."""
-        given = {"candidate": [candidate]}
+        given = {"candidate": [candidate], "examples": []}
         for key, kind in (("model", Model), ("model_blessing", ModelBlessing)):
             found = self.store.get_artifacts_by_type(kind.TYPE_NAME)
             (kind_in_store,) = self.store.get_artifact_types_by_id([found[0].type_id]) if found else [None]

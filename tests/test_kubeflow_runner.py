@@ -211,4 +211,4 @@ def test_the_command_line_itself(tmp_path):
     file = tmp_path / "sample.json"
     command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{file}: sample for vertex, 11 tasks\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{file}: sample for vertex, 12 tasks\n", "")

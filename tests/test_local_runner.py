@@ -26,6 +26,7 @@ NODES = [
     "LatestBlessedModel",
     "Evaluator",
     "Pusher",
+    "Report",
 ]
 LINE = re.compile(r"^(done|cached|failed) +(\w+)", re.MULTILINE)
 
@@ -115,7 +116,7 @@ def tiny(tmp_path):
 
 def test_an_edit_in_trainer_reruns_transform_and_trainer(tiny, cache, tmp_path):
     project = tmp_path / "project"
-    for name in ("pipeline", "components", "trainer", "schemas", "datasets"):
+    for name in ("pipeline", "components", "trainer", "schemas", "datasets", "lineage"):
         shutil.copytree(ROOT / name, project / name)
     shutil.copy(ROOT / "local_runner.py", project)
 

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
 
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
-         "Evaluator", "Pusher"]  # fmt: skip
+         "Evaluator", "Pusher", "Report"]  # fmt: skip
 RESOLVERS = ["LatestBlessedModel-model-blessing-resolver", "LatestBlessedModel-model-resolver"]
 LINE = re.compile(r"^(done|failed|left out|again) +(\S+)", re.MULTILINE)
 

@@ -53,6 +53,6 @@ def test_the_wheel_holds_the_code_the_schemas_and_the_presets(tmp_path):
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("pipeline", "components", "trainer", "datasets", "schemas"):
-        for pattern in ("*.py", "*.yaml", "*.pbtxt"):
+    for folder in ("pipeline", "components", "trainer", "datasets", "lineage", "schemas"):
+        for pattern in ("*.py", "*.yaml", "*.pbtxt", "*.html", "*.css"):
             assert {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob(pattern)} <= held

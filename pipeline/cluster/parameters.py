@@ -34,9 +34,14 @@ def _kind(setting: str) -> type[int] | type[float]:
 
 
 PARAMETERS = {
-    "data": Parameter(str, "data.directory", {"ImportExampleGen": "input_base", "DataGate": "directory"}),
-    **{name: Parameter(_kind(setting), setting, {"Trainer": name}) for name, setting in CHANGEABLE.items()},
-    **{name: Parameter(float, f"evaluator.{name}", {"Evaluator": name}) for name in THRESHOLDS},
+    "data": Parameter(
+        str, "data.directory", {"ImportExampleGen": "input_base", "DataGate": "directory", "Report": "data"}
+    ),
+    **{
+        name: Parameter(_kind(setting), setting, {"Trainer": name, "Report": name})
+        for name, setting in CHANGEABLE.items()
+    },
+    **{name: Parameter(float, f"evaluator.{name}", {"Evaluator": name, "Report": name}) for name in THRESHOLDS},
 }
 
 

@@ -60,6 +60,7 @@ def _vertex(config: Config) -> Place:
         devices=MACHINES[cluster.trainer].kind.upper(),
         trainer=job,
         baseline=lambda candidate: baseline.blessed_before("LatestBlessedModel"),
+        command=_submit("vertex"),
     )
 
 
@@ -73,7 +74,12 @@ def _kubeflow(config: Config) -> Place:
         checkpoints=None,
         devices=MACHINES[config.cluster.trainer].kind.upper(),
         baseline=pushed,
+        command=_submit("kubeflow"),
     )
+
+
+def _submit(target: str) -> str:
+    return f"python kubeflow_runner.py submit --target {target} --config settings.yaml"
 
 
 TARGETS = {

@@ -1,0 +1,90 @@
+"""The run's last word: what it was made of and how good the model is, as one page; see `lineage.report`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import DataBlessing, RunReport
+from lineage.report.sources import Sources
+from trainer.features import CHANGEABLE, THRESHOLDS
+from trainer.recipe import changed
+
+INPUTS = {
+    "examples": standard_artifacts.Examples,
+    "schema": standard_artifacts.Schema,
+    "statistics": standard_artifacts.ExampleStatistics,
+    "anomalies": standard_artifacts.ExampleAnomalies,
+    "data_blessing": DataBlessing,
+    "transform_graph": standard_artifacts.TransformGraph,
+    "best_hyperparameters": standard_artifacts.HyperParameters,
+    "model": standard_artifacts.Model,
+    "model_run": standard_artifacts.ModelRun,
+    "baseline_model": standard_artifacts.Model,
+    "baseline_examples": standard_artifacts.Examples,
+    "evaluation": standard_artifacts.ModelEvaluation,
+    "blessing": standard_artifacts.ModelBlessing,
+    "pushed_model": standard_artifacts.PushedModel,
+}
+
+# what of the settings a run on a cluster may change, by the name that the execution properties have for it
+CHANGES = CHANGEABLE | {name: f"evaluator.{name}" for name in THRESHOLDS} | {"data": "data.directory"}
+
+
+class ReportSpec(ComponentSpec):
+    """What the node takes: all that a run makes, as far as it does."""
+
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "code", "command")}
+    INPUTS = {name: ChannelParameter(type=kind, optional=True) for name, kind in INPUTS.items()}
+    OUTPUTS = {"report": ChannelParameter(type=RunReport)}
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes the report from the folders of the inputs."""
+
+    def Do(  # noqa: N802 (TFX's own name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Makes the report; see the base class."""
+        from lineage.report.make import make  # the charts' library: not where a pipeline is only put together
+
+        given = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
+        changes = {key: exec_properties[name] for name, key in CHANGES.items() if name in exec_properties}
+        pushed = given.get("pushed_model")
+        (report,) = output_dict["report"]
+        sources = Sources(
+            settings=changed(json.loads(exec_properties["settings"]), changes),
+            code=exec_properties["code"],
+            command=exec_properties["command"],
+            pushed_to=pushed.get_string_custom_property("pushed_destination") if pushed else "",
+            root=report.uri.rsplit("/", 3)[0],  # ROOT/NODE/OUTPUT/ID
+            **{name: artifact.uri for name, artifact in given.items()},
+        )
+        make(sources, report.uri)
+
+
+class Report(base_component.BaseComponent):
+    """The node; its `report` holds report.html and report.json."""
+
+    SPEC_CLASS = ReportSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def report(channels: Mapping[str, types.BaseChannel], settings: dict[str, Any], code: str, command: str) -> Report:
+    """Returns the node.
+
+    Args:
+      channels: what the run makes, by the names in `INPUTS`; others are left out.
+      settings: all settings, as JSON has them.
+      code: the digest of the trainer's code.
+      command: what runs the pipeline again, with the settings in `settings.yaml`.
+    """
+    inputs = {name: channel for name, channel in channels.items() if name in INPUTS}
+    return Report(ReportSpec(settings=json.dumps(settings), code=code, command=command, **inputs))

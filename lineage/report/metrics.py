@@ -1,0 +1,104 @@
+"""Measures of a classifier with their intervals: the eval splits are small, and a bare number says too much."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import binomtest
+
+Measure = dict[str, Any]
+
+_RESAMPLES = 2000
+_BINS = 10
+
+
+def proportion(hits: int, n: int) -> Measure:
+    """Returns hits/n with Wilson's 95 % interval (Wilson 1927), as {value, low, high, n}."""
+    if not n:
+        return {"value": None, "low": None, "high": None, "n": 0}
+    interval = binomtest(int(hits), int(n)).proportion_ci(method="wilson")
+    return {"value": hits / n, "low": float(interval.low), "high": float(interval.high), "n": int(n)}
+
+
+def confusion(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Returns counts [classes, classes]: a row for each true class, a column for each predicted one."""
+    return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def per_class(counts: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns each class's precision and recall with Wilson's intervals, and F1 with the bootstrap's."""
+    right, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    return [
+        {
+            "name": name,
+            "precision": proportion(right[index], predicted[index]),
+            "recall": proportion(right[index], true[index]),
+            "f1": f1(right[index], predicted[index] - right[index], true[index] - right[index], int(counts.sum())),
+        }
+        for index, name in enumerate(names)
+    ]
+
+
+def f1(hits: int, false_alarms: int, misses: int, n: int) -> Measure:
+    """Returns F1 of one class with the percentile bootstrap's 95 % interval.
+
+    F1 depends on the counts alone, and the counts of n photos drawn with replacement are multinomial: that is what is
+    drawn here, with a fixed seed.
+    """
+    if not hits + false_alarms + misses:
+        return {"value": None, "low": None, "high": None, "n": 0}
+    others = n - hits - false_alarms - misses
+    shares = np.array([hits, false_alarms, misses, others]) / n
+    drawn = np.random.default_rng(0).multinomial(n, shares, size=_RESAMPLES)
+    seen = drawn[drawn[:, :3].sum(axis=1) > 0]
+    low, high = np.percentile(_f1(*seen.T[:3]), [2.5, 97.5])
+    return {"value": float(_f1(hits, false_alarms, misses)), "low": float(low), "high": float(high), "n": int(n)}
+
+
+def _f1(hits: Any, false_alarms: Any, misses: Any) -> Any:
+    return 2 * hits / (2 * hits + false_alarms + misses)
+
+
+def calibration(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Returns the reliability diagram's ten bins of equal width and the expected calibration error (Guo et al. 2017).
+
+    Args:
+      confidence: float [n], the probability of the predicted class; a bin holds its upper edge.
+      right: bool [n], whether that was the class.
+    """
+    places = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
+    bins = []
+    for index in np.unique(places):
+        inside = places == index
+        bins.append(
+            {
+                "low": float(index / _BINS),
+                "high": float((index + 1) / _BINS),
+                "n": int(inside.sum()),
+                "confidence": float(confidence[inside].mean()),
+                "accuracy": float(right[inside].mean()),
+            }
+        )
+    error = sum(each["n"] * abs(each["accuracy"] - each["confidence"]) for each in bins) / len(confidence)
+    return {"error": float(error), "bins": bins}
+
+
+def distance(before: np.ndarray, now: np.ndarray) -> dict[str, float]:
+    """Returns how far apart two distributions are, given as counts of the same kinds.
+
+    `l_infinity` is the greatest difference of a share; `jensen_shannon` the distance of base 2. Both lie in 0 to 1.
+    """
+    before, now = before / before.sum(), now / now.sum()
+    between = float(np.nan_to_num(jensenshannon(before, now, base=2)))  # rounding makes the root of -0 of equal ones
+    return {"l_infinity": float(np.abs(before - now).max()), "jensen_shannon": between}
+
+
+def thirds(values: np.ndarray) -> list[np.ndarray]:
+    """Returns three masks, of the lowest third of the values, the middle and the highest; equal values stay together.
+
+    Fewer than three where the values do not part so.
+    """
+    edges = np.quantile(values, [1 / 3, 2 / 3])
+    places = np.searchsorted(edges, values, side="left")
+    return [places == index for index in np.unique(places)]
