@@ -87,4 +87,5 @@ def report(channels: Mapping[str, types.BaseChannel], settings: dict[str, Any], 
       command: what runs the pipeline again, with the settings in `settings.yaml`.
     """
     inputs = {name: channel for name, channel in channels.items() if name in INPUTS}
-    return Report(ReportSpec(settings=json.dumps(settings), code=code, command=command, **inputs))
+    made = types.Channel(type=RunReport)
+    return Report(ReportSpec(settings=json.dumps(settings), code=code, command=command, report=made, **inputs))

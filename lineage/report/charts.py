@@ -103,7 +103,7 @@ def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False
         for name, values in series.items()
         for epoch, value in enumerate(values, 1)
     ]
-    epochs = max(row["epoch"] for row in rows)
+    epochs = max(map(len, series.values()))
     axis = {"tickMinStep": 1, "tickCount": min(epochs, 6), "grid": False, "format": "d"}
     scale = {"domain": [1, max(2, epochs)], "nice": False, "zero": False}
     line = {
