@@ -23,6 +23,7 @@ from trainer import models
 from trainer.export import export
 
 WORD = "none.txt"
+INPUT, OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
 
 
 class History:
@@ -38,6 +39,14 @@ class History:
 
     def train(self) -> Model:
         model = self._stored(Model(), f"model-{len(self.models)}")
+        examples = self._stored(Examples(), f"examples-{len(self.models)}")
+        kind = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name="Trainer"))
+        events = [
+            metadata_store_pb2.Event(artifact_id=artifact.id, type=direction)
+            for artifact, direction in ((examples, INPUT), (model, OUTPUT))
+        ]
+        execution = metadata_store_pb2.Execution(type_id=kind)
+        self.store.put_execution(execution, [(None, event) for event in events], [])
         layer = tf.Module()
         layer.number = tf.Variable(len(self.models))
         tf.saved_model.save(layer, path_utils.serving_model_dir(model.uri))
@@ -62,14 +71,14 @@ class History:
         (artifact.id,) = self.store.put_artifacts([artifact.mlmd_artifact])
         return artifact
 
-    def by_metadata(self, candidate: Model) -> list[Model]:
+    def by_metadata(self, candidate: Model) -> dict[str, list]:
         """Asks the store, as the local run does."""
-        given = {"candidate": [candidate], "examples": []}
-        for key, kind in (("model", Model), ("model_blessing", ModelBlessing)):
+        given = {"candidate": [candidate]}
+        for key, kind in (("model", Model), ("model_blessing", ModelBlessing), ("examples", Examples)):
             found = self.store.get_artifacts_by_type(kind.TYPE_NAME)
             (kind_in_store,) = self.store.get_artifact_types_by_id([found[0].type_id]) if found else [None]
             given[key] = [artifact_utils.deserialize_artifact(kind_in_store, each) for each in found]
-        return baseline.LatestOtherBlessedModelStrategy().resolve_artifacts(self.store, given).get("model", [])
+        return baseline.LatestOtherBlessedModelStrategy().resolve_artifacts(self.store, given)
 
 
 def _latest_pushed(pushed: str, candidate: Model, uri: str) -> Model:
@@ -106,7 +115,9 @@ def test_the_latest_pushed_model_is_the_latest_blessed_one(judged, again, expect
     for second, sign in enumerate(judged, start=99):  # 100 is above 99, though not as text
         history.judge(history.train(), sign == "+", second, monkeypatch)
     candidate = history.train() if again is None else history.models[again]
-    by_metadata = [_number(model) for model in history.by_metadata(candidate)]
+    resolved = history.by_metadata(candidate)
+    by_metadata = [_number(model) for model in resolved.get("model", [])]
+    assert [Path(each.uri).name for each in resolved["examples"]] == [f"examples-{number}" for number in by_metadata]
     latest = _latest_pushed(history.pushed, candidate, str(tmp_path / "latest"))
     by_folder = [] if baseline.is_none(latest) else [_number(latest)]
     assert by_metadata == by_folder == ([] if expected is None else [expected])

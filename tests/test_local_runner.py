@@ -1,5 +1,6 @@
 """The whole path as a person starts it: sample and real photos in, a pushed model out; again, edited and broken off."""
 
+import json
 import re
 import shutil
 import signal
@@ -64,16 +65,31 @@ def test_what_it_names_is_there_and_the_chatter_is_in_the_log(first_run):
     assert all(Path(place).exists() for place in places.values())
     assert "Going to run a new execution" in Path(places["log"]).read_text()
     assert "INFO:" not in done.stdout
-    assert "recall of tulips" in Path(places["report"]).read_text()
+    numbers = json.loads(Path(places["report"]).with_name("report.json").read_text())
+    gate, *_ = numbers["verdict"]["checks"]
+    assert numbers["evaluation"]["accuracy"]["value"] == pytest.approx(gate["value"])  # TFMA's is the gate's
+    assert [each["node"] for each in numbers["lineage"]["nodes"]] == [
+        node for node in NODES if node not in ("LatestBlessedModel", "Report")
+    ]
+    page = Path(places["report"]).read_text()
+    links = re.findall(r'href="(\.\.[^"]+)"', page)
+    assert len(links) == 12
+    assert all((Path(places["report"]).parent / link).is_dir() for link in links)
+    assert "The data are drawings, not photos" in page
     assert list(Path(places["tensorboard"]).rglob("events.out.tfevents.*"))
     assert list((output / "artifacts" / "sample" / "checkpoints").glob("*")) == []
 
 
-def test_a_rerun_takes_every_node_from_the_cache(first_run, run):
-    output, _ = first_run
+def test_a_rerun_takes_every_node_from_the_cache_and_opens_the_same_report(first_run, run, tmp_path):
+    output, first = first_run
     pushed = _files(output / "pushed")
-    done = run("--output", output)
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path / "opened"}\n')
+    browser.chmod(0o755)
+    done = run("--output", output, "--open", BROWSER=f"{browser} %s")
     assert done.returncode == 0
+    (report,) = re.findall(r"^report +(/.+)$", first.stdout, re.MULTILINE)
+    assert (tmp_path / "opened").read_text().strip() == Path(report).as_uri()
     # The resolver asks the store each time; it has no executor whose work could be kept.
     assert _states(done.stdout) == dict.fromkeys(NODES, "cached") | {"LatestBlessedModel": "done"}
     assert _files(output / "pushed") == pushed
@@ -192,3 +208,5 @@ def test_real_photos_through_every_node(real_data, run, tmp_path):
     assert "2,980 train · 690 eval" in done.stdout  # the codelab's split: the first three shards
     assert "3,670 photos keep the schema and can be decoded" in done.stdout
     assert "drawings" not in done.stdout
+    (report,) = re.findall(r"^report +(/.+)$", done.stdout, re.MULTILINE)
+    assert 200e3 < Path(report).stat().st_size < 5e6  # with its photos, and no more

@@ -85,6 +85,10 @@ def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample):
     (run_here,) = (tmp_path / "root").glob("sample-*/Trainer/model_run")
     record = json.loads((run_here / "history.json").read_text())
     assert (record["epochs"], record["recipe"]["trainer"]["epochs"]) == (2, 2)
+    (report,) = (tmp_path / "root").glob("sample-*/Report/report/report.json")
+    settings = json.loads(report.read_text())["lineage"]["settings"]
+    assert (settings["trainer"]["epochs"], settings["evaluator"]["min_accuracy"]) == (2, 0.1)  # as the run had them
+    assert settings["data"]["directory"] == str(sample)
     assert "blessed and pushed to" in done.stdout
 
 

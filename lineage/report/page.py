@@ -34,11 +34,13 @@ def render(numbers: dict[str, Any], pictures: Any, sources: Sources, to: str) ->
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "four": _four, "signed": _signed, "plural": _plural}
+    checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     return environment.get_template("report.html").render(
         **numbers,
         pictures=pictures,
         drawings=_drawings(numbers),
         confusion=_confusion(numbers),
+        compared=any(check["what"] == "accuracy against the baseline" for check in checks),
         classes=sources.settings["data"]["classes"],
         lowest=_lowest(numbers),
         drawn=is_drawn(Path(sources.settings["data"]["directory"] or "")),
@@ -94,7 +96,7 @@ def _lowest(numbers: dict[str, Any]) -> dict[str, Any] | None:
 
 def _link(folder: str, root: str, to: str) -> str | None:
     """Returns the way from the page to an artifact's folder; None where they do not lie beside each other."""
-    if not root or "://" in folder or os.path.commonpath([folder, root, to]) != root:
+    if not root or "://" in f"{root} {folder}" or os.path.commonpath([folder, root, to]) != root:
         return None
     return quote(os.path.relpath(folder, to))
 

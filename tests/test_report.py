@@ -1,0 +1,242 @@
+"""The page and the numbers of a report, made from what a run leaves, be it all, little or hostile."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from lineage.report.make import make
+from lineage.report.sources import Sources
+from pipeline import settings
+from tests import graphs, records
+from trainer import models
+from trainer.export import export
+
+CLASSES = ("daisy", "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b", "tulips")
+PER_SPLIT = {"train": 30, "eval": 15}
+HISTORY = {
+    "recipe": {"data": {"image_size": 16, "channels": 3}, "model": {"name": "softmax", "weights": None}, "trainer": {}},
+    "devices": "1 × CPU",
+    "strategy": {"replicas": 1},
+    "precision": "float32",
+    "parameters": 3845,
+    "global_batch": 4,
+    "epochs": 2,
+    "best_epoch": 1,
+    "seconds": 3.0,
+    "images_per_second": 20.0,
+    "history": {
+        "loss": [2.0, 1.0],
+        "val_loss": [2.0, 1.5],
+        "accuracy": [0.25, 0.5],
+        "val_accuracy": [0.5, 0.25],
+        "learning_rate": [0.01, 0.005],
+        "seconds": [2.0, 1.0],
+    },
+}
+CHECKS = [
+    {"what": "accuracy", "value": 0.2, "floor": 0.5, "passed": False},
+    {"what": f"recall of {CLASSES[1]}", "value": None, "floor": 0.25, "passed": False},
+    {"what": "recall of daisy", "value": 1.0, "floor": 0.25, "passed": True},
+]
+
+
+def _write(folder: Path, name: str, text: str = "") -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return str(folder)
+
+
+def _examples(folder: Path, light: int = 0, bad: int = 0) -> str:
+    for split, count in PER_SPLIT.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data.gz"), "GZIP") as writer:
+            for index in range(count):
+                size = (40, 40) if index % 3 else (40, 60)
+                photo = records.jpeg((10 * index % 200 + light, 60, light), size)
+                writer.write(records.example(index % 5, b"no photo" if index < bad else photo).SerializeToString())
+    return str(folder)
+
+
+def _anomalies(folder: Path) -> str:
+    found = anomalies_pb2.Anomalies()
+    found.anomaly_info["label"].description = "unexpected value: <b>roses</b>"
+    for split, anomalies in (("train", anomalies_pb2.Anomalies()), ("eval", found)):
+        (folder / f"Split-{split}").mkdir(parents=True)
+        (folder / f"Split-{split}" / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Sources:
+    """All that a run leaves of 45 photos of hostile classes, with an untrained model that was refused."""
+    root = tmp_path_factory.mktemp("root")
+    transform = graphs.build(root / "graph", [records.jpeg()], image_size=16)
+    export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(root / "model" / "Format-Serving"))
+    config = settings.load(changes={"data.classes": CLASSES, "data.directory": "/data/<i>photos</i>"})
+    return Sources(
+        settings=config.model_dump(mode="json"),
+        code="0123456789abcdef",
+        command="python local_runner.py --config settings.yaml",
+        root=str(root),
+        examples=_examples(root / "examples"),
+        anomalies=_anomalies(root / "anomalies"),
+        transform_graph=str(root / "graph"),
+        model=str(root / "model"),
+        model_run=_write(root / "model_run", "history.json", json.dumps(HISTORY)),
+        evaluation=_write(root / "evaluation", "checks.json", json.dumps(CHECKS)),
+        blessing=_write(root / "blessing", "NOT_BLESSED"),
+    )
+
+
+@pytest.fixture(scope="module")
+def made(whole) -> tuple[dict, str, Path]:
+    """The report of all this: its numbers, its page and its folder."""
+    folder = Path(whole.root) / "Report" / "report" / "7"
+    numbers = make(whole, str(folder))
+    assert json.loads((folder / "report.json").read_text()) == numbers
+    return numbers, (folder / "report.html").read_text(), folder
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, and its text."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def values(self, attribute: str) -> list[str]:
+        return [attrs[attribute] for _, attrs in self.elements if attribute in attrs]
+
+
+def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
+    numbers, _, _ = made
+    splits = numbers["data"]["splits"]
+    assert {split: each["examples"] for split, each in splits.items()} == PER_SPLIT
+    assert splits["eval"]["per_class"] == dict.fromkeys(CLASSES, 3)
+    assert splits["eval"]["sizes"] == [
+        {"width": 40, "height": 40, "count": 10},
+        {"width": 60, "height": 40, "count": 5},
+    ]
+    assert splits["eval"]["green"]["mean"] == pytest.approx(60 / 255, abs=0.01)
+    assert sum(splits["train"]["brightness_histogram"]) == pytest.approx(1)
+    assert numbers["data"]["anomalies"] == [
+        {"split": "eval", "feature": "label", "what": "unexpected value: <b>roses</b>"}
+    ]
+    evaluation = numbers["evaluation"]
+    photos = [bytes(example.features.feature["image"].bytes_list.value[0]) for example in _read(whole, "eval")]
+    serving = tf.saved_model.load(f"{whole.model}/Format-Serving").signatures["serving_default"]
+    answers = serving(image_bytes=tf.constant(photos))["class_index"].numpy()
+    assert evaluation["accuracy"]["value"] == sum(answers == [index % 5 for index in range(15)]) / 15
+    assert [sum(row) for row in evaluation["confusion"]] == [3] * 5
+    assert [sum(row[column] for row in evaluation["confusion"]) for column in range(5)] == [
+        sum(answers == index) for index in range(5)
+    ]
+    assert [each["name"] for each in evaluation["slices"]["size"]] == ["side 40 px", "side 49 px"]
+    confident = [each["probability"] for each in evaluation["mistakes"]]
+    assert confident == sorted(confident, reverse=True)
+    assert numbers["training"] == HISTORY
+
+
+def _read(whole: Sources, split: str) -> list[tf.train.Example]:
+    data = tf.data.TFRecordDataset(f"{whole.examples}/Split-{split}/data.gz", "GZIP")
+    return [tf.train.Example.FromString(record) for record in data.as_numpy_iterator()]
+
+
+def test_the_verdict_comes_first_with_the_margins(made):
+    numbers, page, _ = made
+    checks = numbers["verdict"]["checks"]
+    assert [check["margin"] for check in checks] == [pytest.approx(-0.3), None, 0.75]
+    assert not numbers["verdict"]["blessed"]
+    text = Page(page).text
+    assert text.index("Refused by the gate") < text.index("−0.3000") < text.index("+0.7500") < text.index("30 photos")
+
+
+def test_hostile_text_comes_out_as_text(made):
+    _, page, _ = made
+    parsed = Page(page)
+    assert {"script", "i", "object", "iframe", "link", "form"} & {tag for tag, _ in parsed.elements} <= {"i"}
+    assert [attrs for tag, attrs in parsed.elements if tag == "i" and attrs] == []  # the page's own are bare
+    assert not [name for _, attrs in parsed.elements for name in attrs if name.startswith("on")]
+    for name in (*CLASSES, "unexpected value: <b>roses</b>", "/data/<i>photos</i>"):
+        assert name in parsed.text
+
+
+def test_the_page_asks_for_nothing_outside_itself(made):
+    _, page, folder = made
+    parsed = Page(page)
+    (policy,) = [attrs["content"] for _, attrs in parsed.elements if "http-equiv" in attrs]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert all(source.startswith("data:image/jpeg;base64,") for source in parsed.values("src"))
+    assert "://" not in page
+    assert not any(word in page for word in ("url(", "@import"))
+    links = [link for link in parsed.values("href") if not link.startswith("#")]
+    assert len(links) == 8  # seven artifacts, and report.json
+    assert all((folder / link).exists() for link in links)
+
+
+def test_each_picture_has_words_and_each_region_can_be_reached(made):
+    _, page, _ = made
+    parsed = Page(page)
+    drawings = [attrs for _, attrs in parsed.elements if attrs.get("role") == "img"]
+    assert len(drawings) == sum(tag == "svg" for tag, _ in parsed.elements) == 6
+    assert all(attrs["aria-label"] for attrs in drawings)
+    assert all(attrs["alt"] for tag, attrs in parsed.elements if tag == "img")
+    assert all(attrs.get("tabindex") == "0" for _, attrs in parsed.elements if attrs.get("class") == "scroll")
+
+
+@pytest.mark.parametrize(
+    ("missing", "section", "says"),
+    [
+        (["evaluation"], "verdict", "Evaluator's outputs are missing"),
+        (["blessing"], "verdict", "No verdict: Evaluator has not finished"),
+        (["examples"], "data", "The examples are missing"),
+        (["model_run"], "training", "The Trainer's record is missing"),
+        (["model"], "evaluation", "The model or the examples are missing"),
+        (["anomalies"], None, "ExampleValidator has not run"),
+        ([], None, "There is no baseline to compare with."),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(whole, tmp_path, missing, section, says):
+    numbers = make(whole._replace(**dict.fromkeys(missing)), str(tmp_path))
+    assert says in Page((tmp_path / "report.html").read_text()).text
+    if section:
+        assert numbers[section] is None
+
+
+def test_a_run_that_failed_at_once_has_a_report(whole, tmp_path):
+    numbers = make(Sources(settings=whole.settings), str(tmp_path))
+    assert numbers["lineage"]["nodes"] == []
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "No artifact of this run is known." in text
+    assert "Not measured." in text
+
+
+def test_photos_that_cannot_be_decoded_are_counted(whole, tmp_path):
+    examples = _examples(tmp_path / "examples", bad=2)
+    numbers = make(Sources(settings=whole.settings, examples=examples), str(tmp_path))
+    assert [each["unreadable"] for each in numbers["data"]["splits"].values()] == [2, 2]
+    assert "2 records of train cannot be read." in (tmp_path / "report.html").read_text()
+
+
+def test_drift_is_what_differs_from_the_baselines_data(whole, tmp_path):
+    only = Sources(settings=whole.settings, examples=whole.examples)
+    lighter = _examples(tmp_path / "before", light=50)
+    drift = make(only._replace(baseline_examples=lighter), str(tmp_path))["data"]["drift"]["train"]
+    assert drift["labels"] == drift["sizes"] == {"l_infinity": 0, "jensen_shannon": pytest.approx(0, abs=1e-7)}
+    assert drift["brightness"]["jensen_shannon"] > 0.3
+    same = make(only._replace(baseline_examples=whole.examples), str(tmp_path))["data"]
+    assert same["same_as_baseline"]
+    assert same["drift"]["eval"]["brightness"]["l_infinity"] == 0
+    assert "the baseline was trained on these very data" in (tmp_path / "report.html").read_text()

@@ -1,0 +1,86 @@
+"""The report's measures, by worked examples and by scikit-learn."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score
+
+from lineage.report import metrics
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [
+        (8, 10, 0.4902, 0.9433),  # as published in many tables, as (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (1, 1, 0.2065, 1.0),
+    ],
+)
+def test_the_interval_of_a_share_is_wilsons(hits, n, low, high):
+    measure = metrics.proportion(hits, n)
+    assert measure["value"] == hits / n
+    assert (measure["low"], measure["high"]) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_share_of_nothing_has_no_value():
+    assert metrics.proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
+    assert metrics.f1(0, 0, 0, 20)["value"] is None
+
+
+def test_the_confusion_and_f1_are_scikit_learns():
+    random = np.random.default_rng(1)
+    true, predicted = random.integers(0, 4, 200), random.integers(0, 4, 200)
+    counts = metrics.confusion(true, predicted, 5)  # nothing is of the fifth class
+    assert counts.tolist() == confusion_matrix(true, predicted, labels=range(5)).tolist()
+    classes = metrics.per_class(counts, "abcde")
+    expected = f1_score(true, predicted, labels=range(4), average=None)
+    assert [each["f1"]["value"] for each in classes[:4]] == pytest.approx(expected)
+    assert classes[4]["f1"]["value"] is classes[4]["recall"]["value"] is classes[4]["precision"]["value"] is None
+
+
+def test_the_bootstrap_of_f1_is_that_of_the_photos():
+    """The interval from counts is the one from drawing the photos themselves again."""
+    hits, false_alarms, misses, n = 40, 8, 12, 200
+    true = np.repeat([1, 0, 1, 0], [hits, false_alarms, misses, n - hits - false_alarms - misses])
+    predicted = np.repeat([1, 1, 0, 0], [hits, false_alarms, misses, n - hits - false_alarms - misses])
+    drawn = np.random.default_rng(7).integers(0, n, (2000, n))
+    both = (true[drawn] & predicted[drawn]).sum(axis=1)
+    by_photos = np.percentile(2 * both / (true[drawn].sum(axis=1) + predicted[drawn].sum(axis=1)), [2.5, 97.5])
+    measure = metrics.f1(hits, false_alarms, misses, n)
+    assert measure["value"] == 0.8
+    assert (measure["low"], measure["high"]) == pytest.approx(by_photos, abs=0.01)
+
+
+def test_the_calibration_error_of_a_case_made_by_hand():
+    confidence = np.array([0.95, 0.85, 0.9, 0.35, 0.4, 1.0])
+    right = np.array([True, True, False, False, True, True])
+    result = metrics.calibration(confidence, right)
+    assert [(each["low"], each["n"], each["accuracy"]) for each in result["bins"]] == [
+        (0.3, 2, 0.5),  # 0.35 and 0.4: a bin holds its upper edge
+        (0.8, 2, 0.5),
+        (0.9, 2, 1.0),
+    ]
+    assert [each["confidence"] for each in result["bins"]] == pytest.approx([0.375, 0.875, 0.975])
+    assert result["error"] == pytest.approx((2 * 0.125 + 2 * 0.375 + 2 * 0.025) / 6)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "l_infinity", "jensen_shannon"),
+    [
+        ([1, 1], [5, 5], 0.0, 0.0),
+        ([4, 0], [0, 2], 1.0, 1.0),
+        # the entropy of both together, 3/4 to 1/4, less the mean of 1 bit and 0
+        ([1, 1], [1, 0], 0.5, math.sqrt(0.8112781245 - 0.5)),
+    ],
+)
+def test_the_distance_of_two_distributions(before, now, l_infinity, jensen_shannon):
+    found = metrics.distance(np.array(before), np.array(now))
+    assert found == pytest.approx({"l_infinity": l_infinity, "jensen_shannon": jensen_shannon}, abs=1e-7)
+
+
+def test_thirds_keep_equal_values_together():
+    values = np.array([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])
+    assert [values[mask].tolist() for mask in metrics.thirds(values)] == [[1.0, 2.0], [3.0, 4.0], [6.0, 5.0]]
+    assert len(metrics.thirds(np.full(7, 192.0))) == 1
