@@ -26,7 +26,7 @@ def test_the_interval_of_a_share_is_wilsons(hits, n, low, high):
 
 def test_a_share_of_nothing_has_no_value():
     assert metrics.proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
-    assert metrics.f1(0, 0, 0, 20)["value"] is None
+    assert metrics.f1(0, 0)["value"] is None
 
 
 def test_the_confusion_and_f1_are_scikit_learns():
@@ -40,17 +40,19 @@ def test_the_confusion_and_f1_are_scikit_learns():
     assert classes[4]["f1"]["value"] is classes[4]["recall"]["value"] is classes[4]["precision"]["value"] is None
 
 
-def test_the_bootstrap_of_f1_is_that_of_the_photos():
-    """The interval from counts is the one from drawing the photos themselves again."""
-    hits, false_alarms, misses, n = 40, 8, 12, 200
-    true = np.repeat([1, 0, 1, 0], [hits, false_alarms, misses, n - hits - false_alarms - misses])
-    predicted = np.repeat([1, 1, 0, 0], [hits, false_alarms, misses, n - hits - false_alarms - misses])
+def test_the_interval_of_f1_is_that_of_drawing_the_photos_again():
+    hits, false_alarms, misses, n = 400, 80, 120, 2000
+    counts = [hits, false_alarms, misses, n - hits - false_alarms - misses]
+    true, predicted = np.repeat([1, 0, 1, 0], counts), np.repeat([1, 1, 0, 0], counts)
     drawn = np.random.default_rng(7).integers(0, n, (2000, n))
     both = (true[drawn] & predicted[drawn]).sum(axis=1)
-    by_photos = np.percentile(2 * both / (true[drawn].sum(axis=1) + predicted[drawn].sum(axis=1)), [2.5, 97.5])
-    measure = metrics.f1(hits, false_alarms, misses, n)
-    assert measure["value"] == 0.8
-    assert (measure["low"], measure["high"]) == pytest.approx(by_photos, abs=0.01)
+    bootstrap = np.percentile(2 * both / (true[drawn].sum(axis=1) + predicted[drawn].sum(axis=1)), [2.5, 97.5])
+    measure = metrics.f1(hits, false_alarms + misses)
+    assert measure["value"] == pytest.approx(0.8)
+    assert (measure["low"], measure["high"]) == pytest.approx(bootstrap, abs=0.005)
+    never = metrics.f1(0, 10)
+    assert (never["value"], never["low"]) == (0, 0)
+    assert never["high"] > 0.3  # of ten photos that says little
 
 
 def test_the_calibration_error_of_a_case_made_by_hand():

@@ -104,7 +104,7 @@ def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False
         for epoch, value in enumerate(values, 1)
     ]
     epochs = max(map(len, series.values()))
-    axis = {"tickMinStep": 1, "tickCount": min(epochs, 6), "grid": False, "format": "d"}
+    axis = {"values": list(range(1, epochs + 1, 1 + epochs // 8)), "grid": False, "format": "d"}
     scale = {"domain": [1, max(2, epochs)], "nice": False, "zero": False}
     line = {
         "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 60} if epochs == 1 else False},

@@ -110,7 +110,7 @@ def _percent(share: float | None) -> str:
 
 
 def _four(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.4f}".replace("-", "−")
 
 
 def _signed(value: float | None) -> str:
