@@ -4,11 +4,16 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from lineage.report import photos
+from lineage.report.data import describe
+from lineage.report.evaluation import Answers, evaluate
 from lineage.report.make import make
+from lineage.report.page import Pictures, render
 from lineage.report.sources import Sources
 from pipeline import settings
 from tests import graphs, records
@@ -221,6 +226,37 @@ def test_a_run_that_failed_at_once_has_a_report(whole, tmp_path):
     text = Page((tmp_path / "report.html").read_text()).text
     assert "No artifact of this run is known." in text
     assert "Not measured." in text
+
+
+def test_of_folders_that_are_gone_the_names_stay(whole, tmp_path):
+    gone = whole._replace(examples=f"{whole.root}/gone", evaluation=f"{whole.root}/gone-too", model_run=None)
+    numbers = make(gone, str(tmp_path))
+    assert numbers["data"] is numbers["evaluation"] is numbers["verdict"] is None
+    assert numbers["lineage"]["nodes"][0]["artifacts"] == {"examples": gone.examples}
+    page = Page((tmp_path / "report.html").read_text())
+    assert gone.examples in page.text
+    assert "The examples are missing" in page.text
+
+
+def test_a_hundred_classes_are_listed_and_their_confusion_is_cut_short(tmp_path):
+    names = [f"class of the number {index}" for index in range(100)]
+    true = np.arange(100).repeat(2)
+    answers = Answers(true, np.eye(100)[true // 2 * 2])  # each odd class is taken for the one before it
+    none = np.zeros(200)
+    seen = photos.Photos(200, np.arange(200), true, np.full([200, 2], 8), none, none, np.zeros([200, 3]))
+    numbers = {
+        "name": "many",
+        "verdict": None,
+        "data": {"classes": names, "splits": {"eval": describe(seen, names)}, "anomalies": [], "drift": None,
+                 "same_as_baseline": False},
+        "training": None,
+        "evaluation": evaluate(answers, seen, names),
+        "lineage": {"nodes": [], "versions": {}, "code": "", "command": ""},
+    }  # fmt: skip
+    config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
+    text = Page(render(numbers, Pictures([], {}), Sources(config.model_dump(mode="json")), str(tmp_path))).text
+    assert "The pairs most often taken for one another, of 100 classes" in text
+    assert all(name in text for name in names)
 
 
 def test_photos_that_cannot_be_decoded_are_counted(whole, tmp_path):

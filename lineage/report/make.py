@@ -3,11 +3,12 @@
 import json
 import platform
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from lineage.report import data, evaluation, page, photos
+from lineage.report.page import Pictures
 from lineage.report.photos import Photos
 from lineage.report.sources import NODES, NUMBERS, REPORT, Sources
 from trainer.features import HISTORY
@@ -16,22 +17,24 @@ _SAMPLES, _SAMPLES_IN_ALL = 4, 60
 _SAMPLE_SIDE, _MISTAKE_SIDE = 112, 160
 
 
-class Pictures(NamedTuple):
-    """Photos as data URIs: a few of each class, by its index, and those of the mistakes, by their place."""
-
-    samples: list[list[str]]
-    mistakes: dict[int, str]
-
-
 def make(sources: Sources, to: str) -> dict[str, Any]:
     """Writes `report.html` and `report.json` into the folder `to`; returns the numbers (see `lineage.report`)."""
-    numbers, pictures = _collect(sources)
+    numbers, pictures = _collect(_present(sources))
+    numbers["lineage"] = _lineage(sources)
     html = page.render(numbers, pictures, sources, to)
     tf.io.gfile.makedirs(to)
     for name, text in ((REPORT, html), (NUMBERS, json.dumps(numbers, indent=2))):
         with tf.io.gfile.GFile(f"{to}/{name}", "w") as file:
             file.write(text)
     return numbers
+
+
+def _present(sources: Sources) -> Sources:
+    """Returns the sources without folders that are no longer there."""
+    folders = sources._asdict()
+    names = [name for node in NODES for name in node.writes]
+    gone: dict[str, Any] = {name: None for name in names if folders[name] and not tf.io.gfile.isdir(folders[name])}
+    return sources._replace(**gone)
 
 
 def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
@@ -44,7 +47,6 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
         "data": _data(sources, seen, classes),
         "training": _read(sources.model_run, HISTORY),
         "evaluation": _evaluation(sources, seen, classes),
-        "lineage": _lineage(sources),
     }
     mistakes = numbers["evaluation"]["mistakes"] if numbers["evaluation"] else []
     places = [each["record"] for each in mistakes]
@@ -69,7 +71,7 @@ def _verdict(sources: Sources) -> dict[str, Any] | None:
 
 
 def _data(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
-    if not sources.examples:
+    if not seen:
         return None
     same = sources.baseline_examples == sources.examples
     before = seen if same else _photos(sources.baseline_examples)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import yaml
@@ -15,14 +15,22 @@ from lineage.report.sources import Sources
 
 _MATRIX = 20  # classes, at most, whose confusion is shown whole
 _PAIRS = 10  # that are shown else
+_BARS = 40  # classes, at most, whose counts are drawn and not only listed
 
 
-def render(numbers: dict[str, Any], pictures: Any, sources: Sources, to: str) -> str:
+class Pictures(NamedTuple):
+    """Photos as data URIs: a few of each class, by its index, and those of the mistakes, by their record."""
+
+    samples: list[list[str]]
+    mistakes: dict[int, str]
+
+
+def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: str) -> str:
     """Returns the page.
 
     Args:
       numbers: see `lineage.report`.
-      pictures: see `make.Pictures`.
+      pictures: the photos that it shows.
       sources: what was there to make it from.
       to: the folder that the page will lie in, from which it links to artifacts.
     """
@@ -56,7 +64,8 @@ def _drawings(numbers: dict[str, Any]) -> dict[str, Markup]:
     drawn = {}
     if data := numbers["data"]:
         splits = data["splits"]
-        drawn["counts"] = charts.counts({name: each["per_class"] for name, each in splits.items()})
+        if len(data["classes"]) <= _BARS:
+            drawn["counts"] = charts.counts({name: each["per_class"] for name, each in splits.items()})
         parts = {name: each["brightness_histogram"] for name, each in splits.items()}
         drawn["brightness"] = charts.shares(parts, "brightness")
     if training := numbers["training"]:
@@ -95,8 +104,8 @@ def _lowest(numbers: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _link(folder: str, root: str, to: str) -> str | None:
-    """Returns the way from the page to an artifact's folder; None where they do not lie beside each other."""
-    if not root or "://" in f"{root} {folder}" or os.path.commonpath([folder, root, to]) != root:
+    """Returns the way from the page to an artifact's folder; None where it is gone or they do not lie side by side."""
+    if not root or not Path(folder).is_dir() or os.path.commonpath([folder, root, to]) != root:
         return None
     return quote(os.path.relpath(folder, to))
 
