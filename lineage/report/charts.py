@@ -12,7 +12,14 @@ from markupsafe import Markup
 Spec = dict[str, Any]
 
 _NAMESPACES = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'  # a page needs none
-_WIDTH, _HEIGHT = 320, 210  # with all that is around them
+_HEIGHT = 210
+_FRAME = {
+    "width": 320,  # with all that is around the plot
+    "height": _HEIGHT,
+    "autosize": {"type": "fit", "contains": "padding"},
+    "padding": 8,
+    "background": None,
+}
 _MAIN, _SOFT = "var(--accent)", "var(--soft)"
 _CONFIG = {
     "aria": False,  # the page says in words what each chart shows
@@ -40,8 +47,7 @@ _CONFIG = {
 
 def _draw(spec: Spec) -> Markup:
     """Returns the chart as SVG; Vega escapes what it writes."""
-    frame = {"width": _WIDTH, "height": _HEIGHT, "autosize": {"type": "fit", "contains": "padding"}, "background": None}
-    svg = vl_convert.vegalite_to_svg({**frame, "config": _CONFIG, **spec})
+    svg = vl_convert.vegalite_to_svg({**_FRAME, "config": _CONFIG, **spec})
     return Markup(svg.replace(_NAMESPACES, ""))  # noqa: S704
 
 
