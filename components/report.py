@@ -22,6 +22,7 @@ INPUTS = {
     "data_blessing": DataBlessing,
     "transform_graph": standard_artifacts.TransformGraph,
     "best_hyperparameters": standard_artifacts.HyperParameters,
+    "base_model": standard_artifacts.Model,
     "model": standard_artifacts.Model,
     "model_run": standard_artifacts.ModelRun,
     "baseline_model": standard_artifacts.Model,

@@ -138,10 +138,11 @@ def _training(
 def _report(config: Config, place: Place, nodes: list[BaseNode]) -> BaseNode:
     outputs = {node.id: node.outputs for node in nodes}
     before = outputs.pop("LatestBlessedModel")
-    outputs.pop("WarmStart", None)
+    start = outputs.pop("WarmStart", {})
     made = {name: channel for each in outputs.values() for name, channel in each.items()}
     baselines = {f"baseline_{name}": before[name] for name in ("model", "examples") if name in before}
-    channels = {**made, **baselines, "data_blessing": outputs["DataGate"]["blessing"]}
+    starts = {"base_model": start["model"]} if start else {}
+    channels = {**made, **baselines, **starts, "data_blessing": outputs["DataGate"]["blessing"]}
     return report.report(channels, config.model_dump(mode="json"), code_digest(), place.command)
 
 

@@ -73,7 +73,7 @@ def test_what_it_names_is_there_and_the_chatter_is_in_the_log(first_run):
     ]
     page = Path(places["report"]).read_text()
     links = re.findall(r'href="(\.\.[^"]+)"', page)
-    assert len(links) == 12
+    assert len(links) == 11
     assert all((Path(places["report"]).parent / link).is_dir() for link in links)
     assert "The data are drawings, not photos" in page
     assert list(Path(places["tensorboard"]).rglob("events.out.tfevents.*"))

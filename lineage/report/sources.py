@@ -28,6 +28,7 @@ class Sources(NamedTuple):
     data_blessing: str | None = None
     transform_graph: str | None = None
     best_hyperparameters: str | None = None
+    base_model: str | None = None
     model: str | None = None
     model_run: str | None = None
     baseline_model: str | None = None
@@ -53,7 +54,12 @@ NODES = (
     Node("DataGate", ("examples", "statistics", "anomalies"), ("data_blessing",)),
     Node("Transform", ("examples", "schema"), ("transform_graph",)),
     Node("Tuner", ("examples", "transform_graph", "schema"), ("best_hyperparameters",)),
-    Node("Trainer", ("examples", "transform_graph", "schema", "best_hyperparameters"), ("model", "model_run")),
+    Node("WarmStart", (), ("base_model",)),
+    Node(
+        "Trainer",
+        ("examples", "transform_graph", "schema", "best_hyperparameters", "base_model"),
+        ("model", "model_run"),
+    ),
     Node("LatestBlessedModel", ("model",), ("baseline_model", "baseline_examples")),
     Node("Evaluator", ("examples", "model", "baseline_model"), ("evaluation", "blessing")),
     Node("Pusher", ("model", "blessing"), ("pushed_model",)),
