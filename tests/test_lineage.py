@@ -13,7 +13,7 @@ from tests.conftest import ROOT, without_network
 
 KILLED, PUSHED, AGAIN, REFUSED, LONGER, FAILED = range(6)  # the runs, in their order
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
-         "LatestBlessedModel", "Evaluator", "Pusher"]  # fmt: skip
+         "LatestBlessedModel", "Evaluator", "Pusher", "Report"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
