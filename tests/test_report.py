@@ -154,6 +154,18 @@ def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
     assert numbers["training"] == HISTORY
 
 
+def test_brightness_and_contrast_are_those_of_the_luma(tmp_path):
+    random = np.random.default_rng(3).integers(0, 256, [24, 30, 3]).astype(np.uint8)
+    (tmp_path / "Split-train").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "Split-train" / "data.gz"), "GZIP") as writer:
+        writer.write(records.example(4, tf.io.encode_png(random).numpy()).SerializeToString())
+    seen = photos.look(str(tmp_path), "train")
+    luma = tf.image.rgb_to_grayscale(random.astype(np.float32) / 255).numpy()
+    assert (seen.brightness[0], seen.contrast[0]) == pytest.approx((luma.mean(), luma.std()), abs=1e-4)
+    assert seen.colours[0] == pytest.approx(random.mean(axis=(0, 1)) / 255, abs=1e-4)
+    assert (seen.records, seen.labels.tolist(), seen.sizes.tolist()) == (1, [4], [[24, 30]])
+
+
 def _read(whole: Sources, split: str) -> list[tf.train.Example]:
     data = tf.data.TFRecordDataset(f"{whole.examples}/Split-{split}/data.gz", "GZIP")
     return [tf.train.Example.FromString(record) for record in data.as_numpy_iterator()]
