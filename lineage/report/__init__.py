@@ -2,6 +2,7 @@
 
 `report.json`, whose keys stay as they are while `format` does. A section whose sources are missing is null. Fractions
 are of 1, and a measure is {value, low, high, n}: the bounds of its 95 % interval, and null where n is 0.
+For F1, n counts the photos that are of the class or were taken for it.
 
   format: 1
   name: the run's name in the settings
