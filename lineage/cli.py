@@ -9,7 +9,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
-from lineage import compare, gc, models, names, runs, store, tree, why
+from lineage import again, compare, gc, models, names, runs, store, tree, why
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     asked.add_argument("--run", metavar="RUN", default="latest", help="(latest)")
     modelled = add("models", "every model, the gate's word, where it is pushed", _models, models.print_models)
     modelled.add_argument("--served", action="store_true", help="those in service alone")
+    made = add("report", "the report of a run, made again; takes TensorFlow", _report, again.print_report)
+    made.add_argument("run", metavar="RUN", nargs="?", default="latest", help="(latest)")
+    made.add_argument("--to", metavar="DIR", type=Path, help="the folder to write (report-ID)")
     collected = add("gc", "what nothing needs any more; deletes nothing unless told", _gc, gc.print_collected)
     collected.add_argument(
         "--older-than", metavar="DAYS", type=float, default=30.0, help="that no run touched since (30)"
@@ -88,6 +91,10 @@ def _diff(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 def _why(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
     return why.explain(opened, names.find_run(opened, args.run), args.node)
+
+
+def _report(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+    return again.report(names.find_run(opened, args.run), args.to)
 
 
 def _gc(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:

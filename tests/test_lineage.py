@@ -182,6 +182,19 @@ def test_why_a_node_ran_or_did_not(ask, ids, node, run, because, differs):
     assert differs is None or [key[: len(start)] for key, start in zip(keys, differs, strict=True)] == differs
 
 
+def test_a_report_is_made_again_and_for_a_run_that_failed(ask, ids, tmp_path):
+    for run, blessed in ((LONGER, True), (FAILED, None)):
+        made = ask("report", ids[run], "--to", tmp_path / str(run))
+        assert made == {"run": ids[run], "report": str(tmp_path / str(run) / "report.html")}
+        numbers = json.loads((tmp_path / str(run) / "report.json").read_text())
+        assert (numbers["verdict"] or {}).get("blessed") is blessed
+    (written,) = ask("show", ids[LONGER])["nodes"][-1]["outputs"]["report"]
+    first, again = (Path(folder) / "report.json" for folder in (written["uri"], tmp_path / str(LONGER)))
+    numbers, others = (json.loads(path.read_text()) for path in (first, again))
+    for section in ("verdict", "data", "training", "evaluation"):
+        assert numbers[section] == others[section]
+
+
 def test_the_document_names_every_key_of_an_answer(ask, ids):
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs" / "lineage.md").read_text(), re.MULTILINE)
     named = {command: set(re.findall(r"\w+", text)) for command, text in rows}
