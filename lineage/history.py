@@ -12,7 +12,11 @@ from pipeline.metadata import RUN_CONTEXT, is_alive
 
 _NODE_CONTEXT = "node"  # named PIPELINE.NODE
 _INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
-_OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)
+_OUTPUTS = (
+    metadata_store_pb2.Event.OUTPUT,
+    metadata_store_pb2.Event.DECLARED_OUTPUT,
+    metadata_store_pb2.Event.INTERNAL_OUTPUT,  # what a resolver found
+)
 _STATES = {
     metadata_store_pb2.Execution.NEW: "running",
     metadata_store_pb2.Execution.RUNNING: "running",
@@ -46,12 +50,23 @@ class Execution(NamedTuple):
     run: int
     pipeline: str
     node: str
+    type: str
     state: str
     started: float
     ended: float
     facts: Facts
     inputs: dict[str, list[int]]
     outputs: dict[str, list[int]]
+
+    @property
+    def makes(self) -> bool:
+        """Whether it made its outputs: it did not find them, as a resolver does, or take them from the cache."""
+        return self.state != "cached" and not self.is_resolver
+
+    @property
+    def is_resolver(self) -> bool:
+        """Whether it only asked the store."""
+        return self.type.endswith(".Resolver")
 
 
 class Graph(NamedTuple):
@@ -62,12 +77,12 @@ class Graph(NamedTuple):
 
     def producer(self, artifact: int) -> Execution | None:
         """Returns the execution that made an artifact: not those that took it from the cache, or resolved it."""
-        made = [each for each in self.executions.values() if _flat(each.outputs, artifact) and _makes(each)]
+        made = [each for each in self.executions.values() if _flat(each.outputs, artifact) and each.makes]
         return made[0] if made else None
 
     def consumers(self, artifact: int) -> list[Execution]:
         """Returns the executions that read an artifact, without those that were taken from the cache."""
-        return [each for each in self.executions.values() if _flat(each.inputs, artifact) and _makes(each)]
+        return [each for each in self.executions.values() if _flat(each.inputs, artifact) and each.makes]
 
 
 class Run(NamedTuple):
@@ -133,7 +148,10 @@ def subgraph(store: mlmd.MetadataStore, query: metadata_store_pb2.LineageSubgrap
     for event in found.events:
         _note(event, channels, artifacts)
     ordered = sorted(found.executions, key=lambda each: each.id)
-    executions = {each.id: _execution(each, places.get(each.id, {}), *channels[each.id]) for each in ordered}
+    types = {kind.id: kind.name for kind in found.execution_types}
+    executions = {
+        each.id: _execution(each, types[each.type_id], places.get(each.id, {}), *channels[each.id]) for each in ordered
+    }
     return Graph(executions, artifacts)
 
 
@@ -162,11 +180,13 @@ def _artifact(found: metadata_store_pb2.Artifact, kinds: dict[int, str]) -> Arti
     return Artifact(found.id, kind, found.uri, live, found.create_time_since_epoch / 1000, _facts(found))
 
 
-def _execution(found: metadata_store_pb2.Execution, place: dict[str, Any], inputs: dict, outputs: dict) -> Execution:
+def _execution(
+    found: metadata_store_pb2.Execution, kind: str, place: dict[str, Any], inputs: dict, outputs: dict
+) -> Execution:
     pipeline, _, node = place.get("node", "").partition(".")
     started, ended = found.create_time_since_epoch / 1000, found.last_update_time_since_epoch / 1000
     state, run = _STATES.get(found.last_known_state, "running"), place.get("run", 0)
-    return Execution(found.id, run, pipeline, node, state, started, ended, _facts(found), inputs, outputs)
+    return Execution(found.id, run, pipeline, node, kind, state, started, ended, _facts(found), inputs, outputs)
 
 
 def _facts(found: Any) -> Facts:
@@ -181,8 +201,3 @@ def _plain(value: Any) -> Any:
 
 def _flat(channels: dict[str, list[int]], artifact: int) -> bool:
     return any(artifact in ids for ids in channels.values())
-
-
-def _makes(execution: Execution) -> bool:
-    """A resolver's outputs are its inputs."""
-    return execution.state != "cached" and execution.inputs != execution.outputs

@@ -50,10 +50,9 @@ def _earlier(store: mlmd.MetadataStore, run: Run, node: str) -> Iterator[Run]:
 
 
 def _because(execution: Execution, last: Execution | None, differs: bool) -> str:
-    resolver = execution.inputs == execution.outputs and execution.state != "cached"
     if execution.state == "cached":
         return "an earlier run had the same inputs, properties and code: its outputs were taken"
-    if resolver and execution.state == "complete":
+    if execution.is_resolver and execution.state == "complete":
         return _NEVER_CACHED
     if last is None:
         return "no earlier run of this pipeline came to this node"
