@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,33 @@ def main(cache, monkeypatch, capfd) -> Callable[..., tuple[int, str]]:
         return code, "".join(capfd.readouterr())
 
     return call
+
+
+@pytest.fixture
+def said(capfd, caplog) -> Iterator[Callable[[], list[str]]]:
+    """Returns the lines that were printed since the last call; nothing of the stubs' token may be heard anywhere."""
+    from tests.stubs import TOKEN
+
+    heard = []
+
+    def lines() -> list[str]:
+        out, err = capfd.readouterr()
+        heard.extend([out, err])
+        return out.splitlines()
+
+    yield lines
+    lines()
+    assert TOKEN not in "".join([*heard, caplog.text])
+    assert "Traceback" not in caplog.text
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Lets a submission wait for a second where a person would for 30 or 60."""
+    from pipeline.cluster import submission
+
+    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    monkeypatch.setattr(submission, "TRY_S", 1.0)
 
 
 def without_network(cache: Path) -> dict[str, str]:

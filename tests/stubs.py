@@ -7,7 +7,7 @@ import struct
 import threading
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -248,6 +248,16 @@ def _check_run(run: dict[str, Any], experiments: dict[str, Any]) -> None:
             text = f'error processing component name="{name}": executor(label="{component.executor_label}"): '
             text += "non-container and non-importer executor not implemented"
             raise Refused(500, f"Failed to create a new run: Failed to compile job: {text}")
+
+
+def refusal(kind: type[Exception], submit: Callable[..., object], **changes: Any) -> str:
+    """Returns the one line that a submission is refused with, by an error of just this kind."""
+    with pytest.raises(kind) as caught:
+        submit(**changes)
+    assert type(caught.value) is kind
+    assert TOKEN not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def point_vertex_sdk_at(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,6 +179,11 @@ def test_a_mistake_costs_no_import_of_tfx_and_writes_nothing(command, tmp_path):
     assert not file.parent.exists()
 
 
+def test_settings_or_a_file_are_to_be_submitted(capsys):
+    assert kubeflow_runner.main(["submit"]) == 2
+    assert "expected --target with settings, or a FILE" in capsys.readouterr().err
+
+
 def test_kubeflow_needs_an_address(capsys):
     assert kubeflow_runner.main(["submit", "--target", "kubeflow"]) == 2
     assert "--endpoint: expected the address of Kubeflow Pipelines" in capsys.readouterr().err
@@ -197,5 +202,6 @@ def test_a_file_that_is_no_pipeline(tmp_path, capsys, content, says):
     file = tmp_path / "pipeline.yaml"
     if content is not None:
         file.write_text(content)
-    assert kubeflow_runner.main(["run-local", str(file)]) == 2
-    assert re.search(says, capsys.readouterr().err)
+    for command in ("run-local", "submit"):
+        assert kubeflow_runner.main([command, str(file)]) == 2
+        assert re.search(says, capsys.readouterr().err)

@@ -1,6 +1,8 @@
 """kubeflow_runner.py as a person starts it: compiled, checked, and submitted to servers on this machine."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -11,7 +13,8 @@ from kfp.components import load_component_from_file
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 import kubeflow_runner
-from pipeline.cluster import submission, summary, task
+from pipeline.cluster import compiled as files
+from pipeline.cluster import images, submission, summary, task
 from tests import stubs
 from tests.conftest import ROOT
 
@@ -205,6 +208,83 @@ def test_submitting_to_kubeflow(monkeypatch, tmp_path, capfd, recipe):
     printed = "".join(capfd.readouterr())
     assert f"{server.url}/#/runs/details/" in printed
     assert stubs.TOKEN not in printed + json.dumps(run)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_compiled_file_with_another_image_is_as_if_compiled_with_it(compiled, tmp_path, name):
+    file = tmp_path / "again"
+    assert kubeflow_runner.main(["compile", *RUNS[name], "--image", "r.io/other:2", "-o", str(file)]) == 0
+    job = files.with_image(files.read(compiled(name)), "r.io/other:2", ROOT, allow_dirty=False)
+    assert files.text(job) == file.read_text()
+    assert "r.io/photos/pipeline:1" not in file.read_text()
+
+
+def test_submitting_a_compiled_file_to_vertex(compiled, monkeypatch, capfd):
+    file = compiled("vertex-flowers-xception-tpu")
+    with stubs.serving(stubs.Vertex()) as server:
+        stubs.point_vertex_sdk_at(server, monkeypatch)
+        said = ["--parameter", "epochs=3", "--data", "gs://a-bucket/more", "--image", "r.io/other"]
+        assert kubeflow_runner.main(["submit", str(file), *said, "--allow-dirty"]) == 0
+    (job,) = server.jobs.values()
+    defaults = json.loads(file.read_text())["runtimeConfig"]["parameters"]
+    changed = {"epochs": {"intValue": "3"}, "data": {"stringValue": "gs://a-bucket/more"}}
+    assert job["runtimeConfig"] == {"gcsOutputDirectory": "gs://a-bucket/root", "parameters": defaults | changed}
+    image = images.image_of("r.io/other", "cpu", ROOT, allow_dirty=True)
+    assert f"image 1: {image}" in capfd.readouterr().out
+    trainer = job["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
+    custom = json.loads(trainer["runtimeValue"]["constantValue"]["stringValue"])
+    (pool,) = custom["ai_platform_training_args"]["job_spec"]["worker_pool_specs"]
+    assert pool["container_spec"]["image_uri"] == f"{image}-tpu"
+
+
+def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_path):
+    (tmp_path / "token").write_text(stubs.TOKEN)
+    environment = {"KF_PIPELINES_SA_TOKEN_PATH": str(tmp_path / "token"), "no_proxy": "127.0.0.1"}
+    file = compiled("kubeflow-flowers-xception-tpu")
+    code = (
+        "import sys, kubeflow_runner; code = kubeflow_runner.main(sys.argv[1:]); "
+        "print({'tfx', 'tensorflow', 'apache_beam'} & set(sys.modules)); sys.exit(code)"
+    )
+    with stubs.serving(stubs.Kubeflow()) as server:
+        flags = ["--endpoint", server.url, "--parameter", "min_accuracy=0.5"]
+        command = [sys.executable, "-c", code, "submit", str(file), *flags]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+    (run,) = server.runs.values()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"started on Kubeflow Pipelines: {server.url}/#/runs/details/runs-0\nset()\n")
+    spec, platforms = yaml.safe_load_all(file.read_text())
+    assert run["pipeline_spec"] == {"pipeline_spec": spec, "platform_spec": platforms}
+    assert run["runtime_config"] == {"pipeline_root": "gs://a-bucket/root", "parameters": {"min_accuracy": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--target", "vertex", "--set", "a.b=c"], "--target, --set: compiled into .* expected, beside a file, --para"),
+        (["--preset", "sample", "--pipeline-root", "gs://b/c"], "--preset, --pipeline-root: compiled into .* again$"),
+        (["--parameter", "data=here"], "--data.: expected gs://BUCKET/FOLDER, which the cluster can read; .* here"),
+        (["--image", "pipeline"], "cluster.image: expected REGISTRY/NAME"),
+        (["--image", f"r.io/a/b@sha256:{'0' * 64}"], "expected no digest with a trainer on a TPU"),
+    ],
+)
+def test_a_compiled_file_is_refused(compiled, capfd, flags, says):
+    assert kubeflow_runner.main(["submit", str(compiled("vertex-flowers-xception-tpu")), *flags]) == 2
+    assert re.search(says, capfd.readouterr().err)
+
+
+def test_a_file_is_held_against_what_may_be_changed_in_it(compiled, tmp_path, capfd):
+    job = json.loads(compiled("vertex-sample").read_text())
+    del job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]["epochs"]
+    del job["runtimeConfig"]["parameters"]["epochs"]
+    file = tmp_path / "sample.json"
+    file.write_text(json.dumps(job))
+    for command in ("submit", "run-local"):
+        assert kubeflow_runner.main([command, str(file), "--parameter", "epochs=3"]) == 2
+        said = "--parameter: expected one that was compiled: batch_size, data, .*; received epochs$"
+        assert re.search(said, capfd.readouterr().err, re.MULTILINE)
+    file.write_text(json.dumps(job | {"jobSpec": {}}))
+    assert kubeflow_runner.main(["submit", str(file)]) == 2
+    assert "is not what vertex takes" in capfd.readouterr().err
 
 
 def test_the_command_line_itself(tmp_path):

@@ -2,30 +2,29 @@
 
 import io
 from contextlib import redirect_stderr
-from typing import Any
 
 from google.protobuf import json_format
 from kfp.components import load_component_from_text
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from datasets.errors import UserError
+from pipeline.cluster import compiled
 
 
-def check(job: dict[str, Any], target: str) -> None:
+def check(job: compiled.Job) -> None:
     """Parses what the target takes into the real protos, and loads it with Kubeflow's SDK.
 
     Raises:
       UserError: when they do not know a field, or a value.
     """
+    target = compiled.target_of(job)
     try:
         json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
         if target == "vertex":
             json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
         else:
             json_format.ParseDict({"platforms": job.get("platforms", {})}, pipeline_spec_pb2.PlatformSpec())
-            from pipeline.cluster.compiling import text
-
             with redirect_stderr(io.StringIO()):
-                load_component_from_text(text(job, target))
+                load_component_from_text(compiled.text(job))
     except (json_format.ParseError, ValueError) as error:
         raise UserError(f"what was compiled is not what {target} takes: {error}") from None

@@ -3,13 +3,15 @@
 import argparse
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pipeline
 from datasets.errors import UserError
 from pipeline import cli
-from pipeline.cluster import parameters, prepared
+from pipeline.cluster import compiled, parameters, prepared
 from pipeline.config import Config
 from pipeline.logs import chatter_to
 
@@ -24,6 +26,7 @@ FLAGS = {
     "cluster.endpoint": "endpoint",
     "cluster.namespace": "namespace",
 }
+COMPILED = ("target", "preset", "config", "weights", "set", "project", "region", "pipeline_root")  # into a file
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,11 +40,13 @@ def parser() -> argparse.ArgumentParser:
     make.set_defaults(command=_compile)
     check = commands.add_parser("check", help="compile, check all that can be without a network, print what would run")
     check.set_defaults(command=_check)
-    submit = commands.add_parser("submit", help="check, then submit")
+    submit = commands.add_parser("submit", help="check, then submit: what it compiles, or a compiled file")
+    submit.add_argument("file", metavar="FILE", nargs="?", type=Path, help="as compile wrote it, in place of settings")
     submit.add_argument("--experiment", metavar="NAME", help="of Kubeflow Pipelines (default: the run's name)")
     submit.add_argument("--wait", action="store_true", help="follow the tasks; the exit code is the run's")
     submit.set_defaults(command=_submit)
     for each in (make, check, submit):
+        each.add_argument("--target", choices=prepared.TARGETS, required=each is not submit)
         _add_cluster(each)
     local = commands.add_parser("run-local", help="execute a compiled file here, task by task")
     local.add_argument("file", metavar="FILE", type=Path, help="as compile wrote it")
@@ -60,7 +65,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_cluster(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--target", choices=prepared.TARGETS, required=True)
     cli.add_settings(to)
     to.add_argument("--image", metavar="REGISTRY/NAME", help="the project's image; without a tag, the commit's")
     to.add_argument("--project", metavar="ID", help="of Google Cloud, for Vertex AI")
@@ -77,55 +81,90 @@ def _prepared(args: argparse.Namespace, submitted: bool, given: dict[str, Any]) 
     return prepared.prepare(config, args.target, WORKING_COPY, args.allow_dirty, submitted)
 
 
-def _job(config: Config, target: str) -> dict[str, Any]:
-    warnings.simplefilter("ignore", FutureWarning)
-    with chatter_to(Path(os.devnull), also_terminal=False):
+def _job(config: Config, target: str) -> compiled.Job:
+    with _quiet():
         from pipeline.cluster import checks, compiling
 
         job = compiling.compile_job(config, target)
-        checks.check(job, target)
+        checks.check(job)
     return job
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    warnings.simplefilter("ignore", FutureWarning)
+    with chatter_to(Path(os.devnull), also_terminal=False):
+        yield
 
 
 def _compile(args: argparse.Namespace) -> int:
     config = _prepared(args, submitted=False, given={})
     job = _job(config, args.target)
-    from pipeline.cluster import compiling
-
-    compiling.write(job, args.target, args.file)
+    compiled.write(job, args.file)
     print(f"{args.file}: {config.name} for {args.target}, {len(job['pipelineSpec']['root']['dag']['tasks'])} tasks")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    config = _prepared(args, submitted=True, given={})
+    _checked(args, given={})
+    return 0
+
+
+def _checked(args: argparse.Namespace, given: dict[str, Any]) -> tuple[compiled.Job, Config]:
+    """Compiles what is to be submitted, says what would run where, and returns it with its settings."""
+    config = _prepared(args, submitted=True, given=given)
     job = _job(config, args.target)
     from pipeline.cluster import summary
 
-    summary.show(job, config, args.target)
-    return 0
+    summary.show(job)
+    summary.show_machine(config, args.target)
+    return job, config
+
+
+def _checked_file(args: argparse.Namespace, given: dict[str, Any]) -> tuple[compiled.Job, Config]:
+    """Returns what is in the file, changed as the flags say, with its settings."""
+    fixed = [name for name in COMPILED if getattr(args, name)]
+    if fixed:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise UserError(
+            f"{flags}: compiled into {args.file} already; expected, beside a file, --parameter, --data, --image, "
+            "--wait and for Kubeflow Pipelines --endpoint, --namespace, --experiment. For other settings, compile again"
+        )
+    job = compiled.read(args.file)
+    _check_endpoint(args, compiled.target_of(job))
+    places = {"cluster.endpoint": args.endpoint, "cluster.namespace": args.namespace}
+    config = compiled.config_of(job, given, places)
+    prepared.check_compiled(config, compiled.target_of(job))
+    if args.image:
+        job = compiled.with_image(job, args.image, WORKING_COPY, args.allow_dirty)
+    with _quiet():
+        from pipeline.cluster import checks, summary
+
+        checks.check(job)
+    summary.show(job)
+    return job, config
+
+
+def _check_endpoint(args: argparse.Namespace, target: str | None) -> None:
+    if target == "kubeflow" and not args.endpoint:
+        raise UserError("--endpoint: expected the address of Kubeflow Pipelines, as http://127.0.0.1:8080")
 
 
 def _submit(args: argparse.Namespace) -> int:
     given = parameters.read(args.parameter)
-    if args.target == "kubeflow" and not args.endpoint:
-        raise UserError("--endpoint: expected the address of Kubeflow Pipelines, as http://127.0.0.1:8080")
-    config = _prepared(args, submitted=True, given=given)
-    job = _job(config, args.target)
-    with chatter_to(Path(os.devnull), also_terminal=False):
-        from pipeline.cluster import compiling, kubeflow, summary, vertex
-
-    summary.show(job, config, args.target)
-    cluster, root = config.cluster, str(config.cluster.pipeline_root)
-    if args.target == "vertex":
-        return vertex.submit(
-            job, str(cluster.project), str(cluster.region), root, given, args.wait, print, cluster.service_account
-        )
-    experiment = args.experiment or config.name
-    spec = compiling.with_platforms(job)
-    return kubeflow.submit(
-        spec, str(cluster.endpoint), experiment, config.name, root, given, args.wait, print, cluster.namespace
-    )
+    if not (args.file or args.target):
+        raise UserError("submit: expected --target with settings, or a FILE that compile wrote")
+    if args.file and args.data:
+        given["data"] = args.data
+    _check_endpoint(args, args.target)
+    job, config = (_checked_file if args.file else _checked)(args, given)
+    if compiled.target_of(job) == "vertex":
+        with _quiet():
+            from pipeline.cluster import vertex
+        return vertex.submit(job, config.cluster, given, args.wait)
+    with _quiet():
+        from pipeline.cluster import kubeflow
+    return kubeflow.submit(job, config.cluster, args.experiment or config.name, given, args.wait)
 
 
 def _run_local(args: argparse.Namespace) -> int:

@@ -1,21 +1,17 @@
-"""From settings to the file that a cluster takes."""
+"""From settings to what a cluster takes."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-import yaml
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
 
+from pipeline.cluster.compiled import Job
 from pipeline.cluster.machines import Machine
 from pipeline.cluster.parameters import PARAMETERS, defaults
 from pipeline.cluster.targets import TARGETS, Target, trainer_image
 from pipeline.config import Cluster, Config
 from pipeline.pipeline import create_pipeline
-
-Job = dict[str, Any]
 
 
 def compile_job(config: Config, target_name: str) -> Job:
@@ -54,29 +50,6 @@ def compile_job(config: Config, target_name: str) -> Job:
         if machine.selector:
             job["platforms"] = _nodes_with("Trainer_executor", machine)
     return job
-
-
-def write(job: Job, target_name: str, path: Path) -> None:
-    """Writes the file that the target takes, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text(job, target_name))
-    part.replace(path)
-
-
-def with_platforms(job: Job) -> Job:
-    """Returns the PipelineSpec as the API of Kubeflow Pipelines takes it: with what Kubernetes alone knows, if any."""
-    if "platforms" not in job:
-        return job["pipelineSpec"]
-    return {"pipeline_spec": job["pipelineSpec"], "platform_spec": {"platforms": job["platforms"]}}
-
-
-def text(job: Job, target_name: str) -> str:
-    """Returns JSON for Vertex AI, YAML for Kubeflow Pipelines."""
-    if not TARGETS[target_name].schema_2_1:
-        return json.dumps(job, indent=2, sort_keys=True)
-    documents = [job["pipelineSpec"], *([{"platforms": job["platforms"]}] if "platforms" in job else [])]
-    return str(yaml.safe_dump_all(documents, sort_keys=True))
 
 
 def _set_tries(name: str, task: Job, cluster: Cluster, target: Target) -> None:

@@ -7,7 +7,6 @@ may hold, kfp.Client looks for itself.
 import json
 import os
 import re
-from collections.abc import Callable
 from typing import Any
 
 import kfp
@@ -17,8 +16,10 @@ from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCrede
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from pipeline.cluster import submission
+from pipeline.cluster.compiled import Job, with_platforms
 from pipeline.cluster.errors import ContactLost
 from pipeline.cluster.submission import Fault, Progress, Service
+from pipeline.config import Cluster
 
 _ADVICE = {
     401: f"name a file with a valid token in {KF_PIPELINES_SA_TOKEN_ENV}",
@@ -44,29 +45,15 @@ class _Client(kfp.Client):
         return _SERVICE.again()(self.healthzs.healthz_service_get_healthz)(_request_timeout=_timeout())
 
 
-def submit(
-    spec: dict[str, Any],
-    endpoint: str,
-    experiment: str,
-    run_name: str,
-    pipeline_root: str,
-    parameters: dict[str, Any],
-    wait: bool,
-    say: Callable[[str], None],
-    namespace: str | None = None,
-) -> int:
+def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, Any], wait: bool) -> int:
     """Starts one run of a compiled pipeline and says where to see it.
 
     Args:
-      spec: the PipelineSpec, schema 2.1.
-      endpoint: the address of Kubeflow Pipelines, with http:// or https://.
+      job: its PipelineSpec, schema 2.1, and its platforms, if any.
+      cluster: the address, the namespace, where there are several users, and the pipeline root.
       experiment: its name; it is made if there is none.
-      run_name: what the run's name begins with; the time and six random digits follow.
-      pipeline_root: the folder of a bucket for all artifacts.
       parameters: values of the pipeline's runtime parameters.
-      wait: stay until the run ends, and say each change of a task's state.
-      say: gets each line.
-      namespace: of a Kubeflow with several users.
+      wait: stay until the run ends, and print each change of a task's state.
 
     Returns:
       0 for a run that was started or, with `wait`, succeeded; 1 for one that failed, 130 for one that was stopped.
@@ -76,18 +63,18 @@ def submit(
       ContactLost: when it is not known whether it was taken, or how it goes on.
     """
     with _SERVICE.told():
-        client = _connect(endpoint)
+        client = _connect(str(cluster.endpoint))
         again = _SERVICE.again(lambda fault: fault.transient or fault.status == 409)  # 409: another made it just now
-        experiment_id = again(_experiment)(client, experiment, namespace or client.get_user_namespace())
+        experiment_id = again(_experiment)(client, experiment, cluster.namespace or client.get_user_namespace())
     body = {
         "experiment_id": experiment_id,
-        "display_name": submission.unique(run_name),
-        "pipeline_spec": spec,
-        "runtime_config": {"pipeline_root": pipeline_root, "parameters": parameters},
+        "display_name": submission.unique(job["pipelineSpec"]["pipelineInfo"]["name"]),
+        "pipeline_spec": with_platforms(job),
+        "runtime_config": {"pipeline_root": cluster.pipeline_root, "parameters": parameters},
     }
-    runs = f"{endpoint.rstrip('/')}/#/runs"
+    runs = f"{str(cluster.endpoint).rstrip('/')}/#/runs"
     run_id = _create(client, body, runs)
-    return _SERVICE.started(f"{runs}/details/{run_id}", (lambda: _look(client, run_id)) if wait else None, say)
+    return _SERVICE.started(f"{runs}/details/{run_id}", (lambda: _look(client, run_id)) if wait else None)
 
 
 def _connect(endpoint: str) -> kfp.Client:

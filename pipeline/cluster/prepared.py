@@ -56,6 +56,16 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
     )
 
 
+def check_compiled(config: Config, target: str) -> None:
+    """Checks what of a compiled pipeline may differ from run to run, or is more than `run-local` asks for.
+
+    Raises:
+      UserError: naming all that a cluster cannot use.
+    """
+    if problems := [*_cluster(config, target), *_data(config, submitted=True)]:
+        raise UserError("\n".join(problems))
+
+
 def _with_places(config: Config, submitted: bool) -> Config:
     """Returns the settings with the public flowers and weights in their buckets.
 

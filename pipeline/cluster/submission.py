@@ -79,13 +79,13 @@ class Service(NamedTuple):
                 raise
             raise failure(self.sentence(fault) + also) from None
 
-    def started(self, link: str, look: Callable[[], Progress] | None, say: Callable[[str], None]) -> int:
+    def started(self, link: str, look: Callable[[], Progress] | None) -> int:
         """Says where the run is and, with `look`, follows it; returns the exit code."""
-        say(f"started on {self.name}: {link}")
+        print(f"started on {self.name}: {link}", flush=True)
         if look is None:
             return 0
         with self.told(ContactLost, f"; the run goes on: {link}"):
-            return _follow(look, say)
+            return _follow(look)
 
     def fault(self, error: Exception) -> Fault | None:
         """Reads an error that came out of `again`."""
@@ -104,7 +104,7 @@ def unique(name: str) -> str:
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
 
 
-def _follow(look: Callable[[], Progress], say: Callable[[str], None]) -> int:
+def _follow(look: Callable[[], Progress]) -> int:
     """Says each change of a task's state until the run ends."""
     states: dict[str, str] = {}
     while True:
@@ -112,9 +112,9 @@ def _follow(look: Callable[[], Progress], say: Callable[[str], None]) -> int:
         for key, (name, state, error) in progress.tasks.items():
             if states.get(key) != state:
                 states[key] = state
-                say(_line(name, state, error))
+                print(_line(name, state, error), flush=True)
         if progress.state in EXIT_CODES:
-            say(_line("the run", progress.state, progress.error))
+            print(_line("the run", progress.state, progress.error))
             return EXIT_CODES[progress.state]
         time.sleep(POLL_S)
 

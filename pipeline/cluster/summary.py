@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cluster.machines import MACHINES
-from pipeline.cluster.targets import TARGETS
 from pipeline.config import Config
 
 
@@ -50,8 +49,8 @@ def _resources(limits: dict[str, Any]) -> str:
     return text
 
 
-def show(job: dict[str, Any], config: Config, target: str) -> None:
-    """Prints what would run where, and of which class its cost is."""
+def show(job: dict[str, Any]) -> None:
+    """Prints what would run where."""
     console, table = Console(), Table("task", "image", "resources")
     images = {task.image for task in tasks(job["pipelineSpec"]) if task.image}
     numbers = {image: str(number) for number, image in enumerate(sorted(images), 1)}
@@ -60,12 +59,16 @@ def show(job: dict[str, Any], config: Config, target: str) -> None:
     console.print(table)
     for image, number in numbers.items():
         console.print(f"image {number}: {image}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_machine(config: Config, target: str) -> None:
+    """Prints what the Trainer would run on, and of which class its cost is."""
     machine = MACHINES[config.cluster.trainer]
-    where = "as a custom job on " if TARGETS[target].trainer(config.cluster) is None else "on "
+    where = "as a custom job on " if target == "vertex" else "on "
     said = ", ".join(
         str(value) for value in (machine.vertex if target == "vertex" else machine.selector or {}).values()
     )
-    console.print(
+    Console().print(
         f"Trainer: {where}{config.cluster.trainer} ({said or 'any node'}); list price {machine.cost} $ an hour",
         highlight=False,
         markup=False,

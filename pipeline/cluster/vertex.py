@@ -3,7 +3,6 @@
 import json
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ from urllib3.exceptions import NewConnectionError
 
 from datasets.errors import UserError
 from pipeline.cluster import submission
+from pipeline.cluster.compiled import Job
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.cluster.submission import Fault, Progress, Service
+from pipeline.config import Cluster
 
 _ADVICE = {
     401: "log in with 'gcloud auth application-default login', or name a key file in GOOGLE_APPLICATION_CREDENTIALS",
@@ -29,27 +30,14 @@ _ADVICE = {
 Client = Any  # the SDK's wrapper of aiplatform_v1.PipelineServiceClient, which is not typed as one
 
 
-def submit(
-    job: dict[str, Any],
-    project: str,
-    region: str,
-    pipeline_root: str,
-    parameters: dict[str, Any],
-    wait: bool,
-    say: Callable[[str], None],
-    service_account: str | None = None,
-) -> int:
+def submit(job: Job, cluster: Cluster, parameters: dict[str, Any], wait: bool) -> int:
     """Starts one run of a compiled pipeline and says where to see it.
 
     Args:
       job: the PipelineJob that TFX's KubeflowV2DagRunner returns.
-      project: the Google Cloud project.
-      region: as in us-central1.
-      pipeline_root: the gs:// folder for all artifacts.
+      cluster: the project, its region, the pipeline root and the account that the tasks run as.
       parameters: values of the pipeline's runtime parameters.
-      wait: stay until the run ends, and say each change of a task's state.
-      say: gets each line.
-      service_account: that the tasks run as; None is the project's default.
+      wait: stay until the run ends, and print each change of a task's state.
 
     Returns:
       0 for a run that was started or, with `wait`, succeeded; 1 for one that failed, 130 for one that was stopped.
@@ -60,34 +48,28 @@ def submit(
       ContactLost: when it is not known whether it was taken, or how it goes on.
     """
     with _SERVICE.told():
-        run, client = _prepare(job, project, region, pipeline_root, parameters, service_account)
+        run, client = _prepare(job, cluster, parameters)
+    project, region = cluster.project, cluster.region
     job_id = submission.unique(re.sub("[^-0-9a-z]+", "-", job["displayName"].lower()).lstrip("-0123456789") or "run")
     link = f"https://console.cloud.google.com/vertex-ai/locations/{region}/pipelines/runs/{job_id}?project={project}"
     name = _create(client, f"projects/{project}/locations/{region}", job_id, run, link)
-    return _SERVICE.started(link, (lambda: _look(client, name)) if wait else None, say)
+    return _SERVICE.started(link, (lambda: _look(client, name)) if wait else None)
 
 
-def _prepare(
-    job: dict[str, Any],
-    project: str,
-    region: str,
-    pipeline_root: str,
-    parameters: dict[str, Any],
-    service_account: str | None,
-) -> tuple[aiplatform_v1.PipelineJob, Client]:
+def _prepare(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tuple[aiplatform_v1.PipelineJob, Client]:
     """Returns the request as the SDK builds it, and its client.
 
     The SDK's own submit() is not used: it also makes missing buckets, and it logs a stack trace where it may not.
     """
     try:
-        aiplatform.init(project=project, location=region, api_transport="rest")
+        aiplatform.init(project=cluster.project, location=cluster.region, api_transport="rest")
         with tempfile.TemporaryDirectory() as folder:
             template = Path(folder) / "pipeline.json"
             template.write_text(json.dumps(job))
             built = aiplatform.PipelineJob(
                 display_name=job["displayName"],
                 template_path=str(template),
-                pipeline_root=pipeline_root,
+                pipeline_root=cluster.pipeline_root,
                 parameter_values=parameters,
             )
     except (ParseError, TypeError, ValueError) as error:
@@ -96,7 +78,7 @@ def _prepare(
         display_name=job["displayName"],
         pipeline_spec=built.pipeline_spec,
         runtime_config=built.runtime_config,
-        service_account=service_account,
+        service_account=cluster.service_account,
         labels=job.get("labels"),
     )
     return run, built.api_client

@@ -4,31 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datasets import prepare
 from datasets.errors import UserError
+from pipeline.cluster import compiled
 from pipeline.cluster.launcher import executor_input
 from pipeline.logs import chatter_to
 
 DONE_CODE, FAILED_CODE = 0, 1
-
-
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the PipelineSpec of a compiled file, and its parameters' values.
-
-    Raises:
-      UserError: when it is none.
-    """
-    try:
-        (document, *_) = yaml.safe_load_all(path.read_text())  # JSON is YAML
-        spec = document.get("pipelineSpec", document)
-        inputs, _ = spec["root"]["inputDefinitions"]["parameters"], spec["root"]["dag"]["tasks"]
-        given = document.get("runtimeConfig", {}).get("parameters", {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"{path} is no pipeline as 'compile' writes it: {error}") from None
-    defaults = {name: definition["defaultValue"] for name, definition in inputs.items() if "defaultValue" in definition}
-    return spec, defaults | {name: executor_input.plain(value) for name, value in given.items()}
 
 
 def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work: Path) -> int:
@@ -37,8 +19,8 @@ def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work
     Raises:
       UserError: when the file or the data cannot be used. Nothing is started then.
     """
-    spec, parameters = read(path)
-    parameters |= given
+    job = compiled.read(path)
+    spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, given)
     if data:
         parameters["data"] = str(data)
     folder, _ = prepare.prepare_data(None, _here(parameters.get("data")), _pattern(spec), 0)
