@@ -1,6 +1,9 @@
 """The artifact types that TFX has not."""
 
+from tfx import types
 from tfx import v1 as tfx
+
+Artifacts = dict[str, list[types.Artifact]]  # of a node, by its names for them
 
 
 class DataBlessing(tfx.dsl.Artifact):

@@ -13,6 +13,8 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts import Artifacts
+
 _NONE = "none.txt"  # in place of a model, since Kubeflow Pipelines gives each output one artifact
 
 
@@ -23,9 +25,7 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
     Evaluator run again.
     """
 
-    def resolve_artifacts(
-        self, store: mlmd.MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]] | None:
+    def resolve_artifacts(self, store: mlmd.MetadataStore, input_dict: Artifacts) -> Artifacts | None:
         """Resolves `model`, `model_blessing` and `examples`, given all, and the `candidate`; see the base class."""
         candidates = {artifact.id for artifact in input_dict["candidate"]}
         others = {

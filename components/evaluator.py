@@ -12,6 +12,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, EVAL_CONFIG_KEY, MODEL_KEY
 
 from components import baseline, checks
+from components.artifacts import Artifacts
 from trainer.features import CLASS, PROBABILITIES, THRESHOLDS
 
 
@@ -58,12 +59,7 @@ class ChangeableExecutor(Executor):
     Where there is no baseline yet, it also takes the word of a cluster for it; see `baseline.is_none`.
     """
 
-    def Do(  # noqa: N802 (TFX's own name)
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Evaluates; see the base class."""
         models = [model for model in input_dict.get(BASELINE_MODEL_KEY, []) if not baseline.is_none(model)]
         config = tfma.EvalConfig()

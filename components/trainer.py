@@ -12,6 +12,7 @@ from tfx.extensions.google_cloud_ai_platform.trainer import executor as vertex
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
+from components.artifacts import Artifacts
 from trainer.features import CHANGEABLE, HISTORY
 from trainer.recipe import changed
 
@@ -19,12 +20,7 @@ from trainer.recipe import changed
 class RecordingExecutor(GenericExecutor):
     """Trainer's executor, which also writes what trained the model, and how well, into the model's metadata."""
 
-    def Do(  # noqa: N802 (TFX's own name)
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Trains, with what the execution properties change in the recipe; see the base class."""
         super().Do(input_dict, output_dict, _with_changes(exec_properties))
         _record(output_dict)
@@ -33,12 +29,7 @@ class RecordingExecutor(GenericExecutor):
 class VertexExecutor(vertex.GenericExecutor):
     """Lets a custom job of Vertex AI train, waits for it, and writes what RecordingExecutor writes."""
 
-    def Do(  # noqa: N802 (TFX's own name)
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Trains elsewhere; see the base class."""
         super().Do(input_dict, output_dict, exec_properties)
         _record(output_dict)  # what the job's own process wrote into the artifacts stayed there
@@ -54,7 +45,7 @@ def _with_changes(exec_properties: dict[str, Any]) -> dict[str, Any]:
     return {**exec_properties, "custom_config": json_utils.dumps(custom)}
 
 
-def _record(output_dict: dict[str, list[types.Artifact]]) -> None:
+def _record(output_dict: Artifacts) -> None:
     run = artifact_utils.get_single_uri(output_dict["model_run"])
     record = json.loads(io_utils.read_string_file(f"{run}/{HISTORY}"))
     model = artifact_utils.get_single_instance(output_dict["model"])
