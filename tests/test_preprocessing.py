@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_transform as tft
 
 from tests import graphs, records
 from trainer import input_pipeline
@@ -12,15 +13,20 @@ def photos(real_data) -> list[bytes]:
     return graphs.photos_of(real_data / "flowers-native" / "flowers01-200.tfrec", 24)
 
 
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory) -> tft.TFTransformOutput:
+    """The graph of the default settings, which has nothing to count in the photos."""
+    return graphs.build(tmp_path_factory.mktemp("graph"), [records.jpeg()])
+
+
 def _pixels(transform, photos) -> np.ndarray:
     layer = transform.transform_features_layer()
     return layer({"image": tf.constant(photos)[:, tf.newaxis]})["pixels"].numpy()
 
 
-def test_range_is_minus_one_to_one(tmp_path):
+def test_range_is_minus_one_to_one(graph):
     black, white = records.jpeg((0, 0, 0)), records.jpeg((255, 255, 255))
-    transform = graphs.build(tmp_path, [black])
-    assert np.allclose(_pixels(transform, [black, white]), np.array([-1.0, 1.0])[:, None, None, None], atol=0.02)
+    assert np.allclose(_pixels(graph, [black, white]), np.array([-1.0, 1.0])[:, None, None, None], atol=0.02)
 
 
 def test_mean_and_deviation_are_the_datas_own(tmp_path, photos):
@@ -46,40 +52,36 @@ def test_any_size_becomes_one(tmp_path, photos, resize, channels):
     assert 0.5 < pixels.max() <= 1.0
 
 
-def test_the_input_pipeline_reads_through_the_graph(tmp_path):
-    transform = graphs.build(tmp_path / "graph", [records.jpeg()])
+def test_the_input_pipeline_reads_through_the_graph(tmp_path, graph):
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=7)}/*"]
     assert input_pipeline.count(files) == 14
-    batches = list(input_pipeline.evaluation(files, transform, 5, 4))
+    batches = list(input_pipeline.evaluation(files, graph, 5, 4))
     assert [int(labels.shape[0]) for _, labels in batches] == [4, 4, 4, 2]
     classes = np.concatenate([np.argmax(labels, axis=1) for _, labels in batches])
     assert sorted(classes) == sorted([i % 5 for i in range(7)] * 2)
-    assert [len(labels) for _, labels in input_pipeline.evaluation(files, transform, 5, 4, True)] == [4, 4, 4]
+    assert [len(labels) for _, labels in input_pipeline.evaluation(files, graph, 5, 4, True)] == [4, 4, 4]
 
 
-def test_training_batches_have_static_shapes_and_no_end(tmp_path):
-    transform = graphs.build(tmp_path / "graph", [records.jpeg()])
+def test_training_batches_have_static_shapes_and_no_end(tmp_path, graph):
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=7)}/*"]
-    training = input_pipeline.training(files, transform, 5, 4)
+    training = input_pipeline.training(files, graph, 5, 4)
     assert [spec.shape for spec in training.element_spec] == [(4, 48, 48, 3), (4, 5)]
     assert len(list(training.take(20))) == 20
 
 
-def test_an_epoch_is_every_photo_once(tmp_path):
-    transform = graphs.build(tmp_path / "graph", [records.jpeg()])
+def test_an_epoch_is_every_photo_once(tmp_path, graph):
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=8)}/*"]
-    batches = list(input_pipeline.training(files, transform, 5, 4, seed=3).take(8))
+    batches = list(input_pipeline.training(files, graph, 5, 4, seed=3).take(8))
     means = [round(float(mean), 4) for pixels, _ in batches for mean in np.mean(pixels, axis=(1, 2, 3))]
     assert sorted(means[:16]) == sorted(means[16:])
 
 
-def test_each_epoch_has_an_order_and_changes_of_its_own(tmp_path):
-    transform = graphs.build(tmp_path / "graph", [records.jpeg()])
+def test_each_epoch_has_an_order_and_changes_of_its_own(tmp_path, graph):
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=8)}/*"]
 
     def seen(seed: int = 3, first_step: int = 0) -> list[float]:
         augment = augmentation(["saturation", "mixup"], seed)
-        batches = input_pipeline.training(files, transform, 5, 4, seed, first_step, augment).take(8 - first_step)
+        batches = input_pipeline.training(files, graph, 5, 4, seed, first_step, augment).take(8 - first_step)
         return [round(float(mean), 4) for pixels, _ in batches for mean in np.mean(pixels, axis=(1, 2, 3))]
 
     epochs = seen()
@@ -89,13 +91,12 @@ def test_each_epoch_has_an_order_and_changes_of_its_own(tmp_path):
     assert epochs[5 * 4 :] == seen(first_step=5)  # what a run that goes on reads
 
 
-def test_the_training_graph_calls_no_python(tmp_path):
+def test_the_training_graph_calls_no_python(graph):
     """A TPU's host cannot run tf.py_function."""
-    transform = graphs.build(tmp_path, [records.jpeg()])
-    layer = transform.transform_features_layer()
-    graph = tf.function(lambda image: layer({"image": image})).get_concrete_function(
+    layer = graph.transform_features_layer()
+    traced = tf.function(lambda image: layer({"image": image})).get_concrete_function(
         tf.TensorSpec([None, 1], tf.string)
     )
-    names = {node.op for function in graph.graph.as_graph_def().library.function for node in function.node_def}
+    names = {node.op for function in traced.graph.as_graph_def().library.function for node in function.node_def}
     assert "DecodeImage" in names
     assert not names & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}

@@ -17,6 +17,7 @@ from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
          "Evaluator", "Pusher", "Report"]  # fmt: skip
 RESOLVERS = ["LatestBlessedModel-model-blessing-resolver", "LatestBlessedModel-model-resolver"]
+EPOCHS = 6  # of the ten that the local run trains: the learning rate does not depend on their number
 LINE = re.compile(r"^(done|failed|left out|again) +(\S+)", re.MULTILINE)
 
 
@@ -29,19 +30,27 @@ def vertex(tmp_path_factory, sample) -> tuple[Path, Path]:
     return folder / "sample.json", folder / "root"
 
 
-def _run(file, output, *flags):
-    command = [sys.executable, "kubeflow_runner.py", "run-local", str(file), "--output", str(output), *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+@pytest.fixture
+def run_local(capfd):
+    """Calls kubeflow_runner.main(["run-local", ...]) in this process, whose runs share the fork server."""
+
+    def call(file, output, *flags) -> tuple[int, str]:
+        code = kubeflow_runner.main(["run-local", str(file), "--output", str(output), *map(str, flags)])
+        return code, "".join(capfd.readouterr())
+
+    return call
 
 
 def _accuracy(folder: Path) -> float:
-    return max(json.loads((folder / "history.json").read_text())["history"]["val_accuracy"])
+    return max(json.loads((folder / "history.json").read_text())["history"]["val_accuracy"][:EPOCHS])
 
 
 def test_the_sample_as_vertex_would_run_it(vertex, first_run):
-    """With drivers and resolvers; the Trainer's task starts a custom job, whose command runs here."""
+    """As a person starts it, with drivers and resolvers; the Trainer's task starts a custom job, which runs here."""
     file, output = vertex
-    done = _run(file, output)
+    command = [sys.executable, "kubeflow_runner.py", "run-local", str(file), "--output", str(output)]
+    command += ["--parameter", f"epochs={EPOCHS}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     states = {name: state for state, name in LINE.findall(done.stdout)}
     assert states == dict.fromkeys([*NODES, *RESOLVERS], "done")
@@ -58,29 +67,29 @@ def test_the_sample_as_vertex_would_run_it(vertex, first_run):
     assert examples["metadata"]["input_fingerprint"].startswith("split:all,num_files:8,")  # the driver's
 
 
-def test_the_next_run_is_held_against_the_blessed_model(vertex):
+def test_the_next_run_is_held_against_the_blessed_model(vertex, run_local):
     file, output = vertex
     pushed = list((output / "pushed" / "sample").iterdir())
     given = [f"--parameter={text}" for text in ("epochs=1", "min_accuracy=0", "min_class_recall=0")]
-    done = _run(file, output, *given)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "refused by the gate; nothing was pushed" in done.stdout
-    assert '"baseline_model_id": "sample-' in done.stdout
+    code, printed = run_local(file, output, *given)
+    assert code == 0, printed
+    assert "refused by the gate; nothing was pushed" in printed
+    assert '"baseline_model_id": "sample-' in printed
     assert list((output / "pushed" / "sample").iterdir()) == pushed
 
 
-def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample):
+def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample, run_local):
     """Without drivers and resolvers, and with parameters of the run."""
     file = tmp_path / "sample.yaml"
     assert kubeflow_runner.main(["compile", *KUBEFLOW, "-o", str(file)]) == 0
     given = [f"--parameter={text}" for text in ("epochs=2", "min_accuracy=0.1", "min_class_recall=0")]
-    refused = _run(file, tmp_path / "root", *given)
-    assert refused.returncode == 2
-    assert "the data lie in gs://a-bucket/photos, which is not read here" in refused.stderr
+    code, printed = run_local(file, tmp_path / "root", *given)
+    assert code == 2
+    assert "the data lie in gs://a-bucket/photos, which is not read here" in printed
     assert not (tmp_path / "root").exists()
-    done = _run(file, tmp_path / "root", "--data", str(sample), *given)
-    assert done.returncode == 0, done.stdout + done.stderr
-    states = {name: state for state, name in LINE.findall(done.stdout)}
+    code, printed = run_local(file, tmp_path / "root", "--data", sample, *given)
+    assert code == 0, printed
+    states = {name: state for state, name in LINE.findall(printed)}
     assert states == dict.fromkeys([*NODES, "LatestBlessedModel"], "done")
     (run_here,) = (tmp_path / "root").glob("sample-*/Trainer/model_run")
     record = json.loads((run_here / "history.json").read_text())
@@ -89,7 +98,7 @@ def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample):
     settings = json.loads(report.read_text())["lineage"]["settings"]
     assert (settings["trainer"]["epochs"], settings["evaluator"]["min_accuracy"]) == (2, 0.1)  # as the run had them
     assert settings["data"]["directory"] == str(sample)
-    assert "blessed and pushed to" in done.stdout
+    assert "blessed and pushed to" in printed
 
 
 def _spec(*names: str, version: str = "2.1.0", **changes) -> dict:

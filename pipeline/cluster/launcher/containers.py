@@ -39,6 +39,10 @@ def _module(name: str, arguments: list[str], log: Path, folder: Path) -> None:
         os.dup2(output.fileno(), 2)
     os.chdir(folder)
     _run_jobs_here()
+    _main(name, *arguments)
+
+
+def _main(name: str, *arguments: str) -> None:
     sys.argv = [name, *arguments]
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
@@ -54,10 +58,11 @@ def _run_jobs_here() -> None:
 
         def launch_job(self, project: str, training_job: dict[str, Any]) -> None:
             (pool,) = CustomJob(training_job).job_spec.worker_pool_specs  # as the service would read it
-            program, *arguments = pool.container_spec.command
-            program = sys.executable if program == "python" else program
-            done = subprocess.run([program, *arguments])  # noqa: S603 (a container's command is the file's own)
-            state = JobState.JOB_STATE_FAILED if done.returncode else JobState.JOB_STATE_SUCCEEDED
+            _, _, *module = pool.container_spec.command  # "python -m", as TFX has it
+            process = multiprocessing.get_context("fork").Process(target=_main, args=module)  # TFX is imported here
+            process.start()
+            process.join()
+            state = JobState.JOB_STATE_FAILED if process.exitcode else JobState.JOB_STATE_SUCCEEDED
             self._job_name, self._job = "here", CustomJob(state=state)
 
         def get_job(self) -> CustomJob:
