@@ -10,6 +10,7 @@ import tensorflow_model_analysis as tfma
 from tfx import types
 from tfx.utils import io_utils
 
+from components.artifacts import Artifacts
 from trainer.features import CLASS
 
 ACCURACY = "SparseCategoricalAccuracy"
@@ -42,7 +43,7 @@ class Evaluation(NamedTuple):
         return self.checks[0].value or 0.0
 
 
-def record(config: tfma.EvalConfig, model: types.Artifact, outputs: dict[str, list[types.Artifact]]) -> None:
+def record(config: tfma.EvalConfig, model: types.Artifact, outputs: Artifacts) -> None:
     """Writes `checks.json`, and of it `accuracy` and what `refused` the model, if anything, into the metadata.
 
     Args:
@@ -59,7 +60,7 @@ def record(config: tfma.EvalConfig, model: types.Artifact, outputs: dict[str, li
     evaluation.set_string_custom_property("refused", "; ".join(failed[:5] + ["…"] * (len(failed) > 5)))
 
 
-def read(outputs: dict[str, list[types.Artifact]]) -> Evaluation:
+def read(outputs: Artifacts) -> Evaluation:
     """Reads what `record` wrote. The verdict is the blessing's own."""
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
     listed = json.loads(io_utils.read_string_file(f"{evaluation.uri}/{CHECKS}"))

@@ -9,7 +9,7 @@ from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import DataBlessing, RunReport
+from components.artifacts import Artifacts, DataBlessing, RunReport
 from lineage.report.sources import Sources
 from trainer.features import CHANGEABLE, THRESHOLDS
 from trainer.recipe import changed
@@ -47,12 +47,7 @@ class ReportSpec(ComponentSpec):
 class Executor(base_executor.BaseExecutor):
     """Writes the report from the folders of the inputs."""
 
-    def Do(  # noqa: N802 (TFX's own name)
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Makes the report; see the base class."""
         from lineage.report.make import make  # the charts' library: not where a pipeline is only put together
 

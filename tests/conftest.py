@@ -69,6 +69,7 @@ def main(cache, monkeypatch, capfd) -> Callable[..., tuple[int, str]]:
 
     for key, value in without_network(cache).items():
         monkeypatch.setenv(key, value)
+    monkeypatch.setattr(sys, "argv", ["local_runner.py"])  # Beam reads pytest's own flags, such as -v, as its own
 
     def call(*arguments: object) -> tuple[int, str]:
         handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}

@@ -34,7 +34,7 @@ def job_service(cache, tmp_path):
         process.wait(timeout=30)
 
 
-def test_the_sample_goes_through_every_node_on_a_job_service(job_service, sample, run, tmp_path):
+def test_the_sample_goes_through_every_node_on_a_job_service(job_service, sample, main, monkeypatch, tmp_path):
     """One epoch of the least model, so the floors are 0: what is tested is Beam, not the gate.
 
     With this normalisation Transform has something to count, and is a job as well.
@@ -45,9 +45,10 @@ def test_the_sample_goes_through_every_node_on_a_job_service(job_service, sample
     settings += ["data.normalize=mean-deviation", "data.image_size=16", "model.name=softmax", "trainer.epochs=1"]
     settings += ["evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
     flags = [word for setting in settings for word in ("--set", setting)]
-    done = run("--output", tmp_path / "out", *flags, **LOCAL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {node: state for state, node in LINE.findall(done.stdout)} == dict.fromkeys(NODES, "done")
-    assert "1,200 train · 400 eval" in done.stdout
+    monkeypatch.setenv("no_proxy", LOCAL["no_proxy"])
+    code, printed = main("--output", tmp_path / "out", *flags)
+    assert code == 0, printed
+    assert {node: state for state, node in LINE.findall(printed)} == dict.fromkeys(NODES, "done")
+    assert "1,200 train · 400 eval" in printed
     assert len(list((tmp_path / "out" / "pushed" / "sample").iterdir())) == 1
     assert JOB.findall(log.read_text()) == ["DONE"] * 4, "examples, statistics, transform graph, evaluation"

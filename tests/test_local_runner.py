@@ -29,6 +29,7 @@ NODES = [
     "Pusher",
     "Report",
 ]
+EPOCHS = 30  # of a training that is broken off
 LINE = re.compile(r"^(done|cached|failed) +(\w+)", re.MULTILINE)
 
 
@@ -80,42 +81,45 @@ def test_what_it_names_is_there_and_the_chatter_is_in_the_log(first_run):
     assert list((output / "artifacts" / "sample" / "checkpoints").glob("*")) == []
 
 
-def test_a_rerun_takes_every_node_from_the_cache_and_opens_the_same_report(first_run, run, tmp_path):
+def test_a_rerun_comes_from_the_cache_opens_the_same_report_and_shows_the_chatter_if_asked(first_run, run, tmp_path):
     output, first = first_run
     pushed = _files(output / "pushed")
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path / "opened"}\n')
     browser.chmod(0o755)
-    done = run("--output", output, "--open", BROWSER=f"{browser} %s")
+    done = run("--output", output, "--open", "--verbose", BROWSER=f"{browser} %s")
     assert done.returncode == 0
     (report,) = re.findall(r"^report +(/.+)$", first.stdout, re.MULTILINE)
     assert (tmp_path / "opened").read_text().strip() == Path(report).as_uri()
     # The resolver asks the store each time; it has no executor whose work could be kept.
     assert _states(done.stdout) == dict.fromkeys(NODES, "cached") | {"LatestBlessedModel": "done"}
     assert _files(output / "pushed") == pushed
+    assert "Running launcher for" in done.stderr
+    (log,) = re.findall(r"^log: (.+)$", done.stdout, re.MULTILINE)
+    assert "Running launcher for" in Path(log).read_text()
 
 
-def test_a_gate_that_is_raised_refuses_and_keeps_what_was_pushed(first_run, run):
+def test_a_gate_that_is_raised_refuses_and_keeps_what_was_pushed(first_run, main):
     output, _ = first_run
     pushed = _files(output / "pushed")
-    done = run("--output", output, "--set", "evaluator.min_accuracy=1.0")
-    assert done.returncode == 3
-    assert _states(done.stdout)["Trainer"] == "cached"
-    assert _states(done.stdout)["Evaluator"] == "done"
-    (row,) = [line for line in done.stdout.splitlines() if " accuracy " in line and "│" in line]
+    code, printed = main("--output", output, "--set", "evaluator.min_accuracy=1.0")
+    assert code == 3
+    assert _states(printed)["Trainer"] == "cached"
+    assert _states(printed)["Evaluator"] == "done"
+    (row,) = [line for line in printed.splitlines() if " accuracy " in line and "│" in line]
     assert "1.0000" in row
     assert "refused" in row
-    assert "Refused by the gate" in done.stdout
+    assert "Refused by the gate" in printed
     assert _files(output / "pushed") == pushed
 
 
-def test_a_worse_model_than_the_baseline_is_refused(first_run, run):
+def test_a_worse_model_than_the_baseline_is_refused(first_run, main):
     output, _ = first_run
     pushed = _files(output / "pushed")
     settings = ["trainer.epochs=1", "evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
-    done = run("--output", output, *(word for setting in settings for word in ("--set", setting)))
-    assert done.returncode == 3
-    (row,) = [line for line in done.stdout.splitlines() if "accuracy against the baseline" in line]
+    code, printed = main("--output", output, *(word for setting in settings for word in ("--set", setting)))
+    assert code == 3
+    (row,) = [line for line in printed.splitlines() if "accuracy against the baseline" in line]
     assert "refused" in row
     assert _files(output / "pushed") == pushed
 
@@ -130,83 +134,84 @@ def tiny(tmp_path):
     return [*flags, *(word for setting in settings for word in ("--set", setting))]
 
 
-def test_an_edit_in_trainer_reruns_transform_and_trainer(tiny, cache, tmp_path):
+def test_an_edit_in_trainer_reruns_transform_and_trainer(tiny, main, cache, tmp_path):
     project = tmp_path / "project"
     for name in ("pipeline", "components", "trainer", "schemas", "datasets", "lineage"):
         shutil.copytree(ROOT / name, project / name)
     shutil.copy(ROOT / "local_runner.py", project)
-
-    def states() -> dict[str, str]:
-        command = [sys.executable, "local_runner.py", *map(str, tiny)]
-        done = subprocess.run(command, cwd=project, env=without_network(cache), capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return _states(done.stdout)
-
-    assert states() == dict.fromkeys(NODES, "done")
-    assert {state for node, state in states().items() if node != "LatestBlessedModel"} == {"cached"}
     with (project / "trainer" / "schedules.py").open("a") as file:
         file.write("\n# an edit\n")
-    after = states()
+    flags = [*tiny, "--set", f"data.schema_file={ROOT}/schemas/flowers.pbtxt"]  # not the copy's
+
+    assert _states(main(*flags)[1]) == dict.fromkeys(NODES, "done")
+    assert {state for node, state in _states(main(*flags)[1]).items() if node != "LatestBlessedModel"} == {"cached"}
+    command = [sys.executable, "local_runner.py", *map(str, flags)]
+    done = subprocess.run(command, cwd=project, env=without_network(cache), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = _states(done.stdout)
     assert [node for node in NODES if after[node] == "cached"] == NODES[:5]
     assert after["Transform"] == after["Trainer"] == after["Evaluator"] == "done"
 
 
 def _start(arguments, cache) -> subprocess.Popen:
-    command = [sys.executable, "local_runner.py", *map(str, arguments), "--set", "trainer.epochs=60"]
+    command = [sys.executable, "local_runner.py", *map(str, arguments), "--set", f"trainer.epochs={EPOCHS}"]
     return subprocess.Popen(command, cwd=ROOT, env=without_network(cache), stdout=subprocess.PIPE, text=True)
 
 
+def _epochs(printed: str) -> list[int]:
+    return [int(epoch) for epoch in re.findall(rf"Epoch (\d+)/{EPOCHS}", printed)]
+
+
+def _state(output: Path) -> str:
+    """What the training's state file holds, or ''."""
+    for path in output.glob("artifacts/*/checkpoints/*/state.json"):  # rglob stumbles over what is just removed
+        return path.read_text()
+    return ""
+
+
 def _wait_for_checkpoint(output: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while not list(output.glob("artifacts/*/checkpoints/*/state.json")):  # rglob stumbles over what is just removed
+    """Waits for one that was not there before."""
+    before, deadline = _state(output), time.monotonic() + 120
+    while _state(output) in ("", before):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "no checkpoint in two minutes"
         time.sleep(0.05)
 
 
-def test_a_killed_run_goes_on_from_its_last_epoch(tiny, cache, run, tmp_path):
-    process = _start(tiny, cache)
-    _wait_for_checkpoint(tmp_path / "out", process)
-    process.send_signal(signal.SIGKILL)
-    seen = re.findall(r"Epoch (\d+)/60", process.communicate()[0])
-    done = run(*tiny, "--set", "trainer.epochs=60")
-    assert done.returncode == 0, done.stdout + done.stderr
-    epochs = [int(epoch) for epoch in re.findall(r"Epoch (\d+)/60", done.stdout)]
-    assert epochs[0] in (int(seen[-1]), int(seen[-1]) + 1)
-    assert epochs == list(range(epochs[0], 61))
-    assert _states(done.stdout)["Transform"] == "cached"
-
-
-def test_ctrl_c_says_how_to_go_on_and_leaves_no_half_model(tiny, cache, tmp_path):
+def test_a_run_that_is_broken_off_goes_on_from_its_last_epoch(tiny, cache, main, tmp_path):
+    """First by Ctrl-C, which says how to go on and leaves no half model, then by kill -9."""
     process = _start(tiny, cache)
     _wait_for_checkpoint(tmp_path / "out", process)
     process.send_signal(signal.SIGINT)
-    printed = process.communicate(timeout=60)[0]
+    interrupted = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert "Interrupted. The same command goes on" in printed
-    assert "Traceback" not in printed
+    assert "Interrupted. The same command goes on" in interrupted
+    assert "Traceback" not in interrupted
     assert list((tmp_path / "out" / "artifacts" / "sample" / "Trainer").glob("*/[0-9]*")) == []
     assert not (tmp_path / "out" / "pushed").exists()
+    process = _start(tiny, cache)
+    _wait_for_checkpoint(tmp_path / "out", process)
+    process.send_signal(signal.SIGKILL)
+    killed = process.communicate()[0]
+    code, printed = main(*tiny, "--set", f"trainer.epochs={EPOCHS}")
+    assert code == 0, printed
+    first, second, third = map(_epochs, (interrupted, killed, printed))
+    assert second[0] in (first[-1], first[-1] + 1)
+    assert third[0] in (second[-1], second[-1] + 1)
+    assert third == list(range(third[0], EPOCHS + 1))
+    assert _states(printed)["Transform"] == "cached"
 
 
-def test_verbose_shows_the_chatter_too(first_run, run):
-    output, _ = first_run
-    done = run("--output", output, "--set", "evaluator.min_accuracy=0.7", "--verbose")
-    assert done.returncode == 0
-    assert "Going to run a new execution" in done.stderr
-    (log,) = re.findall(r"^log: (.+)$", done.stdout, re.MULTILINE)
-    assert "Going to run a new execution" in Path(log).read_text()
-
-
-def test_real_photos_through_every_node(real_data, run, tmp_path):
+def test_real_photos_through_every_node(real_data, main, tmp_path):
     """One epoch at 96 px, which learns a little: far from the preset's gate, clearly better than chance."""
     settings = ["trainer.epochs=1", "data.image_size=96", "evaluator.min_accuracy=0.3", "evaluator.min_class_recall=0"]
     flags = [word for setting in settings for word in ("--set", setting)]
-    done = run("--preset", "flowers-convnet", "--data", real_data / "flowers-192", "--output", tmp_path / "out", *flags)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert _states(done.stdout) == dict.fromkeys(NODES, "done")
-    assert "2,980 train · 690 eval" in done.stdout  # the codelab's split: the first three shards
-    assert "3,670 photos keep the schema and can be decoded" in done.stdout
-    assert "drawings" not in done.stdout
-    (report,) = re.findall(r"^report +(/.+)$", done.stdout, re.MULTILINE)
+    photos = real_data / "flowers-192"
+    code, printed = main("--preset", "flowers-convnet", "--data", photos, "--output", tmp_path / "out", *flags)
+    assert code == 0, printed
+    assert _states(printed) == dict.fromkeys(NODES, "done")
+    assert "2,980 train · 690 eval" in printed  # the codelab's split: the first three shards
+    assert "3,670 photos keep the schema and can be decoded" in printed
+    assert "drawings" not in printed
+    (report,) = re.findall(r"^report +(/.+)$", printed, re.MULTILINE)
     assert 200e3 < Path(report).stat().st_size < 5e6  # with its photos, and no more
