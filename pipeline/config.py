@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
-DATABASES = ("mysql", "postgresql")
 LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in colour
 
 Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on this machine there are paths
@@ -165,9 +164,12 @@ class Cluster(Section):
 
 
 class Metadata(Section):
-    """Where ML Metadata is kept: null is OUTPUT/metadata.sqlite. A password is in a file, in no setting."""
+    """Where ML Metadata is kept: null is OUTPUT/metadata.sqlite. A password is in a file, in no setting.
 
-    url: str | None = Field(default=None, pattern=f"^({'|'.join(DATABASES)})://[^:@/]+@[^/]+/[^/]+$")
+    `url` is checked where it is used: an error of a setting says what was received, which may hold a password.
+    """
+
+    url: str | None = Field(default=None, description="mysql:// or postgresql:// and USER@HOST:PORT/DATABASE")
     password_file: Path | None = None
 
 

@@ -1,21 +1,27 @@
 """Where ML Metadata is kept, and what of a run it is told beyond what TFX writes. No TFX is imported."""
 
 import datetime
+import os
 import shlex
 import socket
 import sys
+import threading
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import ml_metadata as mlmd
 import psutil
 from ml_metadata.proto import metadata_store_pb2
 
 from datasets.errors import UserError
-from pipeline.config import DATABASES
+from pipeline.logs import chatter_to
 
 SQLITE = "metadata.sqlite"
+DATABASES = ("mysql", "postgresql")
 RUN_CONTEXT = "pipeline_run"  # TFX's name of the context that holds a run's executions
+ANSWER_S = 5.0  # a database's server answers within; ML Metadata itself would wait for minutes
+_opening = threading.Lock()  # one at a time sends standard error elsewhere
 
 
 def connection(place: str, password_file: Path | None = None) -> metadata_store_pb2.ConnectionConfig:
@@ -29,22 +35,39 @@ def connection(place: str, password_file: Path | None = None) -> metadata_store_
         config.sqlite.filename_uri = place
         config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         return config
-    url = urlsplit(place)
+    url, port = _split(place)
     name = url.path.strip("/")
     if url.scheme not in DATABASES or not (url.username and url.hostname and name) or url.password:
-        forms = " or ".join(f"{scheme}://USER@HOST:PORT/DATABASE" for scheme in DATABASES)
-        raise UserError(
-            f"metadata: expected {forms}, the password in a file of its own, received {place.split('@')[-1]}"
-        )
+        raise _not_an_address(place)
     database = getattr(config, url.scheme)
-    database.host, database.user = url.hostname, url.username
+    database.host, database.user, database.skip_db_creation = url.hostname, url.username, True
     if password_file:
         database.password = _password(password_file)
     if url.scheme == "mysql":
-        database.database, database.port = name, url.port or 3306
+        database.database, database.port = name, port or 3306
     else:
-        database.dbname, database.port = name, str(url.port or 5432)
+        database.dbname, database.port = name, str(port or 5432)
+        database.password = _quoted(database.password)
     return config
+
+
+def _quoted(value: str) -> str:
+    """ML Metadata puts the words for PostgreSQL's library into one line as they are."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _split(place: str) -> tuple[SplitResult, int | None]:
+    try:
+        url = urlsplit(place)
+        return url, url.port
+    except ValueError:  # a port that is no number, half a bracket
+        raise _not_an_address(place) from None
+
+
+def _not_an_address(place: str) -> UserError:
+    forms = " or ".join(f"{scheme}://USER@HOST:PORT/DATABASE" for scheme in DATABASES)
+    received = place.rpartition("@")[2]  # a password may stand before it
+    return UserError(f"metadata: expected {forms}, the password in a file of its own, received {received}")
 
 
 def opened(config: metadata_store_pb2.ConnectionConfig, where: str) -> mlmd.MetadataStore:
@@ -57,13 +80,27 @@ def opened(config: metadata_store_pb2.ConnectionConfig, where: str) -> mlmd.Meta
     Raises:
       UserError: when it cannot be used: not reached, locked, of another version, or no store.
     """
+    kind = config.WhichOneof("config")
+    if kind in DATABASES:
+        _check_server(getattr(config, kind))
     try:
-        store = mlmd.MetadataStore(config)
-        store.get_context_types()
+        with _opening, chatter_to(Path(os.devnull), also_terminal=False):
+            store = mlmd.MetadataStore(config)
+            store.get_context_types()
     except (mlmd.errors.StatusError, RuntimeError) as error:  # the latter from its constructor
         reason = " ".join(str(error).split())[:300]
+        if kind in DATABASES:  # of a wrong password, ML Metadata says that a pointer is NULL, or nothing
+            reason = f"check the user, the password file, the database and the user's rights to it ({reason})"
         raise UserError(f"cannot use the ML Metadata in {where}: {reason}") from None
     return store
+
+
+def _check_server(database: Any) -> None:
+    try:
+        socket.create_connection((database.host, int(database.port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        where, reason = f"{database.host}:{database.port}", error.strerror or error
+        raise UserError(f"no database answers at {where}: {reason}; is it running, and the address right?") from None
 
 
 def _password(file: Path) -> str:

@@ -14,7 +14,7 @@ import schemas
 from datasets import download, prepare
 from datasets.errors import UserError
 from pipeline import beam
-from pipeline.config import Config, Data
+from pipeline.config import Config, Data, Metadata
 from pipeline.logs import chatter_to
 
 SCHEMAS = Path(schemas.__file__).parent
@@ -33,6 +33,8 @@ def prepare_config(config: Config) -> Config:
         directory = _checked_data(config.data)
     with noted(problems):
         schema = check_schema(_here(config.data.schema_file, "data.schema_file"), len(config.data.classes))
+    with noted(problems):
+        _check_database(config.metadata)
     with noted(problems):
         weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
         if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
@@ -69,6 +71,13 @@ def noted(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
     except OSError as error:
         problems.append(f"cannot read or write {error.filename}: {error.strerror}")
+
+
+def _check_database(settings: Metadata) -> None:
+    if settings.url:
+        from pipeline import metadata  # ML Metadata's library
+
+        metadata.opened(metadata.connection(settings.url, settings.password_file), settings.url.rpartition("@")[2])
 
 
 def _here(place: str | Path, key: str) -> Path:

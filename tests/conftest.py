@@ -63,6 +63,18 @@ def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.Completed
 
 
 @pytest.fixture
+def tiny(tmp_path):
+    """A folder of few small photos, and the flags for a training of seconds on it."""
+    from tests import records  # TensorFlow
+
+    folder = records.folder(tmp_path / "data", shards=3, per_shard=20)
+    settings = ["data.image_size=16", "trainer.epochs=2", "trainer.batch_size=4"]
+    settings += ["evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
+    flags = ["--data", folder, "--output", tmp_path / "out"]
+    return [*flags, *(word for setting in settings for word in ("--set", setting))]
+
+
+@pytest.fixture
 def main(cache, monkeypatch, capfd) -> Callable[..., tuple[int, str]]:
     """Calls local_runner.main(...) in this process, which saves the imports; returns its exit code and output."""
     import local_runner

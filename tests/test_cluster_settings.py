@@ -67,6 +67,7 @@ def test_what_a_cluster_is_given():
         ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "a TPU multiplies in bfloat16"),
         ({"cluster__trainer": "l4-4", "trainer__xla": True}, "several GPUs cannot train with it"),
         ({"trainer__frozen_epochs": 1}, "trainer.frozen_epochs freezes pretrained layers"),
+        ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: a cluster keeps its own ML Metadata"),
         ({"name": "my_run"}, "small letters, digits and dashes; received 'my_run'"),
         ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
     ],

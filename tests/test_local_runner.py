@@ -9,11 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 import tensorflow as tf
 
 from datasets.sample import CLASSES
-from tests import graphs, records
+from tests import graphs
 from tests.conftest import ROOT, without_network
 
 NODES = [
@@ -122,16 +121,6 @@ def test_a_worse_model_than_the_baseline_is_refused(first_run, main):
     (row,) = [line for line in printed.splitlines() if "accuracy against the baseline" in line]
     assert "refused" in row
     assert _files(output / "pushed") == pushed
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """A folder of few small photos, and the flags for a training of seconds on it."""
-    folder = records.folder(tmp_path / "data", shards=3, per_shard=20)
-    settings = ["data.image_size=16", "trainer.epochs=2", "trainer.batch_size=4"]
-    settings += ["evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
-    flags = ["--data", folder, "--output", tmp_path / "out"]
-    return [*flags, *(word for setting in settings for word in ("--set", setting))]
 
 
 def test_an_edit_in_trainer_reruns_transform_and_trainer(tiny, main, cache, tmp_path):

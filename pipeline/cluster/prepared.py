@@ -12,7 +12,7 @@ from datasets.prepare import cache_folder, prepare_weights
 from pipeline import beam
 from pipeline.cluster import images
 from pipeline.cluster.machines import MACHINES, REGIONS
-from pipeline.config import Cluster, Config
+from pipeline.config import Cluster, Config, Metadata
 from pipeline.prepared import SCHEMAS, check_schema, noted
 
 TARGETS = ("vertex", "kubeflow")
@@ -97,6 +97,8 @@ def _image(cluster: Cluster, root: Path, allow_dirty: bool) -> str:
 
 def _cluster(config: Config, target: str) -> Iterator[str]:
     cluster = config.cluster
+    if config.metadata != Metadata():
+        yield "metadata: a cluster keeps its own ML Metadata; leave the section out (local_runner.py alone reads it)"
     yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root)
     if config.pusher.directory:
         yield from _bucket("pusher.directory", config.pusher.directory)

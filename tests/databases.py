@@ -1,0 +1,118 @@
+"""Database servers from Debian's packages, each on a free port of this machine in a temporary folder."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+USER, NAME, PASSWORD = "tfx", "lineage", "a password that nobody may see"
+
+
+class Server(NamedTuple):
+    """A server with a user and a database of theirs; the password is in a file."""
+
+    scheme: str
+    port: int
+    password_file: Path
+
+    @property
+    def url(self) -> str:
+        return self.to(NAME)
+
+    def to(self, name: str) -> str:
+        """The address of a database, there or not."""
+        return f"{self.scheme}://{USER}@127.0.0.1:{self.port}/{name}"
+
+
+def free_port() -> int:
+    """A port at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+@contextmanager
+def server(scheme: str) -> Iterator[Server]:
+    """Starts the server of an address's scheme, or skips the test where Debian's package of it is missing."""
+    start = {"mysql": _mariadb, "postgresql": _postgresql}[scheme]
+    with tempfile.TemporaryDirectory() as folder:  # a server as another user cannot enter pytest's own
+        path, port = Path(folder), free_port()
+        (path / "password").write_text(PASSWORD + "\n")
+        process = start(path, port)
+        try:
+            yield Server(scheme, port, path / "password")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _mariadb(folder: Path, port: int) -> subprocess.Popen:
+    _program("mariadbd", "mariadb-server")
+    data, socket_file = folder / "data", folder / "socket"
+    as_user = _owned(folder, "mysql")
+    admin = as_user.get("user", getpass.getuser())
+    install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--auth-root-socket-user={admin}"]
+    _run([*install, "--skip-test-db"], as_user)
+    options = [f"--datadir={data}", f"--socket={socket_file}", f"--port={port}", "--bind-address=127.0.0.1"]
+    process = _start(["mariadbd", "--no-defaults", *options, "--innodb-flush-log-at-trx-commit=0"], as_user)
+    sql = f"CREATE DATABASE {NAME}; GRANT ALL ON {NAME}.* TO {USER}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
+    _tell(["mariadb", "--no-defaults", f"--socket={socket_file}", f"--user={admin}"], sql, as_user, process)
+    return process
+
+
+def _postgresql(folder: Path, port: int) -> subprocess.Popen:
+    places = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    initdb = Path(_program("initdb", "postgresql", os.pathsep.join(places)))
+    data, as_user = folder / "data", _owned(folder, "postgres")
+    options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--username=postgres"]
+    _run([initdb, "-D", data, *options], as_user)
+    address = ["-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
+    process = _start([initdb.with_name("postgres"), "-D", data, *address, "-F"], as_user)
+    sql = f"CREATE USER {USER} PASSWORD '{PASSWORD}';\nCREATE DATABASE {NAME} OWNER {USER};"
+    _tell(["psql", "-v", "ON_ERROR_STOP=1", "-h", folder, "-p", str(port), "-U", "postgres"], sql, as_user, process)
+    return process
+
+
+def _program(name: str, package: str, places: str | None = None) -> str:
+    found = shutil.which(name, path=places)
+    if not found:
+        pytest.skip(f"{name} is missing (Debian: apt-get install {package})")
+    return found
+
+
+def _owned(folder: Path, user: str) -> dict[str, Any]:
+    """Returns the arguments of a process that may write to the folder; these servers do not run as root."""
+    if os.geteuid() != 0:
+        return {}
+    shutil.chown(folder, user, user)
+    return {"user": user, "group": user, "extra_groups": [], "cwd": folder}
+
+
+def _run(command: list[Any], as_user: dict[str, Any], **more: Any) -> subprocess.CompletedProcess:
+    done = subprocess.run(command, capture_output=True, text=True, **as_user, **more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def _start(command: list[Any], as_user: dict[str, Any]) -> subprocess.Popen:
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user)
+
+
+def _tell(command: list[Any], sql: str, as_user: dict[str, Any], process: subprocess.Popen) -> None:
+    """Sends the server its first statements, on the standard input: they hold the password."""
+    deadline = time.monotonic() + 60
+    while True:
+        done = subprocess.run(command, input=sql, capture_output=True, text=True, **as_user)
+        if done.returncode == 0:
+            return
+        assert process.poll() is None, f"{command[0]}: the server ended with {process.returncode}"
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.2)
