@@ -23,12 +23,14 @@ setup(
     package_data={
         "pipeline.presets": ["*.yaml"],
         "schemas": ["*.pbtxt"],
+        "lineage": ["pages/*"],
         "lineage.report": ["templates/*"],
     },
     install_requires=[
         "tfx==1.16.0",
         "apache-beam==2.67.0",
         "filelock",
+        "flask>=3.1",
         "google-cloud-aiplatform",
         "google-crc32c",
         "jinja2",

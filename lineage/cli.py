@@ -11,19 +11,22 @@ from rich.console import Console
 
 from lineage import again, compare, gc, models, names, runs, store, tree, why
 
+_OUTPUT = "the output folder, where --store is a database"
+
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser; `ask` and `show` of what it parses answer, and print the answer."""
     result = argparse.ArgumentParser(prog="python -m lineage", description="What ran, what made what, what is served.")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--store", metavar="PLACE", default="runs", help="an output folder, or a database (runs)")
-    common.add_argument("--password-file", metavar="FILE", type=Path, help="of the database's user")
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--store", metavar="PLACE", default="runs", help="an output folder, or a database (runs)")
+    place.add_argument("--password-file", metavar="FILE", type=Path, help="of the database's user")
+    common = argparse.ArgumentParser(add_help=False, parents=[place])
     common.add_argument("--json", action="store_true", help="the answer as JSON")
     commands = result.add_subparsers(required=True, metavar="QUESTION")
 
     def add(name: str, help: str, ask: Any, show: Any) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help, parents=[common])
-        made.set_defaults(ask=ask, show=show)
+        made.set_defaults(answer=_answer, ask=ask, show=show)
         return made
 
     listed = add("runs", "what ran, the latest first", _runs, runs.print_runs)
@@ -50,17 +53,26 @@ def parser() -> argparse.ArgumentParser:
     collected.add_argument(
         "--older-than", metavar="DAYS", type=float, default=30.0, help="that no run touched since (30)"
     )
-    collected.add_argument("--output", metavar="DIR", type=Path, help="the output folder, where --store is a database")
+    collected.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
     collected.add_argument("--delete", action="store_true", help="delete, and say so in the store")
+    served = commands.add_parser("serve", help="the answers and the reports as pages on this machine", parents=[place])
+    served.set_defaults(answer=_serve)
+    served.add_argument("--port", metavar="N", type=int, default=8080, help="(8080)")
+    served.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="as others are to name it (127.0.0.1)")
+    served.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
     return result
 
 
 def answer(args: argparse.Namespace) -> None:
-    """Asks and prints.
+    """Does what the flags ask for.
 
     Raises:
       UserError: when the store cannot be read, or has not what is asked for.
     """
+    args.answer(args)
+
+
+def _answer(args: argparse.Namespace) -> None:
     found = args.ask(store.open_store(args.store, args.password_file, getattr(args, "delete", False)), args)
     if args.json:
         json.dump(found, sys.stdout, indent=2)
@@ -99,3 +111,11 @@ def _report(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 def _gc(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
     return gc.collect(opened, args.output or Path(args.store), args.older_than, args.delete)
+
+
+def _serve(args: argparse.Namespace) -> None:
+    from lineage import serve  # Flask
+
+    place = Path(args.store)
+    output = args.output or (place.parent if place.is_file() else place)
+    serve.serve(lambda: store.open_store(args.store, args.password_file), output, args.host, args.port)

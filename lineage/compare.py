@@ -100,12 +100,13 @@ def _side_by_side(before: dict[str, Any], after: dict[str, Any]) -> list[dict[st
 def print_comparison(console: Console, answer: dict[str, Any]) -> None:
     """Prints what `compare` returned, a section each, and says of each what is the same."""
     first, second = answer["runs"]
-    for title, rows in _sections(answer):
+    for title, rows in sections(answer):
         console.print(title, style="bold")
         text.lines(console, [["", f"run {first}", f"run {second}", ""], *rows] if rows else [["the same"]], indent=2)
 
 
-def _sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
+def sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
+    """Yields titles with rows of what differs, before and after, as text; no rows for what is the same."""
     yield "settings", [[each["key"], _shown(each["before"]), _shown(each["after"]), ""] for each in answer["settings"]]
     data, same = answer["data"], [each == other for each, other in (answer["code"], answer["data"]["fingerprint"])]
     yield "code", [] if same[0] else [["digest", *map(_shown, answer["code"]), ""]]

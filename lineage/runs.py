@@ -60,7 +60,7 @@ def pushed_to(run: Run) -> str | None:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    evaluation = run.output("Evaluator", "evaluation")
+    evaluation, report = run.output("Evaluator", "evaluation"), run.output("Report", "report")
     return {
         "id": run.id,
         "run": run.name,
@@ -70,6 +70,7 @@ def _row(run: Run) -> dict[str, Any]:
         "state": state_of(run),
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
         "pushed": pushed_to(run),
+        "report": report.id if report else None,
         "error": _error(run),
     }
 
