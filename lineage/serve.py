@@ -1,5 +1,7 @@
 """`serve`: the questions' answers as pages on this machine, for reading alone."""
 
+import functools
+import json
 import logging
 import socket
 from collections.abc import Callable
@@ -70,7 +72,8 @@ def _bracketed(host: str) -> str:
 def make_app(opened: Open, output: Path, hosts: set[str]) -> flask.Flask:
     """Returns the application; see `serve`."""
     app = flask.Flask("lineage", root_path=str(Path(__file__).parent), template_folder="pages", static_folder=None)
-    app.jinja_env.filters |= {"when": text.when, "duration": text.duration, "size": text.size, "near": text.near}
+    app.jinja_env.filters |= {each.__name__: each for each in (text.when, text.duration, text.size, text.near)}
+    app.jinja_env.filters["json"] = functools.partial(json.dumps, indent=2)
 
     @app.before_request
     def _check_host() -> None:

@@ -16,6 +16,8 @@ import pytest
 
 USER, NAME, PASSWORD = "tfx", "lineage", "a password that nobody may see"
 
+Started = tuple[subprocess.Popen, list[Any], str, dict[str, Any]]  # and a client, its first SQL, and as whom it runs
+
 
 class Server(NamedTuple):
     """A server with a user and a database of theirs; the password is in a file."""
@@ -46,43 +48,41 @@ def server(scheme: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:  # a server as another user cannot enter pytest's own
         path, port = Path(folder), free_port()
         (path / "password").write_text(PASSWORD + "\n")
-        process = start(path, port)
+        process, command, sql, as_user = start(path, port)
         try:
+            _tell(command, sql, as_user, process)
             yield Server(scheme, port, path / "password")
         finally:
             process.kill()
             process.wait()
 
 
-def _mariadb(folder: Path, port: int) -> subprocess.Popen:
-    _program("mariadbd", "mariadb-server")
+def _mariadb(folder: Path, port: int) -> Started:
+    program = _program("mariadbd", "mariadb-server", "/usr/sbin")  # which not every user's PATH has
     data, socket_file = folder / "data", folder / "socket"
     as_user = _owned(folder, "mysql")
     admin = as_user.get("user", getpass.getuser())
     install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--auth-root-socket-user={admin}"]
     _run([*install, "--skip-test-db"], as_user)
     options = [f"--datadir={data}", f"--socket={socket_file}", f"--port={port}", "--bind-address=127.0.0.1"]
-    process = _start(["mariadbd", "--no-defaults", *options, "--innodb-flush-log-at-trx-commit=0"], as_user)
+    process = _start([program, "--no-defaults", *options, "--innodb-flush-log-at-trx-commit=0"], as_user)
     sql = f"CREATE DATABASE {NAME}; GRANT ALL ON {NAME}.* TO {USER}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
-    _tell(["mariadb", "--no-defaults", f"--socket={socket_file}", f"--user={admin}"], sql, as_user, process)
-    return process
+    return process, ["mariadb", "--no-defaults", f"--socket={socket_file}", f"--user={admin}"], sql, as_user
 
 
-def _postgresql(folder: Path, port: int) -> subprocess.Popen:
-    places = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
-    initdb = Path(_program("initdb", "postgresql", os.pathsep.join(places)))
+def _postgresql(folder: Path, port: int) -> Started:
+    initdb = Path(_program("initdb", "postgresql", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))))
     data, as_user = folder / "data", _owned(folder, "postgres")
-    options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--username=postgres"]
-    _run([initdb, "-D", data, *options], as_user)
+    options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+    _run([initdb, "-D", data, "--username=postgres", "--no-sync", *options], as_user)
     address = ["-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
     process = _start([initdb.with_name("postgres"), "-D", data, *address, "-F"], as_user)
     sql = f"CREATE USER {USER} PASSWORD '{PASSWORD}';\nCREATE DATABASE {NAME} OWNER {USER};"
-    _tell(["psql", "-v", "ON_ERROR_STOP=1", "-h", folder, "-p", str(port), "-U", "postgres"], sql, as_user, process)
-    return process
+    return process, ["psql", "-v", "ON_ERROR_STOP=1", "-h", folder, "-p", str(port), "-U", "postgres"], sql, as_user
 
 
-def _program(name: str, package: str, places: str | None = None) -> str:
-    found = shutil.which(name, path=places)
+def _program(name: str, package: str, *places: str) -> str:
+    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *places]))
     if not found:
         pytest.skip(f"{name} is missing (Debian: apt-get install {package})")
     return found
@@ -96,10 +96,9 @@ def _owned(folder: Path, user: str) -> dict[str, Any]:
     return {"user": user, "group": user, "extra_groups": [], "cwd": folder}
 
 
-def _run(command: list[Any], as_user: dict[str, Any], **more: Any) -> subprocess.CompletedProcess:
-    done = subprocess.run(command, capture_output=True, text=True, **as_user, **more)
+def _run(command: list[Any], as_user: dict[str, Any]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, **as_user)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 def _start(command: list[Any], as_user: dict[str, Any]) -> subprocess.Popen:
