@@ -69,6 +69,7 @@ def look(address: str | Path, width: int = 380, dark: bool = False, picture: Pat
             page.call(f"{domain}.enable")
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         page.call("Emulation.setDeviceMetricsOverride", **size)
+        page.call("Emulation.setScrollbarsHidden", hidden=True)  # as on a phone, where they take no room
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         page.call("Emulation.setEmulatedMedia", features=[theme])
         answer = page.call("Page.navigate", url=url)

@@ -74,8 +74,8 @@ def test_a_run_has_its_nodes_with_states_artifacts_and_sizes(get, ids):
 
 def test_the_models_have_the_gates_word(get, ids):
     page = _text(get("/models"))
-    assert f" {ids['model']} " in page
-    assert " 0.7500 1,234 refused " in page
+    assert f" {ids['model']} refused 0.7500 {ids['first']} " in page
+    assert " 1,234 " in page
     assert "in service" not in page
 
 
