@@ -154,6 +154,9 @@ def _report(artifact: history.Artifact, output: Path) -> Path | None:
 
     What the store says of a place is not believed.
     """
-    root, folder = (output / "artifacts").resolve(), Path(artifact.uri).resolve()
-    file = (folder / REPORT).resolve()
-    return file if root in folder.parents and folder in file.parents and file.is_file() else None
+    try:
+        root, folder = (output / "artifacts").resolve(), Path(artifact.uri).resolve()
+        file = (folder / REPORT).resolve()
+        return file if root in folder.parents and folder in file.parents and file.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long a name, links in a ring, a NUL
+        return None

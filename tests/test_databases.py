@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from datasets.errors import UserError
+from lineage import store
 from pipeline import metadata
 from tests import databases, records
 from tests.conftest import ROOT, without_network
@@ -154,6 +155,13 @@ def test_an_address_of_another_form_is_told_the_form_and_no_password(url):
     with pytest.raises(UserError, match="metadata: expected mysql://USER@HOST:PORT/DATABASE") as caught:
         metadata.connection(url)
     assert "a-secret" not in str(caught.value)
+
+
+def test_a_damaged_sqlite_file_is_one_line(tmp_path):
+    (tmp_path / metadata.SQLITE).write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    with pytest.raises(UserError, match="cannot use the ML Metadata in .*file is not a database") as caught:
+        store.open_store(str(tmp_path))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_password_file_that_cannot_be_read_is_said(tmp_path):

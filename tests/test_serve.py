@@ -186,11 +186,12 @@ def test_it_listens_to_this_machine_alone(get):
 
 def _hostile_places(root: Path, secret: Path) -> dict[str, str]:
     """Returns URIs of artifacts whose report is none of theirs, each by what is wrong with it."""
-    folders = {name: root / "artifacts" / "p" / "n" / "c" / name for name in ("linked", "up", "out")}
-    for name in ("linked", "up"):
+    folders = {name: root / "artifacts" / "p" / "n" / "c" / name for name in ("linked", "up", "ring", "out")}
+    for name in ("linked", "up", "ring"):
         folders[name].mkdir(parents=True)
     (folders["linked"] / "report.html").symlink_to(secret / "report.html")
     (folders["up"] / "report.html").symlink_to("../linked/../../../../../report.html")
+    (folders["ring"] / "report.html").symlink_to("report.html")
     folders["out"].symlink_to(secret)
     (root / "report.html").write_text("SECRET")
     (root / "artifacts" / "report.html").write_text("SECRET")
@@ -204,6 +205,9 @@ def _hostile_places(root: Path, secret: Path) -> dict[str, str]:
         "the artifacts' own folder": str(root / "artifacts"),
         "a bucket": "gs://a-bucket/report",
         "a scheme": f"file://{secret}",
+        "links in a ring": str(folders["ring"]),
+        "a NUL": f"{secret}\0",
+        "a long name": f"{root}/artifacts/{'x' * 5000}",
         "nothing": "",
     }
 
