@@ -99,6 +99,7 @@ def make_app(opened: Open, output: Path, hosts: set[str]) -> flask.Flask:
         return flask.render_template("error.html", title="Not Found", reason=str(error)), 404
 
     _add_pages(app, output)
+    _add_reports(app, output)
     return app
 
 
@@ -133,6 +134,8 @@ def _add_pages(app: flask.Flask, output: Path) -> None:
         answer = compare.compare(before, after)
         return flask.render_template("diff.html", ids=answer["runs"], sections=compare.sections(answer))
 
+
+def _add_reports(app: flask.Flask, output: Path) -> None:
     @app.get("/reports")
     def reports() -> str:
         limit = max(flask.request.args.get("limit", LIMIT, int), 1)
