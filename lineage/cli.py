@@ -55,12 +55,16 @@ def parser() -> argparse.ArgumentParser:
     )
     collected.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
     collected.add_argument("--delete", action="store_true", help="delete, and say so in the store")
+    _add_serve(commands, place)
+    return result
+
+
+def _add_serve(commands: Any, place: argparse.ArgumentParser) -> None:
     served = commands.add_parser("serve", help="the answers and the reports as pages on this machine", parents=[place])
     served.set_defaults(answer=_serve)
     served.add_argument("--port", metavar="N", type=int, default=8080, help="(8080)")
     served.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="as others are to name it (127.0.0.1)")
     served.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
-    return result
 
 
 def answer(args: argparse.Namespace) -> None:

@@ -42,9 +42,8 @@ def prepare_config(config: Config) -> Config:
     pushed = config.pusher.directory or config.output.expanduser().resolve() / "pushed" / config.name
     with noted(problems):
         if config.pusher.directory:
-            pushed = _writable(
-                _here(pushed, "pusher.directory"), "the folder for pushed models", "pusher.directory", make=False
-            )
+            folder = _here(pushed, "pusher.directory")
+            pushed = _writable(folder, "the folder for pushed models", "pusher.directory", make=False)
     with noted(problems):
         output = _writable(config.output, "the output folder", "--output DIR", make=not problems)
     if problems:
