@@ -16,7 +16,7 @@ from lineage.report.make import make
 from lineage.report.page import Pictures, render
 from lineage.report.sources import Sources
 from pipeline import settings
-from tests import graphs, records
+from tests import browser, graphs, records
 from trainer import models
 from trainer.export import export
 
@@ -201,6 +201,16 @@ def test_the_page_asks_for_nothing_outside_itself(made):
     links = [link for link in parsed.values("href") if not link.startswith("#")]
     assert len(links) == 8  # seven artifacts, and report.json
     assert all((folder / link).exists() for link in links)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_reads_well_on_a_phone_and_by_keyboard(made, dark):
+    page = made[2] / "report.html"
+    seen = browser.look(page, dark=dark)
+    assert seen.errors == seen.undrawn == seen.unreached == []
+    assert {each for each in seen.requests if not each.startswith("data:")} == {page.as_uri()}
+    assert seen.width <= 380
+    assert seen.pictures >= 20
 
 
 def test_each_picture_has_words_and_each_region_can_be_reached(made):
