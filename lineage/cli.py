@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ _OUTPUT = "the output folder, where --store is a database"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser; `ask` and `show` of what it parses answer, and print the answer."""
+    """Returns the parser; `answer` of what it parses is the function to call with it."""
     result = argparse.ArgumentParser(prog="python -m lineage", description="What ran, what made what, what is served.")
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--store", metavar="PLACE", default="runs", help="an output folder, or a database (runs)")
@@ -29,34 +30,40 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(answer=_answer, ask=ask, show=show)
         return made
 
+    _add_of_runs(add)
+    _add_of_artifacts(add)
+    _add_serve(commands, place)
+    return result
+
+
+def _add_of_runs(add: Callable[..., argparse.ArgumentParser]) -> None:
     listed = add("runs", "what ran, the latest first", _runs, runs.print_runs)
     listed.add_argument("--limit", metavar="N", type=int, default=20, help="(20)")
     listed.add_argument("--pipeline", metavar="NAME", help="of this preset or settings file alone")
     listed.add_argument("--state", choices=runs.STATES, help="that ended so")
     shown = add("show", "one run: its nodes, what they read and wrote", _show, runs.print_run)
     shown.add_argument("run", metavar="RUN", nargs="?", default="latest", help="an id, a name's start, or 'latest'")
-    traced = add("lineage", "what an artifact was made of, back to the data", _lineage, tree.print_tree)
-    traced.add_argument("artifact", metavar="ARTIFACT", help="an id, or a folder: its own, or where it is pushed")
-    traced.add_argument("--forward", action="store_true", help="what was made of it")
     compared = add("diff", "two runs side by side: settings, data, code, metrics", _diff, compare.print_comparison)
     compared.add_argument("before", metavar="RUN")
     compared.add_argument("after", metavar="RUN", nargs="?", default="latest", help="(latest)")
     asked = add("why", "why a node ran, or was taken from the cache", _why, why.print_why)
     asked.add_argument("node", metavar="NODE")
     asked.add_argument("--run", metavar="RUN", default="latest", help="(latest)")
-    modelled = add("models", "every model, the gate's word, where it is pushed", _models, models.print_models)
-    modelled.add_argument("--served", action="store_true", help="those in service alone")
     made = add("report", "the report of a run, made again; takes TensorFlow", _report, again.print_report)
     made.add_argument("run", metavar="RUN", nargs="?", default="latest", help="(latest)")
     made.add_argument("--to", metavar="DIR", type=Path, help="the folder to write (report-ID)")
+
+
+def _add_of_artifacts(add: Callable[..., argparse.ArgumentParser]) -> None:
+    traced = add("lineage", "what an artifact was made of, back to the data", _lineage, tree.print_tree)
+    traced.add_argument("artifact", metavar="ARTIFACT", help="an id, or a folder: its own, or where it is pushed")
+    traced.add_argument("--forward", action="store_true", help="what was made of it")
+    modelled = add("models", "every model, the gate's word, where it is pushed", _models, models.print_models)
+    modelled.add_argument("--served", action="store_true", help="those in service alone")
     collected = add("gc", "what nothing needs any more; deletes nothing unless told", _gc, gc.print_collected)
-    collected.add_argument(
-        "--older-than", metavar="DAYS", type=float, default=30.0, help="that no run touched since (30)"
-    )
+    collected.add_argument("--older-than", metavar="DAYS", type=float, default=30.0, help="not touched since (30)")
     collected.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
     collected.add_argument("--delete", action="store_true", help="delete, and say so in the store")
-    _add_serve(commands, place)
-    return result
 
 
 def _add_serve(commands: Any, place: argparse.ArgumentParser) -> None:
@@ -114,12 +121,15 @@ def _report(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 
 def _gc(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return gc.collect(opened, args.output or Path(args.store), args.older_than, args.delete)
+    return gc.collect(opened, _output_of(args), args.older_than, args.delete)
 
 
 def _serve(args: argparse.Namespace) -> None:
     from lineage import serve  # Flask
 
+    serve.serve(lambda: store.open_store(args.store, args.password_file), _output_of(args), args.host, args.port)
+
+
+def _output_of(args: argparse.Namespace) -> Path:
     place = Path(args.store)
-    output = args.output or (place.parent if place.is_file() else place)
-    serve.serve(lambda: store.open_store(args.store, args.password_file), output, args.host, args.port)
+    return args.output or (place.parent if place.is_file() else place)

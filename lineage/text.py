@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
 def size_of(uri: str) -> int | None:
     """Returns the bytes below a folder or file of this machine; None for what is elsewhere or gone."""
     path = Path(uri)
-    if "://" in uri or not path.exists():
+    if "://" in uri or "\0" in uri or not path.exists():
         return None
     if path.is_file():
         return path.stat().st_size

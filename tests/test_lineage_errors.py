@@ -132,3 +132,14 @@ def test_the_process_of_a_run_is_looked_for():
     assert metadata.is_alive(f"{host} {pid} {int(started) - 5}") is False  # another process got the number
     assert metadata.is_alive(f"{host} 99999999 {started}") is False
     assert metadata.is_alive(f"elsewhere {pid} {started}") is None
+
+
+def test_a_run_is_running_while_its_process_is(folder, capsys):
+    store = mlmd.MetadataStore(metadata.connection(str(folder / metadata.SQLITE)))
+    metadata.begin(store, "2026-11-04T10:00:00", {"pipeline": "flowers", "settings": "{}"})
+    assert main(["runs", "--store", str(folder / metadata.SQLITE), "--state", "running", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["run"] == "2026-11-04T10:00:00"
+    metadata.end(store, "2026-11-04T10:00:00")
+    assert main(["runs", "--store", str(folder), "--state", "running", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
