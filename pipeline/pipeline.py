@@ -143,7 +143,8 @@ def _report(config: Config, place: Place, nodes: list[BaseNode]) -> BaseNode:
     baselines = {f"baseline_{name}": before[name] for name in ("model", "examples") if name in before}
     starts = {"base_model": start["model"]} if start else {}
     channels = {**made, **baselines, **starts, "data_blessing": outputs["DataGate"]["blessing"]}
-    return report.report(channels, config.model_dump(mode="json"), code_digest(), place.command)
+    settings = config.model_dump(mode="json", exclude={"cluster"})  # where it runs may change after it is compiled
+    return report.report(channels, settings, code_digest(), place.command)
 
 
 def root(config: Config) -> Path:
