@@ -159,7 +159,7 @@ def test_an_address_of_another_form_is_told_the_form_and_no_password(url):
 
 def test_a_damaged_sqlite_file_is_one_line(tmp_path):
     (tmp_path / metadata.SQLITE).write_bytes(b"SQLite format 3\0" + b"x" * 5000)
-    with pytest.raises(UserError, match="cannot use the ML Metadata in .*file is not a database") as caught:
+    with pytest.raises(UserError, match="there is no ML Metadata to read in .*file is not a database") as caught:
         store.open_store(str(tmp_path))
     assert "\n" not in str(caught.value)
 
