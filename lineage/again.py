@@ -10,8 +10,8 @@ from rich.console import Console
 from datasets.errors import UserError
 from lineage import text
 from lineage.history import Run
-from lineage.report.sources import NODES, REPORT, Sources
-from lineage.runs import pushed_to
+from lineage.report.sources import AGAIN, NODES, REPORT, Sources
+from lineage.runs import pushed_to, reason
 from pipeline.logs import chatter_to
 
 _NAMES = {
@@ -34,8 +34,9 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     sources = Sources(
         settings=settings,
         code=run.facts.get("code", ""),
-        command=run.facts.get("command", ""),
+        command=AGAIN,
         pushed_to=pushed_to(run) or "",
+        failed=reason(run) or "",
         root=str(Path(settings["output"]) / "artifacts" / run.pipeline),
         **_folders(run),
     )

@@ -12,12 +12,14 @@ from rich.console import Console
 
 from lineage import again, compare, gc, models, names, runs, store, tree, why
 
+_ABOUT = "What ran, what made what, what is served: docs/lineage.md has all of it."
+_RUN = "an id, the start of a name, a pipeline's name (its latest run), or 'latest' (latest)"
 _OUTPUT = "the output folder, where --store is a database"
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser; `answer` of what it parses is the function to call with it."""
-    result = argparse.ArgumentParser(prog="python -m lineage", description="What ran, what made what, what is served.")
+    result = argparse.ArgumentParser(prog="python -m lineage", description=_ABOUT)
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--store", metavar="PLACE", default="runs", help="an output folder, or a database (runs)")
     place.add_argument("--password-file", metavar="FILE", type=Path, help="of the database's user")
@@ -38,20 +40,20 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_of_runs(add: Callable[..., argparse.ArgumentParser]) -> None:
     listed = add("runs", "what ran, the latest first", _runs, runs.print_runs)
-    listed.add_argument("--limit", metavar="N", type=int, default=20, help="(20)")
+    listed.add_argument("--limit", metavar="N", type=int, default=20, help="at most so many (20)")
     listed.add_argument("--pipeline", metavar="NAME", help="of this preset or settings file alone")
-    listed.add_argument("--state", choices=runs.STATES, help="that ended so")
+    listed.add_argument("--state", choices=runs.STATES, help="in this state alone; stale: its process was killed")
     shown = add("show", "one run: its nodes, what they read and wrote", _show, runs.print_run)
-    shown.add_argument("run", metavar="RUN", nargs="?", default="latest", help="an id, a name's start, or 'latest'")
+    shown.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
     compared = add("diff", "two runs side by side: settings, data, code, metrics", _diff, compare.print_comparison)
-    compared.add_argument("before", metavar="RUN")
-    compared.add_argument("after", metavar="RUN", nargs="?", default="latest", help="(latest)")
+    compared.add_argument("before", metavar="RUN", help=_RUN)
+    compared.add_argument("after", metavar="RUN", nargs="?", default="latest", help="the same (latest)")
     asked = add("why", "why a node ran, or was taken from the cache", _why, why.print_why)
-    asked.add_argument("node", metavar="NODE")
-    asked.add_argument("--run", metavar="RUN", default="latest", help="(latest)")
+    asked.add_argument("node", metavar="NODE", help="as `show` names it, as in Trainer")
+    asked.add_argument("--run", metavar="RUN", default="latest", help=_RUN)
     made = add("report", "the report of a run, made again; takes TensorFlow", _report, again.print_report)
-    made.add_argument("run", metavar="RUN", nargs="?", default="latest", help="(latest)")
-    made.add_argument("--to", metavar="DIR", type=Path, help="the folder to write (report-ID)")
+    made.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
+    made.add_argument("--to", metavar="DIR", type=Path, help="the folder to write report.html to (report-ID)")
 
 
 def _add_of_artifacts(add: Callable[..., argparse.ArgumentParser]) -> None:

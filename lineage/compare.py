@@ -107,7 +107,8 @@ def print_comparison(console: Console, answer: dict[str, Any]) -> None:
 
 def sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
     """Yields titles with rows of what differs, before and after, as text; no rows for what is the same."""
-    yield "settings", [[each["key"], _shown(each["before"]), _shown(each["after"]), ""] for each in answer["settings"]]
+    settings = answer["settings"]
+    yield "settings", [[each["key"], json.dumps(each["before"]), json.dumps(each["after"]), ""] for each in settings]
     data, same = answer["data"], [each == other for each, other in (answer["code"], answer["data"]["fingerprint"])]
     yield "code", [] if same[0] else [["digest", *map(_shown, answer["code"]), ""]]
     drift = "" if data["drift"] is None else f"{data['drift']:.4f}"

@@ -43,7 +43,8 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
             _forget(store, [each["id"] for each in found if each["id"]])
             for each in found:
                 shutil.rmtree(each["path"], ignore_errors=True)
-    return {"deleted": delete, "bytes": sum(each["bytes"] or 0 for each in found), "folders": found}
+    kept = sorted({graph.artifacts[each].facts["pushed_destination"] for each in _pushed(graph)})
+    return {"kept": kept, "deleted": delete, "bytes": sum(each["bytes"] or 0 for each in found), "folders": found}
 
 
 def _everything(store: mlmd.MetadataStore) -> Graph:
@@ -127,5 +128,7 @@ def print_collected(console: Console, answer: dict[str, Any]) -> None:
     """Prints what `collect` found."""
     rows = [(text.size(each["bytes"]), each["why"], text.near(each["path"])) for each in answer["folders"]]
     text.lines(console, rows)
+    for place in answer["kept"]:
+        console.print(text.safe(f"kept, with what it was made of: {text.near(place)}"), soft_wrap=True)
     total = f"{text.size(answer['bytes'])} in {len(rows)} folders"
     console.print(f"{total} deleted" if answer["deleted"] else f"{total} may be deleted; nothing was (--delete)")

@@ -102,7 +102,7 @@ class Run(NamedTuple):
 
     def node(self, name: str) -> Execution | None:
         """Returns the execution of a node, if it came to it."""
-        return next((each for each in self.executions if each.node == name), None)
+        return next((each for each in self.executions if each.node.lower() == name.lower()), None)
 
     def output(self, node: str, channel: str) -> Artifact | None:
         """Returns the first artifact of a node's output channel, if there is one."""
@@ -138,6 +138,7 @@ def subgraph(store: mlmd.MetadataStore, query: metadata_store_pb2.LineageSubgrap
     artifacts = {each.id: _artifact(each, kinds) for each in sorted(found.artifacts, key=lambda each: each.id)}
     named = {each.id: (each.type, each.name) for each in found.contexts}
     places: dict[int, dict[str, Any]] = {}
+    left = {each.id for each in found.contexts if each.type == RUN_CONTEXT and _is_over(_facts(each))}
     for association in found.associations:
         kind, name = named.get(association.context_id, ("", ""))
         if kind == RUN_CONTEXT:
@@ -152,16 +153,20 @@ def subgraph(store: mlmd.MetadataStore, query: metadata_store_pb2.LineageSubgrap
     executions = {
         each.id: _execution(each, types[each.type_id], places.get(each.id, {}), *channels[each.id]) for each in ordered
     }
+    for number, each in executions.items():
+        if each.state == "running" and each.run in left:
+            executions[number] = each._replace(state="stale")
     return Graph(executions, artifacts)
 
 
 def _run(context: metadata_store_pb2.Context, graph: Graph) -> Run:
     executions = [each for each in graph.executions.values() if each.run == context.id]
-    facts = _facts(context)
-    if "ended" in facts or ("process" in facts and is_alive(facts["process"]) is False):
-        executions = [each._replace(state="stale") if each.state == "running" else each for each in executions]
     started = context.create_time_since_epoch / 1000
-    return Run(context.id, context.name, started, facts, executions, graph.artifacts)
+    return Run(context.id, context.name, started, _facts(context), executions, graph.artifacts)
+
+
+def _is_over(facts: Facts) -> bool:
+    return "ended" in facts or ("process" in facts and is_alive(facts["process"]) is False)
 
 
 def _note(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]], artifacts: dict) -> None:

@@ -37,6 +37,7 @@ def _row(graph: Graph, model: Artifact) -> dict[str, Any]:
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
         "val_accuracy": model.facts.get("val_accuracy"),
         "parameters": model.facts.get("parameters"),
+        "judged_in": max((each.run for each in readers if each.node == "Evaluator"), default=None),
         "blessed": bool(blessing.facts["blessed"]) if blessing and "blessed" in blessing.facts else None,
         "refused": evaluation.facts.get("refused") if evaluation else None,
         "pushed": sorted(set(pushed)),
@@ -70,8 +71,8 @@ def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
         word = {True: "blessed", False: "refused", None: "not judged"}[row["blessed"]]
-        notes = [text.near(place) for place in row["pushed"]] + ["in service"] * row["served"]
-        notes = [row["refused"]] if row["blessed"] is False and row["refused"] else notes
+        notes = [f"refused in run {row['judged_in']}: {row['refused']}"] * (row["blessed"] is False)
+        notes += [f"pushed to {text.near(place)}" for place in row["pushed"]] + ["in service"] * row["served"]
         made = text.when(row["created"])
         last = "; ".join(notes + ["deleted"] * row["deleted"])
         table.append([row["id"], row["pipeline"], row["run"], made, accuracy, parameters, word, last])

@@ -17,7 +17,7 @@ def find_run(store: mlmd.MetadataStore, name: str) -> Run:
     Raises:
       UserError: when none is, or several are.
     """
-    there = contexts(store)
+    there, name = contexts(store), name.replace(" ", "T")  # as `runs` shows a start
     if not there:
         raise UserError("there are no runs in this store yet")
     if name == "latest":
@@ -52,8 +52,24 @@ def find_artifact(store: mlmd.MetadataStore, name: str) -> Artifact:
     return found[-1]
 
 
+def find_written(store: mlmd.MetadataStore, ending: str) -> Artifact:
+    """Returns the artifact whose folder ends so, as in /Trainer/model/7: an execution's number is its own in a store.
+
+    Raises:
+      UserError: when there is none.
+    """
+    found = [each for each in _matching(store, f"uri LIKE {_quoted('%' + ending)}") if each.uri.endswith(ending)]
+    if not found:
+        raise UserError(f"there is no artifact in a folder {ending} in this store")
+    return found[0]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def _at(store: mlmd.MetadataStore, folder: str) -> list[Artifact]:
-    quoted = "'" + folder.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    quoted = _quoted(folder)
     pushed = _matching(store, f"custom_properties.pushed_destination.string_value = {quoted}")
     return pushed or _matching(store, f"uri = {quoted}")
 

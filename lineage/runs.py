@@ -71,30 +71,39 @@ def _row(run: Run) -> dict[str, Any]:
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
         "pushed": pushed_to(run),
         "report": report.id if report else None,
-        "error": _error(run),
+        "error": reason(run),
     }
 
 
-def _error(run: Run) -> str | None:
+def reason(run: Run) -> str | None:
+    """Returns why a run failed or its model was refused, if it was: what a node says may have several lines."""
+    if state_of(run) == "refused":
+        evaluation = run.output("Evaluator", "evaluation")
+        return evaluation.facts.get("refused") if evaluation else None
     return f"{run.facts['failed']}: {run.facts['error']}" if "failed" in run.facts else None
 
 
 def print_runs(console: Console, rows: list[dict[str, Any]]) -> None:
     """Prints a line a run."""
-    table: list[list[Any]] = [["id", "pipeline", "started", "took", "state", "accuracy", "pushed to, or the error"]]
+    table: list[list[Any]] = [["id", "pipeline", "started", "took", "state", "accuracy", "pushed to, or why not"]]
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
-        last, took = row["pushed"] or row["error"] or "", text.duration(row["seconds"])
+        last, took = row["pushed"] or _first_line(row["error"] or ""), text.duration(row["seconds"])
         table.append(
             [row["id"], row["pipeline"], text.when(row["started"]), took, row["state"], accuracy, text.near(last)]
         )
     text.lines(console, table, ["bold", *(_STYLES.get(row["state"]) for row in rows)])
 
 
+def _first_line(reason: str) -> str:
+    first, *others = reason.splitlines() or [""]
+    return first + " …" * bool(others)
+
+
 def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
     """Returns a run with its nodes in order, what each read and wrote, and the sizes of that on disk."""
     nodes = [_node(store, run, each) for each in run.executions]
-    settings = {key: run.facts.get(key) for key in ("command", "code")}
+    settings = {key: run.facts.get(key) for key in ("command", "code", "log")}
     return {**_row(run), **settings, "nodes": nodes}
 
 
@@ -137,7 +146,7 @@ def _output(artifact: Artifact) -> dict[str, Any]:
 def print_run(console: Console, run: dict[str, Any]) -> None:
     """Prints a run: its line, then each node with what it put out."""
     print_runs(console, [run])
-    facts = [[key, run[key] or "not known"] for key in ("run", "command", "code")]
+    facts = [[key, run[key] or "not known"] for key in ("run", "command", "code", "log")]
     text.lines(console, facts, ["dim"] * len(facts))
     for node in run["nodes"]:
         state = f"cached from run {node['from_run']}" if node["from_run"] else node["state"]
@@ -145,11 +154,12 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
         head = [f"{node['node']:<19}", f"{state:<19}", took]
         text.lines(console, [head], [_STYLES.get(node["state"], "bold")])
         if node["error"]:
-            text.lines(console, [[node["error"]]], ["red"], indent=2)
-        outputs = [output for some in node["outputs"].values() for output in some]
-        text.lines(console, [_cells(output) for output in outputs], indent=2)
+            for line in node["error"].splitlines():
+                text.lines(console, [[line]], ["red"], indent=2)
+        outputs = [(channel, each) for channel, some in node["outputs"].items() for each in some]
+        text.lines(console, [_cells(*output) for output in outputs], indent=2)
 
 
-def _cells(output: dict[str, Any]) -> list[Any]:
+def _cells(channel: str, output: dict[str, Any]) -> list[Any]:
     size = "deleted" if output["deleted"] else text.size(output["bytes"])
-    return [output["id"], output["type"], size, text.near(output["uri"])]
+    return [output["id"], output["type"], channel, size, text.near(output["uri"])]

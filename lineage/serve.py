@@ -9,6 +9,7 @@ from pathlib import Path
 
 import flask
 import ml_metadata as mlmd
+import werkzeug
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
@@ -141,6 +142,12 @@ def _add_reports(app: flask.Flask, output: Path) -> None:
         limit = max(flask.request.args.get("limit", LIMIT, int), 1)
         rows = [row for row in runs.list_runs(flask.g.store, limit, None, None) if row["report"]]
         return flask.render_template("reports.html", rows=rows, limit=limit)
+
+    @app.get("/<node>/<channel>/<int:execution>/")
+    def linked(node: str, channel: str, execution: int) -> werkzeug.Response:
+        """Where a report's links to folders beside it lead, seen from here."""
+        artifact = names.find_written(flask.g.store, f"/{node}/{channel}/{execution}")
+        return flask.redirect(flask.url_for("traced", number=artifact.id))
 
     @app.get("/reports/<int:number>")
     def report(number: int) -> flask.Response:

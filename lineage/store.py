@@ -28,6 +28,10 @@ def open_store(place: str, password_file: Path | None = None, writable: bool = F
         return metadata.opened(metadata.connection(place, password_file), place.rpartition("@")[2])
     path = Path(place).expanduser()
     path = path / metadata.SQLITE if path.is_dir() else path
+    if not path.exists():
+        raise UserError(
+            f"there is no ML Metadata to read in {path}: no such file; name a run's output folder (--store)"
+        )
     _check_sqlite(path)
     config = metadata.connection(str(path))
     modes = metadata_store_pb2.SqliteMetadataSourceConfig

@@ -78,4 +78,7 @@ def changes(before: object, after: object, key: str = "") -> list[tuple[str, obj
         keys = dict.fromkeys([*before, *after])
         found = [changes(before.get(each), after.get(each), f"{key}.{each}".lstrip(".")) for each in keys]
         return [change for some in found for change in some]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [change for place, pair in pairs for change in changes(*pair, f"{key}[{place}]")]
     return [] if before == after else [(key, before, after)]

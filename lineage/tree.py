@@ -46,7 +46,11 @@ def _execution(graph: Graph, execution: Execution, way: str, told: set[int]) -> 
         return {**node, "again": True, "artifacts": []}
     told.add(-execution.id)  # apart from the artifacts' ids
     channels = execution.outputs if way == "used_by" else execution.inputs
-    artifacts = [_artifact(graph, number, way, told) for ids in channels.values() for number in ids]
+    artifacts = [
+        {"channel": channel, **_artifact(graph, number, way, told)}
+        for channel, ids in channels.items()
+        for number in ids
+    ]
     return {**node, **_settings(execution), "artifacts": artifacts}
 
 
@@ -54,12 +58,15 @@ _FACTS = ("input_fingerprint", "accuracy", "blessed", "refused", "pushed_destina
 
 
 def _settings(execution: Execution) -> dict[str, Any]:
-    """Returns what a node of ours was told: the code's digest, and the recipe or what the model sees."""
+    """Returns what a node was told: the code's digest, where the data lay, the recipe or what the model sees."""
     custom = execution.facts.get("custom_config")
     told = json.loads(custom) if isinstance(custom, str) and custom.startswith("{") else {}
+    told = told.get("custom_config", told)  # ExampleGen's is a message in JSON
+    told = told.get("value", told)
     told = {key: value for key, value in told.items() if key not in ("checkpoints", "devices")}
-    code = told.pop("code", None)
-    return ({"code": code} if code else {}) | ({"settings": told.get("recipe", told)} if told else {})
+    code, data = told.pop("code", None), execution.facts.get("input_base")
+    given = {"code": code, "data": data, "settings": told.get("recipe", told)}
+    return {key: value for key, value in given.items() if value}
 
 
 def print_tree(console: Console, node: Node) -> None:
@@ -75,8 +82,9 @@ def _branch(tree: Tree, node: Node) -> Tree:
         again = ", told above" if "again" in execution else ""
         line = f"{arrow} {execution['node']} in run {execution['run']} of {execution['pipeline']}{state}{again}"
         below = tree.add(text.safe(line))
-        if "code" in execution:
-            below.add(text.safe(f"code {execution['code']}"), style="dim")
+        for key in ("code", "data"):
+            if key in execution:
+                below.add(text.safe(f"{key} {execution[key]}"), style="dim")
         for key, _, value in text.changes({}, execution.get("settings", {})):
             below.add(text.safe(f"{key} = {json.dumps(value)}"), style="dim")
         for artifact in execution["artifacts"]:
@@ -87,6 +95,7 @@ def _branch(tree: Tree, node: Node) -> Tree:
 def _label(node: Node) -> Any:
     facts = [f"{key} {node[key]}" for key in _FACTS if key in node]
     marks = ["deleted"] * node["deleted"] + ["told above"] * ("again" in node)
-    label = text.safe(" · ".join([f"{node['type']} {node['id']}", text.near(node["uri"]), *facts, *marks]))
-    label.stylize("bold", 0, len(f"{node['type']} {node['id']}"))
+    name = " ".join(str(node[key]) for key in ("channel", "type", "id") if key in node)
+    label = text.safe(" · ".join([name, text.near(node["uri"]), *facts, *marks]))
+    label.stylize("bold", 0, len(name))
     return label

@@ -2,7 +2,7 @@
 
 
 def cause(error: BaseException, lines: int = 1) -> str:
-    """Returns the first cause of an error as one line, of the first `lines` of its text, without Beam's trail of steps.
+    """Returns the first cause of an error as the first `lines` of its text, without Beam's trail of steps.
 
     An error raised `from None` speaks for itself: what led to it is not asked.
     """
@@ -11,7 +11,7 @@ def cause(error: BaseException, lines: int = 1) -> str:
         seen.add(id(inner))
         error = inner
     text = str(error).strip().split(" [while running")[0]
-    words = " ".join([line.strip() for line in text.splitlines() if line.strip()][:lines])
+    words = "\n".join([line.strip() for line in text.splitlines() if line.strip()][:lines])
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 

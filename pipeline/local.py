@@ -64,7 +64,7 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
     store = str(config.metadata.url or config.output / metadata.SQLITE)
     connection = metadata.connection(store, config.metadata.password_file)
     lines = NodeLines(console, config)
-    facts = {"pipeline": config.name, "settings": config.model_dump_json(), "code": code_digest()}
+    facts = {"pipeline": config.name, "settings": config.model_dump_json(), "code": code_digest(), "log": str(log)}
     try:
         ReportingDagRunner(lines, facts).run(create_pipeline(config, here(config), connection))
     except NodeFailed as failure:

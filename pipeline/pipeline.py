@@ -25,6 +25,7 @@ from components import (
     transform,
     tuner,
 )
+from lineage.report.sources import AGAIN
 from pipeline import beam
 from pipeline.config import Config, Data
 
@@ -49,7 +50,7 @@ class Place(NamedTuple):
     warm_start: Callable[[], BaseNode] = baseline.model_to_start_from
     trainer: Callable[..., BaseNode] = trainer.trainer
     baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_blessed_model
-    command: str = "python local_runner.py --config settings.yaml"
+    command: str = AGAIN
 
 
 def here(config: Config) -> Place:

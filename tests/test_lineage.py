@@ -60,7 +60,8 @@ def test_the_runs_are_listed_with_what_became_of_them(ask, output):
     assert {row["pipeline"] for row in rows} == {"sample"}
     failed, longer, refused, again, pushed, killed = rows
     assert "DataGate: DataRefused: the data breaks its schema in 1 place" in failed["error"]
-    assert "b'no photo'" in failed["error"]
+    assert "b'no photo'" in failed["error"].splitlines()[-1]
+    assert re.fullmatch(r"accuracy 0\.\d{4}, at least 1\.0000", refused["error"])
     versions = sorted(str(path) for path in (output / "pushed" / "sample").iterdir())
     assert [pushed["pushed"], longer["pushed"]] == versions
     assert again["pushed"] == pushed["pushed"]
@@ -119,6 +120,8 @@ def test_a_pushed_model_is_traced_to_data_code_and_settings(ask, ids, output):
     assert set(made) == {"ImportExampleGen", "ImportSchemaGen", "Transform", "Trainer", "Evaluator", "Pusher"}
     assert made["Trainer"]["run"] == ids[PUSHED]
     assert made["ImportExampleGen"]["run"] == ids[KILLED]
+    assert made["ImportExampleGen"]["data"] == str(output.parent / "data")
+    assert made["ImportExampleGen"]["settings"] == {"eval_fraction": 0.19}
     assert made["Trainer"]["code"] == ask("show", ids[PUSHED])["code"]
     assert made["Trainer"]["settings"]["trainer"]["epochs"] == 2
     (examples,) = [each for each in made["Trainer"]["artifacts"] if each["type"] == "Examples"]
@@ -134,6 +137,8 @@ def test_what_was_made_of_data_is_told_once(ask, ids):
     trained = [run for node, run in made if node == "Trainer"]
     assert sorted(trained) == [ids[KILLED], ids[PUSHED], ids[LONGER]]  # not those that took it from the cache
     assert ("Pusher", ids[PUSHED]) in made
+    states = {each["run"]: each["state"] for each in _walk(ask("lineage", examples["id"], "--forward"))}
+    assert states[ids[KILLED]] == "stale"
 
 
 def test_two_runs_are_compared(ask, ids):
@@ -159,6 +164,7 @@ def test_the_models_and_the_one_in_service(ask, ids, output):
     assert (longer["blessed"], longer["refused"], longer["served"]) == (True, "", True)
     assert (first["blessed"], first["served"]) == (False, False)  # its latest judgement, with another threshold
     assert re.fullmatch(r"accuracy 0\.\d{4}, at least 1\.0000", first["refused"])
+    assert (first["judged_in"], first["pushed"]) == (ids[REFUSED], [str(min((output / "pushed" / "sample").iterdir()))])
     (served,) = ask("models", "--served")
     assert served == longer
     assert served["pushed"] == [str(max((output / "pushed" / "sample").iterdir()))]
@@ -169,7 +175,12 @@ def test_the_models_and_the_one_in_service(ask, ids, output):
     [
         ("Trainer", AGAIN, "its outputs were taken", []),
         ("Trainer", LONGER, "what differs", ["custom_config.recipe.trainer.epochs"]),
-        ("Evaluator", REFUSED, "what differs", ["eval_config."]),
+        (
+            "Evaluator",
+            REFUSED,
+            "what differs",
+            ["eval_config.metrics_specs[0].metrics[0].per_slice_thresholds[0].threshold."],
+        ),
         ("ImportExampleGen", FAILED, "what differs", ["input_base", "input_fingerprint"]),
         ("ImportExampleGen", KILLED, "no earlier run", []),
         ("LatestBlessedModel", AGAIN, "a resolver always runs", None),
@@ -244,6 +255,7 @@ def test_what_nothing_needs_goes_and_the_rest_stays(ask, ids, output):
     assert set() < failed - kept <= gone
     assert any("/checkpoints/" in path for path in gone)
     assert found["deleted"] is False
+    assert found["kept"] == sorted(map(str, (output / "pushed" / "sample").iterdir()))
     assert all(Path(path).is_dir() for path in gone)
     assert ask("gc", "--older-than", 0, "--delete")["bytes"] == found["bytes"] > 0
     assert not any(Path(path).exists() for path in gone)

@@ -35,7 +35,7 @@ def _fails(capsys, *words: object) -> str:
 def test_a_store_that_is_missing(tmp_path, capsys):
     said = _fails(capsys, "runs", "--store", tmp_path / "nowhere")
     assert "there is no ML Metadata to read in" in said
-    assert "name the output folder of a run (--store)" in said
+    assert "no such file; name a run's output folder (--store)" in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,6 +85,7 @@ input()
         (["lineage", "77"], "there is no artifact '77' in this store"),
         (["lineage", "pushed/nothing"], "there is no artifact 'pushed/nothing' in this store"),
         (["lineage", "gs://bucket/it's"], 'there is no artifact "gs://bucket/it\'s" in this store'),
+        (["show", "2026-11-03 10:00"], "there is no run '2026-11-03T10:00'"),
         (["why", "Trainer"], "came to no node 'Trainer'"),
         (["gc"], "there are no artifacts in"),
         (

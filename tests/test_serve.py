@@ -67,7 +67,7 @@ def test_a_run_has_its_nodes_with_states_artifacts_and_sizes(get, ids):
     page = _text(get(f"/runs/{ids['first']}"))
     nodes = ["ImportExampleGen", "Trainer", "Evaluator", "Pusher", "Report"]
     assert [page.index(f" {node} complete") for node in nodes] == sorted(page.index(f" {node} comp") for node in nodes)
-    assert f"Model {ids['model']} 1.5 kB" in page
+    assert f"Model {ids['model']} model, 1.5 kB" in page
     assert f"Examples {ids['examples']} not here" in page
     assert _text(get("/runs/latest")) == _text(get(f"/runs/{ids['second']}"))
 
@@ -89,7 +89,7 @@ def test_lineage_goes_back_and_forward(get, ids):
 
 def test_two_runs_are_compared(get, ids):
     page = _text(get(f"/diff?before={ids['first']}&after={ids['second']}"))
-    assert f"a 1 {'x' * 200} " in page
+    assert f'a 1 "{"x" * 200}" ' in page
     assert "state refused failed" in page
     assert "the same" in _text(get(f"/diff?before={ids['first']}&after={ids['first']}"))
 

@@ -1,5 +1,6 @@
 """From a report's numbers to its page."""
 
+import datetime
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +46,8 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     return environment.get_template("report.html").render(
         **numbers,
+        failed=sources.failed,
+        written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         pictures=pictures,
         drawings=_drawings(numbers),
         confusion=_confusion(numbers),

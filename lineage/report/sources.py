@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+AGAIN = "python local_runner.py --config settings.yaml"  # a run on this machine
 REPORT, NUMBERS = "report.html", "report.json"  # what it is written to
 
 
@@ -13,6 +14,7 @@ class Sources(NamedTuple):
       code: the digest of the trainer's code.
       command: what runs the pipeline again with the settings in `settings.yaml`.
       pushed_to: where the model was pushed.
+      failed: why the run has not come to its end, if it failed.
       root: the folder that holds all artifacts of this pipeline and the report, if any: what lies in it is linked.
     """
 
@@ -20,6 +22,7 @@ class Sources(NamedTuple):
     code: str = ""
     command: str = ""
     pushed_to: str = ""
+    failed: str = ""
     root: str = ""
     examples: str | None = None
     schema: str | None = None
