@@ -68,8 +68,14 @@ def test_a_run_has_its_nodes_with_states_artifacts_and_sizes(get, ids):
     nodes = ["ImportExampleGen", "Trainer", "Evaluator", "Pusher", "Report"]
     assert [page.index(f" {node} complete") for node in nodes] == sorted(page.index(f" {node} comp") for node in nodes)
     assert f"Model {ids['model']} model, 1.5 kB" in page
-    assert f"Examples {ids['examples']} not here" in page
+    assert f"Examples {ids['examples']} examples, not here" in page
     assert _text(get("/runs/latest")) == _text(get(f"/runs/{ids['second']}"))
+
+
+def test_a_reports_link_to_a_folder_beside_it_leads_to_the_artifact(get, ids):
+    assert _text(get("/Report/report/7/")) == _text(get(f"/artifacts/{ids['report']}"))
+    for path in ("/Report/report/77/", "/%25/report/7/", "/it's/report/7/"):
+        assert get(path).status_code == 404
 
 
 def test_the_models_have_the_gates_word(get, ids):
