@@ -137,7 +137,8 @@ def test_what_was_made_of_data_is_told_once(ask, ids):
     trained = [run for node, run in made if node == "Trainer"]
     assert sorted(trained) == [ids[KILLED], ids[PUSHED], ids[LONGER]]  # not those that took it from the cache
     assert ("Pusher", ids[PUSHED]) in made
-    states = {each["run"]: each["state"] for each in _walk(ask("lineage", examples["id"], "--forward"))}
+    forward = _walk(ask("lineage", examples["id"], "--forward"))
+    states = {each["run"]: each["state"] for each in forward if each["node"] == "Trainer"}
     assert states[ids[KILLED]] == "stale"
 
 
@@ -221,8 +222,10 @@ def test_what_is_printed_can_be_read(output, ids, capsys):
         assert main([*words, "--store", str(output)]) == 0
     assert main(["lineage", str(next((output / "pushed" / "sample").iterdir())), "--store", str(output)]) == 0
     printed = capsys.readouterr().out
-    assert re.search(rf"^{ids[REFUSED]} +sample +.+ refused +0\.\d{{4}}$", printed, re.MULTILINE)
-    assert re.search(r"^DataGate +failed ", printed, re.MULTILINE)
+    refused = rf"^{ids[REFUSED]} +sample .+ refused +0\.\d{{4}} +accuracy 0\.\d{{4}}, at least 1\.0000$"
+    failed = r"^DataGate +failed .+\n  DataRefused: .+:\n  split  feature  what is wrong\n  train  image "
+    assert re.search(refused, printed, re.MULTILINE)
+    assert re.search(failed, printed, re.MULTILINE)
     assert "└── made by Pusher in run" in printed
 
 
