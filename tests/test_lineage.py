@@ -238,7 +238,8 @@ for words in (["runs"], ["show"], ["models"], ["gc"], ["why", "DataGate"], ["dif
 heavy = {{"tensorflow", "tfx", "apache_beam", "pandas"}} & set(sys.modules)
 assert not heavy, heavy
 """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _put_out(run: dict) -> list[dict]:
