@@ -16,8 +16,9 @@ from lineage.runs import pushed_to, state_of
 def compare(before: Run, after: Run) -> dict[str, Any]:
     """Returns what differs in the settings, and data, code, checks and outcome of both.
 
-    `data` has the number of examples of each class by split, and their `drift`: the largest difference of a class's
-    share between the two train splits (L-infinity, as TFDV measures it for categories).
+    `data` has the number of examples of each class by split, the means of the photos (the side in pixels; brightness,
+    contrast and colours of 0 to 1), and the classes' `drift`: the largest difference of a class's share between the two
+    train splits (L-infinity, as TFDV measures it for categories).
     """
     settings = text.changes(_settings(before), _settings(after))
     counts = _counts(before), _counts(after)
@@ -28,6 +29,7 @@ def compare(before: Run, after: Run) -> dict[str, Any]:
         "data": {
             "fingerprint": [_fingerprint(before), _fingerprint(after)],
             "counts": list(counts),
+            "statistics": _side_by_side(_statistics(before), _statistics(after)),
             "drift": _drift(*(each.get("train", {}) for each in counts)),
         },
         "checks": _side_by_side(_checks(before), _checks(after)),
@@ -55,6 +57,13 @@ def _counts(run: Run) -> dict[str, dict[str, int]]:
     statistics = run.output("StatisticsGen", "statistics")
     files = Path(statistics.uri).glob("Split-*/FeatureStats.pb") if statistics and "://" not in statistics.uri else []
     return {file.parent.name.removeprefix("Split-"): _classes(file) for file in sorted(files)}
+
+
+def _statistics(run: Run) -> dict[str, float]:
+    """Returns the means that the run's report has of its photos, by split; nothing where it is not on this machine."""
+    splits = (_json(run.output("Report", "report"), "report.json", {}).get("data") or {}).get("splits", {})
+    keys = ("side", "brightness", "contrast", "red", "green", "blue")
+    return {f"{name}.{key}": each[key]["mean"] for name, each in splits.items() for key in keys if each[key]}
 
 
 def _classes(file: Path) -> dict[str, int]:
@@ -116,7 +125,8 @@ def sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
         [] if same[1] else [["fingerprint", *map(_shown, data["fingerprint"]), ""], ["drift", "", drift, ""]]
     )
     counted = [each[:3] for each in text.changes(*data["counts"])]
-    yield "data", rows + [[key, _shown(old), _shown(new), ""] for key, old, new in counted]
+    means = [_row(each) for each in data["statistics"] if each["before"] != each["after"]]
+    yield "data", rows + [[key, _shown(old), _shown(new), ""] for key, old, new in counted] + means
     yield "training", [_row(each) for each in answer["training"]]
     yield "evaluation", [_row(each) for each in answer["checks"]]
     yield "outcome", [[key, *map(_shown, answer[key]), ""] for key in ("state", "pushed")]

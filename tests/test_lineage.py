@@ -150,6 +150,8 @@ def test_two_runs_are_compared(ask, ids):
     assert answer["data"]["counts"][0] == answer["data"]["counts"][1]
     assert answer["data"]["counts"][0]["eval"] == dict.fromkeys(answer["data"]["counts"][0]["eval"], 4)
     assert answer["data"]["drift"] == 0
+    assert {each["what"] for each in answer["data"]["statistics"]} >= {"train.brightness", "eval.side"}
+    assert all(each["before"] == each["after"] for each in answer["data"]["statistics"])
     epochs = next(each for each in answer["training"] if each["what"] == "epochs")
     assert (epochs["before"], epochs["after"]) == (2, 3)
     recalls = [each for each in answer["checks"] if each["what"].startswith("recall of ")]
