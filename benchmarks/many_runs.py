@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
@@ -20,7 +21,7 @@ def main() -> None:
     """Prints the best of three for each question."""
     with tempfile.TemporaryDirectory() as folder:
         store = mlmd.MetadataStore(metadata.connection(str(Path(folder) / metadata.SQLITE)))
-        last = _fill(store)
+        last = fill(store)
         questions = (
             ["runs"],
             ["runs", "--state", "failed"],
@@ -42,36 +43,37 @@ def _asked(words: list[str], folder: str) -> float:
     return time.monotonic() - started
 
 
-def _fill(store: mlmd.MetadataStore) -> int:
-    """Writes the runs; returns the last artifact."""
-    kind = store.put_artifact_type(metadata_store_pb2.ArtifactType(name="Model"))
+def fill(store: mlmd.MetadataStore, runs: int = _RUNS) -> int:
+    """Writes so many runs; returns the last artifact."""
+    names = ["Model" if number == 5 else f"Output{number}" for number in range(_NODES)]
+    kinds = [store.put_artifact_type(metadata_store_pb2.ArtifactType(name=name)) for name in names]
     node_type = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Node"))
     context_type = store.put_context_type(metadata_store_pb2.ContextType(name="node"))
     nodes = [metadata_store_pb2.Context(name=f"flowers.Node{number}", type_id=context_type) for number in range(_NODES)]
     for node, number in zip(nodes, store.put_contexts(nodes), strict=True):
         node.id = number
-    artifact = 0
-    for number in range(_RUNS):
+    for number in range(runs):
         run = f"2026-{number:06d}"
         metadata.begin(store, run, {"pipeline": "flowers", "settings": "{}"})
         metadata.end(store, run)
         context = store.get_context_by_type_and_name(metadata.RUN_CONTEXT, run)
-        artifact = 0
-        for node in nodes:
-            artifact = _run_node(store, node_type, kind, [context, node], artifact)
-    return artifact
+        last = None
+        for node, kind in zip(nodes, kinds, strict=True):
+            last = _run_node(store, node_type, kind, [context, node], last)
+    return last.id if last else 0
 
 
-def _run_node(store: mlmd.MetadataStore, node_type: int, kind: int, contexts: list, read: int) -> int:
+def _run_node(store: mlmd.MetadataStore, node_type: int, kind: int, contexts: list, read: Any) -> Any:
+    """Writes an execution that read an artifact, if there is one, and returns the one it made."""
     state = metadata_store_pb2.Execution.COMPLETE
     execution = metadata_store_pb2.Execution(type_id=node_type, last_known_state=state)
     execution.custom_properties["custom_config"].string_value = '{"recipe": {"trainer": {"epochs": 10}}}'
     made = metadata_store_pb2.Artifact(type_id=kind, uri="/nowhere", state=metadata_store_pb2.Artifact.LIVE)
     pairs = [(made, _event(_OUTPUT))]
     if read:
-        pairs.append((metadata_store_pb2.Artifact(id=read, type_id=kind, uri="/nowhere"), _event(_INPUT)))
-    _, artifacts, _ = store.put_execution(execution, pairs, contexts)
-    return artifacts[0]
+        pairs.append((read, _event(_INPUT)))
+    _, (made.id, *_), _ = store.put_execution(execution, pairs, contexts)
+    return made
 
 
 def _event(kind: int) -> metadata_store_pb2.Event:

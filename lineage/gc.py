@@ -15,7 +15,7 @@ from rich.console import Console
 
 from datasets.errors import UserError
 from lineage import text
-from lineage.history import Execution, Graph, Query, subgraph
+from lineage.history import Execution, Graph, around
 from pipeline.prepared import only_run
 
 _DAY_S = 24 * 60 * 60
@@ -31,7 +31,7 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
       delete: removes the folders, and marks their artifacts as deleted in the store.
 
     Raises:
-      UserError: when a run is using the folder, or it holds no artifacts.
+      UserError: when a run is using the folder, it holds no artifacts, or one cannot be deleted.
     """
     root = output.expanduser().resolve() / "artifacts"
     if not root.is_dir():
@@ -41,16 +41,24 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
         found = [*_expired(graph, root, before), *_orphans(graph, root), *_stopped(root, before)]
         if delete:
             _forget(store, [each["id"] for each in found if each["id"]])
-            for each in found:
-                shutil.rmtree(each["path"], ignore_errors=True)
+            _remove([each["path"] for each in found])
     kept = sorted({graph.artifacts[each].facts["pushed_destination"] for each in _pushed(graph)})
     return {"kept": kept, "deleted": delete, "bytes": sum(each["bytes"] or 0 for each in found), "folders": found}
 
 
+def _remove(paths: list[str]) -> None:
+    problems = []
+    for path in paths:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            problems.append(f"cannot delete {path}: {error.strerror}")
+    if problems:
+        raise UserError("\n".join(problems))
+
+
 def _everything(store: mlmd.MetadataStore) -> Graph:
-    query = Query(max_num_hops=1, direction=Query.BIDIRECTIONAL)
-    query.starting_executions.filter_query = "id > 0"
-    return subgraph(store, query)
+    return around(store, [each.id for each in store.get_executions()])
 
 
 def _expired(graph: Graph, root: Path, before: float) -> Iterator[dict[str, Any]]:
@@ -94,17 +102,27 @@ def _latest_blessed(graph: Graph) -> Iterator[int]:
 
 
 def _orphans(graph: Graph, root: Path) -> Iterator[dict[str, Any]]:
-    """Yields folders where a killed run was to put an artifact, and those whose artifact was deleted."""
-    live = {artifact.uri for artifact in graph.artifacts.values() if artifact.live}
-    for folder in sorted(root.glob("*/*/*/*")):  # PIPELINE/NODE/CHANNEL/EXECUTION
-        if folder.name.isdecimal() and str(folder) not in live and not folder.parent.name.startswith("."):
+    """Yields folders where a killed run was to put an artifact, and those whose artifact was deleted.
+
+    What this store does not know may be another store's, and stays.
+    """
+    artifacts = {artifact.uri: artifact.live for artifact in graph.artifacts.values()}
+    unfinished = {
+        f"{each.pipeline}/{each.node}/{each.id}"
+        for each in graph.executions.values()
+        if each.state in ("stale", "failed")
+    }
+    for folder in sorted(root.glob("*/*/*/*")):
+        pipeline, node, channel, execution = folder.relative_to(root).parts
+        left = f"{pipeline}/{node}/{execution}" in unfinished and not channel.startswith(".")
+        if not artifacts.get(str(folder), not left) and _is_inside(str(folder), root):
             yield _folder(folder, "left by a killed run", None)
 
 
 def _stopped(root: Path, before: float) -> Iterator[dict[str, Any]]:
     """Yields the checkpoints of trainings that nobody went on with."""
     for folder in sorted(root.glob("*/checkpoints/*")):
-        if max((file.stat().st_mtime for file in folder.iterdir()), default=folder.stat().st_mtime) < before:
+        if _is_inside(str(folder), root) and max(each.stat().st_mtime for each in (folder, *folder.iterdir())) < before:
             yield _folder(folder, "checkpoints of a stopped training, too old", None)
 
 

@@ -25,7 +25,8 @@ _STATES = {
     metadata_store_pb2.Execution.FAILED: "failed",
     metadata_store_pb2.Execution.CANCELED: "failed",
 }
-_AT_ONCE = 50  # runs in one query
+_AT_ONCE = 20  # runs that are read ahead
+_STARTS = 100  # ML Metadata begins a query at no more nodes than this, and leaves the others out without a word
 MAX_HOPS = 100  # the most that ML Metadata follows: fifty executions, one after the other
 
 Query = metadata_store_pb2.LineageSubgraphQueryOptions
@@ -70,19 +71,15 @@ class Execution(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """Executions and artifacts, each by id, in the order of the store."""
+    """Executions and artifacts, each by id, in the order of the store, and who made and read the artifacts.
+
+    `makers` and `readers` are by artifact, without executions that took it from the cache, or resolved it.
+    """
 
     executions: dict[int, Execution]
     artifacts: dict[int, Artifact]
-
-    def producer(self, artifact: int) -> Execution | None:
-        """Returns the execution that made an artifact: not those that took it from the cache, or resolved it."""
-        made = [each for each in self.executions.values() if _flat(each.outputs, artifact) and each.makes]
-        return made[0] if made else None
-
-    def consumers(self, artifact: int) -> list[Execution]:
-        """Returns the executions that read an artifact, without those that were taken from the cache."""
-        return [each for each in self.executions.values() if _flat(each.inputs, artifact) and each.makes]
+    makers: dict[int, Execution]
+    readers: dict[int, list[Execution]]
 
 
 class Run(NamedTuple):
@@ -121,19 +118,41 @@ def runs(store: mlmd.MetadataStore, of: Sequence[metadata_store_pb2.Context]) ->
     for start in range(0, len(of), _AT_ONCE):
         some = of[start : start + _AT_ONCE]
         ids = ", ".join(str(each.id) for each in some)
-        query = Query(max_num_hops=1, direction=Query.BIDIRECTIONAL)
-        query.starting_executions.filter_query = f"contexts_a.id IN ({ids})"
-        graph = subgraph(store, query)
+        theirs = mlmd.ListOptions(filter_query=f"contexts_a.id IN ({ids})")
+        graph = around(store, [each.id for each in store.get_executions(list_options=theirs)])
         for context in some:
             yield _run(context, graph)
 
 
+def around(store: mlmd.MetadataStore, executions: Sequence[int]) -> Graph:
+    """Returns executions with what they read and wrote."""
+    return _all(store, "starting_executions", executions, 1)
+
+
+def around_artifacts(store: mlmd.MetadataStore, artifacts: Sequence[int], hops: int) -> Graph:
+    """Returns artifacts with what is so many steps away: 1 for the executions beside them, 2 for what those touched."""
+    return _all(store, "starting_artifacts", artifacts, hops)
+
+
+def _all(store: mlmd.MetadataStore, starts: str, ids: Sequence[int], hops: int) -> Graph:
+    found = metadata_store_pb2.LineageGraph()
+    for start in range(0, len(ids), _STARTS):
+        query = Query(max_num_hops=hops, direction=Query.BIDIRECTIONAL)
+        getattr(query, starts).filter_query = f"id IN ({', '.join(map(str, ids[start : start + _STARTS]))})"
+        found.MergeFrom(store.get_lineage_subgraph(query))
+    return _graph(found)
+
+
 def subgraph(store: mlmd.MetadataStore, query: metadata_store_pb2.LineageSubgraphQueryOptions) -> Graph:
-    """Returns what a query finds."""
+    """Returns what a query finds that begins at no more than a few nodes."""
     try:
-        found = store.get_lineage_subgraph(query)
+        return _graph(store.get_lineage_subgraph(query))
     except mlmd.errors.NotFoundError:  # nothing to start from
-        return Graph({}, {})
+        return _graph(metadata_store_pb2.LineageGraph())
+
+
+def _graph(found: metadata_store_pb2.LineageGraph) -> Graph:
+    """Returns the same as plain values; what parts of it say twice counts once."""
     kinds = {kind.id: kind.name for kind in found.artifact_types}
     artifacts = {each.id: _artifact(each, kinds) for each in sorted(found.artifacts, key=lambda each: each.id)}
     named = {each.id: (each.type, each.name) for each in found.contexts}
@@ -156,7 +175,14 @@ def subgraph(store: mlmd.MetadataStore, query: metadata_store_pb2.LineageSubgrap
     for number, each in executions.items():
         if each.state == "running" and each.run in left:
             executions[number] = each._replace(state="stale")
-    return Graph(executions, artifacts)
+    makers: dict[int, Execution] = {}
+    readers: dict[int, list[Execution]] = {}
+    for execution in (each for each in executions.values() if each.makes):
+        for number in (number for ids in execution.outputs.values() for number in ids):
+            makers.setdefault(number, execution)
+        for number in {number for ids in execution.inputs.values() for number in ids}:
+            readers.setdefault(number, []).append(execution)
+    return Graph(executions, artifacts, makers, readers)
 
 
 def _run(context: metadata_store_pb2.Context, graph: Graph) -> Run:
@@ -202,7 +228,3 @@ def _facts(found: Any) -> Facts:
 
 def _plain(value: Any) -> Any:
     return json_format.MessageToDict(value) if isinstance(value, Message) else value
-
-
-def _flat(channels: dict[str, list[int]], artifact: int) -> bool:
-    return any(artifact in ids for ids in channels.values())

@@ -7,7 +7,7 @@ import ml_metadata as mlmd
 from rich.console import Console
 
 from lineage import text
-from lineage.history import Artifact, Execution, Graph, Query, subgraph
+from lineage.history import Artifact, Execution, Graph, around_artifacts
 
 
 def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]:
@@ -15,16 +15,19 @@ def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]
 
     In service is what TensorFlow Serving takes from a folder: the version with the highest number.
     """
-    query = Query(max_num_hops=2, direction=Query.BIDIRECTIONAL)
-    query.starting_artifacts.filter_query = "type = 'Model'"
-    graph = subgraph(store, query)
-    found = [_row(graph, each) for each in graph.artifacts.values() if each.type == "Model"]
+    ids = [each.id for each in store.get_artifacts_by_type("Model")]
+    graph = around_artifacts(store, ids, hops=2)
+    judged: dict[int, list[Execution]] = {}
+    for execution in graph.executions.values():
+        for number in execution.inputs.get("model", []):
+            judged.setdefault(number, []).append(execution)
+    found = [_row(graph, graph.artifacts[number], judged.get(number, [])) for number in ids]
     return sorted((row for row in found if row["served"] or not served), key=lambda row: row["id"], reverse=True)
 
 
-def _row(graph: Graph, model: Artifact) -> dict[str, Any]:
-    maker = graph.producer(model.id)
-    readers = [each for each in graph.executions.values() if model.id in each.inputs.get("model", [])]
+def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, Any]:
+    """Returns a model's line; `readers` are those that took it from the cache too."""
+    maker = graph.makers.get(model.id)
     evaluation, blessing = (_latest(graph, readers, channel) for channel in ("evaluation", "blessing"))
     pushed = [place for each in readers if (place := _pushed(graph, each))]
     return {

@@ -130,7 +130,7 @@ def maker(store: mlmd.MetadataStore, cached: Execution) -> Execution | None:
         return None
     query = Query(max_num_hops=1, direction=Query.UPSTREAM)
     query.starting_artifacts.filter_query = f"id = {ids[0]}"
-    return subgraph(store, query).producer(ids[0])
+    return subgraph(store, query).makers.get(ids[0])
 
 
 def _output(artifact: Artifact) -> dict[str, Any]:

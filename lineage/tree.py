@@ -32,9 +32,9 @@ def _artifact(graph: Graph, number: int, way: str, told: set[int]) -> Node:
         return {**node, "again": True}
     told.add(number)
     if way == "used_by":
-        executions = graph.consumers(number)
+        executions = graph.readers.get(number, [])
     else:
-        maker = graph.producer(number)
+        maker = graph.makers.get(number)
         executions = [maker] if maker else []
     return {**node, way: [_execution(graph, each, way, told) for each in executions]}
 

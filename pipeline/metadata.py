@@ -138,7 +138,7 @@ def is_alive(process: str) -> bool | None:
     if host != socket.gethostname():
         return None
     try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == started
+        return abs(psutil.Process(int(pid)).create_time() - float(started)) < 2  # the clock may have been set
     except psutil.NoSuchProcess:
         return False
 

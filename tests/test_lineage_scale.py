@@ -1,0 +1,52 @@
+"""More nodes than ML Metadata takes into one query: it leaves the others out without a word."""
+
+import json
+from pathlib import Path
+
+import ml_metadata as mlmd
+import pytest
+
+from benchmarks.many_runs import fill
+from lineage.__main__ import main
+from pipeline import metadata
+
+RUNS, NODES = 30, 12
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    fill(mlmd.MetadataStore(metadata.connection(str(folder / metadata.SQLITE))), RUNS)
+    return folder
+
+
+@pytest.fixture
+def ask(output, capsys):
+    def call(*words: object):
+        assert main([*map(str, words), "--store", str(output), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def test_each_run_has_all_its_nodes(ask):
+    rows = ask("runs", "--limit", 1000)
+    assert len(rows) == RUNS
+    for row in (rows[0], rows[RUNS // 2], rows[-1]):
+        nodes = [node["node"] for node in ask("show", row["id"])["nodes"]]
+        assert nodes == [f"Node{number}" for number in range(NODES)]
+    assert len(ask("runs", "--state", "complete", "--limit", 1000)) == RUNS
+
+
+def test_each_model_is_listed(ask):
+    models = ask("models")
+    assert len(models) == len({model["run"] for model in models}) == RUNS
+
+
+def test_what_another_store_knows_is_not_deleted(ask, output):
+    kept = output / "artifacts" / "flowers" / "Node5" / "model" / "7"
+    kept.mkdir(parents=True)
+    (kept / "weights").write_text("of a run in another store")
+    found = ask("gc", "--older-than", 0, "--delete")
+    assert found["folders"] == []
+    assert (kept / "weights").exists()
