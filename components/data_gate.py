@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import DataBlessing
-from trainer import images
+from trainer import images, records
 from trainer.features import IMAGE
 
 _NAMED = 3  # places of broken photos that are named
@@ -87,7 +87,7 @@ def _anomalies(uri: str, split: str) -> list[Problem]:
 
 def _undecodable(uri: str, split: str, source: str) -> list[Problem]:
     """Decodes each photo of a split; returns one row that says how many cannot be, and where the first ones are."""
-    photos = _photos(tf.io.gfile.glob(io_utils.all_files_pattern(uri)), "GZIP")
+    photos = _photos(tf.io.gfile.glob(io_utils.all_files_pattern(uri)))
     sizes = photos.map(lambda photo: tf.size(images.decode(photo)), num_parallel_calls=tf.data.AUTOTUNE)
     try:
         sizes.reduce(0, lambda total, size: total + tf.cast(size > 0, tf.int32)).numpy()
@@ -98,19 +98,17 @@ def _undecodable(uri: str, split: str, source: str) -> list[Problem]:
     places = [
         f"{file.rpartition('/')[2]} record {index} ({len(photo):,} bytes, the first are {photo[:12]!r})"
         for file in sorted(tf.io.gfile.glob(source))
-        for index, photo in enumerate(_photos([file], "").as_numpy_iterator())
+        for index, photo in enumerate(_photos([file]).as_numpy_iterator())
         if photo in bad
     ]
     named = "; ".join(places[:_NAMED]) + (" …" if len(places) > _NAMED else "")
     return [Problem(split, IMAGE, f"{len(places)} not a JPEG, PNG, GIF or BMP that can be decoded: {named}")]
 
 
-def _photos(files: list[str], compression: str) -> tf.data.Dataset:
+def _photos(files: list[str]) -> tf.data.Dataset:
     """Returns the encoded photos of record files, scalar strings, in order."""
     spec = {IMAGE: tf.io.FixedLenFeature([], tf.string, default_value="")}
-    return tf.data.TFRecordDataset(files, compression).map(
-        lambda record: tf.io.parse_single_example(record, spec)[IMAGE]
-    )
+    return records.read(files).map(lambda record: tf.io.parse_single_example(record, spec)[IMAGE])
 
 
 def _decodes(photo: bytes) -> bool:

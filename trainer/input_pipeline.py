@@ -1,11 +1,11 @@
 """tf.data from ExampleGen's records to batches, through the transform graph."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from trainer import records
 from trainer.augmentation import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
@@ -39,8 +39,8 @@ def training(
     """
     files = _files(patterns)
     names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
-    records = _records(names, files).shuffle(_SHUFFLE_RECORDS, seed=seed)
-    batches = records.batch(batch_size, drop_remainder=True).repeat().skip(first_step)
+    shuffled = records.read(files, names).shuffle(_SHUFFLE_RECORDS, seed=seed)
+    batches = shuffled.batch(batch_size, drop_remainder=True).repeat().skip(first_step)
     numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(first_step), batches)
     to_model_input = _to_model_input(transform, classes)
 
@@ -63,8 +63,7 @@ def evaluation(
 
     The last may be smaller, or is dropped.
     """
-    files = _files(patterns)
-    batches = _records(files, files).batch(batch_size, drop_remainder)
+    batches = records.read(_files(patterns)).batch(batch_size, drop_remainder)
     return batches.map(_to_model_input(transform, classes), num_parallel_calls=tf.data.AUTOTUNE).prefetch(
         tf.data.AUTOTUNE
     )
@@ -72,8 +71,7 @@ def evaluation(
 
 def count(patterns: Sequence[str]) -> int:
     """Returns the number of records, by reading them."""
-    files = _files(patterns)
-    return int(_records(files, files).reduce(0, lambda total, _: total + 1))
+    return int(records.read(_files(patterns)).reduce(0, lambda total, _: total + 1))
 
 
 def _to_model_input(
@@ -87,11 +85,6 @@ def _to_model_input(
         return features[PIXELS], tf.one_hot(features[CLASS], classes)
 
     return to_model_input
-
-
-def _records(names: Sequence[str] | tf.data.Dataset, files: Sequence[str]) -> tf.data.TFRecordDataset:
-    compression = "GZIP" if files and Path(files[0]).suffix == ".gz" else ""
-    return tf.data.TFRecordDataset(names, compression, num_parallel_reads=tf.data.AUTOTUNE)
 
 
 def _files(patterns: Sequence[str]) -> list[str]:

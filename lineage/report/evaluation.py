@@ -26,7 +26,7 @@ def predict(model: str, examples: str) -> Answers | None:
     answer = tf.saved_model.load(f"{model}/Format-Serving").signatures["serve_examples"]
     spec = {CLASS: tf.io.FixedLenFeature([], tf.int64)}
     true, probabilities = [], []
-    for batch in photos.records(examples, "eval").batch(_BATCH).prefetch(1):
+    for batch in photos.of_split(examples, "eval").batch(_BATCH).prefetch(1):
         true.append(tf.io.parse_example(batch, spec)[CLASS].numpy())
         probabilities.append(answer(**{EXAMPLES: batch})[PROBABILITIES].numpy())
     return Answers(np.concatenate(true), np.concatenate(probabilities)) if true else None

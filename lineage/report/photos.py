@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer import images
+from trainer import images, records
 from trainer.features import CLASS, IMAGE
 
 _SPEC = {IMAGE: tf.io.FixedLenFeature([], tf.string), CLASS: tf.io.FixedLenFeature([], tf.int64)}
@@ -41,14 +41,14 @@ def splits(examples: str) -> list[str]:
     return sorted(names, key=lambda name: (name != "train", name))
 
 
-def records(examples: str, split: str) -> tf.data.TFRecordDataset:
+def of_split(examples: str, split: str) -> tf.data.Dataset:
     """Returns the serialised examples of a split, in a fixed order."""
-    return tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")), "GZIP")
+    return records.read(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")))
 
 
 def look(examples: str, split: str) -> Photos:
     """Decodes each photo of a split once."""
-    numbered = records(examples, split).enumerate()
+    numbered = of_split(examples, split).enumerate()
     seen = numbered.map(_look, num_parallel_calls=tf.data.AUTOTUNE)
     try:
         batches = list(seen.batch(256).as_numpy_iterator())
@@ -84,6 +84,6 @@ def thumbnails(examples: str, split: str, places: Sequence[int], side: int) -> d
         pixels = images.decode(tf.io.parse_single_example(serialized, {IMAGE: _SPEC[IMAGE]})[IMAGE])
         return place, tf.io.encode_jpeg(images.fit(pixels, side, "fill-crop"), quality=80)
 
-    numbered = records(examples, split).enumerate().filter(lambda place, _: tf.reduce_any(place == wanted))
+    numbered = of_split(examples, split).enumerate().filter(lambda place, _: tf.reduce_any(place == wanted))
     encoded = numbered.take(len(places)).map(small).ignore_errors().as_numpy_iterator()
     return {int(place): "data:image/jpeg;base64," + base64.b64encode(jpeg).decode() for place, jpeg in encoded}
