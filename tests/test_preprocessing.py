@@ -100,3 +100,9 @@ def test_the_training_graph_calls_no_python(graph):
     names = {node.op for function in traced.graph.as_graph_def().library.function for node in function.node_def}
     assert "DecodeImage" in names
     assert not names & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
+
+
+def test_what_is_made_of_records_goes_without_the_tuner_that_makes_its_end_wait(tmp_path, graph):
+    files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=7)}/*"]
+    for batches in (input_pipeline.training(files, graph, 5, 4), input_pipeline.evaluation(files, graph, 5, 4)):
+        assert batches.options().autotune.enabled is False
