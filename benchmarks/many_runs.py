@@ -25,6 +25,7 @@ def main() -> None:
         questions = (
             ["runs"],
             ["runs", "--state", "failed"],
+            ["runs", "--state", "refused"],
             ["show"],
             ["lineage", str(last)],
             ["models"],

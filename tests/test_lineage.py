@@ -74,7 +74,9 @@ def test_the_runs_are_listed_with_what_became_of_them(ask, output):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [(["--limit", "2"], [FAILED, LONGER]), (["--state", "pushed"], [LONGER, AGAIN, PUSHED]),
-     (["--pipeline", "other"], []), (["--state", "pushed", "--limit", "1"], [LONGER])],
+     (["--pipeline", "other"], []), (["--state", "pushed", "--limit", "1"], [LONGER]),
+     (["--state", "failed"], [FAILED]), (["--state", "refused"], [REFUSED]), (["--state", "stale"], [KILLED]),
+     (["--state", "running"], [])],
 )  # fmt: skip
 def test_the_list_is_narrowed(ask, ids, flags, expected):
     assert [row["id"] for row in ask("runs", *flags)] == [ids[number] for number in expected]
