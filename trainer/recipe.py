@@ -33,8 +33,9 @@ def inputs_of(
     return fitting.Inputs(
         batch=batch,
         steps=found // batch,
-        training=lambda first_step: input_pipeline.training(
-            fn_args.train_files, transform, classes, batch, settings["seed"], first_step, augment
+        side=recipe["data"]["image_size"],
+        training=lambda first_step, side: input_pipeline.training(
+            fn_args.train_files, transform, classes, batch, settings["seed"], first_step, augment, side
         ),
         evaluation=input_pipeline.evaluation(
             fn_args.eval_files, transform, classes, *strategy.evaluation_batch(chosen, examples, batch)
@@ -49,7 +50,8 @@ def model_of(recipe: dict[str, Any], base_model: str | None = None) -> keras.Mod
       ValueError: when they do not fit.
     """
     data, settings = recipe["data"], recipe["model"]
-    shape = (data["image_size"], data["image_size"], data["channels"])
+    side = None if recipe["trainer"]["growing_epochs"] else data["image_size"]
+    shape = (side, side, data["channels"])
     model = models.build(settings["name"], shape, len(data["classes"]), settings["alpha"])
     if base_model:
         print(weights.load(model, weights_beside(base_model), "matching"), flush=True)
