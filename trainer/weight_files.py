@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+VARIABLE_NAMES = "variables"  # the attribute of a layer's group in which `trainer.weights.save` keeps them
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # how the files start
 _LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
 _OF_CONTENT = (EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -31,8 +32,9 @@ Layers = dict[str, dict[str, Any]]  # arrays or variables by the layer's name, t
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file by 'layer/variable'.
 
-    Keras 3's `.weights.h5` holds the layers' names and only the places of their variables, so that these are called
-    'layer/0', 'layer/1', …: the trainable ones first, each in the order in which the layer made them.
+    Keras 3's own `.weights.h5` holds the layers' names and only the places of their variables, so that these are
+    called 'layer/0', 'layer/1', …: the trainable ones first, each in the order in which the layer made them. What
+    `trainer.weights.save` writes holds the names too.
 
     Args:
       path: `.npz` with such names (pickles are refused), `.weights.h5` (early versions of Keras 3 wrote no names), or
@@ -119,7 +121,9 @@ def _from_hdf5(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             if group.name.endswith("/vars"):
                 if len(group) and "name" not in group.attrs:
                     raise ValueError(f"{group.name} has no layer's name; load it with Keras and save it again")
-                for name, dataset in group.items():
+                named = group.attrs.get(VARIABLE_NAMES, ())
+                for place, dataset in group.items():
+                    name = _text(named[int(place)]) if len(named) else place
                     array = dataset[()]  # HDF5 has no bfloat16; Keras marks it
                     marked = dataset.attrs.get("dtype") == "bfloat16"
                     yield f"{_text(group.attrs['name'])}/{name}", array.view("bfloat16") if marked else array

@@ -11,7 +11,18 @@ import keras
 import numpy as np
 
 from trainer.models.head import HEAD
-from trainer.weight_files import Layers, by_layer, flat, is_keras2, key_of, numbers, on_disk, read_layers, whole
+from trainer.weight_files import (
+    VARIABLE_NAMES,
+    Layers,
+    by_layer,
+    flat,
+    is_keras2,
+    key_of,
+    numbers,
+    on_disk,
+    read_layers,
+    whole,
+)
 
 _NAMED = 5  # so many layers are named in a message; the others are counted
 
@@ -112,12 +123,23 @@ def _load_in_order(model: keras.Model, path: str | Path) -> None:
 
 
 def _save_hdf5(model: keras.Model, path: Path) -> None:
-    """Writes what `model.save_weights` writes, but the optimizer's state, which is twice as large as the weights."""
+    """Writes what `model.save_weights` does, with the variables' names, but the optimizer's state of twice the size."""
+    names: dict[str, list[str]] = {}
+    for layer, variable in (key_of(weight.path).split("/") for weight in model.weights):
+        names.setdefault(layer, []).append(variable)
     everything = path.with_name("everything.weights.h5")
     model.save_weights(everything)
     with h5py.File(everything, "r") as source, h5py.File(path, "w") as target:
         for name in set(source) - {"optimizer"}:
             source.copy(name, target)
+        target.visititems(lambda _, item: _name_variables(item, names))
+
+
+def _name_variables(item: h5py.Group | h5py.Dataset, names: dict[str, list[str]]) -> None:
+    """Writes down the names of a layer's variables, of which Keras 3 keeps the places alone."""
+    variables = names.get(item.attrs.get("name", ""), [])
+    if item.name.endswith("/vars") and len(variables) == len(item):
+        item.attrs[VARIABLE_NAMES] = variables
 
 
 def _variables(model: keras.Model) -> Layers:
