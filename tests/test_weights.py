@@ -14,7 +14,7 @@ import pytest
 from keras import layers
 
 from tests.conftest import ROOT
-from trainer import to_npz, weight_files, weights
+from trainer import weight_files, weights
 
 FORMATS = [".npz", ".weights.h5"]
 BATCH = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
@@ -77,23 +77,6 @@ def test_the_names_in_a_file(trained, tmp_path):
     assert weight_files.read(tmp_path / "model.weights.h5").keys() == names
     trained.save_weights(tmp_path / "keras.weights.h5")
     assert {"separable/0", "stem_bn/3", "neck/1", "conv2d/0"} < weight_files.read(tmp_path / "keras.weights.h5").keys()
-
-
-def test_weights_are_written_anew_for_numpy(trained, tmp_path, capsys):
-    weights.save(trained, tmp_path / "model.weights.h5")
-    weights.save(trained, tmp_path / "same.npz")
-    assert to_npz.main([str(tmp_path / "model.weights.h5"), str(tmp_path / "model.npz")]) == 0
-    assert f"{trained.count_params():,} numbers" in capsys.readouterr().out
-    ours, theirs = np.load(tmp_path / "model.npz"), np.load(tmp_path / "same.npz")
-    assert set(ours.files) == set(theirs.files)
-    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs.files)
-    (tmp_path / "text.h5").write_text("no weights")
-    assert to_npz.main([str(tmp_path / "text.h5"), str(tmp_path / "text.npz")]) == 2
-    assert "text.h5 cannot be read: it starts with b'no weig" in capsys.readouterr().err
-    assert not (tmp_path / "text.npz").exists()
-    with pytest.raises(SystemExit, match="2"):
-        to_npz.main([str(tmp_path / "model.weights.h5"), "model.h5"])
-    assert "expected a file that ends in .npz, received 'model.h5'" in capsys.readouterr().err
 
 
 def test_keras_loads_the_h5_and_it_loads_keras_own(trained, tmp_path):
