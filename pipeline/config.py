@@ -6,15 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from trainer.schedules import side
-
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
-ANY_SIZE = ("convnet", "squeezenet", "mobilenet_v2", "xception")  # the models that average over the picture
-UNSEARCHABLE = (
-    "model.weights",
-    *(f"trainer.{name}" for name in ("epochs", "frozen_epochs", "growing_epochs", "gpu_memory_mb", "seed")),
-)
+UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
 LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in colour
 
 Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on this machine there are paths
@@ -86,15 +80,10 @@ class LearningRate(Section):
 
 
 class Trainer(Section):
-    """The training recipe. `batch_size` is per replica.
-
-    The first `frozen_epochs` train the last layer alone; over `growing_epochs` the photos grow from half of
-    data.image_size to all of it.
-    """
+    """The training recipe. `batch_size` is per replica; the first `frozen_epochs` train the last layer alone."""
 
     epochs: int = Field(default=10, ge=1)
     frozen_epochs: int = Field(default=0, ge=0)
-    growing_epochs: int = Field(default=0, ge=0)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: LearningRate = LearningRate()
     weight_decay: float = Field(default=0.0, ge=0, lt=1, description="above 0, AdamW")
@@ -220,19 +209,13 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
         yield {"model.weights", "model.name"}, text
     if model.name == "xception" and model.alpha != 1:
         yield {"model.name", "model.alpha"}, "model.alpha: xception comes in one width, 1.0"
-    for key in ("frozen_epochs", "growing_epochs"):
-        if getattr(config.trainer, key) > config.trainer.epochs:
-            text = f"trainer.{key}: at most trainer.epochs, {config.trainer.epochs}"
-            yield {f"trainer.{key}", "trainer.epochs"}, text
-    if config.trainer.growing_epochs and model.name not in ANY_SIZE:
-        text = f"trainer.growing_epochs: {model.name} takes photos of one size; {', '.join(ANY_SIZE)} take any"
-        yield {"trainer.growing_epochs", "model.name"}, text
-    least, smallest = LEAST_SIZES.get(model.name), side(0, config.trainer.growing_epochs, data.image_size)
-    if least and (smallest < least or data.channels != 3):
+    if config.trainer.frozen_epochs > config.trainer.epochs:
+        text = f"trainer.frozen_epochs: at most trainer.epochs, {config.trainer.epochs}"
+        yield {"trainer.frozen_epochs", "trainer.epochs"}, text
+    least = LEAST_SIZES.get(model.name)
+    if least and (data.image_size < least or data.channels != 3):
         text = f"model.name: {model.name} needs data.image_size of {least} or more and data.channels 3"
-        if smallest < least <= data.image_size:
-            text = f"trainer.growing_epochs: {model.name} needs {least} px or more, the first photos have {smallest}"
-        yield {"model.name", "data.image_size", "data.channels", "trainer.growing_epochs"}, text
+        yield {"model.name", "data.image_size", "data.channels"}, text
     for text in _unsearchable(config):
         yield {"tuner.search"}, text
     if data.source == "flowers" and not data.directory and data.image_size not in PUBLIC_SIZES:

@@ -53,16 +53,10 @@ class Replicas(NamedTuple):
 
 
 def _fit(folder: Path, settings: dict, chosen=None, train=_batches, seed: int = 1):
-    """Trains; the photos are of SIDE, and larger ones where the settings let them grow."""
     keras.utils.set_random_seed(seed)
-    growing = bool(settings["growing_epochs"])
-    model = models.build("convnet" if growing else "cnn", (None if growing else SIDE,) * 2 + (3,), CLASSES)
+    model = models.build("cnn", (SIDE, SIDE, 3), CLASSES)
     checkpoints = Checkpoints(str(folder / "checkpoints"))
-
-    def training(step: int, side: int) -> tf.data.Dataset:
-        return train(step).map(lambda pixels, labels: (tf.image.resize(pixels, (side, side)), labels))
-
-    inputs = fitting.Inputs(BATCH, STEPS, SIDE * 4 if growing else SIDE, training, _batches().take(2))
+    inputs = fitting.Inputs(BATCH, STEPS, train, _batches().take(2))
     fitting.fit(model, settings, chosen or tf.distribute.get_strategy(), inputs, checkpoints)
     return model, checkpoints
 
@@ -77,9 +71,8 @@ def _settings(**changes) -> dict:
         ({}, STEPS * 2 + 3),
         ({"frozen_epochs": 2}, STEPS * 2),
         ({"frozen_epochs": 2, "ema": 0.8, "weight_decay": 0.01}, STEPS * 3 + 2),
-        ({"growing_epochs": 2}, STEPS * 2),
     ],
-    ids=["within an epoch", "where the layers thaw", "with all options", "where the photos grow"],
+    ids=["within an epoch", "where the layers thaw", "with all options"],
 )
 def test_a_broken_training_ends_as_an_unbroken_one(tmp_path, monkeypatch, changes, cut_at):
     settings = _settings(**changes)
@@ -124,21 +117,6 @@ def test_the_first_epochs_may_train_the_last_layer_alone(tmp_path):
     assert np.array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[1], kernels[2])
     assert not np.array_equal(heads[0], heads[1])
-
-
-def test_the_photos_grow_under_one_optimizer(tmp_path):
-    seen: list[int] = []
-
-    def train(step: int) -> tf.data.Dataset:
-        seen.append(step)
-        return _batches(step)
-
-    _fit(tmp_path, _settings(growing_epochs=3), train=train)
-    assert seen == [0, STEPS * 3]  # at 32 px, then at 64
-    steps = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "epoch-4")).get_tensor(
-        "optimizer/0/.ATTRIBUTES/VARIABLE_VALUE"
-    )
-    assert steps == STEPS * 4
 
 
 def test_the_learning_rate_grows_with_the_replicas(tmp_path):

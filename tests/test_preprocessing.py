@@ -91,17 +91,6 @@ def test_each_epoch_has_an_order_and_changes_of_its_own(tmp_path, graph):
     assert epochs[5 * 4 :] == seen(first_step=5)  # what a run that goes on reads
 
 
-def test_photos_are_made_smaller_before_they_are_changed(tmp_path, graph):
-    files = [f"{records.folder(tmp_path / 'data', shards=1, per_shard=8)}/*"]
-    whole, small = (
-        next(iter(input_pipeline.training(files, graph, 5, 4, 0, 0, augmentation(["flip"], 0), side)))[0]
-        for side in (192, 96)
-    )
-    assert (whole.shape, small.shape) == ((4, 192, 192, 3), (4, 96, 96, 3))
-    averages = np.reshape(whole, (4, 96, 2, 96, 2, 3)).mean(axis=(2, 4))
-    assert np.allclose(small, averages, atol=1e-5)
-
-
 def test_the_training_graph_calls_no_python(graph):
     """A TPU's host cannot run tf.py_function."""
     layer = graph.transform_features_layer()

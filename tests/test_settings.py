@@ -84,21 +84,6 @@ def test_settings_that_do_not_agree_are_named():
     assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"trainer.growing_epochs": 11}, "trainer.growing_epochs: at most trainer.epochs, 10"),
-        ({"model.name": "dense"}, "trainer.growing_epochs: dense takes photos of one size; convnet, squeezenet, "),
-        ({"model.name": "xception", "data.image_size": 128},
-         "trainer.growing_epochs: xception needs 71 px or more, the first photos have 64"),
-    ],
-)  # fmt: skip
-def test_photos_can_only_grow_where_the_model_takes_the_small_ones(changes, says):
-    with pytest.raises(UserError) as error:
-        settings.load("sample", None, {"trainer.growing_epochs": 2} | changes)
-    assert [line.strip()[: len(says)] for line in str(error.value).splitlines()[1:]] == [says]
-
-
 def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
     changes = {"model.weights": "imagenet", "trainer.epochs": 0, "trainer.learning_rate": 0.1, "extra": 1}
     changes |= {"trainer.augment": ["blur"], "data.channels": 1}

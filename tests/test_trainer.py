@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.config import ANY_SIZE
 from trainer import augmentation, models, recipe, schedules
 from trainer.models import batch_norm
 
@@ -53,14 +52,6 @@ def test_alpha_is_a_width(name):
 )
 def test_sizes(name, parameters):
     assert models.build(name, (192, 192, 3), 5).count_params() == parameters
-
-
-@pytest.mark.parametrize("name", ANY_SIZE)
-def test_some_models_take_photos_of_any_size(name):
-    model = models.build(name, (None, None, 3), 5)
-    assert [each.shape for each in model.weights] == [each.shape for each in models.build(name, (96, 96, 3), 5).weights]
-    for size in (96, 128):
-        assert model(np.zeros((2, size, size, 3), np.float32)).shape == (2, 5)
 
 
 def test_xception_is_keras_xception_and_a_head():

@@ -1,8 +1,7 @@
-"""Fits a model by a recipe: its last layer alone at first, or small photos, if the recipe says so."""
+"""Fits a model by a recipe: first its last layer alone if the recipe says so, then all of it."""
 
-import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -20,15 +19,13 @@ class Inputs(NamedTuple):
     Attributes:
       batch: the global batch.
       steps: of an epoch.
-      side: of the photos, in pixels.
-      training: gives the batches after so many steps, (pixels, one-hot classes), with photos of a side, without end.
+      training: gives the batches after so many steps, (pixels, one-hot classes), without end.
       evaluation: the eval split, once.
     """
 
     batch: int
     steps: int
-    side: int
-    training: Callable[[int, int], tf.data.Dataset]
+    training: Callable[[int], tf.data.Dataset]
     evaluation: tf.data.Dataset
 
 
@@ -48,22 +45,22 @@ def fit(
     Raises:
       NotFinite: when the loss is no number any more.
     """
-    for phase in _phases(settings, inputs.side):
-        if phase.last <= checkpoints.finished:
+    epochs, frozen = settings["epochs"], settings["frozen_epochs"]
+    for first, last in ((0, frozen), (frozen, epochs)):
+        if not first <= checkpoints.finished < last:
             continue
-        _freeze(model, phase.frozen)
+        _freeze(model, last == frozen)
         compile_model(model, settings, chosen, inputs.steps)
-        thawed = 0 if phase.frozen else settings["frozen_epochs"]
-        checkpoints.restore(model, with_optimizer=checkpoints.finished > thawed)
+        checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
         done = checkpoints.finished * inputs.steps
-        batches = inputs.training(done, phase.side)
+        batches = inputs.training(done)
         photos, _ = next(iter(batches.take(1)))
         board = Board(checkpoints.logs, photos, done, settings["profile_steps"])
         finite = FiniteLoss(inputs.steps, checkpoints)
         model.fit(
             batches,
             initial_epoch=checkpoints.finished,
-            epochs=phase.last,
+            epochs=last,
             steps_per_epoch=inputs.steps,
             validation_data=inputs.evaluation,
             callbacks=[learning_rates(settings, chosen), board, finite, *checkpoints.callbacks(bool(settings["ema"]))],
@@ -97,22 +94,6 @@ def learning_rates(settings: dict[str, Any], chosen: tf.distribute.Strategy) -> 
         return strategy.scaled(chosen, schedules.learning_rate(epoch, settings["epochs"], **settings["learning_rate"]))
 
     return keras.callbacks.LearningRateScheduler(rate)
-
-
-class _Phase(NamedTuple):
-    """Epochs, `last` not among them, that train the same layers on photos of the same side."""
-
-    last: int
-    frozen: bool
-    side: int
-
-
-def _phases(settings: dict[str, Any], side: int) -> Iterator[_Phase]:
-    def kind(epoch: int) -> tuple[bool, int]:
-        return epoch < settings["frozen_epochs"], schedules.side(epoch, settings["growing_epochs"], side)
-
-    for (frozen, small), epochs in itertools.groupby(range(settings["epochs"]), kind):
-        yield _Phase(max(epochs) + 1, frozen, small)
 
 
 def _freeze(model: keras.Model, frozen: bool) -> None:

@@ -20,7 +20,6 @@ def training(
     seed: int = 0,
     first_step: int = 0,
     augment: Augment | None = None,
-    side: int | None = None,
 ) -> tf.data.Dataset:
     """Returns batches without end, epoch after epoch, in an order that the seed alone decides.
 
@@ -34,7 +33,6 @@ def training(
       seed: of the order.
       first_step: how many batches to leave out, so that a run that goes on sees what an unbroken one does.
       augment: applied to each batch.
-      side: in pixels, of photos that are made smaller than the transform graph makes them.
 
     Returns:
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
@@ -49,8 +47,6 @@ def training(
     def augmented(step: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, labels = to_model_input(serialized)
         pixels.set_shape([batch_size, None, None, None])  # the transform graph does not say how many it gives
-        if side not in (None, pixels.shape[1]):
-            pixels = tf.image.resize(pixels, (side, side), "area")
         return augment(step, pixels, labels) if augment else (pixels, labels)
 
     return numbered.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -33,9 +33,8 @@ def inputs_of(
     return fitting.Inputs(
         batch=batch,
         steps=found // batch,
-        side=recipe["data"]["image_size"],
-        training=lambda first_step, side: input_pipeline.training(
-            fn_args.train_files, transform, classes, batch, settings["seed"], first_step, augment, side
+        training=lambda first_step: input_pipeline.training(
+            fn_args.train_files, transform, classes, batch, settings["seed"], first_step, augment
         ),
         evaluation=input_pipeline.evaluation(
             fn_args.eval_files, transform, classes, *strategy.evaluation_batch(chosen, examples, batch)
@@ -50,8 +49,7 @@ def model_of(recipe: dict[str, Any], base_model: str | None = None) -> keras.Mod
       ValueError: when they do not fit.
     """
     data, settings = recipe["data"], recipe["model"]
-    side = None if recipe["trainer"]["growing_epochs"] else data["image_size"]
-    shape = (side, side, data["channels"])
+    shape = (data["image_size"], data["image_size"], data["channels"])
     model = models.build(settings["name"], shape, len(data["classes"]), settings["alpha"])
     if base_model:
         print(weights.load(model, weights_beside(base_model), "matching"), flush=True)

@@ -1,8 +1,6 @@
-"""Learning rates and the sizes of photos, by epoch."""
+"""Learning rates by epoch."""
 
 import math
-
-_STEP = 32
 
 
 def learning_rate(
@@ -24,18 +22,3 @@ def learning_rate(
     if schedule == "cosine":
         return peak * (1 + math.cos(math.pi * (epoch - ramp_epochs) / (epochs - ramp_epochs))) / 2
     return peak * decay ** (epoch - ramp_epochs)
-
-
-def side(epoch: int, growing_epochs: int, size: int) -> int:
-    """Returns the side in pixels of the photos that an epoch (counted from 0) trains on.
-
-    It grows from half of `size` to `size` over `growing_epochs`, as in progressive learning (Tan and Le, 2021,
-    arXiv:2104.00298), in steps of 32, since each side is compiled anew.
-
-    >>> [side(epoch, 6, 192) for epoch in range(8)]
-    [96, 96, 128, 128, 160, 160, 192, 192]
-    """
-    if epoch >= growing_epochs:
-        return size
-    grown = size * (1 + epoch / growing_epochs) / 2
-    return min(size, max(_STEP, int(grown) // _STEP * _STEP))

@@ -35,7 +35,7 @@ class Candidate(keras_tuner.HyperModel):
         """Trains for the tuner's epochs, by a schedule of that length."""
         settings = self._recipe(hp)["trainer"]
         return model.fit(
-            self._inputs.training(0, self._inputs.side),
+            self._inputs.training(0),
             epochs=self._settings["epochs"],
             steps_per_epoch=self._inputs.steps,
             validation_data=self._inputs.evaluation,

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import keras
 
 from trainer.models import cnn, convnet, dense, mobilenet_v2, softmax, squeezenet, xception
-from trainer.models.head import Shape
 
-Build = Callable[[Shape, int, float], keras.Model]
+Build = Callable[[tuple[int, int, int], int, float], keras.Model]
 
 MODELS: dict[str, Build] = {
     "softmax": softmax.build,
@@ -21,13 +20,12 @@ MODELS: dict[str, Build] = {
 }
 
 
-def build(name: str, input_shape: Shape, classes: int, alpha: float = 1.0) -> keras.Model:
+def build(name: str, input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds a model by name, with random weights.
 
     Args:
       name: a key of MODELS.
-      input_shape: (height, width, channels); height and width may be None for the models that average over the
-        picture: convnet, squeezenet, mobilenet_v2, xception.
+      input_shape: (height, width, channels).
       classes: the number of classes.
       alpha: the width multiplier of MobileNets (arXiv:1704.04861): a factor on the units of every hidden layer.
 

@@ -4,14 +4,14 @@ import keras
 from keras import layers
 
 from trainer.models.batch_norm import BatchNormalization
-from trainer.models.head import Shape, logits, wide
+from trainer.models.head import logits, wide
 
 CONVOLUTIONS = ((6, 24, 1), (5, 48, 2), (4, 64, 2))  # (side, filters, stride)
 HIDDEN = 200
 DROPOUT = 0.4
 
 
-def build(input_shape: Shape, classes: int, alpha: float = 1.0) -> keras.Model:
+def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds the network; see `trainer.models.build`."""
     inputs = layers.Input(input_shape, name="pixels")
     x = inputs

@@ -3,13 +3,13 @@
 import keras
 from keras import layers
 
-from trainer.models.head import Shape, logits, wide
+from trainer.models.head import logits, wide
 
 STAGES = (16, 30, 60, 90, 110)  # filters of each 3×3 convolution; pooling halves the side between stages
 SQUEEZE = (130, 40)  # a last 3×3 and a 1×1 convolution before the average over the picture
 
 
-def build(input_shape: Shape, classes: int, alpha: float = 1.0) -> keras.Model:
+def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds the stack; see `trainer.models.build`."""
     inputs = layers.Input(input_shape, name="pixels")
     x = inputs

@@ -3,7 +3,6 @@
 import keras
 from keras import layers
 
-Shape = tuple[int | None, int | None, int]  # height and width, of which None may be any, and channels
 HEAD = "logits"  # the last layer's name in every model
 
 

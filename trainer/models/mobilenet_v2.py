@@ -3,10 +3,10 @@
 import keras
 
 from trainer.models.batch_norm import fused
-from trainer.models.head import Shape, logits
+from trainer.models.head import logits
 
 
-def build(input_shape: Shape, classes: int, alpha: float = 1.0) -> keras.Model:
+def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds MobileNetV2 for pixels in [-1, 1]; see `trainer.models.build`."""
     base = keras.applications.MobileNetV2(
         alpha=alpha, weights=None, include_top=False, input_shape=input_shape, pooling="avg"

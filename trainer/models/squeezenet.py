@@ -4,14 +4,14 @@ import keras
 from keras import layers
 
 from trainer.models.batch_norm import BatchNormalization
-from trainer.models.head import Shape, logits, wide
+from trainer.models.head import logits, wide
 
 MOMENTUM = 0.9
 STEM = 32
 FIRES = ((24, 48), (48, 96), (64, 128), (48, 96), (24, 48))  # (squeeze, expand) filters; pooling between
 
 
-def build(input_shape: Shape, classes: int, alpha: float = 1.0) -> keras.Model:
+def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds the network; see `trainer.models.build`."""
     inputs = layers.Input(input_shape, name="pixels")
     x = _conv(inputs, wide(STEM, alpha), 3)
