@@ -155,6 +155,9 @@ def test_saturation_is_tensorflows_with_a_factor_for_each_photo():
     assert np.allclose(value(changed), value(pixels.numpy()), atol=1e-5)
     spread = (changed.max(-1) - changed.min(-1)).mean(axis=(1, 2)) / np.ptp(pixels.numpy(), axis=-1).mean(axis=(1, 2))
     assert spread.min() < 0.3 < 1.1 < spread.max()
+    factors = tf.random.stateless_uniform([64], (3, 4), 0.0, 2.0)
+    for photo, factor, got in zip(pixels, factors, changed, strict=True):
+        assert np.allclose(tf.image.adjust_saturation((photo + 1) / 2, factor) * 2 - 1, got, atol=1e-5)
     grey = tf.fill([1, 4, 4, 3], 0.25)
     assert np.allclose(augmentation.saturate(grey, seed=(3, 4)), grey, atol=1e-6)
 

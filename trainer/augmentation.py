@@ -40,10 +40,13 @@ def saturate(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
       pixels: float32 [batch, height, width, 3] in [-1, 1].
       seed: int [2], of the factors.
     """
-    hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv((pixels + 1.0) / 2.0), axis=-1)
-    factors = tf.random.stateless_uniform([tf.shape(pixels)[0], 1, 1], seed, 0.0, 2.0)
-    saturation = tf.clip_by_value(saturation * factors, 0.0, 1.0)
-    return tf.image.hsv_to_rgb(tf.stack([hue, saturation, value], axis=-1)) * 2.0 - 1.0
+    factors = tf.random.stateless_uniform([tf.shape(pixels)[0], 1, 1, 1], seed, 0.0, 2.0)
+    red, green, blue = tf.split(pixels, 3, axis=-1)
+    value = tf.maximum(tf.maximum(red, green), blue)
+    chroma = value - tf.minimum(tf.minimum(red, green), blue)
+    # Saturation is chroma / value, at most 1; hue and value stay if all channels move towards `value` by one factor.
+    moved = value - (value - pixels) * tf.minimum(factors, tf.math.divide_no_nan(value + 1.0, chroma))
+    return tf.maximum(moved, -1.0)  # what rounding leaves below
 
 
 def mixup(pixels: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -14,7 +14,7 @@ FIRES = ((24, 48), (48, 96), (64, 128), (48, 96), (24, 48))  # (squeeze, expand)
 def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds the network; see `trainer.models.build`."""
     inputs = layers.Input(input_shape, name="pixels")
-    x = _conv(inputs, wide(STEM, alpha), 3)
+    x = _norm(_conv(inputs, wide(STEM, alpha), 3))
     for index, (squeeze, expand) in enumerate(FIRES):
         if index:
             x = layers.MaxPooling2D(2)(x)
@@ -23,10 +23,13 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
 
 
 def _fire(x: keras.KerasTensor, squeeze: int, each: int) -> keras.KerasTensor:
-    x = _conv(x, squeeze, 1)
-    return layers.Concatenate()([_conv(x, each, 1), _conv(x, each, 3)])
+    x = _norm(_conv(x, squeeze, 1))
+    return _norm(layers.Concatenate()([_conv(x, each, 1), _conv(x, each, 3)]))  # one norm for both: it goes by channel
 
 
 def _conv(x: keras.KerasTensor, filters: int, size: int) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, size, padding="same", activation="relu", use_bias=size == 3)(x)
+    return layers.Conv2D(filters, size, padding="same", activation="relu", use_bias=size == 3)(x)
+
+
+def _norm(x: keras.KerasTensor) -> keras.KerasTensor:
     return BatchNormalization(momentum=MOMENTUM)(x)
