@@ -90,7 +90,7 @@ class Trainer(Section):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of an average of the weights; 0 for none")
     augment: tuple[Literal["flip", "saturation", "mixup"], ...] = ()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     xla: bool = Field(default=False, description="compile the steps; on a TPU they always are")
     steps_per_execution: int = Field(default=1, ge=1, description="steps between two looks of Python")

@@ -32,7 +32,7 @@ class Cut(keras.callbacks.Callback):
             raise PowerCut
 
 
-def _batches(first_step: int = 0, ill_step: int = 0, ill: str = "labels") -> tf.data.Dataset:
+def _batches(first_epoch: int = 0, ill_step: int = 0, ill: str = "labels") -> tf.data.Dataset:
     """Batches in which a class is a brightness; the same step gives the same batch, and one may hold no numbers."""
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -43,7 +43,7 @@ def _batches(first_step: int = 0, ill_step: int = 0, ill: str = "labels") -> tf.
         number = tf.where(tf.equal(step, ill_step - 1), np.nan, 1.0)
         return (pixels, one_hot * number) if ill == "labels" else (pixels * number, one_hot)
 
-    return tf.data.Dataset.range(first_step, 10**6).map(lambda step: batch(tf.cast(step, tf.int32)))
+    return tf.data.Dataset.range(first_epoch * STEPS, 10**6).map(lambda step: batch(tf.cast(step, tf.int32)))
 
 
 class Replicas(NamedTuple):
@@ -119,6 +119,11 @@ def test_the_first_epochs_may_train_the_last_layer_alone(tmp_path):
     assert not np.array_equal(heads[0], heads[1])
 
 
+def test_fewer_epochs_than_frozen_ones_are_all_frozen(tmp_path):
+    _, checkpoints = _fit(tmp_path, _settings(epochs=1, frozen_epochs=2))  # as a cluster's --parameter epochs=1 asks
+    assert checkpoints.finished == 1
+
+
 def test_the_learning_rate_grows_with_the_replicas(tmp_path):
     settings = _settings(epochs=3, learning_rate=LearningRate(start=1e-4, peak=1e-3, ramp_epochs=1, decay=0.5))
     _, one = _fit(tmp_path / "one", settings)
@@ -152,17 +157,18 @@ def test_smoothed_labels_raise_the_loss_that_can_be_reached(tmp_path):
     assert min(smooth.history["loss"]) > floor > plain.history["loss"][-1]
 
 
-def test_tensorboard_has_every_step_and_the_photos(tmp_path):
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_tensorboard_has_every_step_and_the_photos(tmp_path, at_once):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    _, checkpoints = _fit(tmp_path, _settings(epochs=2))
+    _, checkpoints = _fit(tmp_path, _settings(epochs=2, steps_per_execution=at_once))
     times = zip(checkpoints.history["training_seconds"], checkpoints.history["seconds"], strict=True)
     assert all(0 < training < whole for training, whole in times)
     board = EventAccumulator(str(tmp_path / "checkpoints" / "logs" / "train"), size_guidance={"tensors": 0})
     board.Reload()
     tags = board.Tags()
     steps = [event.step for event in board.Tensors("batch_loss")]
-    assert steps == list(range(1, 2 * STEPS + 1))
+    assert steps == list(range(at_once, 2 * STEPS + 1, at_once))
     assert {"batch_learning_rate", "batch_accuracy", "epoch_loss", "epoch_learning_rate", "keras"} <= set(
         tags["tensors"]
     )

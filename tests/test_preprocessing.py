@@ -59,7 +59,9 @@ def test_the_input_pipeline_reads_through_the_graph(tmp_path, graph):
     assert [int(labels.shape[0]) for _, labels in batches] == [4, 4, 4, 2]
     classes = np.concatenate([np.argmax(labels, axis=1) for _, labels in batches])
     assert sorted(classes) == sorted([i % 5 for i in range(7)] * 2)
-    assert [len(labels) for _, labels in input_pipeline.evaluation(files, graph, 5, 4, True)] == [4, 4, 4]
+    whole = input_pipeline.evaluation(files, graph, 5, 4, drop_remainder=True)
+    assert [len(labels) for _, labels in whole] == [4, 4, 4]
+    assert [spec.shape for spec in whole.element_spec] == [(4, 48, 48, 3), (4, 5)]  # a TPU takes one shape only
 
 
 def test_training_batches_have_static_shapes_and_no_end(tmp_path, graph):
@@ -79,16 +81,21 @@ def test_an_epoch_is_every_photo_once(tmp_path, graph):
 def test_each_epoch_has_an_order_and_changes_of_its_own(tmp_path, graph):
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=8)}/*"]
 
-    def seen(seed: int = 3, first_step: int = 0) -> list[float]:
-        augment = augmentation(["saturation", "mixup"], seed)
-        batches = input_pipeline.training(files, graph, 5, 4, seed, first_step, augment).take(8 - first_step)
-        return [round(float(mean), 4) for pixels, _ in batches for mean in np.mean(pixels, axis=(1, 2, 3))]
+    def seen(seed: int = 3, first_epoch: int = 0, augment: tuple[str, ...] = ("saturation", "mixup")) -> list[float]:
+        batches = input_pipeline.training(files, graph, 5, 4, seed, first_epoch, augmentation(augment))
+        next(iter(batches))  # an iterator beside takes nothing from the next
+        found = batches.take(4 * (3 - first_epoch))
+        return [round(float(mean), 4) for pixels, _ in found for mean in np.mean(pixels, axis=(1, 2, 3))]
 
     epochs = seen()
-    assert epochs[:16] != epochs[16:]
+    assert epochs[:16] != epochs[16:32] != epochs[32:]
     assert epochs == seen()
     assert epochs != seen(seed=4)
-    assert epochs[5 * 4 :] == seen(first_step=5)  # what a run that goes on reads
+    assert epochs[16:] == seen(first_epoch=1)  # what a run that goes on reads
+    assert epochs[32:] == seen(first_epoch=2)
+    orders = seen(augment=())
+    assert sorted(orders[:16]) == sorted(orders[16:32])
+    assert orders[:16] != orders[16:32]
 
 
 def test_the_training_graph_calls_no_python(graph):

@@ -1,7 +1,6 @@
 """Random changes to training batches: photos and their one-hot classes.
 
-What is drawn depends on the seed and the number of the step alone, so that a run that goes on draws what an unbroken
-one does.
+What is drawn depends on the seed that comes with each batch alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +12,8 @@ Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor
 _MIXUP_ALPHA = 0.2  # what the paper takes for ImageNet
 
 
-def augmentation(names: Sequence[str], seed: int) -> Augment | None:
-    """Returns the changes by name, as a function of the step, pixels and classes; None for none.
+def augmentation(names: Sequence[str]) -> Augment | None:
+    """Returns the changes by name, as a function of a seed (int [2]), pixels and classes; None for none.
 
     'flip': left and right, one photo in two. 'saturation': ×0 to ×2 (pixels in [-1, 1]). 'mixup': each photo is mixed
     with another of its batch, and their classes likewise.
@@ -22,8 +21,7 @@ def augmentation(names: Sequence[str], seed: int) -> Augment | None:
     if not names:
         return None
 
-    def change(step: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), step)
+    def change(drawn: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if "flip" in names:
             pixels = tf.image.stateless_random_flip_left_right(pixels, _of(drawn, 0))
         if "saturation" in names:

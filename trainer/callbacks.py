@@ -34,7 +34,8 @@ class Board(keras.callbacks.TensorBoard):
             tf.summary.image("training_photos", grid(self._photos), step=self._first_step)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the learning rate beside what Keras writes."""
+        """Writes the learning rate beside what Keras writes, at the step reached: Keras counts an execution as one."""
+        self._global_train_batch += self.model.steps_per_execution - 1
         rate = self._collect_learning_rate({})
         super().on_train_batch_end(batch, {**(logs or {}), **rate})
 

@@ -19,7 +19,7 @@ class Inputs(NamedTuple):
     Attributes:
       batch: the global batch.
       steps: of an epoch.
-      training: gives the batches after so many steps, (pixels, one-hot classes), without end.
+      training: gives the batches after so many epochs, (pixels, one-hot classes), without end.
       evaluation: the eval split, once.
     """
 
@@ -45,16 +45,16 @@ def fit(
     Raises:
       NotFinite: when the loss is no number any more.
     """
-    epochs, frozen = settings["epochs"], settings["frozen_epochs"]
+    epochs, frozen = settings["epochs"], min(settings["frozen_epochs"], settings["epochs"])
     for first, last in ((0, frozen), (frozen, epochs)):
         if not first <= checkpoints.finished < last:
             continue
         _freeze(model, last == frozen)
         compile_model(model, settings, chosen, inputs.steps)
         checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
-        done = checkpoints.finished * inputs.steps
-        batches = inputs.training(done)
+        batches = inputs.training(checkpoints.finished)
         photos, _ = next(iter(batches.take(1)))
+        done = checkpoints.finished * inputs.steps
         board = Board(checkpoints.logs, photos, done, settings["profile_steps"])
         finite = FiniteLoss(inputs.steps, checkpoints)
         model.fit(

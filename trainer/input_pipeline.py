@@ -9,7 +9,7 @@ from trainer import records
 from trainer.augmentation import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
-_SHUFFLE_RECORDS = 2048  # encoded photos held in memory: some 32 MB at 192 px
+_SHUFFLE_RECORDS = 2048  # encoded photos held in memory and mixed: some 32 MB at 192 px
 
 
 def training(
@@ -18,12 +18,13 @@ def training(
     classes: int,
     batch_size: int,
     seed: int = 0,
-    first_step: int = 0,
+    first_epoch: int = 0,
     augment: Augment | None = None,
 ) -> tf.data.Dataset:
-    """Returns batches without end, epoch after epoch, in an order that the seed alone decides.
+    """Returns batches without end, epoch after epoch; seed and epoch alone decide their order and random changes.
 
-    The last, smaller batch of an epoch is dropped, so that shapes are static (a TPU needs that).
+    So a run that goes on reads what an unbroken one does, however many iterators either makes: `Dataset.shuffle` gives
+    each a further order. The last, smaller batch of an epoch is dropped: shapes are static, as a TPU needs them.
 
     Args:
       patterns: of the record files.
@@ -31,25 +32,30 @@ def training(
       classes: the number of classes.
       batch_size: the global batch.
       seed: of the order.
-      first_step: how many batches to leave out, so that a run that goes on sees what an unbroken one does.
+      first_epoch: how many epochs to leave out.
       augment: applied to each batch.
 
     Returns:
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
     """
     files = _files(patterns)
-    names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
-    shuffled = records.read(files, names).shuffle(_SHUFFLE_RECORDS, seed=seed)
-    batches = shuffled.batch(batch_size, drop_remainder=True).repeat().skip(first_step)
-    numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(first_step), batches)
-    to_model_input = _to_model_input(transform, classes)
+    to_model_input = _to_model_input(transform, classes, batch_size)
 
-    def augmented(step: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
+        order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
+        names = tf.data.Dataset.from_tensor_slices(_mixed(0, files, order))
+        windows = records.read(files, names).batch(_SHUFFLE_RECORDS).enumerate(1)
+        mixed = windows.map(lambda number, window: _mixed(number, window, order))
+        batches = mixed.rebatch(batch_size, drop_remainder=True).enumerate()
+        return batches.map(lambda step, batch: (tf.random.experimental.stateless_fold_in(changes, step), batch))
+
+    def augmented(drawn: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, labels = to_model_input(serialized)
-        pixels.set_shape([batch_size, None, None, None])  # the transform graph does not say how many it gives
-        return augment(step, pixels, labels) if augment else (pixels, labels)
+        return augment(drawn, pixels, labels) if augment else (pixels, labels)
 
-    return numbered.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    drawn = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(records.untuned())
+    return drawn.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation(
@@ -64,9 +70,8 @@ def evaluation(
     The last may be smaller, or is dropped.
     """
     batches = records.read(_files(patterns)).batch(batch_size, drop_remainder)
-    return batches.map(_to_model_input(transform, classes), num_parallel_calls=tf.data.AUTOTUNE).prefetch(
-        tf.data.AUTOTUNE
-    )
+    to_model_input = _to_model_input(transform, classes, batch_size if drop_remainder else None)
+    return batches.map(to_model_input, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def count(patterns: Sequence[str]) -> int:
@@ -74,14 +79,19 @@ def count(patterns: Sequence[str]) -> int:
     return int(records.read(_files(patterns)).reduce(0, lambda total, _: total + 1))
 
 
+def _mixed(number: int | tf.Tensor, values: Sequence[str] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.experimental.stateless_shuffle(values, tf.random.experimental.stateless_fold_in(seed, number))
+
+
 def _to_model_input(
-    transform: tft.TFTransformOutput, classes: int
+    transform: tft.TFTransformOutput, classes: int, batch_size: int | None
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     wanted = {key: spec for key, spec in transform.raw_feature_spec().items() if key in (IMAGE, CLASS)}
     layer = transform.transform_features_layer()
 
     def to_model_input(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(serialized, wanted))
+        features[PIXELS].set_shape([batch_size, None, None, None])  # the transform graph does not say how many
         return features[PIXELS], tf.one_hot(features[CLASS], classes)
 
     return to_model_input

@@ -28,13 +28,13 @@ def inputs_of(
             f"the training split has {found} examples, fewer than one global batch of {batch}; "
             "lower trainer.batch_size or give more data"
         )
-    augment = augmentation(settings["augment"], settings["seed"])
+    augment = augmentation(settings["augment"])
     examples = input_pipeline.count(fn_args.eval_files)
     return fitting.Inputs(
         batch=batch,
         steps=found // batch,
-        training=lambda first_step: input_pipeline.training(
-            fn_args.train_files, transform, classes, batch, settings["seed"], first_step, augment
+        training=lambda first_epoch: input_pipeline.training(
+            fn_args.train_files, transform, classes, batch, settings["seed"], first_epoch, augment
         ),
         evaluation=input_pipeline.evaluation(
             fn_args.eval_files, transform, classes, *strategy.evaluation_batch(chosen, examples, batch)

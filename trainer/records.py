@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+_FILES_AT_ONCE = 8  # a number, not a machine's cores: the order of the records hangs on it
+
 
 def read(files: Sequence[str], names: tf.data.Dataset | None = None) -> tf.data.Dataset:
     """Returns the serialised examples of record files, scalar strings; the files may be gzipped, all or none.
@@ -17,7 +19,12 @@ def read(files: Sequence[str], names: tf.data.Dataset | None = None) -> tf.data.
       names: the same paths in the order to read them in; without it, theirs.
     """
     compression = "GZIP" if files and files[0].endswith(".gz") else ""
+    records = tf.data.TFRecordDataset(names or files, compression, num_parallel_reads=_FILES_AT_ONCE)
+    return records.with_options(untuned())
+
+
+def untuned() -> tf.data.Options:
+    """Returns options without the tuner, for a dataset that reads records in the function of its `flat_map`."""
     options = tf.data.Options()
     options.autotune.enabled = False
-    records = tf.data.TFRecordDataset(names or files, compression, num_parallel_reads=tf.data.AUTOTUNE)
-    return records.with_options(options)
+    return options
