@@ -218,12 +218,26 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
         yield {"model.name", "data.image_size", "data.channels"}, text
     for text in _unsearchable(config):
         yield {"tuner.search"}, text
+    yield from _unlike_the_training(config)
     if data.source == "flowers" and not data.directory and data.image_size not in PUBLIC_SIZES:
         text = f"data.image_size: the public flowers come in {PUBLIC_SIZES}; else give data.directory (--data)"
         yield {"data.source", "data.directory", "data.image_size"}, text
     if "saturation" in augment and (data.normalize != "range" or data.channels != 3):
         text = "trainer.augment: saturation needs data.normalize 'range' and data.channels 3"
         yield {"trainer.augment", "data.normalize", "data.channels"}, text
+
+
+def _unlike_the_training(config: Config) -> Iterator[tuple[set[str], str]]:
+    """Yields what would make the tuner's trials another training than the one that follows them."""
+    if not config.tuner.trials:
+        return
+    ramp = config.trainer.learning_rate.ramp_epochs
+    if ramp >= config.tuner.epochs:
+        text = f"tuner.epochs: more than the {ramp} of trainer.learning_rate.ramp_epochs, or no trial reaches the peak"
+        yield {"tuner.epochs", "trainer.learning_rate"}, text
+    if config.trainer.frozen_epochs or config.trainer.warm_start:
+        text = "tuner.trials: trials train all layers from model.weights; 0 with trainer.frozen_epochs or warm_start"
+        yield {"tuner.trials", "trainer.frozen_epochs", "trainer.warm_start"}, text
 
 
 def _unsearchable(config: Config) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Trains tiny models on the devices that TF_CONFIG or --cpus makes, and prints what came of it as one line of JSON.
 
-Run as a script, since TensorFlow's devices are fixed once it has started: python -m tests.replicas MODEL... [--cpus N]
+Each trains for two epochs, and goes on to a third from the checkpoints. Run as a script, since TensorFlow's devices are
+fixed once it has started: python -m tests.replicas FOLDER MODEL... [--cpus N]
 """
 
 import argparse
@@ -10,50 +11,74 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import models, strategy
+from pipeline.config import LearningRate, Trainer
+from trainer import fitting, models, records, strategy
+from trainer.checkpoints import Checkpoints
+from trainer.models.batch_norm import BatchNormalization
 
-SIZE, BATCH, STEPS, RATE = 32, 16, 3, 1e-3
+SIZE, BATCH, STEPS, CLASSES, RATE = 32, 16, 3, 5, 1e-3
+SHAPE = (SIZE, SIZE, 3)
 
 
-def dense(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes)])
+def dense() -> keras.Model:
+    return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(CLASSES)])
 
 
-def train(chosen: tf.distribute.Strategy, name: str, wanted: int) -> dict:
-    keras.utils.set_random_seed(0)
-    generator = np.random.default_rng(0)
-    pixels = generator.uniform(-1, 1, (BATCH, SIZE, SIZE, 3)).astype(np.float32)
-    batch = tf.data.Dataset.from_tensors((pixels, np.arange(BATCH) % 5)).unbatch().batch(BATCH, drop_remainder=True)
-    steps = strategy.steps_per_execution(chosen, STEPS, wanted)
+def inputs_of(chosen: tf.distribute.Strategy, uneven: bool) -> fitting.Inputs:
+    pixels = np.random.default_rng(0).uniform(-1, 1, (BATCH, *SHAPE)).astype(np.float32)
+    photos = tf.data.Dataset.from_tensor_slices((pixels, np.eye(CLASSES, dtype=np.float32)[np.arange(BATCH) % CLASSES]))
+    photos = photos.with_options(records.untuned())
+    size, drop = strategy.evaluation_batch(chosen, BATCH, BATCH)
+    part = photos.take(BATCH - 3).batch(BATCH) if uneven else photos.batch(size, drop_remainder=drop)
+    whole = photos.batch(BATCH, drop_remainder=True).repeat()
+    return fitting.Inputs(BATCH, STEPS, lambda first_epoch: whole, part)
+
+
+def average(chosen: tf.distribute.Strategy) -> list[float]:
+    """Returns each replica's copy of a batch norm's average, after a step in which each saw its own number."""
     with chosen.scope():
-        model = dense((SIZE, SIZE, 3), 5) if name == "dense" else models.build(name, (SIZE, SIZE, 3), 5)
-        model.compile(
-            optimizer=keras.optimizers.Adam(RATE),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            steps_per_execution=steps,
-            jit_compile=False,
+        layer = BatchNormalization(momentum=0.0)
+        layer.build((None, 1, 1, 1))
+
+    def step() -> None:
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        layer(tf.fill([2, 1, 1, 1], tf.cast(number, tf.float32)), training=True)
+
+    tf.function(lambda: chosen.run(step))()
+    return [float(copy[0]) for copy in chosen.experimental_local_results(layer.moving_mean.value)]
+
+
+def train(chosen: tf.distribute.Strategy, name: str, folder: str) -> dict:
+    rate = RATE / chosen.num_replicas_in_sync  # which the schedule multiplies again
+    for epochs in (2, 3):
+        keras.utils.set_random_seed(0)
+        settings = Trainer(
+            epochs=epochs,
+            learning_rate=LearningRate(start=rate, peak=rate),
+            steps_per_execution=STEPS,
+            ema=0.5 if name == "convnet" else 0,
         )
-    if name == "dense":  # a smaller batch that the replicas cannot share evenly: a matrix may have no rows
-        part = batch.unbatch().take(BATCH - 3).batch(BATCH)
-    else:
-        size, drop = strategy.evaluation_batch(chosen, BATCH, BATCH)
-        part = batch.unbatch().batch(size, drop_remainder=drop)
-    history = model.fit(batch.repeat(), epochs=2, steps_per_epoch=STEPS, validation_data=part, verbose=0)
+        checkpoints = Checkpoints(strategy.own_folder(chosen, f"{folder}/{name}"))
+        with chosen.scope():
+            model = dense() if name == "dense" else models.build(name, SHAPE, CLASSES)
+            # A dense layer takes a batch that the replicas cannot share evenly: a matrix may have no rows.
+            inputs = inputs_of(chosen, uneven=name == "dense")
+            fitting.fit(model, settings.model_dump(mode="json"), chosen, inputs, checkpoints)
     return {
-        "loss": history.history["loss"],
-        "val_loss": history.history["val_loss"],
+        "loss": checkpoints.history["loss"],
+        "val_loss": checkpoints.history["val_loss"],
         "weights": float(sum(np.abs(value).sum() for value in model.get_weights())),
         "details": strategy.details(chosen),
         "words": strategy.describe(chosen),
-        "steps_per_execution": steps,
+        "steps_per_execution": model.steps_per_execution,
         "chief": strategy.is_chief(chosen),
-        "folder": strategy.own_folder(chosen, "folder"),
+        "folder": checkpoints.folder.removeprefix(folder),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
     parser.add_argument("models", nargs="+")
     parser.add_argument("--cpus", type=int, default=1)
     args = parser.parse_args()
@@ -63,7 +88,8 @@ def main() -> None:
         chosen = strategy.Mirrored([f"CPU:{index}" for index in range(args.cpus)])
     else:
         chosen = strategy.choose()
-    print(json.dumps({name: train(chosen, name, wanted=3) for name in args.models}))
+    trained = {name: train(chosen, name, args.folder) for name in args.models}
+    print("\n" + json.dumps(trained | {"average": average(chosen)}))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
     }
     search |= {"trainer.epochs": [3], "trainer.batch_size": [64, 128]}
     with pytest.raises(UserError) as error:
-        settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2})
+        settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2, "tuner.epochs": 2})
     assert "4 settings are not valid" in str(error.value)
     assert "expected keys of model and trainer but model.weights, trainer.epochs" in str(error.value)
     assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
@@ -115,6 +115,17 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
     assert "received 'data.classes'" in str(error.value)
     with pytest.raises(UserError, match="tuner.search: name values to try"):
         settings.load("sample", None, {"tuner.trials": 2})
+
+
+def test_the_tuners_trials_train_as_the_training_does():
+    tuner = {"tuner.trials": 2, "tuner.epochs": 2, "tuner.search": {"model.alpha": [0.5, 1]}}
+    settings.load("sample", None, tuner)
+    ramp = {"trainer.learning_rate": {"ramp_epochs": 2}}
+    with pytest.raises(UserError, match=r"tuner.epochs: more than the 2 of trainer.learning_rate.ramp_epochs"):
+        settings.load("sample", None, tuner | ramp)
+    for other in ({"trainer.warm_start": True}, {"trainer.frozen_epochs": 1}):
+        with pytest.raises(UserError, match=r"tuner.trials: trials train all layers from model.weights; 0 with"):
+            settings.load("sample", None, tuner | other)
 
 
 def test_the_tuners_values_keep_their_types():

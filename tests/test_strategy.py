@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -215,69 +214,6 @@ def test_the_record_of_a_tpu_can_be_written():
     record = json.loads(json.dumps(strategy.details(FakeTpu())))
     assert (record["kind"], record["replicas"], record["workers"], len(record["devices"])) == ("TPU", 8, 1, 8)
     assert strategy.describe(FakeTpu()) == "8 × TPU"
-
-
-def _start(*arguments, **environment):
-    hidden = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "tests.replicas", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | hidden | environment, stdout=-1, stderr=-1, text=True)
-
-
-def _result(process):
-    out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors[-2000:]
-    return json.loads(out.strip().splitlines()[-1])
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """What came of training on one device and on eight, each by the model's name; the two run side by side."""
-    processes = _start("dense", "convnet"), _start("dense", "convnet", "--cpus", "8")
-    return tuple(_result(process) for process in processes)
-
-
-@pytest.fixture(scope="module")
-def one_device(trained):
-    return trained[0]
-
-
-def test_eight_devices_give_the_loss_of_one(trained, one_device):
-    for name, eight in trained[1].items():
-        one = one_device[name]
-        assert (eight["words"], one["words"]) == ("8 × CPU", "1 × CPU")
-        assert (eight["details"]["strategy"], len(eight["details"]["devices"])) == ("Mirrored", 8)
-        assert (eight["steps_per_execution"], one["steps_per_execution"]) == (1, 3)
-        assert eight["loss"] == pytest.approx(one["loss"], abs=1e-4)
-        assert eight["loss"][1] < eight["loss"][0]
-        assert eight["weights"] == pytest.approx(one["weights"], rel=1e-4)
-        if name == "convnet":  # the dense model's batch is uneven: each replica's loss weighs alike
-            assert eight["val_loss"] == pytest.approx(one["val_loss"], abs=1e-4)
-
-
-def test_two_workers_give_the_loss_of_one(one_device):
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
-    processes = [
-        _start(
-            "dense", TF_CONFIG=json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
-        )
-        for i in range(2)
-    ]
-    chief, other = (_result(process)["dense"] for process in processes)
-    assert chief["words"] == other["words"] == "2 × CPU on 2 workers"
-    assert (chief["details"]["strategy"], chief["details"]["workers"]) == ("Workers", 2)
-    assert (chief["chief"], other["chief"]) == (True, False)
-    assert (chief["folder"], other["folder"]) == ("folder", "folder-worker-1")
-    assert chief["loss"] == other["loss"] == pytest.approx(one_device["dense"]["loss"], abs=1e-4)
-    assert chief["val_loss"] == other["val_loss"]
-    assert chief["weights"] == other["weights"] == pytest.approx(one_device["dense"]["weights"], rel=1e-4)
-
-
-def _free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
 
 
 def test_the_flag_lists_devices_without_tfx():
