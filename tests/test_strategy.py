@@ -175,10 +175,8 @@ def test_precision():
     assert strategy.precision_policy(cpu, "mixed_float16") == "mixed_float16"
     assert strategy.precision_policy(FakeTpu()) == "mixed_bfloat16"
     assert strategy.precision_policy(FakeTpu(), "float32") == "float32"
-    with pytest.raises(ValueError, match="'mixed_bfloat16'] on 8 × TPU, received 'mixed_float16'"):
+    with pytest.raises(ValueError, match="expected mixed_bfloat16 or float32 on 8 × TPU, received 'mixed_float16'"):
         strategy.precision_policy(FakeTpu(), "mixed_float16")
-    with pytest.raises(ValueError, match="expected a precision of .*, received 'half'"):
-        strategy.precision_policy(cpu, "half")
 
 
 @pytest.mark.parametrize(
