@@ -1,9 +1,9 @@
 """Fine-tuning Xception at 192 px, batch 16: the Trainer's own way against a bare Keras script, turn by turn.
 
 Both train the same steps of the same photos with flips; the Trainer also decodes through the transform graph, writes
-TensorBoard and looks at the loss. Time is the best turn's of each side, from the first step to the end of the last. What
-comes after each epoch is left out: validation, the look at the weights, the checkpoint, and in `fit` the wait for
-tf.data's tuner (see `trainer.records`).
+TensorBoard and looks at the loss. Time is the best turn's of each side, from the first step to the end of the last;
+what follows an epoch is left out: validation, the look at the weights, the checkpoint, and `fit`'s wait for tf.data's
+tuner (see `trainer.records`).
 """
 
 import subprocess
