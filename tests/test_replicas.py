@@ -66,7 +66,9 @@ def test_two_workers_give_the_loss_of_one(tmp_path, one_device):
         )
         for i in range(2)
     ]
-    chief, other = (_result(process)["dense"] for process in processes)
+    results = [_result(process) for process in processes]
+    assert [result["average"] for result in results] == [[0.5], [0.5]]
+    chief, other = (result["dense"] for result in results)
     assert chief["words"] == other["words"] == "2 × CPU on 2 workers"
     assert (chief["details"]["strategy"], chief["details"]["workers"]) == ("Workers", 2)
     assert (chief["chief"], other["chief"]) == (True, False)
