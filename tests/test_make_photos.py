@@ -287,5 +287,8 @@ def test_nothing_is_left_after_ctrl_c(native, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, "datasets: interrupted; nothing was written\n")
+    assert said == "datasets: interrupted; nothing was written\n"
+    # Both are 130 to a shell. Where Ctrl-C came into an eval (a namedtuple's, in TensorFlow's import), CPython ends a
+    # `python -m` that has answered it, and exits with 130, by the signal.
+    assert process.returncode in (130, -signal.SIGINT)
     assert list(tmp_path.iterdir()) == []
