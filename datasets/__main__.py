@@ -3,13 +3,23 @@
 import argparse
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 
 from datasets.errors import UserError
 
 MADE, REFUSED, INTERRUPTED = 0, 2, 130
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C.
+
+    Where a KeyboardInterrupt itself leaves an `eval`, as those that TensorFlow's import makes for namedtuples, CPython
+    ends a `python -m` by the signal, whatever exit code it asks for.
+    """
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -100,5 +110,11 @@ def _show(counts: Mapping[str, int]) -> None:
     Console().print(table)
 
 
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
+
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+        signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main())

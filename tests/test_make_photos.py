@@ -272,23 +272,28 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def _hears_ctrl_c(native, tmp_path, **env):
+    command = [sys.executable, "-m", "datasets", "photos", native, "--to", tmp_path / "out", "--size", "1024"]
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, preexec_fn=hears, **pipes)
+
+
 def test_nothing_is_left_after_ctrl_c(native, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "datasets", "photos", native, "--to", tmp_path / "out", "--size", "1024"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-    )
+    process = _hears_ctrl_c(native, tmp_path)
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".out-*")) and time.monotonic() < until:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert said == "datasets: interrupted; nothing was written\n"
-    # Both are 130 to a shell. Where Ctrl-C came into an eval (a namedtuple's, in TensorFlow's import), CPython ends a
-    # `python -m` that has answered it, and exits with 130, by the signal.
-    assert process.returncode in (130, -signal.SIGINT)
+    assert (process.returncode, said) == (130, "datasets: interrupted; nothing was written\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_into_an_eval_of_an_import_exits_with_130(native, tmp_path):
+    fault = "import os, signal; os.kill(os.getpid(), signal.SIGINT); list(range(1000))"
+    (tmp_path / "tensorflow.py").write_text(f"exec({fault!r})")
+    process = _hears_ctrl_c(native, tmp_path, PYTHONPATH=str(tmp_path))
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "datasets: interrupted; nothing was written\n")
