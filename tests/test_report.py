@@ -1,7 +1,6 @@
 """The page and the numbers of a report, made from what a run leaves, be it all, little or hostile."""
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from lineage.report.page import Pictures, render
 from lineage.report.sources import Sources
 from pipeline import settings
 from tests import browser, graphs, records
+from tests.parsed import Page
 from trainer import models
 from trainer.export import export
 
@@ -104,25 +104,6 @@ def made(whole) -> tuple[dict, str, Path]:
     numbers = make(whole, str(folder))
     assert json.loads((folder / "report.json").read_text()) == numbers
     return numbers, (folder / "report.html").read_text(), folder
-
-
-class Page(HTMLParser):
-    """The elements of a page with their attributes, and its text."""
-
-    def __init__(self, page: str):
-        super().__init__()
-        self.elements: list[tuple[str, dict]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def values(self, attribute: str) -> list[str]:
-        return [attrs[attribute] for _, attrs in self.elements if attribute in attrs]
 
 
 def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
@@ -214,12 +195,17 @@ def test_the_page_reads_well_on_a_phone_and_by_keyboard(made, dark):
 
 
 def test_each_picture_has_words_and_each_region_can_be_reached(made):
-    _, page, _ = made
+    numbers, page, _ = made
     parsed = Page(page)
     drawings = [attrs for _, attrs in parsed.elements if attrs.get("role") == "img"]
     assert len(drawings) == sum(tag == "svg" for tag, _ in parsed.elements) == 6
     assert all(attrs["aria-label"] for attrs in drawings)
-    assert all(attrs["alt"] for tag, attrs in parsed.elements if tag == "img")
+    alts = [attrs["alt"] for tag, attrs in parsed.elements if tag == "img"]
+    assert all(alts)
+    assert [alt for alt in alts if "taken for" in alt] == [
+        f"a photo of the class {each['true']}, taken for {each['predicted']}"
+        for each in numbers["evaluation"]["mistakes"]
+    ]
     assert all(attrs.get("tabindex") == "0" for _, attrs in parsed.elements if attrs.get("class") == "scroll")
 
 
