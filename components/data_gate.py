@@ -14,6 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import DataBlessing
+from datasets.records import list_files
 from trainer import images, records
 from trainer.features import IMAGE
 
@@ -56,7 +57,7 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
       DataRefused: with a table of what is wrong.
     """
     problems: list[Problem] = []
-    counts, source = {}, tf.io.gfile.join(directory, pattern)
+    counts = {}
     for split in artifact_utils.decode_split_names(examples.split_names):
         counts[split] = _example_count(artifact_utils.get_split_uri([statistics], split))
         if counts[split] == 0:
@@ -64,7 +65,7 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
             continue
         found = _anomalies(artifact_utils.get_split_uri([anomalies], split), split)
         if not any(problem.feature == IMAGE for problem in found):
-            found += _undecodable(artifact_utils.get_split_uri([examples], split), split, source)
+            found += _undecodable(artifact_utils.get_split_uri([examples], split), split, directory, pattern)
         problems += found
     if problems:
         raise DataRefused(problems)
@@ -85,7 +86,7 @@ def _anomalies(uri: str, split: str) -> list[Problem]:
     return rows
 
 
-def _undecodable(uri: str, split: str, source: str) -> list[Problem]:
+def _undecodable(uri: str, split: str, directory: str, pattern: str) -> list[Problem]:
     """Decodes each photo of a split; returns one row that says how many cannot be, and where the first ones are."""
     photos = _photos(tf.io.gfile.glob(io_utils.all_files_pattern(uri)))
     sizes = photos.map(lambda photo: tf.size(images.decode(photo)), num_parallel_calls=tf.data.AUTOTUNE)
@@ -97,7 +98,7 @@ def _undecodable(uri: str, split: str, source: str) -> list[Problem]:
     bad = {photo for photo in photos.as_numpy_iterator() if not _decodes(photo)}
     places = [
         f"{file.rpartition('/')[2]} record {index} ({len(photo):,} bytes, the first are {photo[:12]!r})"
-        for file in sorted(tf.io.gfile.glob(source))
+        for file in list_files(directory, pattern)
         for index, photo in enumerate(_photos([file]).as_numpy_iterator())
         if photo in bad
     ]

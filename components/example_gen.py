@@ -1,31 +1,60 @@
 """Records in, Examples out: the train and the eval split, by whole shards or by record."""
 
+import hashlib
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
-from tfx import v1 as tfx
+from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
 from tfx.components.example_gen.component import FileBasedExampleGen
-from tfx.components.example_gen.import_example_gen.executor import Executor as ImportExecutor
+from tfx.components.example_gen.driver import FileBasedDriver
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
-from datasets.records import held_out_shards
+from datasets.records import held_out_shards, list_files
 
 
-class ShardSplitExecutor(ImportExecutor):
-    """ImportExampleGen's executor, with the first shards (sorted by name) as the eval split."""
+class Driver(FileBasedDriver):
+    """FileBasedExampleGen's driver, with a fingerprint of the files that are read and of their names.
+
+    The names count, since they decide what is held out. Vertex AI runs TFX's own driver: the number of all files that
+    match, their sizes and times.
+    """
+
+    def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
+        """Puts this fingerprint in place of TFX's; see the base class."""
+        resolved = super().resolve_exec_properties(exec_properties, *args)
+        files = _files(resolved)
+        stats = [tf.io.gfile.stat(file) for file in files]
+        found = "".join(f"{file}\0{stat.length}\0{stat.mtime_nsec}\0" for file, stat in zip(files, stats, strict=True))
+        total, digest = sum(stat.length for stat in stats), hashlib.sha256(found.encode()).hexdigest()
+        resolved[FINGERPRINT_PROPERTY_NAME] = (
+            f"split:all,num_files:{len(files)},total_bytes:{total},sha256:{digest[:16]}"
+        )
+        return resolved
+
+
+class HashSplitExecutor(BaseExampleGenExecutor):
+    """ImportExampleGen's executor on the files of `datasets.records.list_files`, which were checked before."""
+
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 (TFX's own name)
+        """Returns the transform from nothing to tf.Examples; see the base class."""
+        return _read_examples
+
+
+class ShardSplitExecutor(HashSplitExecutor):
+    """The same with the first shards (sorted by path) as the eval split."""
 
     def GenerateExamplesByBeam(  # noqa: N802 (TFX's own name)
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.pvalue.PCollection]:
         """Reads each split from its own files; see the base class."""
-        config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
         custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
         options = struct_pb2.Struct()
         custom.custom_config.Unpack(options)
-        files = sorted(tf.io.gfile.glob(tf.io.gfile.join(exec_properties["input_base"], config.splits[0].pattern)))
+        files = _files(exec_properties)
         held_out = held_out_shards(len(files), options["eval_fraction"])
         return {
             split: pipeline
@@ -35,41 +64,54 @@ class ShardSplitExecutor(ImportExecutor):
         }
 
 
+@beam.ptransform_fn
+@beam.typehints.with_input_types(beam.Pipeline)
+@beam.typehints.with_output_types(tf.train.Example)
+def _read_examples(pipeline: beam.Pipeline, exec_properties: dict[str, Any], pattern: str) -> beam.pvalue.PCollection:
+    del pattern  # the one of input_config
+    return (
+        pipeline
+        | beam.Create(_files(exec_properties))
+        | beam.io.ReadAllFromTFRecord()
+        | beam.Map(tf.train.Example.FromString)
+    )
+
+
+def _files(exec_properties: dict[str, Any]) -> list[str]:
+    config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
+    return list_files(exec_properties["input_base"], config.splits[0].pattern)
+
+
+class ListingExampleGen(FileBasedExampleGen):
+    """FileBasedExampleGen that reads the files of `datasets.records.list_files`, and no others."""
+
+    DRIVER_CLASS = Driver
+
+
 def by_shards(input_base: str, pattern: str, eval_fraction: float) -> FileBasedExampleGen:
-    """Returns an ImportExampleGen whose eval split is about `eval_fraction` of the files, the first ones by name."""
+    """Returns an ExampleGen whose eval split is about `eval_fraction` of the files, the first ones by path."""
     options = struct_pb2.Struct()
     options.update({"eval_fraction": eval_fraction})
     custom = example_gen_pb2.CustomConfig()
     custom.custom_config.Pack(options)
-    return FileBasedExampleGen(
-        input_base=input_base,
-        input_config=_one_input(pattern),
-        output_config=_output(eval_buckets=50),  # names the splits; the executor fills them by shard
-        custom_config=custom,
-        custom_executor_spec=executor_spec.BeamExecutorSpec(ShardSplitExecutor),
-    ).with_id("ImportExampleGen")
+    # the buckets name the splits; the executor fills them by shard
+    return _example_gen(input_base, pattern, 50, ShardSplitExecutor, custom_config=custom)
 
 
-def by_hash(input_base: str, pattern: str, eval_fraction: float) -> tfx.components.ImportExampleGen:
-    """Returns an ImportExampleGen whose eval split is about `eval_fraction` of the records, by their hash."""
-    return tfx.components.ImportExampleGen(
-        input_base=input_base,
-        input_config=_one_input(pattern),
-        output_config=_output(eval_buckets=max(1, min(99, round(100 * eval_fraction)))),
-    )
+def by_hash(input_base: str, pattern: str, eval_fraction: float) -> FileBasedExampleGen:
+    """Returns an ExampleGen whose eval split is about `eval_fraction` of the records, by their hash."""
+    return _example_gen(input_base, pattern, max(1, min(99, round(100 * eval_fraction))), HashSplitExecutor)
 
 
-def _one_input(pattern: str) -> example_gen_pb2.Input:
-    return example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)])
-
-
-def _output(eval_buckets: int) -> example_gen_pb2.Output:
+def _example_gen(
+    input_base: str, pattern: str, eval_buckets: int, executor: type[HashSplitExecutor], **options: Any
+) -> FileBasedExampleGen:
     split = example_gen_pb2.SplitConfig.Split
-    return example_gen_pb2.Output(
-        split_config=example_gen_pb2.SplitConfig(
-            splits=[
-                split(name="train", hash_buckets=100 - eval_buckets),
-                split(name="eval", hash_buckets=eval_buckets),
-            ]
-        )
-    )
+    splits = [split(name="train", hash_buckets=100 - eval_buckets), split(name="eval", hash_buckets=eval_buckets)]
+    return ListingExampleGen(
+        input_base=input_base,
+        input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]),
+        output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits)),
+        custom_executor_spec=executor_spec.BeamExecutorSpec(executor),
+        **options,
+    ).with_id("ImportExampleGen")

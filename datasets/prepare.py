@@ -1,5 +1,6 @@
 """Makes what the settings name be there on disk: data and weights, checked, before anything heavy starts."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -10,6 +11,8 @@ from datasets.records import Shard
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 NPZ_MAGIC = b"PK\x03\x04"
+_FAR = 1.5  # a factor of data.eval_fraction: 8 shards at 0.19 hold out 0.25, 3 hold out 0.33
+_NAMED = 5
 
 
 def cache_folder() -> Path:
@@ -45,6 +48,51 @@ def check_split(shards: int, split: str, eval_fraction: float) -> None:
             f"{held_out} of {shards} shards would be held out for evaluation: none is left to train on; {fewer}split "
             "by record (--set data.split=hash)"
         )
+
+
+def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, batches: Mapping[str, int]) -> None:
+    """Checks that the training split fills one batch on one replica.
+
+    Args:
+      shards: the checked shards.
+      split: data.split. By 'hash' the split's size is known later, and no batch is larger than all records.
+      eval_fraction: data.eval_fraction.
+      batches: sizes by the setting that names each.
+
+    Raises:
+      UserError: naming the largest batch that works.
+    """
+    held_out = records.held_out_shards(len(shards), eval_fraction) if split == "shards" else 0
+    training = sum(shard.records for shard in shards[held_out:])
+    for setting, batch in batches.items():
+        if batch > training:
+            raise UserError(
+                f"{setting}: expected at most {training}, the examples of the training split; received {batch}. "
+                f"Lower it (--set trainer.batch_size={training}) or give more data"
+            )
+
+
+def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> str:
+    """Returns what to know where whole shards hold out a share far from `eval_fraction`, else nothing."""
+    held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
+    total = sum(shard.records for shard in shards)
+    if split != "shards" or eval_fraction / _FAR <= held_out / total <= eval_fraction * _FAR:
+        return ""
+    return (
+        f"whole shards are held out for evaluation: {held_out:,} of {total:,} photos ({held_out / total:.0%}), and "
+        f"data.eval_fraction is {eval_fraction:g}. To split by record: --set data.split=hash"
+    )
+
+
+def unread_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
+    """Returns which record files the pattern leaves out, or nothing."""
+    names = records.unread(directory, shards)
+    more = " …" if len(names) > _NAMED else ""
+    if not names:
+        return ""
+    return (
+        f"skipped {len(names)} files that {pattern!r} (data.pattern) does not match: {', '.join(names[:_NAMED])}{more}"
+    )
 
 
 def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:

@@ -4,8 +4,11 @@ The framing is the one of TensorFlow's `tfrecord` page: length (8 bytes, little-
 length, data, masked CRC-32C of the data.
 """
 
+import os
 import re
 import struct
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,7 +16,9 @@ import google_crc32c
 
 from datasets.errors import UserError
 
-_COUNT_IN_NAME = re.compile(r"-(\d+)\.tfrec(?:ord)?$")
+WILDCARDS = "*?[\\"  # Beam and TensorFlow read a path with one of them as a pattern
+_COUNT_IN_NAME = re.compile(r"(?<!-of)-(\d+)\.tfrec(?:ord)?$")  # 00000-of-00003 counts shards
+_UNREAD = ("*.tfrec*", "*/*.tfrec*")  # record files that a pattern may leave out
 
 
 class Shard(NamedTuple):
@@ -28,27 +33,96 @@ def held_out_shards(shards: int, eval_fraction: float) -> int:
     return max(1, round(shards * eval_fraction))
 
 
+def check_path(path: str | Path, instead: str) -> None:
+    """Checks that a path is no pattern to Beam or TensorFlow.
+
+    Args:
+      path: absolute, or of a bucket.
+      instead: what to do, such as 'give another folder (--data DIR)'.
+
+    Raises:
+      UserError: when it holds one of WILDCARDS.
+    """
+    if found := [character for character in WILDCARDS if character in str(path)]:
+        raise UserError(
+            f"expected a path without {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; "
+            f"received {found[0]} in {path}; rename it, or {instead}"
+        )
+
+
+def list_files(directory: str | Path, pattern: str) -> list[str]:
+    """Returns the paths of a folder's files that match, sorted: this list is checked, read and in the cache's key.
+
+    Args:
+      directory: of this machine or of a bucket.
+      pattern: `*`, `?` and `[...]` in names, and a `/` for each folder; `*` matches no hidden file, as in a shell.
+
+    Raises:
+      UserError: when no file matches, or a path is a pattern to Beam or TensorFlow.
+    """
+    check_path(directory, "give another folder (--data DIR)")
+    files = _matching(str(directory), pattern)
+    if not files:
+        there = ", ".join(sorted(name for name, _ in _entries(str(directory)))[:5]) or "nothing"
+        raise UserError(
+            f"no file in {directory} matches {pattern!r}; it holds: {there}. "
+            "Set the pattern (as in --set data.pattern='*.tfrecord') or another folder (--data DIR)"
+        )
+    for file in files:
+        check_path(file, "leave it out (data.pattern)")
+    return files
+
+
+def _matching(directory: str, pattern: str) -> list[str]:
+    *folders, last = pattern.split("/")
+    places = [directory.rstrip("/")]
+    for part in folders:
+        places = [f"{place}/{name}" for place in places for name in _names(place, part, folders=True)]
+    return sorted(f"{place}/{name}" for place in places for name in _names(place, last, folders=False))
+
+
+def _names(place: str, part: str, folders: bool) -> Iterator[str]:
+    for name, is_folder in _entries(place):
+        hidden = name.startswith(".") and not part.startswith(".")
+        if is_folder is folders and fnmatchcase(name, part) and not hidden:
+            yield name
+
+
+def _entries(place: str) -> Iterator[tuple[str, bool]]:
+    """Yields the names in a folder, and whether each is a folder."""
+    if "://" not in place:
+        with os.scandir(place or "/") as entries:
+            yield from ((entry.name, entry.is_dir()) for entry in entries)
+        return
+    from tensorflow.io import gfile  # 5 s to import, and this machine's folders need none
+
+    for name in gfile.listdir(place):
+        if bare := name.rstrip("/"):  # a bucket may keep an empty object of the folder's own name
+            yield bare, name.endswith("/")
+
+
+def unread(directory: Path, shards: Sequence[Shard]) -> list[str]:
+    """Returns the names of record files in a folder, or in its folders, that are not among the shards."""
+    read = {str(shard.path) for shard in shards}
+    found = [file for pattern in _UNREAD for file in _matching(str(directory), pattern)]
+    return [os.path.relpath(file, directory) for file in found if file not in read]
+
+
 def check_folder(directory: Path, pattern: str) -> list[Shard]:
-    """Reads every shard of a folder through and returns them sorted by name.
+    """Reads every shard of a folder through and returns them sorted by path.
 
     Raises:
       UserError: naming each missing folder, empty, truncated or corrupted shard, and wrong count.
     """
     if not directory.is_dir():
         raise UserError(f"the data folder {directory} does not exist; give one that holds {pattern} (--data DIR)")
-    paths = sorted(path for path in directory.glob(pattern) if path.is_file())
-    if not paths:
-        there = ", ".join(sorted(path.name for path in directory.iterdir())[:5]) or "nothing"
-        raise UserError(
-            f"no file in {directory} matches {pattern!r}; it holds: {there}. "
-            "Set the pattern (as in --set data.pattern='*.tfrecord') or another folder (--data DIR)"
-        )
+    paths = [Path(file) for file in list_files(directory, pattern)]
     shards, problems = [], []
     for path in paths:
         try:
             shards.append(Shard(path, count_records(path)))
         except ValueError as error:
-            problems.append(f"{path.name}: {error}")
+            problems.append(f"{path.relative_to(directory)}: {error}")
     if problems:
         raise UserError(
             f"{len(problems)} of {len(paths)} shards in {directory} cannot be used; fetch, make or name them anew:\n  "

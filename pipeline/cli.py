@@ -35,7 +35,7 @@ def add_settings(to: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="one setting, as in trainer.epochs=5; may be repeated",
+        help="one setting, as in trainer.epochs=5: text as it is, all else as YAML; may be repeated",
     )
 
 

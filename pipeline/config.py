@@ -48,9 +48,13 @@ class Data(Section):
     @field_validator("pattern")
     @classmethod
     def _inside(cls, pattern: str) -> str:
-        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            raise ValueError("a pattern is relative to data.directory and stays inside it")
-        next(Path().glob(pattern), None)  # raises ValueError for one that is none
+        if {"", ".", ".."} & set(pattern.split("/")):
+            raise ValueError("a pattern is relative to data.directory and stays inside it, as *.tfrec or */*.tfrec")
+        if "**" in pattern or set("{}\\") & set(pattern):
+            raise ValueError(
+                "a pattern holds *, ? and [...] in names and a / for each folder, as in */*.tfrec; ** and {} mean "
+                "something else to Beam or TFX. Move files of several depths into one folder"
+            )
         return pattern
 
 
@@ -207,6 +211,9 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
             f"model.weights: no ImageNet weights to fetch for {model.name}, only for {', '.join(IMAGENET)}; give a file"
         )
         yield {"model.weights", "model.name"}, text
+    if model.weights == "imagenet" and data.normalize != "range":
+        text = "data.normalize: 'range', since ImageNet weights expect pixels in [-1, 1]; or leave model.weights out"
+        yield {"model.weights", "data.normalize"}, text
     if model.name == "xception" and model.alpha != 1:
         yield {"model.name", "model.alpha"}, "model.alpha: xception comes in one width, 1.0"
     if config.trainer.frozen_epochs > config.trainer.epochs:

@@ -1,6 +1,7 @@
 """From settings to a run that can start: data and weights are there and sound, paths absolute, the output ours."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 import schemas
 from datasets import download, prepare
 from datasets.errors import UserError
+from datasets.records import check_path
 from pipeline import beam
-from pipeline.config import Config, Data, Metadata
+from pipeline.config import Config, Metadata
 from pipeline.logs import chatter_to
 
 SCHEMAS = Path(schemas.__file__).parent
@@ -27,10 +29,11 @@ def prepare_config(config: Config) -> Config:
       UserError: naming all of them that cannot be used. The output folder is not made then.
     """
     problems: list[str] = []
+    notices: list[str] = []
     with noted(problems), chatter_to(Path(os.devnull), also_terminal=False):  # Google's libraries warn when imported
         beam.check(config.beam, here=True)
     with noted(problems):
-        directory = _checked_data(config.data)
+        directory = _checked_data(config, notices)
     with noted(problems):
         schema = check_schema(_here(config.data.schema_file, "data.schema_file"), len(config.data.classes))
     with noted(problems):
@@ -46,6 +49,8 @@ def prepare_config(config: Config) -> Config:
             pushed = _writable(folder, "the folder for pushed models", "pusher.directory", make=False)
     with noted(problems):
         output = _writable(config.output, "the output folder", "--output DIR", make=not problems)
+    for notice in filter(None, notices):
+        print(f"note: {notice}", file=sys.stderr)
     if problems:
         raise UserError("\n".join(problems))
     digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
@@ -90,12 +95,24 @@ def _here(place: str | Path, key: str) -> Path:
     return place
 
 
-def _checked_data(data: Data) -> Path:
+def _checked_data(config: Config, notices: list[str]) -> Path:
+    """Returns the folder of the checked shards; adds what to know of them to the notices."""
+    data = config.data
     folder = _here(data.directory, "data.directory") if data.directory else None
     with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
         directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
+    notices.append(prepare.unread_notice(directory, data.pattern, shards))
     prepare.check_split(len(shards), data.split, data.eval_fraction)
+    prepare.check_batches(shards, data.split, data.eval_fraction, _batches(config))
+    notices.append(prepare.split_notice(shards, data.split, data.eval_fraction))
     return directory
+
+
+def _batches(config: Config) -> dict[str, int]:
+    """Returns the batch sizes that the settings ask for, by setting."""
+    tried = config.tuner.search.get("trainer.batch_size", ()) if config.tuner.trials else ()
+    search = {"tuner.search: trainer.batch_size": max(map(int, tried))} if tried else {}
+    return {"trainer.batch_size": config.trainer.batch_size} | search
 
 
 def check_alone(tf_config: str) -> None:
@@ -137,6 +154,7 @@ def only_run(output: Path) -> Iterator[None]:
 def _writable(folder: Path, what: str, setting: str, make: bool) -> Path:
     """Returns the absolute folder, having written to it, or, without `make`, to what there is of its path."""
     folder = folder.expanduser().resolve()
+    check_path(folder, f"give another one ({setting})")
     tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
         tried.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,14 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasets.errors import UserError
+from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
 
 PRESETS = Path(__file__).parent / "presets"
@@ -68,18 +70,51 @@ def _without(settings: dict[str, Any], loc: Sequence[Any]) -> dict[str, Any]:
 
 
 def parse_change(text: str) -> tuple[str, Any]:
-    """Splits `trainer.epochs=5` into its key and its value, read as YAML.
+    """Splits `trainer.epochs=5` into its key and its value.
+
+    The value of a setting that is text is taken as it is (`null`, or nothing, is None where the setting may be that),
+    and so are the items of a list of text. All other values are read as YAML.
 
     Raises:
       ValueError: when there is no `=` or the value is not YAML.
     """
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
         raise ValueError(f"expected KEY=VALUE (as in trainer.epochs=5), received {text!r}")
+    kind = _kind(key)
+    if kind is None:
+        return key, value  # an unknown key, which `load` names
+    if _is_text(kind):
+        return key, None if value in ("", "null") and NoneType in get_args(kind) else value
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ValueError(f"the value of {key.strip()} is not YAML: {value!r}") from None
+        return key, (strict_yaml.load_text if _is_list_of_text(kind) else strict_yaml.load)(value)
+    except strict_yaml.NotYaml as error:
+        raise ValueError(f"the value of {key} is not YAML: {value!r}: {error}") from None
+
+
+def _kind(key: str) -> Any:
+    """Returns the type of a setting by its dotted key, None for an unknown key."""
+    kind: Any = Config
+    for part in key.split("."):
+        fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+        kind = fields[part].annotation if part in fields else None
+    return kind
+
+
+def _is_text(kind: Any) -> bool:
+    """Returns whether all values of a type, None apart, are text or paths."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _is_text(parts[0])
+    if origin is Literal:
+        return all(isinstance(part, str) for part in parts)
+    if origin in (Union, UnionType):
+        return all(part is NoneType or _is_text(part) for part in parts)
+    return kind in (str, Path)
+
+
+def _is_list_of_text(kind: Any) -> bool:
+    return get_origin(kind) is tuple and all(part is ... or _is_text(part) for part in get_args(kind))
 
 
 def to_yaml(config: Config) -> str:
@@ -95,11 +130,12 @@ def _read_preset(name: str) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = strict_yaml.load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the settings file {path}: {error}") from None
-    except yaml.YAMLError as error:
+    except strict_yaml.NotYaml as error:
         raise UserError(f"the settings file {path} is not YAML: {error}") from None
+    content = {} if content is None else content
     if not isinstance(content, dict):
         raise UserError(f"the settings file {path} is to hold sections, received {type(content).__name__}")
     return content
@@ -126,7 +162,8 @@ def _explain(detail: dict[str, Any]) -> list[str]:
             f"{where}: a section, whose keys are {', '.join(_keys(list(detail['loc'])))}; received {detail['input']!r}"
         ]
     if detail["type"] != "extra_forbidden":
-        return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {detail['input']!r}"]
+        hint = " (quote it)" if detail["type"] == "string_type" and isinstance(detail["input"], int | float) else ""
+        return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {detail['input']!r}{hint}"]
     *parents, key = detail["loc"]
     valid = _keys(parents)
     near = difflib.get_close_matches(str(key), valid, n=1)

@@ -71,13 +71,23 @@ def test_a_split_without_examples(main, tmp_path):
     assert "the split has no examples" in printed
 
 
-def test_a_batch_larger_than_the_data(main, tmp_path):
+def test_a_batch_larger_than_the_training_split(main, tmp_path):
     folder = records.folder(tmp_path / "data", shards=2, per_shard=5)
     code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, "--set", "trainer.batch_size=64")
-    assert code == 1
-    assert "failed Trainer" in printed
-    assert "the training split has 5 examples, fewer than one global batch of 64" in printed
-    assert f"log: {tmp_path}" in printed
+    assert code == 2
+    assert "trainer.batch_size: expected at most 5, the examples of the training split; received 64" in printed
+    assert "Lower it (--set trainer.batch_size=5)" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_paths_that_are_patterns_are_refused(main, tmp_path):
+    folder = records.folder(tmp_path / "data [1]")
+    flags = ["--output", tmp_path / "out*", "--set", f"pusher.directory={tmp_path}/pushed?"]
+    code, printed = main("--data", folder, *flags, *TINY)
+    assert code == 2
+    for received in (f"[ in {folder}", f"* in {tmp_path}/out*", f"? in {tmp_path}/pushed?"):
+        assert f"which Beam and TensorFlow read as a pattern; received {received}; rename it, or give" in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["data [1]"]
 
 
 def test_weights_of_another_shape(main, real_data, tmp_path):

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
+import tensorflow as tf
 
 from datasets import prepare
 from datasets.errors import UserError
-from datasets.records import check_folder, count_records, held_out_shards
+from datasets.records import Shard, check_folder, count_records, held_out_shards, list_files
 from pipeline import settings
 from tests import records
 
@@ -76,8 +79,89 @@ def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
 
 
 def test_a_pattern_that_is_none():
-    with pytest.raises(UserError, match=r"data.pattern: .*[Uu]nacceptable pattern|Invalid pattern"):
+    with pytest.raises(UserError, match=r"data.pattern: a pattern is relative"):
         settings.load("sample", None, {"data.pattern": ""})
+
+
+def _files(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.tfrec", ["a.tfrec", "b-2.tfrec"]),
+        ("[!a]*.tfrec", ["b-2.tfrec"]),
+        ("?.tfrec", ["a.tfrec"]),
+        ("*/*.tfrec", ["x-1/d.tfrec", "x/c.tfrec"]),
+        ("x/*", ["x/c.tfrec"]),
+        ("*.TFREC", None),
+    ],
+)
+def test_the_files_of_a_pattern(tmp_path, pattern, found):
+    names = ["a.tfrec", "b-2.tfrec", "x/c.tfrec", "x-1/d.tfrec", ".hidden.tfrec", ".x/e.tfrec", "x/y/f.tfrec", "a.txt"]
+    _files(tmp_path, *names)
+    (tmp_path / "folder.tfrec").mkdir()
+    if found is None:
+        with pytest.raises(UserError, match="no file in .* matches"):
+            list_files(tmp_path, pattern)
+        return
+    files = list_files(tmp_path, pattern)
+    assert files == [str(tmp_path / name) for name in found]
+    assert set(files) <= set(tf.io.gfile.glob(str(tmp_path / pattern)))  # what TFX's own driver looks at, on Vertex AI
+
+
+def test_the_files_of_a_bucket():
+    for name in ("b.tfrec", "a.tfrec", "a.txt", ".c.tfrec"):
+        with tf.io.gfile.GFile(f"ram://listed/{name}", "w") as file:
+            file.write("x")
+    assert list_files("ram://listed", "*.tfrec") == ["ram://listed/a.tfrec", "ram://listed/b.tfrec"]
+
+
+@pytest.mark.parametrize("character", "*?[\\")
+def test_paths_that_are_patterns_to_beam_are_refused(tmp_path, character):
+    _files(tmp_path / f"a{character}", "b.tfrec")
+    with pytest.raises(UserError, match=r"expected a path without .* rename it, or give another folder \(--data DIR\)"):
+        list_files(tmp_path / f"a{character}", "*.tfrec")
+    _files(tmp_path, f"c{character}.tfrec")
+    with pytest.raises(UserError, match=r"expected a path without .* rename it, or leave it out \(data.pattern\)"):
+        list_files(tmp_path, "*.tfrec")
+
+
+def test_record_files_that_are_not_read_are_named(tmp_path):
+    folder = records.folder(tmp_path, shards=2)
+    assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == ""
+    _files(folder, "z.tfrecord", "a/x.tfrec", "notes.txt")
+    assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
+        "skipped 2 files that '*.tfrec' (data.pattern) does not match: z.tfrecord, a/x.tfrec"
+    )
+
+
+def test_the_number_of_shards_in_a_name_is_no_record_count(tmp_path):
+    shard = records.write(tmp_path / "train_00000-of-00003.tfrecord", [records.example()] * 4)
+    assert count_records(shard) == 4
+
+
+def test_a_batch_that_the_training_split_does_not_fill():
+    shards = [Shard(Path(f"{index}"), 20) for index in range(3)]
+    prepare.check_batches(shards, "shards", 0.19, {"trainer.batch_size": 40})
+    prepare.check_batches(shards, "hash", 0.19, {"trainer.batch_size": 60})
+    with pytest.raises(UserError, match=r"trainer.batch_size: expected at most 40, .* received 41. Lower it \(--set"):
+        prepare.check_batches(shards, "shards", 0.19, {"trainer.batch_size": 41})
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "held_out"),
+    [([10] * 2, 0.19, "10 of 20 photos (50%)"), ([10] * 3, 0.19, "10 of 30 photos (33%)"), ([10] * 8, 0.19, ""),
+     ([10] * 16, 0.19, ""), ([1, 99, 99], 0.19, "1 of 199 photos (1%)"), ([10] * 4, 0.01, "10 of 40 photos (25%)")],
+)  # fmt: skip
+def test_shards_that_hold_out_another_share_say_so(counts, fraction, held_out):
+    shards = [Shard(Path(str(index)), count) for index, count in enumerate(counts)]
+    notice = prepare.split_notice(shards, "shards", fraction)
+    assert (held_out in notice and "--set data.split=hash" in notice) if held_out else notice == ""
+    assert prepare.split_notice(shards, "hash", fraction) == ""
 
 
 def test_a_split_by_shards_leaves_some_to_train_on():

@@ -1,5 +1,6 @@
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from datasets.errors import UserError
 from pipeline import settings
@@ -145,15 +146,131 @@ def test_steps_to_profile_are_in_order(steps):
         settings.load("sample", None, {"trainer.profile_steps": steps})
 
 
-@pytest.mark.parametrize("text", ["trainer.epochs", "=5", "trainer.epochs=[1,"])
+def _fields(section=Config, prefix=""):
+    """Every setting's key, type and default."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+TEXTS = {  # the settings that are text, and whether they may be null
+    "name": False, "output": False,
+    "data.source": True, "data.directory": True, "data.pattern": False, "data.schema_file": False,
+    "data.split": False, "data.resize": False, "data.normalize": False,
+    "model.name": False, "model.weights": True, "model.weights_match": False, "model.weights_sha256": True,
+    "trainer.learning_rate.schedule": False, "trainer.precision": False,
+    "pusher.directory": True, "beam.runner": False,
+    "cluster.project": True, "cluster.region": True, "cluster.pipeline_root": True, "cluster.service_account": True,
+    "cluster.endpoint": True, "cluster.namespace": True, "cluster.image": True, "cluster.trainer": False,
+    "metadata.url": True, "metadata.password_file": True,
+}  # fmt: skip
+NOT_YAML = [
+    "no",
+    "1e3",
+    "007",
+    "[a, b]",
+    "{a",
+    "*",
+    "*.tfrecord",
+    "&x",
+    "@x",
+    "!x",
+    "a: b",
+    "a #b",
+    "#",
+    "~",
+    "'a'",
+    "%",
+]
+
+
+def test_the_settings_that_are_text():
+    strings = {key for key, field in _fields() if settings._is_text(field.annotation)}
+    assert strings == set(TEXTS)
+    texts = {key for key, field in _fields() if settings._is_list_of_text(field.annotation)}
+    assert texts == {"data.classes", "trainer.augment", "beam.args"}
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_text_is_taken_as_it_is(key):
+    for text in NOT_YAML:
+        assert settings.parse_change(f"{key}={text}") == (key, text)
+    for text in ("null", ""):
+        assert settings.parse_change(f"{key} = {text}") == (key, None if TEXTS[key] else text)
+
+
+def test_items_of_a_list_are_text_too_and_all_else_is_yaml():
+    assert settings.parse_change("data.classes=[no, 1e3, null, a b]") == ("data.classes", ["no", "1e3", "null", "a b"])
+    assert settings.parse_change("trainer.epochs=5") == ("trainer.epochs", 5)
+    assert settings.parse_change("trainer.profile_steps=null") == ("trainer.profile_steps", None)
+    assert settings.parse_change("trainer.learning_rate={peak: 0.1}") == ("trainer.learning_rate", {"peak": 0.1})
+    with pytest.raises(UserError, match=r"data.patern: unknown key; did you mean 'pattern'\?"):
+        settings.load(changes=dict([settings.parse_change("data.patern=*.tfrecord")]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["trainer.epochs", "=5", "trainer.epochs=[1,", "trainer.epochs=2024-13-45", "trainer={epochs: 1, epochs: 2}"],
+)
 def test_a_change_that_cannot_be_read(text):
-    with pytest.raises(ValueError, match=r"expected KEY=VALUE|is not YAML"):
+    with pytest.raises(ValueError, match=r"expected KEY=VALUE|is not YAML") as error:
         settings.parse_change(text)
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("content", "says"), [("- a", "is to hold sections"), ("a: [", "is not YAML")])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("- a", "is to hold sections"),
+        ("0", "is to hold sections"),
+        ("a: [", "is not YAML: line 1, column 5: "),
+        (
+            "data: {image_size: 64}\nmodel:\n  name: cnn\ndata:\n  channels: 1",
+            "'data' is written twice, in lines 1 and 4",
+        ),
+        ("trainer:\n  epochs: 3\n  seed: 1\n  epochs: 4", "'epochs' is written twice, in lines 2 and 4"),
+        ("trainer:\n  learning_rate: {peak: 1, peak: 2}", "'peak' is written twice, in lines 2 and 2"),
+        ("tuner: {search: {trainer.ema: [0.1], 'trainer.ema': [0.2]}}", "'trainer.ema' is written twice"),
+        ("name: mine\n~: 1", "line 2: expected a key that is text, received ~; quote it"),
+        ("? \n: 1", "line 1: expected a key that is text, received nothing"),
+        ("null: 1", "expected a key that is text, received null"),
+        ("trainer: {yes: 1}", "expected a key that is text, received yes"),
+        ("? [a, b]\n: 1", "expected a key that is text, received a sequence"),
+        ("name: 2024-13-45", "is not YAML: month must be in 1..12"),
+        ("name: 2024", r"name: Input should be a valid string; received 2024 \(quote it\)"),
+        ("data: {classes: [yes, no]}", r"data.classes.0: Input should be a valid string; received True \(quote it\)"),
+        ("trainer: &a {learning_rate: *a}", "settings? (is|are) not valid"),
+    ],
+)
 def test_a_settings_file_that_cannot_be_read(tmp_path, content, says):
     file = tmp_path / "mine.yaml"
     file.write_text(content)
     with pytest.raises(UserError, match=says):
         settings.load(None, file)
+
+
+def test_a_merge_key_may_be_overridden(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("trainer: &short {epochs: 3, seed: 1}\ntuner:\n  trials: 0\n")
+    assert settings.load(None, file).trainer.seed == 1
+    file.write_text("trainer:\n  <<: {epochs: 3, seed: 1}\n  epochs: 4\n")
+    config = settings.load(None, file)
+    assert (config.trainer.epochs, config.trainer.seed) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**/*.tfrec", "**", "a**.tfrec", "{SPAN}/*", "a\\*", "/x/*", "../*", "a//b", "a/", "."]
+)
+def test_a_pattern_that_would_be_read_in_several_ways_is_refused(pattern):
+    with pytest.raises(UserError, match=r"data.pattern: a pattern .* as (in )?\*"):
+        settings.load(changes={"data.pattern": pattern})
+
+
+def test_imagenet_weights_see_what_they_were_trained_on():
+    changes = {"model.name": "xception", "model.weights": "imagenet", "data.normalize": "mean-deviation"}
+    changes["data.image_size"] = 96
+    with pytest.raises(UserError, match=r"data.normalize: 'range', since ImageNet weights expect pixels in \[-1, 1\]"):
+        settings.load(changes=changes)
+    settings.load(changes=changes | {"model.weights": None})

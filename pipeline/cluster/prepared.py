@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from datasets import public, sample
 from datasets.errors import UserError
 from datasets.prepare import cache_folder, prepare_weights
+from datasets.records import WILDCARDS
 from pipeline import beam
 from pipeline.cluster import images
 from pipeline.cluster.machines import MACHINES, REGIONS
@@ -156,6 +157,8 @@ def _bucket(key: str, place: str | Path | None) -> Iterator[str]:
     if parts.scheme != "gs" or not parts.netloc or ".." in parts.path.split("/"):
         received = "nothing" if place is None else place
         yield f"{key}: expected gs://BUCKET/FOLDER, which the cluster can read; received {received}"
+    elif set(WILDCARDS) & set(str(place)):
+        yield f"{key}: expected no {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; received {place}"
 
 
 def _schema(config: Config) -> str:

@@ -1,0 +1,72 @@
+"""ExampleGen reads the files that were checked, all of them and no others."""
+
+import os
+from collections import Counter
+
+import apache_beam as beam
+import pytest
+import tensorflow as tf
+
+from components import example_gen
+from components.example_gen import FINGERPRINT_PROPERTY_NAME
+from tests import records
+
+SPLITS = {"shards": example_gen.by_shards, "hash": example_gen.by_hash}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three shards in two folders below, and two that no pattern of the tests matches."""
+    for label, place in enumerate(("a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec", "x3.tfrec", "a/.x4.tfrec")):
+        examples = [records.example(label, records.jpeg((label, index, 0))) for index in range(20)]
+        records.write(tmp_path / place, examples)
+    return tmp_path
+
+
+def _properties(folder, split):
+    node = SPLITS[split](str(folder), "*/*.tfrec", 0.19)
+    return node, dict(node.exec_properties)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_what_matches_is_read(folder, split):
+    node, properties = _properties(folder, split)
+    executor = node.executor_spec.executor_class()
+    counts = {}
+    with beam.Pipeline() as pipeline:
+        for name, examples in executor.GenerateExamplesByBeam(pipeline, properties).items():
+            written = examples | f"bytes {name}" >> beam.Map(_serialized)
+            written | f"write {name}" >> beam.io.WriteToTFRecord(f"{folder}/out-{name}")
+    for name in ("train", "eval"):
+        files = tf.io.gfile.glob(f"{folder}/out-{name}*")
+        parsed = [tf.train.Example.FromString(each) for each in tf.data.TFRecordDataset(files).as_numpy_iterator()]
+        counts[name] = Counter(example.features.feature["class"].int64_list.value[0] for example in parsed)
+    assert counts["train"] + counts["eval"] == {0: 20, 1: 20, 2: 20}
+    if split == "shards":
+        assert counts["eval"] == {0: 20}
+    else:
+        assert 0 < counts["eval"].total() < 30
+
+
+def _serialized(example):
+    return example if isinstance(example, bytes) else example.SerializeToString()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_fingerprint_is_of_the_files_that_are_read(folder, split):
+    node, properties = _properties(folder, split)
+
+    def fingerprint():
+        driver = node.driver_class(None)
+        return driver.resolve_exec_properties(dict(properties), None, None)[FINGERPRINT_PROPERTY_NAME]
+
+    first = fingerprint()
+    (folder / "x3.tfrec").write_bytes(b"not read")
+    (folder / "a" / ".x4.tfrec").unlink()
+    assert fingerprint() == first
+    (folder / "a" / "x0.tfrec").rename(folder / "a" / "x5.tfrec")  # another shard is held out
+    renamed = fingerprint()
+    shard = folder / "b" / "x2.tfrec"
+    times = shard.stat().st_atime_ns, shard.stat().st_mtime_ns + 10**9  # TensorFlow sees whole seconds
+    os.utime(shard, ns=times)
+    assert len({first, renamed, fingerprint()}) == 3
