@@ -73,15 +73,14 @@ class Report(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
-def report(channels: Mapping[str, types.BaseChannel], settings: dict[str, Any], code: str, command: str) -> Report:
-    """Returns the node.
+def report(channels: Mapping[str, types.BaseChannel], settings: dict[str, Any], command: str) -> Report:
+    """Returns the node. Its execution property `code`, the digest of all nodes' code, is set when they are known.
 
     Args:
       channels: what the run makes, by the names in `INPUTS`; others are left out.
       settings: all settings, as JSON has them.
-      code: the digest of the trainer's code.
       command: what runs the pipeline again, with the settings in `settings.yaml`.
     """
     inputs = {name: channel for name, channel in channels.items() if name in INPUTS}
     made = types.Channel(type=RunReport)
-    return Report(ReportSpec(settings=json.dumps(settings), code=code, command=command, report=made, **inputs))
+    return Report(ReportSpec(settings=json.dumps(settings), code="", command=command, report=made, **inputs))

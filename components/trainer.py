@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import Artifacts
-from trainer.features import CHANGEABLE, HISTORY
+from trainer.features import CHANGEABLE, CODE, HISTORY
 from trainer.recipe import changed
 
 
@@ -41,7 +41,7 @@ class VertexExecutor(vertex.GenericExecutor):
 def _with_changes(exec_properties: dict[str, Any]) -> dict[str, Any]:
     changes = {key: exec_properties[name] for name, key in CHANGEABLE.items() if name in exec_properties}
     custom = json_utils.loads(exec_properties["custom_config"])
-    custom["recipe"] = changed(custom["recipe"], changes)
+    custom |= {"recipe": changed(custom["recipe"], changes), "code": exec_properties.get(CODE, "")}
     return {**exec_properties, "custom_config": json_utils.dumps(custom)}
 
 

@@ -9,6 +9,8 @@ from rich.tree import Tree
 
 from lineage import text
 from lineage.history import MAX_HOPS, Artifact, Execution, Graph, Query, subgraph
+from pipeline import source_code
+from trainer.features import CODE
 
 Node = dict[str, Any]
 
@@ -64,9 +66,14 @@ def _settings(execution: Execution) -> dict[str, Any]:
     told = told.get("custom_config", told)  # ExampleGen's is a message in JSON
     told = told.get("value", told)
     told = {key: value for key, value in told.items() if key not in ("checkpoints", "devices")}
-    code, data = told.pop("code", None), execution.facts.get("input_base")
+    code, data = _code(execution), execution.facts.get("input_base")
     given = {"code": code, "data": data, "settings": told.get("recipe", told)}
     return {key: value for key, value in given.items() if value}
+
+
+def _code(execution: Execution) -> str | None:
+    files = execution.facts.get(CODE)
+    return source_code.digest(json.loads(files)) if files else None
 
 
 def print_tree(console: Console, node: Node) -> None:

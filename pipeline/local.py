@@ -1,6 +1,7 @@
 """One run on this machine, from prepared settings to an exit code."""
 
 import datetime
+import json
 import logging
 import signal
 import warnings
@@ -53,20 +54,24 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         import tensorflow as tf
 
         from components import checks
-        from pipeline import metadata, summary
+        from pipeline import metadata, source_code, summary
         from pipeline.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.display import NodeLines
-        from pipeline.pipeline import code_digest, create_pipeline, here, root
+        from pipeline.pipeline import code_of, create_pipeline, here, root
         from trainer import devices
+        from trainer.features import CODE
 
         say_everything()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     store = str(config.metadata.url or config.output / metadata.SQLITE)
     connection = metadata.connection(store, config.metadata.password_file)
     lines = NodeLines(console, config)
-    facts = {"pipeline": config.name, "settings": config.model_dump_json(), "code": code_digest(), "log": str(log)}
+    made = create_pipeline(config, here(config), connection)
+    code = code_of(made.components)
+    facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
+    facts |= {"code": source_code.digest(code), CODE: json.dumps(code)}
     try:
-        ReportingDagRunner(lines, facts).run(create_pipeline(config, here(config), connection))
+        ReportingDagRunner(lines, facts).run(made)
     except NodeFailed as failure:
         lines.failed(failure.node)
         if isinstance(failure.__cause__, Interrupted):

@@ -1,16 +1,16 @@
 """The pipeline: its nodes, in the order of the data."""
 
-import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import BaseChannel
 
-import trainer as trainer_package
 from components import (
     baseline,
     data_gate,
@@ -26,8 +26,9 @@ from components import (
     tuner,
 )
 from lineage.report.sources import AGAIN
-from pipeline import beam
+from pipeline import beam, source_code
 from pipeline.config import Config, Data
+from trainer.features import CODE
 
 
 class Place(NamedTuple):
@@ -83,10 +84,12 @@ def create_pipeline(
     )
     push = pusher.pusher(model.outputs["model"], evaluation.outputs["blessing"], str(config.pusher.directory))
     nodes = [examples, schema, *checks, graph, *searches, model, latest, evaluation, push]
+    nodes.append(_report(config, place, nodes))
+    _follow_code(nodes)
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=place.root,
-        components=[*nodes, _report(config, place, nodes)],
+        components=nodes,
         metadata_connection_config=metadata,
         enable_cache=True,
         beam_pipeline_args=beam.arguments(config.beam),
@@ -113,7 +116,7 @@ def _checks(data: Data, examples: BaseNode, schema: BaseNode) -> list[BaseNode]:
 
 def _graph(data: Data, examples: BaseNode, schema: BaseNode) -> BaseNode:
     seen = data.model_dump(mode="json", include={"image_size", "channels", "resize", "normalize"})
-    return transform.transform(examples.outputs["examples"], schema.outputs["schema"], {**seen, "code": code_digest()})
+    return transform.transform(examples.outputs["examples"], schema.outputs["schema"], seen)
 
 
 def _training(
@@ -121,7 +124,7 @@ def _training(
 ) -> tuple[list[BaseNode], BaseNode]:
     """Returns the Trainer, and before it the nodes that find hyper-parameters or weights for it, if there are any."""
     inputs = examples.outputs["examples"], graph.outputs["transform_graph"], schema.outputs["schema"]
-    custom: dict[str, Any] = {"recipe": recipe(config), "code": code_digest()}
+    custom: dict[str, Any] = {"recipe": recipe(config)}
     searches: list[BaseNode] = []
     channels: dict[str, BaseChannel] = {}
     if config.tuner.trials:
@@ -145,7 +148,7 @@ def _report(config: Config, place: Place, nodes: list[BaseNode]) -> BaseNode:
     starts = {"base_model": start["model"]} if start else {}
     channels = {**made, **baselines, **starts, "data_blessing": outputs["DataGate"]["blessing"]}
     settings = config.model_dump(mode="json", exclude={"cluster"})  # where it runs may change after it is compiled
-    return report.report(channels, settings, code_digest(), place.command)
+    return report.report(channels, settings, place.command)
 
 
 def root(config: Config) -> Path:
@@ -165,10 +168,15 @@ def recipe(config: Config) -> dict:
     )
 
 
-def code_digest() -> str:
-    """Returns a digest of trainer/**/*.py, so that an edit there reruns Transform and Trainer."""
-    folder = Path(trainer_package.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+def _follow_code(nodes: Sequence[BaseNode]) -> None:
+    """Makes each node's cache key follow the code that its executor runs; the report, the last node, names it all."""
+    for node in nodes:
+        if isinstance(node, BaseComponent) and (files := source_code.files_of_node(node)):
+            node.exec_properties[CODE] = json.dumps(files)
+    nodes[-1].exec_properties["code"] = source_code.digest(code_of(nodes))
+
+
+def code_of(nodes: Iterable[BaseNode]) -> dict[str, str]:
+    """Returns the files that the nodes run, as `source_code.files_of` does."""
+    maps = [json.loads(node.exec_properties[CODE]) for node in nodes if CODE in node.exec_properties]
+    return dict(sorted(item for files in maps for item in files.items()))

@@ -11,7 +11,7 @@ class Sources(NamedTuple):
 
     Attributes:
       settings: all of them, as `pipeline.config.Config` gives them for JSON.
-      code: the digest of the trainer's code.
+      code: the digest of the code of all nodes.
       command: what runs the pipeline again with the settings in `settings.yaml`.
       pushed_to: where the model was pushed.
       failed: why the run has not come to its end, if it failed.
