@@ -32,6 +32,15 @@ class Cut(keras.callbacks.Callback):
             raise PowerCut
 
 
+class Spoil(keras.callbacks.Callback):
+    """Makes a weight NaN after the last step of an epoch, whose loss is a number."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == STEPS - 1:
+            kernel = self.model.trainable_variables[0]
+            kernel.assign(kernel * np.nan)
+
+
 def _batches(first_epoch: int = 0, ill_step: int = 0, ill: str = "labels") -> tf.data.Dataset:
     """Batches in which a class is a brightness; the same step gives the same batch, and one may hold no numbers."""
 
@@ -143,11 +152,24 @@ def test_a_loss_that_is_no_number_names_step_rate_and_checkpoint(tmp_path):
     assert not weights.load(model, tmp_path / "checkpoints" / "last-good.weights.h5").skipped
     after = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "epoch-2"))
     assert np.array_equal(model.variables[0], after.get_tensor("model/0/.ATTRIBUTES/VARIABLE_VALUE"))
+
+
+def test_a_weight_that_is_no_number_is_found_at_the_end_of_the_epoch(tmp_path, monkeypatch):
+    given = Checkpoints.callbacks
+    monkeypatch.setattr(Checkpoints, "callbacks", lambda self, ema: [*given(self, ema), Spoil()])
     with pytest.raises(
-        callbacks.NotFinite, match="holds what is no number at step 6 .* none, this was the first epoch"
+        callbacks.NotFinite, match="conv2d.* holds what is no number at step 6 .* none, this was the first epoch"
     ):
-        _fit(tmp_path / "first", _settings(), train=partial(_batches, ill_step=2, ill="pixels"))
-    assert not (tmp_path / "first" / "checkpoints" / "state.json").exists()
+        _fit(tmp_path, _settings())
+    assert not (tmp_path / "checkpoints" / "state.json").exists()
+
+
+def test_photos_that_are_no_numbers_leave_no_checkpoint(tmp_path):
+    # Some CPU kernels hide NaN behind a fused ReLU until the end of the epoch, others show it in the loss (issue 11).
+    found = r"^(the loss is nan at step 2|.* holds what is no number at step 6) \(epoch 1\)"
+    with pytest.raises(callbacks.NotFinite, match=found):
+        _fit(tmp_path, _settings(), train=partial(_batches, ill_step=2, ill="pixels"))
+    assert not (tmp_path / "checkpoints" / "state.json").exists()
 
 
 def test_smoothed_labels_raise_the_loss_that_can_be_reached(tmp_path):
