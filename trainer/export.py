@@ -11,13 +11,14 @@ from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, P
 
 
 def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequence[str], directory: str) -> None:
-    """Writes a SavedModel with three signatures.
+    """Writes a SavedModel with three signatures, which computes in float32 whatever the model's precision.
 
     serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
       `class_index` int64 [batch] and `probabilities` float32 [batch, classes].
     serve_examples: `examples` string [batch], serialised tf.Examples, to the same.
     transform_features: `examples` to `pixels`, what the model sees.
     """
+    served = in_float32(model)
     layer = transform.transform_features_layer()
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
     names = tf.constant(list(classes))
@@ -29,12 +30,12 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
         return tf.io.parse_example(examples, spec)[IMAGE]
 
     def predict(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = tf.nn.softmax(tf.cast(model(to_pixels(encoded), training=False), tf.float32))
+        probabilities = tf.nn.softmax(served(to_pixels(encoded), training=False))
         index = tf.argmax(probabilities, axis=-1)
         return {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}
 
     archive = ExportArchive()
-    archive.track(model)
+    archive.track(served)
     archive.track(layer)
     encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
     serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
@@ -42,3 +43,17 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     archive.add_endpoint("serve_examples", lambda examples: predict(image_of(examples)), serialized)
     archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
     archive.write_out(directory, verbose=False)
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model, with the same weights, that computes in float32 and belongs to no strategy.
+
+    A model of mixed precision computes in bfloat16 or float16, for which most CPUs have no instructions (issue 11).
+    """
+
+    def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=rebuilt)
+    copy.set_weights(model.get_weights())
+    return copy
