@@ -32,6 +32,7 @@ setup(
         "filelock",
         "flask>=3.1",
         "google-cloud-aiplatform",
+        "google-cloud-storage",
         "google-crc32c",
         "jinja2",
         "kfp>=2",

@@ -1,8 +1,8 @@
-"""What a task of Kubeflow Pipelines starts: TFX's executor, told the types of its inputs.
+"""What a task of Kubeflow Pipelines starts: TFX's executor, with two faults of the backend worked around.
 
-The backend leaves them empty (GetOutputArtifactsByExecutionId in backend/src/v2/metadata/client.go, up to 2.15), at
-which TFX stops ("fails to retrieve classpath", tensorflow/tfx#7768). The component's inputs, another argument, have
-them.
+The backend leaves the types of the inputs empty (GetOutputArtifactsByExecutionId in backend/src/v2/metadata/client.go,
+up to 2.15), at which TFX stops ("fails to retrieve classpath", tensorflow/tfx#7768). The component's inputs, another
+argument, have them. And the backend cannot download TensorFlow's directory markers (pipeline/cluster/markers.py).
 """
 
 import argparse
@@ -10,6 +10,8 @@ import json
 
 from absl import app
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_task
+
+from pipeline.cluster import markers
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -24,5 +26,12 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return args, beam_args
 
 
+def main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    """Runs TFX's executor and then removes the directory markers under the task's outputs."""
+    tfx_task.main(parsed)
+    outputs = json.loads(parsed[0].json_serialized_invocation_args)["outputs"].get("artifacts", {})
+    markers.remove(artifact["uri"] for each in outputs.values() for artifact in each["artifacts"])
+
+
 if __name__ == "__main__":
-    app.run(tfx_task.main, flags_parser=parse)
+    app.run(main, flags_parser=parse)

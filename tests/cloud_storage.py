@@ -1,0 +1,99 @@
+"""Cloud Storage on this machine, which google-cloud-storage and TensorFlow's own file system read and write.
+
+TensorFlow has no setting for another address, so the server is also its HTTPS proxy: it answers a tunnel to
+googleapis.com itself, with a certificate that TensorFlow is told to trust. It is a process of its own, because
+TensorFlow may hold Python's lock while it waits for an answer.
+"""
+
+import datetime
+import functools
+import http.server
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from gcp_storage_emulator import server as emulator
+from gcp_storage_emulator.storage import Storage
+
+BUCKET = "a-bucket"
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[dict[str, str]]:
+    """Serves an empty bucket until the block ends; yields the environment that points both clients at it.
+
+    Args:
+      folder: gets the certificate.
+    """
+    command = [sys.executable, "-m", __name__, str(folder / "certificate.pem")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        url = server.stdout.readline().strip()
+        yield {  # the block's end closes its input, at which it ends
+            "STORAGE_EMULATOR_HOST": url,  # google-cloud-storage
+            "no_proxy": "127.0.0.1",
+            "https_proxy": url,  # TensorFlow: the address, the trusted certificate and no real credentials
+            "CURL_CA_BUNDLE": str(folder / "certificate.pem"),
+            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "no-token",
+            "NO_GCE_CHECK": "true",
+        }
+
+
+class _Handler(emulator.RequestHandler):
+    def do_CONNECT(self):  # noqa: N802
+        self.send_response(200)
+        self.end_headers()
+        with self.server.tls.wrap_socket(self.connection, server_side=True) as inner:
+            type(self)(self.storage, inner, self.client_address, self.server)
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Sends an upload on to the tunnel; the emulator knows of no TLS and gives http://www.googleapis.com."""
+        super().send_header(keyword, value.replace("http://www.", "https://www."))
+
+
+def _serve(certificate: Path) -> None:
+    emulator._read_data = functools.partial(_read_data, emulator._read_data)
+    storage = Storage(use_memory_fs=True)
+    storage.create_bucket(BUCKET, {"name": BUCKET})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, storage)) as server:
+        server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.tls.load_cert_chain(_certificate(certificate))
+        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdin.read()  # until the test, or what is left of it, closes it
+        server.shutdown()
+
+
+def _read_data(read: Any, handler: Any, query: dict[str, list[str]]) -> Any:
+    """Reads the body of an upload; the emulator has None for an empty one, and cannot store it."""
+    data = read(handler, query)
+    return b"" if data is None and query.get("uploadType") == ["media"] else data
+
+
+def _certificate(path: Path) -> Path:
+    """Writes a key and a certificate of its own for googleapis.com's servers into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("*.googleapis.com")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encoding, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, no_password)
+    path.touch(mode=0o600)
+    path.write_bytes(certificate.public_bytes(encoding) + private)
+    return path
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))
