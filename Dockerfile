@@ -21,8 +21,8 @@ RUN python3 -m venv /opt/uv \
 ENV PATH=/opt/uv/bin:$PATH VIRTUAL_ENV=/opt/pipeline UV_PYTHON_DOWNLOADS=never UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1
 
 FROM build AS cpu-packages
-COPY requirements/lock.txt requirements/
-RUN uv pip sync --require-hashes requirements/lock.txt
+COPY requirements/lock-old.txt requirements/
+RUN uv pip sync --require-hashes requirements/lock-old.txt
 
 FROM cpu-packages AS gpu-packages
 COPY requirements/gpu.txt requirements/

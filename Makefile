@@ -1,15 +1,19 @@
 # Each target sets up what it needs and skips what is current.
-PYTHON ?= $(shell command -v python3.11 || echo python3)
+# The Python that .venv was made with, where there is one.
+PYTHON ?= $(shell for name in $$(sed -n 's/^executable = //p' .venv/pyvenv.cfg 2>/dev/null) python3.11 python3.12 python3.13; do \
+  command -v $$name && exit; done; echo python3)
 CXX ?= c++
 LOGS ?= runs/artifacts
 TARGET ?= cpu
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKED := $(VENV)/.locked
+CHOOSE = $(PYTHON) requirements/choose.py $(STACK)
+CHOSEN := $(shell $(CHOOSE) 2>/dev/null)
+LOCKED := $(VENV)/.locked-$(CHOSEN)
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test bench bench-pytorch tensorboard inspect check image lock format clean
+.PHONY: run test stack bench bench-pytorch tensorboard inspect check tools image lock format clean
 
 run: $(READY)
 	@$(BIN)/python local_runner.py $(ARGS)
@@ -20,6 +24,11 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+stack:
+	@$(PYTHON) -c '' 2>/dev/null || \
+	  { echo "Python is needed; '$(PYTHON)' is not one. Install python3, or: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(CHOOSE) >/dev/null
+
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
 
@@ -29,9 +38,9 @@ tensorboard: $(READY)
 inspect: $(READY)
 	@$(BIN)/python -m lineage $(or $(ARGS),runs)
 
-check:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
-	  { echo "Python 3.11 is needed (TFX 1.16 and TensorFlow 2.16); '$(PYTHON)' is not that. Install python3.11, or: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+check: stack tools
+
+tools:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python's venv module is needed. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	@command -v $(CXX) >/dev/null || \
@@ -39,13 +48,13 @@ check:
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
 	  { echo "Python's headers are needed (pyfarmhash has no wheel). On Debian: apt-get install python3-dev" >&2; exit 1; }
 
-$(LOCKED): requirements/lock.txt requirements/dev.txt requirements/uv.txt
-	@$(MAKE) --no-print-directory check
+$(LOCKED): requirements/lock-$(CHOSEN).txt requirements/dev-$(CHOSEN).txt requirements/uv.txt | stack
+	@$(MAKE) --no-print-directory tools
 	@echo "Setting up $(VENV): one download of about 1 GB, then a minute of byte-compiling."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
-	  -r requirements/lock.txt -r requirements/dev.txt
+	  -r requirements/lock-$(CHOSEN).txt -r requirements/dev-$(CHOSEN).txt
 	@touch $@
 
 $(READY): $(LOCKED) setup.py
@@ -66,10 +75,15 @@ image:
 	  --tag $(IMAGE):$$(git rev-parse --short=12 HEAD)$(patsubst %,-%,$(filter-out cpu,$(TARGET))) .
 
 COMPILE := ../$(BIN)/uv pip compile --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet
+OLD := $(COMPILE) --python-platform x86_64-manylinux_2_28
+NEW := $(COMPILE) --universal
 
 lock: $(READY)
-	cd requirements && for name in lock dev gpu uv pytorch; do $(COMPILE) $$name.in --output-file $$name.txt; done
-	cd requirements && $(COMPILE) tpu.in --override tpu-overrides.in --output-file tpu.txt
+	cd requirements && for name in lock-old gpu uv pytorch; do $(OLD) $$name.in --output-file $$name.txt || exit; done
+	cd requirements && $(OLD) tpu.in --override tpu-overrides.in --output-file tpu.txt
+	cd requirements && $(NEW) lock-new.in --output-file lock-new.txt
+	cd requirements && $(OLD) dev.in --constraints lock-old.txt --output-file dev-old.txt
+	cd requirements && $(NEW) dev.in --constraints lock-new.txt --output-file dev-new.txt
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

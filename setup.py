@@ -6,7 +6,7 @@ setup(
     name="tfx-photo-pipeline",
     version="0.1.0",
     description="Labelled photos in, a gated SavedModel out: a TFX pipeline",
-    python_requires=">=3.11,<3.12",
+    python_requires=">=3.11,<3.14",
     packages=[
         "pipeline",
         "pipeline.cluster",
@@ -27,8 +27,8 @@ setup(
         "lineage.report": ["templates/*"],
     },
     install_requires=[
-        "tfx==1.16.0",
-        "apache-beam==2.67.0",
+        "tfx>=1.16.0,<1.22",
+        "apache-beam",
         "filelock",
         "flask>=3.1",
         "google-cloud-aiplatform",
@@ -45,6 +45,7 @@ setup(
         "requests",
         "rich",
         "scipy",
+        "tensorboard",
         "vl-convert-python",
     ],
 )

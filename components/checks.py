@@ -7,6 +7,7 @@ import json
 from typing import NamedTuple
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.utils import io_utils
 
@@ -43,7 +44,7 @@ class Evaluation(NamedTuple):
         return self.checks[0].value or 0.0
 
 
-def record(config: tfma.EvalConfig, model: types.Artifact, outputs: Artifacts) -> None:
+def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifacts) -> None:
     """Writes `checks.json`, and of it `accuracy` and what `refused` the model, if anything, into the metadata.
 
     Args:
@@ -68,7 +69,7 @@ def read(outputs: Artifacts) -> Evaluation:
     return Evaluation(bool(blessing.get_int_custom_property("blessed")), checks)
 
 
-def _checks(config: tfma.EvalConfig, names: list[str], uri: str, compared: bool) -> list[Check]:
+def _checks(config: config_pb2.EvalConfig, names: list[str], uri: str, compared: bool) -> list[Check]:
     whole, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
     candidate = _accuracies(uri, "candidate" if compared else None)
     checks = [Check("accuracy", candidate[()], _floor(whole))]
@@ -81,7 +82,7 @@ def _checks(config: tfma.EvalConfig, names: list[str], uri: str, compared: bool)
     return checks
 
 
-def _floor(slices: tfma.PerSliceMetricThreshold) -> float:
+def _floor(slices: config_pb2.PerSliceMetricThreshold) -> float:
     return slices.threshold.value_threshold.lower_bound.value
 
 

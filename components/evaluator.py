@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
+from tensorflow_model_analysis.proto import config_pb2 as tfma  # TFMA 0.52 has no EvalConfig at its top level
 from tfx import types
 from tfx import v1 as tfx
 from tfx.components.evaluator.executor import Executor

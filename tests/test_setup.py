@@ -1,13 +1,17 @@
 """What the first two minutes of a stranger hang on: the checks of `make`, the lock, what the package holds."""
 
+import importlib.metadata
+import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from tests.conftest import ROOT
 
@@ -21,8 +25,9 @@ def test_tensorboard_listens_to_this_machine_alone():
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
-        ("PYTHON=/bin/false", "Python 3.11 is needed"),
-        ("PYTHON=no-such-python", "Python 3.11 is needed"),
+        ("PYTHON=/bin/false", "Python is needed; '/bin/false' is not one"),
+        ("PYTHON=no-such-python", "Python is needed; 'no-such-python' is not one"),
+        ("STACK=newer", "STACK is new or old, not 'newer'"),
         ("CXX=no-such-compiler", "A C++ compiler is needed"),
     ],
 )
@@ -30,17 +35,77 @@ def test_what_is_missing_is_one_line_before_any_download(argument, says):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     done = subprocess.run(["make", "check", argument], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
-    first, *rest = done.stderr.splitlines()
+    chosen = [line for line in done.stderr.splitlines() if line.startswith("Stack ")]
+    first, *rest = [line for line in done.stderr.splitlines() if line not in chosen]
     assert says in first
     assert all(line.startswith("make") for line in rest)
+    assert len(chosen) == (1 if says.startswith("A C++") else 0)
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["lock.txt", "dev.txt", "gpu.txt", "tpu.txt", "uv.txt", "pytorch.txt"])
+@pytest.mark.parametrize(
+    ("glibc", "python", "asked", "expected"),
+    [
+        ("2.36", (3, 11), "", "old"),  # Debian 12
+        ("2.35", (3, 11), "old", "old"),  # Ubuntu 22.04 with its python3.11
+        ("2.41", (3, 13), "", "new"),  # Debian 13
+        ("2.39", (3, 12), "", "new"),  # Ubuntu 24.04
+        ("2.39", (3, 11), "", "new"),
+        ("2.39", (3, 11), "old", "old"),
+        ("2.39.9000", (3, 13), "new", "new"),
+        ("2.36", (3, 12), "", "Install python3.11, or: make PYTHON=/path/to/python3.11"),
+        ("2.41", (3, 14), "", "Install python3.13, or: make PYTHON=/path/to/python3.13"),
+        ("2.41", (3, 10), "", "the new stack needs glibc 2.39 or newer and Python 3.11 to 3.13"),
+        ("2.36", (3, 11), "new", "No stack fits glibc 2.36, Python 3.11: the new stack needs glibc 2.39 or newer"),
+        ("2.41", (3, 13), "old", "the old stack needs glibc 2.28 or newer and Python 3.11. Install python3.11"),
+        ("2.17", (3, 11), "", "No stack fits glibc 2.17, Python 3.11"),
+        ("", (3, 11), "", "glibc is needed"),
+        ("2.41", (3, 13), "newest", "STACK is new or old, not 'newest'"),
+    ],
+)
+def test_the_stack_follows_glibc_and_python(glibc, python, asked, expected):
+    assert expected in chosen("Linux", "x86_64", glibc, python, asked)
+
+
+@pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64"), ("Windows", "AMD64")])
+def test_other_systems_are_sent_to_the_devcontainer(system, machine):
+    assert "Use the devcontainer" in chosen(system, machine, "2.41", (3, 13), "")
+
+
+def chosen(*machine) -> str:
+    """What requirements/choose.py says: a stack's name, or why there is none, in one line."""
+    choose = runpy.run_path(str(ROOT / "requirements" / "choose.py"))
+    try:
+        name, why = choose["choose"](*machine)
+    except choose["Unfit"] as unfit:
+        name, why = str(unfit), ""
+    assert "\n" not in name + why
+    assert not why or why.startswith(f"Stack {name}: TFX ")
+    return name
+
+
+def test_each_stack_has_its_locks_and_the_package_allows_its_pythons():
+    stacks = runpy.run_path(str(ROOT / "requirements" / "choose.py"))["STACKS"]
+    for stack in stacks:
+        lock = (ROOT / "requirements" / f"lock-{stack.name}.txt").read_text()
+        for package in stack.holds.lower().split(", "):
+            assert re.search(rf"^{package.replace(' ', '==')}\.\d+ ", lock, re.MULTILINE)
+        assert (ROOT / "requirements" / f"dev-{stack.name}.txt").exists()
+    needs = SpecifierSet(importlib.metadata.metadata("tfx-photo-pipeline")["Requires-Python"])
+    assert all(f"{major}.{minor}" in needs for stack in stacks for major, minor in (stack.oldest, stack.newest))
+    assert "3.14" not in needs
+
+
+LOCKS = ["lock-old.txt", "lock-new.txt", "dev-old.txt", "dev-new.txt", "gpu.txt", "tpu.txt", "uv.txt", "pytorch.txt"]
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_the_locks_name_versions_and_hashes_and_no_host(name):
     text = (ROOT / "requirements" / name).read_text()
     packages = re.split(r"\n(?=\S)", text.strip())
-    assert all(re.match(r"[\w.\-\[\]]+==\S+", package) and "--hash=sha256:" in package for package in packages)
+    assert all(
+        re.match(r"[\w.\-\[\]]+==\S+( ; .+)? \\\n", package) and "--hash=sha256:" in package for package in packages
+    )
     assert "://" not in text
     assert "index-url" not in text
 
@@ -56,3 +121,16 @@ def test_the_wheel_holds_the_code_the_schemas_and_the_presets(tmp_path):
     for folder in ("pipeline", "components", "trainer", "datasets", "lineage", "schemas"):
         for pattern in ("*.py", "*.yaml", "*.pbtxt", "*.html", "*.css"):
             assert {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob(pattern)} <= held
+
+
+def test_the_devcontainer_installs_what_the_readme_says_and_is_not_root():
+    """It cannot be started here: no Docker."""
+    settings = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    dockerfile = (ROOT / ".devcontainer" / settings["build"]["dockerfile"]).read_text()
+    (packages,) = re.findall(r"`apt-get install ([^`]+)`", (ROOT / "README.md").read_text())
+    assert packages in dockerfile
+    assert f"--shell /bin/bash {settings['remoteUser']}\n" in dockerfile
+    assert settings["remoteUser"] != "root"
+    command = settings["postCreateCommand"].split()
+    assert command[0] == "make"
+    subprocess.run([*command, "--dry-run"], cwd=ROOT, check=True, capture_output=True)

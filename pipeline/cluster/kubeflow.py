@@ -91,7 +91,7 @@ def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
     if found:
         return found[0].experiment_id
     body = {"display_name": name, "namespace": namespace}
-    return api.experiment_service_create_experiment(body=body, _request_timeout=_timeout()).experiment_id
+    return api.experiment_service_create_experiment(body, _request_timeout=_timeout()).experiment_id
 
 
 def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
@@ -102,7 +102,7 @@ def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
     """
     create = _SERVICE.again(lambda fault: fault.transient and not fault.taken)(client.runs.run_service_create_run)
     try:
-        return create(body=body, _request_timeout=_timeout()).run_id
+        return create(body, _request_timeout=_timeout()).run_id
     except Exception as error:
         fault = _SERVICE.fault(error)
         if fault is None or not (fault.transient and fault.taken):
