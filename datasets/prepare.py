@@ -1,5 +1,6 @@
 """Makes what the settings name be there on disk: data and weights, checked, before anything heavy starts."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from datasets.errors import UserError
 from datasets.records import Shard
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-NPZ_MAGIC = b"PK\x03\x04"
+ZIP_MAGIC = b"PK\x03\x04"
 _FAR = 1.5  # a factor of data.eval_fraction: 8 shards at 0.19 hold out 0.25, 3 hold out 0.33
 _NAMED = 5
 
@@ -99,19 +100,21 @@ def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:
     """Returns the absolute weights file that `model.weights` names ('imagenet', a file, or None).
 
     Raises:
-      UserError: when it is missing, neither HDF5 nor .npz, or of another checksum than `sha256`.
+      UserError: when it is missing, a folder, neither HDF5 nor a zip, or of another checksum than `sha256`.
     """
     if weights is None:
         return None
     if weights == "imagenet":
         return public.ensure_weights(cache_folder())
     path = Path(weights).expanduser().resolve()
+    if path.is_dir():
+        raise UserError(_no_folder(path))
     if not path.is_file():
         raise UserError(f"the weights file {path} does not exist (--weights FILE)")
     with path.open("rb") as file:
-        if not file.read(len(HDF5_MAGIC)).startswith((HDF5_MAGIC, NPZ_MAGIC)):
+        if not file.read(len(HDF5_MAGIC)).startswith((HDF5_MAGIC, ZIP_MAGIC)):
             raise UserError(
-                f"the weights file {path} is neither HDF5 nor .npz; expected Keras weights as .h5, .weights.h5 or .npz"
+                f"the weights file {path} is neither HDF5 nor a zip; expected .h5, .weights.h5, .keras or .npz"
             )
     if sha256 and (received := download.digest(path, "sha256:")) != f"sha256:{sha256}":
         raise UserError(
@@ -119,3 +122,15 @@ def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:
             f"received {received}"
         )
     return path
+
+
+def _no_folder(path: Path) -> str:
+    """Says where the weights of a folder, such as a SavedModel, are to be had."""
+    beside = next((file for place in (path, path.parent) for file in sorted(place.glob("*.weights.h5"))), None)
+    what = "a SavedModel" if (path / "saved_model.pb").exists() else "a folder"
+    instead = (
+        f"the weights are in the file --weights {shlex.quote(str(beside))}"
+        if beside
+        else "write them where the model was made, by Keras's model.save_weights('NAME.weights.h5'), and give that file"
+    )
+    return f"the weights {path} are {what}; expected a file: .h5, .weights.h5, .keras or .npz; {instead}"

@@ -29,7 +29,7 @@ def add_settings(to: argparse.ArgumentParser) -> None:
     )
     to.add_argument("--config", metavar="FILE.yaml", type=Path, help="settings of your own, as the presets are written")
     to.add_argument("--data", metavar="DIR", help="a folder of TFRecords (data.directory)")
-    to.add_argument("--weights", metavar="FILE", help="pretrained weights, .h5 or .npz (model.weights)")
+    to.add_argument("--weights", metavar="FILE", help="pretrained weights: .h5, .keras or .npz (model.weights)")
     to.add_argument(
         "--set",
         metavar="KEY=VALUE",

@@ -16,7 +16,7 @@ from datasets import download, prepare
 from datasets.errors import UserError
 from datasets.records import check_path
 from pipeline import beam
-from pipeline.config import Config, Metadata
+from pipeline.config import LEAST_SIZES, Config, Metadata
 from pipeline.logs import chatter_to
 
 SCHEMAS = Path(schemas.__file__).parent
@@ -48,11 +48,15 @@ def prepare_config(config: Config) -> Config:
             folder = _here(pushed, "pusher.directory")
             pushed = _writable(folder, "the folder for pushed models", "pusher.directory", make=False)
     with noted(problems):
-        output = _writable(config.output, "the output folder", "--output DIR", make=not problems)
+        _writable(config.output, "the output folder", "--output DIR", make=False)
+    with noted(problems):
+        if weights and not problems:  # the one check that imports TensorFlow
+            _check_weights(config, weights)
     for notice in filter(None, notices):
         print(f"note: {notice}", file=sys.stderr)
     if problems:
         raise UserError("\n".join(problems))
+    output = _writable(config.output, "the output folder", "--output DIR", make=True)
     digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
     return config.model_copy(
         update={
@@ -115,6 +119,38 @@ def _batches(config: Config) -> dict[str, int]:
     return {"trainer.batch_size": config.trainer.batch_size} | search
 
 
+def _check_weights(config: Config, weights: Path) -> None:
+    """Loads the weights into the model that the settings describe, as the Trainer will.
+
+    Raises:
+      UserError: when they cannot be read, do not fit, or expect other pixels.
+    """
+    with chatter_to(Path(os.devnull), also_terminal=False):
+        import keras
+        import tensorflow as tf
+
+        from trainer import devices, pretrained, weight_files
+
+    model, data = config.model, config.data
+    applications = model.name in LEAST_SIZES and model.weights_match == "base" and weight_files.is_keras2(weights)
+    if applications and data.normalize != "range":
+        raise UserError(
+            f"data.normalize: expected range, since {weights} is of Keras Applications, whose {model.name} expects "
+            f"pixels in [-1, 1]; received {data.normalize} (--set data.normalize=range)"
+        )
+    recipe = config.model_dump(mode="json", include={"data", "model"})
+    recipe["model"]["weights"] = str(weights)
+    with chatter_to(Path(os.devnull), also_terminal=False):
+        devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
+    try:
+        with tf.device("CPU"):
+            pretrained.load(pretrained.build(recipe), recipe)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    finally:
+        keras.utils.clear_session()  # the Trainer's layers are counted from the start
+
+
 def check_alone(tf_config: str) -> None:
     """Refuses to run where TF_CONFIG names several workers: all nodes run in this one process.
 
@@ -166,12 +202,13 @@ def _writable(folder: Path, what: str, setting: str, make: bool) -> Path:
 
 
 def check_schema(path: Path, classes: int) -> Path:
-    """Returns the absolute path of a schema that agrees with the number of classes.
+    """Returns the absolute path of a schema that Transform can use and that agrees with the number of classes.
 
     A bare name that is no file of the current folder is one of the curated schemas.
 
     Raises:
-      UserError: when it is missing, cannot be read, or gives `class` another range.
+      UserError: when it is missing, cannot be read, gives `class` another range, or a feature a shape that Transform
+        cannot use.
     """
     curated = SCHEMAS / path.name
     path = (
@@ -189,4 +226,30 @@ def check_schema(path: Path, classes: int) -> Path:
             f"the schema {path} says that class is {domains[0].min} to {domains[0].max}, and data.classes names "
             f"{classes} classes (0 to {classes - 1}); make them agree (data.schema_file)"
         )
+    if problems := list(_shape_problems(schema)):
+        raise UserError("\n  ".join([f"Transform cannot use the schema {path} (data.schema_file):", *problems]))
     return path
+
+
+def _shape_problems(schema: schema_pb2.Schema) -> Iterator[str]:
+    """Yields what would fail inside Transform: it reads one value of `image` and of `class` from each record."""
+    for name, kind in (("image", "BYTES"), ("class", "INT")):
+        found = [feature for feature in schema.feature if feature.name == name]
+        if len(found) != 1:
+            yield f"{name}: expected one feature of that name, received {len(found)}"
+        elif (
+            found[0].type != schema_pb2.FeatureType.Value(kind)
+            or not found[0].HasField("shape")
+            or [dim.size for dim in found[0].shape.dim] != [1]
+            or found[0].presence.min_fraction != 1
+        ):
+            text = text_format.MessageToString(found[0], as_one_line=True)
+            expected = f"type: {kind} presence {{ min_fraction: 1.0 }} shape {{ dim {{ size: 1 }} }}"
+            yield f"{name}: expected {expected}, received {text}"
+    for feature in schema.feature:
+        if feature.name in ("image", "class"):
+            continue
+        if feature.type == schema_pb2.TYPE_UNKNOWN:
+            yield f"{feature.name}: expected a type (BYTES, INT or FLOAT), received none"
+        if feature.HasField("shape") and feature.presence.min_fraction != 1:
+            yield f"{feature.name}: a shape needs presence {{ min_fraction: 1.0 }}; write value_count in its place"

@@ -183,15 +183,25 @@ def test_weights_are_checked(tmp_path):
         prepare.prepare_weights(str(tmp_path / "no.h5"), None)
     file = tmp_path / "weights.h5"
     file.write_text("no weights")
-    with pytest.raises(
-        UserError, match=r"is neither HDF5 nor .npz; expected Keras weights as .h5, .weights.h5 or .npz"
-    ):
+    with pytest.raises(UserError, match=r"is neither HDF5 nor a zip; expected .h5, .weights.h5, .keras or .npz"):
         prepare.prepare_weights(str(file), None)
-    for magic in (prepare.NPZ_MAGIC, prepare.HDF5_MAGIC):
+    for magic in (prepare.ZIP_MAGIC, prepare.HDF5_MAGIC):
         file.write_bytes(magic)
         assert prepare.prepare_weights(str(file), None) == file
     with pytest.raises(UserError, match=r"expected sha256:0000\w+ \(model.weights_sha256\), received sha256:"):
         prepare.prepare_weights(str(file), "0" * 64)
+
+
+def test_a_folder_is_no_weights_file_and_the_file_beside_it_is_named(tmp_path):
+    saved = tmp_path / "model 1" / "Format-Serving"
+    saved.mkdir(parents=True)
+    (saved / "saved_model.pb").touch()
+    with pytest.raises(UserError, match=r"are a SavedModel; expected a file: .*by Keras's model.save_weights\("):
+        prepare.prepare_weights(str(saved), None)
+    (tmp_path / "model 1" / "model.weights.h5").touch()
+    for given in (saved, saved.parent):
+        with pytest.raises(UserError, match=r"in the file --weights '.*/model 1/model.weights.h5'$"):
+            prepare.prepare_weights(str(given), None)
 
 
 def test_the_real_weights_keep_their_checksum(real_data):

@@ -126,7 +126,7 @@ def test_a_layer_of_other_variables_is_not_loaded_in_part(file, tmp_path):
 def test_the_whole_must_match_or_nothing_is_assigned(file):
     before = (model := small(classes=3, channels=1)).get_weights()
     with pytest.raises(
-        ValueError, match=r"does not fit the model: .*stem \(kernel has .* logits \(.*weights_match 'matching'"
+        ValueError, match=r"does not fit the model: .*stem \(kernel has .* logits \(.*weights_match=matching"
     ):
         weights.load(model, file)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
@@ -211,7 +211,8 @@ def test_pickles_foreign_arrays_and_foreign_zips_are_refused(tmp_path):
     np.savez(tmp_path / "text.npz", **{"stem/kernel": np.array(["a"])})
     np.savez(tmp_path / "nameless.npz", np.zeros(3))
     np.savez(tmp_path / "none.npz")
-    keras.Sequential([layers.Input((2,)), layers.Dense(2)]).save(tmp_path / "whole.keras")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("metadata.json", "{}")
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other["a"] = 1
     for name, text in {
@@ -219,11 +220,23 @@ def test_pickles_foreign_arrays_and_foreign_zips_are_refused(tmp_path):
         "text.npz": "'stem/kernel' is not an array of numbers",
         "nameless.npz": "'arr_0' does not name a layer",
         "none.npz": "b'PK",
-        "whole.keras": "'metadata.json' does not name a layer",
+        "other.zip": "'metadata.json' does not name a layer",
         "other.h5": "no weights under the names of layers",
     }.items():
         with pytest.raises(ValueError, match=f"{name} cannot be read: .*{text}.*expected arrays"):
             weight_files.read(tmp_path / name)
+
+
+def test_the_weights_of_a_keras_file(trained, tmp_path):
+    trained.save(tmp_path / "model.keras")
+    model = small()
+    report = weights.load(model, tmp_path / "model.keras")
+    assert (len(report.loaded), report.unused) == (7, ())
+    assert np.allclose(outputs(model), outputs(trained), atol=1e-6)
+    content = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "half.keras").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="half.keras cannot be read: "):
+        weight_files.read(tmp_path / "half.keras")
 
 
 def test_damage_is_said_and_assigns_nothing(file):

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import fitting, input_pipeline, models, strategy, weights
+from trainer import fitting, input_pipeline, pretrained, strategy, weights
 from trainer.augmentation import augmentation
 
 
@@ -48,13 +48,11 @@ def model_of(recipe: dict[str, Any], base_model: str | None = None) -> keras.Mod
     Raises:
       ValueError: when they do not fit.
     """
-    data, settings = recipe["data"], recipe["model"]
-    shape = (data["image_size"], data["image_size"], data["channels"])
-    model = models.build(settings["name"], shape, len(data["classes"]), settings["alpha"])
+    model = pretrained.build(recipe)
     if base_model:
         print(weights.load(model, weights_beside(base_model), "matching"), flush=True)
-    elif settings["weights"]:
-        print(weights.load(model, settings["weights"], settings["weights_match"]), flush=True)
+    elif recipe["model"]["weights"]:
+        print(pretrained.load(model, recipe), flush=True)
     return model
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 def main(argv: list[str] | None = None) -> int:
     """Writes an array for each variable, named 'layer/variable', and returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainer.to_npz", description="Write weights as .npz.")
-    parser.add_argument("file", type=Path, help="weights: .weights.h5, .h5 or .npz")
+    parser.add_argument("file", type=Path, help="weights: .weights.h5, .keras, .h5 or .npz")
     parser.add_argument("to", type=_npz, help="the new file, which ends in .npz")
     args = parser.parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets when it is imported

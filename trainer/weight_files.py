@@ -1,4 +1,4 @@
-"""What a weights file holds: `.npz`, Keras 3's `.weights.h5`, and the `.h5` of Keras 2 and Keras Applications.
+"""What a weights file holds: `.npz`, Keras 3's `.weights.h5` and `.keras`, the `.h5` of Keras 2 and Keras Applications.
 
 A variable's name is 'layer/variable', as in 'block10_sepconv2/pointwise_kernel'; of nested layers, the innermost
 counts. Layers that Keras named itself ('conv2d_7') are counted anew, in the order of their numbers: 'conv2d',
@@ -6,6 +6,7 @@ counts. Layers that Keras named itself ('conv2d_7') are counted anew, in the ord
 left out.
 """
 
+import io
 import re
 import tempfile
 import zipfile
@@ -22,6 +23,7 @@ import tensorflow as tf
 
 VARIABLE_NAMES = "variables"  # the attribute of a layer's group in which `trainer.weights.save` keeps them
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # how the files start
+_KERAS = "model.weights.h5"  # the weights in a `.keras` file
 _LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
 _OF_CONTENT = (EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 _UNREADABLE = (OSError, tf.errors.OpError, *_OF_CONTENT)  # TensorFlow's errors are a bucket's
@@ -37,8 +39,9 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     `trainer.weights.save` writes holds the names too.
 
     Args:
-      path: `.npz` with such names (pickles are refused), `.weights.h5` (early versions of Keras 3 wrote no names), or
-        the `.h5` of Keras 2 and Keras Applications, here or in a bucket. The content says which, not the file's name.
+      path: `.npz` with such names (pickles are refused), `.weights.h5` (early versions of Keras 3 wrote no names),
+        `.keras`, of which only the weights are read, or the `.h5` of Keras 2 and Keras Applications, here or in a
+        bucket. The content says which, not the file's name.
 
     Raises:
       ValueError: when it is none of these, or damaged.
@@ -54,7 +57,7 @@ def read_layers(path: str | Path) -> Layers:
     except _UNREADABLE as error:
         raise ValueError(
             f"the weights file {path} cannot be read: {error}; expected arrays named 'layer/variable' in .npz, or "
-            "weights saved by Keras as .weights.h5 or .h5"
+            "weights saved by Keras as .weights.h5, .keras or .h5"
         ) from None
 
 
@@ -96,19 +99,24 @@ def _layers(path: Path) -> Layers:
         start = file.read(len(_HDF5))
     if not start.startswith((_HDF5, _ZIP)):
         raise ValueError(f"it starts with {start!r}")
-    found = _from_hdf5(path) if start == _HDF5 else _from_npz(path)
+    found = _from_hdf5(path) if start == _HDF5 else _from_zip(path)
     if layers := by_layer((name, numbers(name, array)) for name, array in found):
         return layers
     raise ValueError("it holds no weights under the names of layers")
 
 
-def _from_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _from_zip(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with zipfile.ZipFile(path) as file:
+        whole_model = file.read(_KERAS) if _KERAS in file.namelist() else None
+    if whole_model:
+        yield from _from_hdf5(io.BytesIO(whole_model))
+        return
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:
             yield key_of(key), file[key]
 
 
-def _from_hdf5(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _from_hdf5(path: Path | io.BytesIO) -> Iterator[tuple[str, np.ndarray]]:
     """Gives what Keras 3 keeps in groups 'vars' with a `name`, and Keras 2 in groups with `weight_names`."""
     with h5py.File(path, "r") as file:
         groups: list[h5py.Group] = [file]

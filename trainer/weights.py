@@ -187,7 +187,7 @@ def _check(report: Report, match: Match) -> None:
     if differences and match != "matching":
         raise ValueError(
             f"the weights file {report.file} does not fit the model: expected the same layers and shapes in both, "
-            f"received {differences}; to load only the layers that match: model.weights_match 'matching'"
+            f"received {differences}; to load only the layers that match: --set model.weights_match=matching"
         )
     if not report.loaded:
         raise ValueError(
