@@ -66,7 +66,8 @@ def test_the_data_gate_stops_the_run(main, tmp_path, bad, says):
 
 def test_a_split_without_examples(main, tmp_path):
     folder = records.folder(tmp_path / "data", shards=1, per_shard=2)
-    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, "--set", "data.split=hash")
+    flags = ["--set", "data.split=hash", "--set", "trainer.batch_size=1"]
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, *flags)
     assert code == 1
     assert "the split has no examples" in printed
 
