@@ -15,7 +15,8 @@ from rich.console import Console
 
 from datasets.errors import UserError
 from lineage import text
-from lineage.history import Execution, Graph, around
+from lineage.history import Execution, Graph
+from lineage.reading import everything
 from pipeline.prepared import only_run
 
 _DAY_S = 24 * 60 * 60
@@ -37,7 +38,7 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
     if not root.is_dir():
         raise UserError(f"there are no artifacts in {output}; name the output folder of the runs (--output)")
     with only_run(root.parent):
-        graph, before = _everything(store), time.time() - days * _DAY_S
+        graph, before = everything(store), time.time() - days * _DAY_S
         found = [*_expired(graph, root, before), *_orphans(graph, root), *_stopped(root, before)]
         if delete:
             _forget(store, [each["id"] for each in found if each["id"]])
@@ -55,10 +56,6 @@ def _remove(paths: list[str]) -> None:
             problems.append(f"cannot delete {path}: {error.strerror}")
     if problems:
         raise UserError("\n".join(problems))
-
-
-def _everything(store: mlmd.MetadataStore) -> Graph:
-    return around(store, [each.id for each in store.get_executions()])
 
 
 def _expired(graph: Graph, root: Path, before: float) -> Iterator[dict[str, Any]]:

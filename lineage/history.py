@@ -1,18 +1,16 @@
 """What the store holds, as plain values: runs, the executions of their nodes, and the artifacts between them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import ml_metadata as mlmd
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2
 
-from pipeline.metadata import RUN_CONTEXT, is_alive
+from pipeline.metadata import is_alive
 
-_NODE_CONTEXT = "node"  # named PIPELINE.NODE
-_INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
-_OUTPUTS = (
+INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
+OUTPUTS = (
     metadata_store_pb2.Event.OUTPUT,
     metadata_store_pb2.Event.DECLARED_OUTPUT,
     metadata_store_pb2.Event.INTERNAL_OUTPUT,  # what a resolver found
@@ -25,11 +23,6 @@ _STATES = {
     metadata_store_pb2.Execution.FAILED: "failed",
     metadata_store_pb2.Execution.CANCELED: "failed",
 }
-_AT_ONCE = 20  # runs that are read ahead
-_STARTS = 100  # ML Metadata begins a query at no more nodes than this, and leaves the others out without a word
-MAX_HOPS = 100  # the most that ML Metadata follows: fifty executions, one after the other
-
-Query = metadata_store_pb2.LineageSubgraphQueryOptions
 Facts = dict[str, Any]  # as JSON has values
 
 
@@ -67,7 +60,7 @@ class Execution(NamedTuple):
     @property
     def is_resolver(self) -> bool:
         """Whether it only asked the store."""
-        return self.type.endswith(".Resolver")
+        return is_resolver(self.type)
 
 
 class Graph(NamedTuple):
@@ -108,119 +101,90 @@ class Run(NamedTuple):
         return self.artifacts[ids[0]] if ids else None
 
 
-def contexts(store: mlmd.MetadataStore) -> list[metadata_store_pb2.Context]:
-    """Returns the contexts of all runs, the latest first."""
-    return sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda each: each.id, reverse=True)
+def is_resolver(execution_type: str) -> bool:
+    """Returns whether executions of a type only ask the store."""
+    return execution_type.endswith(".Resolver")
 
 
-def runs(store: mlmd.MetadataStore, of: Sequence[metadata_store_pb2.Context]) -> Iterator[Run]:
-    """Yields runs in the order of their contexts, reading some at once."""
-    for start in range(0, len(of), _AT_ONCE):
-        some = of[start : start + _AT_ONCE]
-        ids = ", ".join(str(each.id) for each in some)
-        theirs = mlmd.ListOptions(filter_query=f"contexts_a.id IN ({ids})")
-        graph = around(store, [each.id for each in store.get_executions(list_options=theirs)])
-        for context in some:
-            yield _run(context, graph)
+def is_over(run: Facts) -> bool:
+    """Returns whether a run has ended or its process was killed; false where another host has to be asked."""
+    return "ended" in run or ("process" in run and is_alive(run["process"]) is False)
 
 
-def around(store: mlmd.MetadataStore, executions: Sequence[int]) -> Graph:
-    """Returns executions with what they read and wrote."""
-    return _all(store, "starting_executions", executions, 1)
+def graph(
+    executions: dict[int, metadata_store_pb2.Execution],
+    artifacts: dict[int, metadata_store_pb2.Artifact],
+    events: Iterable[metadata_store_pb2.Event],
+    nodes: dict[int, metadata_store_pb2.Context],
+    runs: dict[int, metadata_store_pb2.Context],
+) -> Graph:
+    """Returns what ML Metadata holds as plain values.
 
-
-def around_artifacts(store: mlmd.MetadataStore, artifacts: Sequence[int], hops: int) -> Graph:
-    """Returns artifacts with what is so many steps away: 1 for the executions beside them, 2 for what those touched."""
-    return _all(store, "starting_artifacts", artifacts, hops)
-
-
-def _all(store: mlmd.MetadataStore, starts: str, ids: Sequence[int], hops: int) -> Graph:
-    found = metadata_store_pb2.LineageGraph()
-    for start in range(0, len(ids), _STARTS):
-        query = Query(max_num_hops=hops, direction=Query.BIDIRECTIONAL)
-        getattr(query, starts).filter_query = f"id IN ({', '.join(map(str, ids[start : start + _STARTS]))})"
-        found.MergeFrom(store.get_lineage_subgraph(query))
-    return _graph(found)
-
-
-def subgraph(store: mlmd.MetadataStore, query: metadata_store_pb2.LineageSubgraphQueryOptions) -> Graph:
-    """Returns what a query finds that begins at no more than a few nodes."""
-    try:
-        return _graph(store.get_lineage_subgraph(query))
-    except mlmd.errors.NotFoundError:  # nothing to start from
-        return _graph(metadata_store_pb2.LineageGraph())
-
-
-def _graph(found: metadata_store_pb2.LineageGraph) -> Graph:
-    """Returns the same as plain values; what parts of it say twice counts once."""
-    kinds = {kind.id: kind.name for kind in found.artifact_types}
-    artifacts = {each.id: _artifact(each, kinds) for each in sorted(found.artifacts, key=lambda each: each.id)}
-    named = {each.id: (each.type, each.name) for each in found.contexts}
-    places: dict[int, dict[str, Any]] = {}
-    left = {each.id for each in found.contexts if each.type == RUN_CONTEXT and _is_over(_facts(each))}
-    for association in found.associations:
-        kind, name = named.get(association.context_id, ("", ""))
-        if kind == RUN_CONTEXT:
-            places.setdefault(association.execution_id, {})["run"] = association.context_id
-        elif kind == _NODE_CONTEXT:
-            places.setdefault(association.execution_id, {})["node"] = name
-    channels: dict[int, tuple[dict, dict]] = {each.id: ({}, {}) for each in found.executions}
-    for event in found.events:
+    Args:
+      executions: by id.
+      artifacts: by id, those of the events at least.
+      events: of the executions.
+      nodes: the node's context of each execution, named PIPELINE.NODE.
+      runs: the run's context of each execution.
+    """
+    channels: dict[int, tuple[dict, dict]] = {number: ({}, {}) for number in executions}
+    for event in events:
         _note(event, channels, artifacts)
-    ordered = sorted(found.executions, key=lambda each: each.id)
-    types = {kind.id: kind.name for kind in found.execution_types}
-    executions = {
-        each.id: _execution(each, types[each.type_id], places.get(each.id, {}), *channels[each.id]) for each in ordered
+    found = {
+        number: _execution(executions[number], nodes.get(number), runs.get(number), *channels[number])
+        for number in sorted(executions)
     }
-    for number, each in executions.items():
-        if each.state == "running" and each.run in left:
-            executions[number] = each._replace(state="stale")
     makers: dict[int, Execution] = {}
     readers: dict[int, list[Execution]] = {}
-    for execution in (each for each in executions.values() if each.makes):
+    for execution in (each for each in found.values() if each.makes):
         for number in (number for ids in execution.outputs.values() for number in ids):
             makers.setdefault(number, execution)
         for number in {number for ids in execution.inputs.values() for number in ids}:
             readers.setdefault(number, []).append(execution)
-    return Graph(executions, artifacts, makers, readers)
+    return Graph(found, {number: artifact(artifacts[number]) for number in sorted(artifacts)}, makers, readers)
 
 
-def _run(context: metadata_store_pb2.Context, graph: Graph) -> Run:
-    executions = [each for each in graph.executions.values() if each.run == context.id]
-    started = context.create_time_since_epoch / 1000
-    return Run(context.id, context.name, started, _facts(context), executions, graph.artifacts)
-
-
-def _is_over(facts: Facts) -> bool:
-    return "ended" in facts or ("process" in facts and is_alive(facts["process"]) is False)
+def run(context: metadata_store_pb2.Context, of: Graph) -> Run:
+    """Returns a run from its context and the executions in it."""
+    executions = [each for each in of.executions.values() if each.run == context.id]
+    return Run(
+        context.id, context.name, context.create_time_since_epoch / 1000, facts(context), executions, of.artifacts
+    )
 
 
 def _note(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]], artifacts: dict) -> None:
-    if event.execution_id not in channels or event.artifact_id not in artifacts:
+    if event.execution_id not in channels or event.artifact_id not in artifacts:  # deleted meanwhile
         return
     inputs, outputs = channels[event.execution_id]
-    side = inputs if event.type in _INPUTS else outputs if event.type in _OUTPUTS else None
+    side = inputs if event.type in INPUTS else outputs if event.type in OUTPUTS else None
     key = next((step.key for step in event.path.steps if step.HasField("key")), "")
     if side is not None and event.artifact_id not in side.setdefault(key, []):
         side[key].append(event.artifact_id)
 
 
-def _artifact(found: metadata_store_pb2.Artifact, kinds: dict[int, str]) -> Artifact:
+def artifact(found: metadata_store_pb2.Artifact) -> Artifact:
+    """Returns an artifact as plain values."""
     live = found.state == metadata_store_pb2.Artifact.LIVE
-    kind = found.type or kinds.get(found.type_id, "")
-    return Artifact(found.id, kind, found.uri, live, found.create_time_since_epoch / 1000, _facts(found))
+    return Artifact(found.id, found.type, found.uri, live, found.create_time_since_epoch / 1000, facts(found))
 
 
 def _execution(
-    found: metadata_store_pb2.Execution, kind: str, place: dict[str, Any], inputs: dict, outputs: dict
+    found: metadata_store_pb2.Execution,
+    node: metadata_store_pb2.Context | None,
+    run: metadata_store_pb2.Context | None,
+    inputs: dict[str, list[int]],
+    outputs: dict[str, list[int]],
 ) -> Execution:
-    pipeline, _, node = place.get("node", "").partition(".")
+    state = _STATES.get(found.last_known_state, "running")
+    if state == "running" and run and is_over(facts(run)):
+        state = "stale"
+    pipeline, _, name = node.name.partition(".") if node else ("", "", "")
     started, ended = found.create_time_since_epoch / 1000, found.last_update_time_since_epoch / 1000
-    state, run = _STATES.get(found.last_known_state, "running"), place.get("run", 0)
-    return Execution(found.id, run, pipeline, node, kind, state, started, ended, _facts(found), inputs, outputs)
+    number = run.id if run else 0
+    return Execution(found.id, number, pipeline, name, found.type, state, started, ended, facts(found), inputs, outputs)
 
 
-def _facts(found: Any) -> Facts:
+def facts(found: Any) -> Facts:
     """Returns properties and custom properties as plain values."""
     values = [*found.properties.items(), *found.custom_properties.items()]
     return {key: _plain(getattr(value, str(value.WhichOneof("value")))) for key, value in values}

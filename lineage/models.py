@@ -7,7 +7,8 @@ import ml_metadata as mlmd
 from rich.console import Console
 
 from lineage import text
-from lineage.history import Artifact, Execution, Graph, around_artifacts
+from lineage.history import Artifact, Execution, Graph, artifact
+from lineage.reading import around, touching
 
 
 def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]:
@@ -15,13 +16,13 @@ def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]
 
     In service is what TensorFlow Serving takes from a folder: the version with the highest number.
     """
-    ids = [each.id for each in store.get_artifacts_by_type("Model")]
-    graph = around_artifacts(store, ids, hops=2)
+    models = [artifact(each) for each in store.get_artifacts_by_type("Model")]
+    graph = around(store, {event.execution_id for event in touching(store, [each.id for each in models])})
     judged: dict[int, list[Execution]] = {}
     for execution in graph.executions.values():
         for number in execution.inputs.get("model", []):
             judged.setdefault(number, []).append(execution)
-    found = [_row(graph, graph.artifacts[number], judged.get(number, [])) for number in ids]
+    found = [_row(graph, model, judged.get(model.id, [])) for model in models]
     return sorted((row for row in found if row["served"] or not served), key=lambda row: row["id"], reverse=True)
 
 

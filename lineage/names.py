@@ -2,12 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2
 
 from datasets.errors import UserError
-from lineage.history import Artifact, Query, Run, contexts, runs, subgraph
+from lineage import history
+from lineage.history import OUTPUTS, Artifact, Run
+from lineage.reading import contexts, runs
 
+PUSHED_MODEL = "PushedModel"  # its pushed_destination is the folder that serves it
 _ID = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -40,44 +45,38 @@ def find_artifact(store: mlmd.MetadataStore, name: str) -> Artifact:
       UserError: when none is.
     """
     if _ID.fullmatch(name):
-        found = _matching(store, f"id = {name}")
+        found = store.get_artifacts_by_id([int(name)])
     else:
         uri = name if "://" in name else str(Path(name).expanduser().resolve())
         folders = [uri, *map(str, Path(uri).parents)] if "://" not in uri else _parents(uri)
-        found = next(filter(None, (_at(store, folder) for folder in folders)), [])
+        pushed = store.get_artifacts_by_type(PUSHED_MODEL)
+        found = next(filter(None, (_at(store, pushed, folder) for folder in folders)), [])
     if not found:
         raise UserError(
             f"there is no artifact {name!r} in this store; give the id or the folder of one, as `show RUN` has them"
         )
-    return found[-1]
+    return history.artifact(max(found, key=lambda each: each.id))
 
 
-def find_written(store: mlmd.MetadataStore, ending: str) -> Artifact:
-    """Returns the artifact whose folder ends so, as in /Trainer/model/7: an execution's number is its own in a store.
+def find_written(store: mlmd.MetadataStore, node: str, channel: str, execution: int) -> Artifact:
+    """Returns the artifact that an execution wrote into NODE/CHANNEL/EXECUTION below the artifacts.
 
     Raises:
       UserError: when there is none.
     """
-    found = [each for each in _matching(store, f"uri LIKE {_quoted('%' + ending)}") if each.uri.endswith(ending)]
+    ending = f"/{node}/{channel}/{execution}"
+    events = store.get_events_by_execution_ids([execution]) if _ID.fullmatch(str(execution)) else []
+    made = [event.artifact_id for event in events if event.type in OUTPUTS]
+    found = [each for each in store.get_artifacts_by_id(made) if each.uri.endswith(ending)] if made else []
     if not found:
         raise UserError(f"there is no artifact in a folder {ending} in this store")
-    return found[0]
+    return history.artifact(found[0])
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _at(store: mlmd.MetadataStore, folder: str) -> list[Artifact]:
-    quoted = _quoted(folder)
-    pushed = _matching(store, f"custom_properties.pushed_destination.string_value = {quoted}")
-    return pushed or _matching(store, f"uri = {quoted}")
-
-
-def _matching(store: mlmd.MetadataStore, text: str) -> list[Artifact]:
-    query = Query(max_num_hops=0)
-    query.starting_artifacts.filter_query = text
-    return list(subgraph(store, query).artifacts.values())
+def _at(store: mlmd.MetadataStore, pushed: list[metadata_store_pb2.Artifact], folder: str) -> Any:
+    """Returns the artifacts that are pushed to a folder, or else those whose own it is."""
+    there = [each for each in pushed if each.custom_properties["pushed_destination"].string_value == folder]
+    return there or store.get_artifacts_by_uri(folder)
 
 
 def _parents(uri: str) -> list[str]:

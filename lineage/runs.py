@@ -4,22 +4,23 @@ import time
 from typing import Any
 
 import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2
 from ml_metadata.proto.metadata_store_pb2 import Context
 from rich.console import Console
 
 from lineage import text
-from lineage.history import Artifact, Execution, Query, Run, contexts, runs, subgraph
-from pipeline.metadata import RUN_CONTEXT, is_alive
+from lineage.history import OUTPUTS, Artifact, Execution, Run
+from lineage.reading import contexts, maker_of, pipeline_of, run_contexts, runs, touching
+from pipeline.metadata import is_alive
 
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "pushed": "green"}
 STATES = ("pushed", "refused", "complete", "failed", "running", "stale")
-_EXECUTIONS = {"failed": ("FAILED", "CANCELED"), "running": ("NEW", "RUNNING"), "stale": ("NEW", "RUNNING")}
 
 
 def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state: str | None) -> list[dict[str, Any]]:
     """Returns the latest runs, at most `limit`, of one pipeline or state where they are given."""
     found: list[dict[str, Any]] = []
-    there = _may_be(store, contexts(store), state)
+    there = _may_be(store, contexts(store), pipeline, state)
     if not (pipeline or state):
         there = there[:limit]
     for run in runs(store, there):
@@ -31,26 +32,30 @@ def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state
     return found
 
 
-def _may_be(store: mlmd.MetadataStore, there: list[Context], state: str | None) -> list[Context]:
-    """Leaves out, by one or two queries, most runs that are not of a state which few are; `state_of` tells the rest."""
+def _may_be(store: mlmd.MetadataStore, there: list[Context], pipeline: str | None, state: str | None) -> list[Context]:
+    """Leaves out most runs that are not of a pipeline or a state, without reading them; `list_runs` tells the rest."""
+    if pipeline:
+        there = [each for each in there if pipeline_of(each) in ("", pipeline)]
     if state == "refused":
-        query = "type = 'ModelBlessing' AND custom_properties.blessed.int_value = 0"
-        unblessed = store.get_artifacts(list_options=mlmd.ListOptions(filter_query=query))
-        theirs = f"artifacts_a.id IN ({', '.join(str(each.id) for each in unblessed)})" if unblessed else ""
-    elif state in _EXECUTIONS:
-        theirs = " OR ".join(f"executions_a.last_known_state = {each}" for each in _EXECUTIONS[state])
-    else:
-        return there
-    query = f"type = '{RUN_CONTEXT}' AND ({theirs})"
-    found = store.get_contexts(list_options=mlmd.ListOptions(filter_query=query)) if theirs else []
-    ids = {each.id for each in found}
-    return [each for each in there if each.id in ids or _says(each, state)]
+        unblessed = [each.id for each in store.get_artifacts_by_type("ModelBlessing") if _refuses(each)]
+        executions = {event.execution_id for event in touching(store, unblessed) if event.type in OUTPUTS}
+        ids = {each.id for each in run_contexts(store, executions).values()}
+        return [each for each in there if each.id in ids]
+    return [each for each in there if _says(each, state)]
 
 
-def _says(context: Context, state: str) -> bool:
-    """Whether the runner's own words are those of a run that failed, or that is not over."""
+def _refuses(blessing: metadata_store_pb2.Artifact) -> bool:
+    return "blessed" in blessing.custom_properties and not blessing.custom_properties["blessed"].int_value
+
+
+def _says(context: Context, state: str | None) -> bool:
+    """Whether the runner's own words allow a state; another runner's context has none, and allows all."""
     facts = context.custom_properties
-    return "failed" in facts if state == "failed" else state != "refused" and "ended" not in facts
+    if state is None or "process" not in facts:
+        return True
+    if state in ("running", "stale"):
+        return "ended" not in facts
+    return ("failed" in facts) == (state == "failed") or "ended" not in facts
 
 
 def state_of(run: Run) -> str:
@@ -133,7 +138,7 @@ def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
 
 def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str, Any]:
     """Returns a node; where it came from the cache, with the run that made its outputs."""
-    source = maker(store, execution) if execution.state == "cached" else None
+    source = maker_of(store, execution) if execution.state == "cached" else None
     failed = run.facts.get("failed") == execution.node
     return {
         "node": execution.node,
@@ -145,16 +150,6 @@ def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str
         "inputs": {key: [run.artifacts[each].uri for each in ids] for key, ids in execution.inputs.items()},
         "outputs": {key: [_output(run.artifacts[each]) for each in ids] for key, ids in execution.outputs.items()},
     }
-
-
-def maker(store: mlmd.MetadataStore, cached: Execution) -> Execution | None:
-    """Returns the execution whose outputs a later one took from the cache."""
-    ids = [each for some in cached.outputs.values() for each in some]
-    if not ids:
-        return None
-    query = Query(max_num_hops=1, direction=Query.UPSTREAM)
-    query.starting_artifacts.filter_query = f"id = {ids[0]}"
-    return subgraph(store, query).makers.get(ids[0])
 
 
 def _output(artifact: Artifact) -> dict[str, Any]:

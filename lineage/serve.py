@@ -146,7 +146,7 @@ def _add_reports(app: flask.Flask, output: Path) -> None:
     @app.get("/<node>/<channel>/<int:execution>/")
     def linked(node: str, channel: str, execution: int) -> werkzeug.Response:
         """Where a report's links to folders beside it lead, seen from here."""
-        artifact = names.find_written(flask.g.store, f"/{node}/{channel}/{execution}")
+        artifact = names.find_written(flask.g.store, node, channel, execution)
         return flask.redirect(flask.url_for("traced", number=artifact.id))
 
     @app.get("/reports/<int:number>")

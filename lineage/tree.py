@@ -7,8 +7,8 @@ import ml_metadata as mlmd
 from rich.console import Console
 from rich.tree import Tree
 
-from lineage import text
-from lineage.history import MAX_HOPS, Artifact, Execution, Graph, Query, subgraph
+from lineage import reading, text
+from lineage.history import Artifact, Execution, Graph
 from pipeline import source_code
 from trainer.features import CODE
 
@@ -21,9 +21,8 @@ def trace(store: mlmd.MetadataStore, artifact: Artifact, forward: bool) -> Node:
     What stands in the tree twice is told once; its other places say `again`. What came from the cache is told where it
     was made.
     """
-    query = Query(max_num_hops=MAX_HOPS, direction=Query.DOWNSTREAM if forward else Query.UPSTREAM)
-    query.starting_artifacts.filter_query = f"id = {artifact.id}"
-    return _artifact(subgraph(store, query), artifact.id, "used_by" if forward else "made_by", set())
+    graph = reading.trace(store, artifact.id, forward)
+    return _artifact(graph, artifact.id, "used_by" if forward else "made_by", set())
 
 
 def _artifact(graph: Graph, number: int, way: str, told: set[int]) -> Node:

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from datasets.errors import UserError
 from lineage import text
-from lineage.history import Execution, Run, contexts, runs
-from lineage.runs import maker
+from lineage.history import Execution, Run
+from lineage.reading import earlier, maker_of
 
 _NEVER_CACHED = "a resolver always runs: it asks the store anew"
 
@@ -25,11 +25,13 @@ def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
     if not execution:
         names = ", ".join(each.node for each in run.executions)
         raise UserError(f"run {run.id} came to no node {node!r}; it came to: {names}")
-    before = next(_earlier(store, run, node), None)
+    before = next((each for each in earlier(store, run) if each.node(node)), None)
     last = before.node(node) if before else None
     differs = []
     if before and last and execution.state != "cached":
-        source = maker(store, last) if last.state == "cached" else None  # ExampleGen's driver tells it the fingerprint
+        source = (
+            maker_of(store, last) if last.state == "cached" else None
+        )  # ExampleGen's driver tells it the fingerprint
         known = last._replace(facts={**source.facts, **last.facts}) if source else last
         differs = list(_differences(run, execution, before, known))
     return {
@@ -41,12 +43,6 @@ def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
         "differs": [{"what": what, "before": old, "now": new} for what, old, new in differs],
         "because": _because(execution, last, bool(differs)),
     }
-
-
-def _earlier(store: mlmd.MetadataStore, run: Run, node: str) -> Iterator[Run]:
-    for each in runs(store, [context for context in contexts(store) if context.id < run.id]):
-        if each.pipeline == run.pipeline and each.node(node):
-            yield each
 
 
 def _because(execution: Execution, last: Execution | None, differs: bool) -> str:

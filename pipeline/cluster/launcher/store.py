@@ -12,6 +12,9 @@ from ml_metadata.proto import metadata_store_pb2
 Artifact = dict[str, Any]  # a RuntimeArtifact as JSON has it: name, uri, type, metadata
 
 _TYPE, _METADATA = "type", "metadata"
+_STATES = metadata_store_pb2.Artifact.State
+_NUMBER = "number_value"
+_CONDITION = re.compile(rf'(schema_title|name|state|metadata\.\w+\.{_NUMBER})="?([^"]*)"?')
 _METADATA_OF = re.compile(r"\{\{\$\.inputs\.artifacts\['(\w+)'\]\.metadata\['(\w+)'\]\}\}")
 
 
@@ -43,25 +46,49 @@ class Store:
     def latest(self, query: str, inputs: dict[str, list[Artifact]]) -> list[Artifact]:
         """Returns the latest artifact that a resolver's filter finds, or none.
 
-        The filter is of Vertex ML Metadata's language; ML Metadata's own has other names for the same. One that
-        speaks of an input that was not found finds nothing.
+        The filter is of Vertex ML Metadata's language: conditions of the kinds that TFX compiles, joined by AND. A
+        filter on an input that was not found finds nothing.
+
+        Raises:
+          ValueError: for a condition of another kind.
         """
         asked = set(_METADATA_OF.findall(query))
         if not all(inputs[key] for key, _ in asked):
             return []
         query = _METADATA_OF.sub(lambda match: str(inputs[match[1]][0]["metadata"][match[2]]), query)
-        text = query.replace("schema_title=", "type=")
-        text = re.sub(r"\bmetadata\.(\w+)\.number_value\b", r"custom_properties.\1.double_value", text)
-        options = mlmd.ListOptions(filter_query=text, order_by=mlmd.OrderByField.CREATE_TIME, is_asc=False, limit=1)
+        wanted = dict(_condition(each) for each in query.split(" AND "))
+        found = [each for each in self._store.get_artifacts_by_type(wanted["schema_title"]) if _meets(each, wanted)]
         return [
             {
-                "name": found.name,
-                "uri": found.uri,
-                "type": json.loads(found.custom_properties[_TYPE].string_value),
-                "metadata": json.loads(found.custom_properties[_METADATA].string_value),
+                "name": latest.name,
+                "uri": latest.uri,
+                "type": json.loads(latest.custom_properties[_TYPE].string_value),
+                "metadata": json.loads(latest.custom_properties[_METADATA].string_value),
             }
-            for found in self._store.get_artifacts(list_options=options)
+            for latest in sorted(found, key=lambda each: each.id)[-1:]
         ]
+
+
+def _condition(text: str) -> tuple[str, str | float]:
+    """Returns a condition's name and value.
+
+    >>> _condition('name="a"'), _condition("metadata.blessed.number_value=1")
+    (('name', 'a'), ('metadata.blessed.number_value', 1.0))
+    """
+    match = _CONDITION.fullmatch(text.strip())
+    if not match:
+        forms = 'schema_title="…", name="…", state=… or metadata.KEY.number_value=…'
+        raise ValueError(f"cannot answer the resolver's query: expected {forms}, received {text!r}")
+    name, value = match.groups()
+    return name, float(value) if name.endswith(_NUMBER) else value
+
+
+def _meets(artifact: metadata_store_pb2.Artifact, wanted: dict[str, str | float]) -> bool:
+    """Returns whether an artifact has the wanted values."""
+    has = {"schema_title": artifact.type, "name": artifact.name, "state": _STATES.Name(artifact.state)}
+    numbers = {k: v.double_value for k, v in artifact.custom_properties.items() if v.HasField("double_value")}
+    has |= {f"metadata.{key}.{_NUMBER}": value for key, value in numbers.items()}
+    return all(has.get(key) == value for key, value in wanted.items())
 
 
 def title(type_schema: dict[str, str]) -> str:
