@@ -46,8 +46,8 @@ def _add_of_runs(add: Callable[..., argparse.ArgumentParser]) -> None:
     shown = add("show", "one run: its nodes, what they read and wrote", _show, runs.print_run)
     shown.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
     compared = add("diff", "two runs side by side: settings, data, code, metrics", _diff, compare.print_comparison)
-    compared.add_argument("before", metavar="RUN", help=_RUN)
-    compared.add_argument("after", metavar="RUN", nargs="?", default="latest", help="the same (latest)")
+    compared.add_argument("run", metavar="RUN", help=f"{_RUN}; alone, it is compared with the run before it")
+    compared.add_argument("after", metavar="RUN", nargs="?", help="the later run")
     asked = add("why", "why a node ran, or was taken from the cache", _why, why.print_why)
     asked.add_argument("node", metavar="NODE", help="as `show` names it, as in Trainer")
     asked.add_argument("--run", metavar="RUN", default="latest", help=_RUN)
@@ -111,7 +111,7 @@ def _models(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 
 def _diff(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return compare.compare(names.find_run(opened, args.before), names.find_run(opened, args.after))
+    return compare.compare(*names.find_pair(opened, args.run, args.after))
 
 
 def _why(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:

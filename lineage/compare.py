@@ -9,8 +9,8 @@ from rich.console import Console
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from lineage import text
-from lineage.history import Artifact, Run
-from lineage.runs import pushed_to, state_of
+from lineage.history import Run
+from lineage.runs import checks, pushed_to, read_json, state_of
 
 
 def compare(before: Run, after: Run) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _counts(run: Run) -> dict[str, dict[str, int]]:
 
 def _statistics(run: Run) -> dict[str, float]:
     """Returns the means that the run's report has of its photos, by split; nothing where it is not on this machine."""
-    splits = (_json(run.output("Report", "report"), "report.json", {}).get("data") or {}).get("splits", {})
+    splits = (read_json(run.output("Report", "report"), "report.json", {}).get("data") or {}).get("splits", {})
     keys = ("side", "brightness", "contrast", "red", "green", "blue")
     return {f"{name}.{key}": each[key]["mean"] for name, each in splits.items() for key in keys if each[key]}
 
@@ -84,8 +84,7 @@ def _drift(before: dict[str, int], after: dict[str, int]) -> float | None:
 
 
 def _checks(run: Run) -> dict[str, float]:
-    evaluation = run.output("Evaluator", "evaluation")
-    return {each["what"]: each["value"] for each in _json(evaluation, "checks.json", [])}
+    return {each["what"]: each["value"] for each in checks(run)}
 
 
 def _training(run: Run) -> dict[str, Any]:
@@ -93,12 +92,6 @@ def _training(run: Run) -> dict[str, Any]:
     model = run.output("Trainer", "model")
     keys = ("val_accuracy", "best_epoch", "epochs", "seconds", "parameters", "global_batch", "devices", "precision")
     return {key: model.facts[key] for key in keys if key in model.facts} if model else {}
-
-
-def _json(artifact: Artifact | None, name: str, otherwise: Any) -> Any:
-    if artifact is None or "://" in artifact.uri or not (Path(artifact.uri) / name).is_file():
-        return otherwise
-    return json.loads((Path(artifact.uri) / name).read_text())
 
 
 def _side_by_side(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:

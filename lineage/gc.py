@@ -1,17 +1,20 @@
 """`gc`: which folders nothing needs any more, and, told so, their deletion.
 
-What a pushed model or the latest blessed one of a pipeline was made of stays, whatever its age.
+What a pushed model or the latest blessed one of a pipeline was made of stays, whatever its age. A pushed version
+counts as removed only where the folder of its versions holds something else: a missing or empty one may not be mounted.
 """
 
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 from rich.console import Console
+from rich.text import Text
 
 from datasets.errors import UserError
 from lineage import text
@@ -43,8 +46,9 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
         if delete:
             _forget(store, [each["id"] for each in found if each["id"]])
             _remove([each["path"] for each in found])
-    kept = sorted({graph.artifacts[each].facts["pushed_destination"] for each in _pushed(graph)})
-    return {"kept": kept, "deleted": delete, "bytes": sum(each["bytes"] or 0 for each in found), "folders": found}
+    kept, unseen = (sorted(set(places.values())) for places in _pushed(graph))
+    total = sum(each["bytes"] or 0 for each in found)
+    return {"kept": kept, "unseen": unseen, "deleted": delete, "bytes": total, "folders": found}
 
 
 def _remove(paths: list[str]) -> None:
@@ -61,7 +65,7 @@ def _remove(paths: list[str]) -> None:
 def _expired(graph: Graph, root: Path, before: float) -> Iterator[dict[str, Any]]:
     """Yields the artifacts that are too old, and that no model in use was made of."""
     touched: dict[int, float] = {}
-    for execution in graph.executions.values():
+    for execution in (each for each in graph.executions.values() if not each.is_resolver):
         for number in _artifacts_of(execution):
             touched[number] = max(touched.get(number, 0), execution.ended)
     needed = _needed(graph)
@@ -72,29 +76,49 @@ def _expired(graph: Graph, root: Path, before: float) -> Iterator[dict[str, Any]
 
 
 def _needed(graph: Graph) -> set[int]:
-    """Returns all that the runs read and wrote that pushed a model which is still there, or blessed the latest."""
-    kept = {*_pushed(graph), *_latest_blessed(graph)}
-    runs = {each.run for each in graph.executions.values() if kept & set(_artifacts_of(each))}
-    return {number for each in graph.executions.values() if each.run in runs for number in _artifacts_of(each)}
+    """Returns all that the runs read and wrote that made what is kept.
+
+    A run that only found a kept artifact by a resolver, or took it from the cache, is not needed for it (issue 11).
+    What a resolver of a needed run found is needed where a node read it.
+    """
+    here, unseen = _pushed(graph)
+    kept = {*here, *unseen, *_latest_blessed(graph)}
+    runs = {graph.makers[each].run for each in kept if each in graph.makers}
+    nodes = [each for each in graph.executions.values() if each.run in runs and not each.is_resolver]
+    return kept.union(*map(_artifacts_of, nodes))
 
 
 def _artifacts_of(execution: Execution) -> list[int]:
     return [number for side in (execution.inputs, execution.outputs) for ids in side.values() for number in ids]
 
 
-def _pushed(graph: Graph) -> Iterator[int]:
+def _pushed(graph: Graph) -> tuple[dict[int, str], dict[int, str]]:
+    """Returns the pushed models that are still there, and those whose folder cannot be seen, by id."""
+    here, unseen = {}, {}
     for artifact in graph.artifacts.values():
         place = artifact.facts.get("pushed_destination")
         if place and ("://" in place or Path(place).exists()):
-            yield artifact.id
+            here[artifact.id] = place
+        elif place and not _shows_versions(Path(place).parent):
+            unseen[artifact.id] = place
+    return here, unseen
+
+
+def _shows_versions(folder: Path) -> bool:
+    """Returns whether a folder holds anything, so that a version that is not in it was removed."""
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False
 
 
 def _latest_blessed(graph: Graph) -> Iterator[int]:
+    """Yields the latest blessing of each pipeline that was made, not taken from the cache."""
     latest: dict[str, int] = {}
-    for execution in graph.executions.values():  # in the order of their ids
-        for number in execution.outputs.get("blessing", []):
-            if execution.node == "Evaluator" and graph.artifacts[number].facts.get("blessed"):
-                latest[execution.pipeline] = number
+    for number, maker in graph.makers.items():
+        artifact = graph.artifacts[number]
+        if artifact.type == "ModelBlessing" and artifact.facts.get("blessed"):
+            latest[maker.pipeline] = max(number, latest.get(maker.pipeline, 0))
     yield from latest.values()
 
 
@@ -107,7 +131,7 @@ def _orphans(graph: Graph, root: Path) -> Iterator[dict[str, Any]]:
     unfinished = {
         f"{each.pipeline}/{each.node}/{each.id}"
         for each in graph.executions.values()
-        if each.state in ("stale", "failed")
+        if each.state in ("stale", "failed", "interrupted")
     }
     for folder in sorted(root.glob("*/*/*/*")):
         pipeline, node, channel, execution = folder.relative_to(root).parts
@@ -145,5 +169,23 @@ def print_collected(console: Console, answer: dict[str, Any]) -> None:
     text.lines(console, rows)
     for place in answer["kept"]:
         console.print(text.safe(f"kept, with what it was made of: {text.near(place)}"), soft_wrap=True)
+    if answer["unseen"]:
+        _print_unseen(console, answer["unseen"])
     total = f"{text.size(answer['bytes'])} in {len(rows)} folders"
     console.print(f"{total} deleted" if answer["deleted"] else f"{total} may be deleted; nothing was (--delete)")
+
+
+def _print_unseen(console: Console, places: list[str]) -> None:
+    """Says which pushed versions are kept because their folder may only be not mounted, and how to give them up."""
+    for place in places:
+        console.print(text.safe(f"kept, as its folder cannot be seen: {text.near(place)}"), soft_wrap=True)
+    folders = sorted({str(Path(place).parent) for place in places})
+    commands = "\n".join(f"  mkdir -p {quote(each)} && touch {quote(each)}/.removed" for each in folders)
+    versions = f"{len(places)} pushed version{'s' * (len(places) > 1)}"
+    console.print(
+        text.safe(
+            f"{versions} kept: a missing or empty push folder may be one that is not mounted. Mount it and run"
+        ).append(" this command again, or, if you removed the versions, put any file into the folder first:"),
+        soft_wrap=True,
+    )
+    console.print(Text(commands), soft_wrap=True)

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2
 
-from pipeline.metadata import is_alive
+from pipeline.metadata import interrupted_in, is_alive
 
 INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
 OUTPUTS = (
@@ -23,6 +23,7 @@ _STATES = {
     metadata_store_pb2.Execution.FAILED: "failed",
     metadata_store_pb2.Execution.CANCELED: "failed",
 }
+PUSHED_MODEL = "PushedModel"  # its pushed_destination is the folder that serves it
 Facts = dict[str, Any]  # as JSON has values
 
 
@@ -155,11 +156,19 @@ def run(context: metadata_store_pb2.Context, of: Graph) -> Run:
 def _note(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]], artifacts: dict) -> None:
     if event.execution_id not in channels or event.artifact_id not in artifacts:  # deleted meanwhile
         return
+    if _holds_nothing(artifacts[event.artifact_id]):
+        return
     inputs, outputs = channels[event.execution_id]
     side = inputs if event.type in INPUTS else outputs if event.type in OUTPUTS else None
     key = next((step.key for step in event.path.steps if step.HasField("key")), "")
     if side is not None and event.artifact_id not in side.setdefault(key, []):
         side[key].append(event.artifact_id)
+
+
+def _holds_nothing(artifact: metadata_store_pb2.Artifact) -> bool:
+    """Returns whether this is the PushedModel that Pusher makes for a model which it does not push."""
+    pushed = artifact.custom_properties
+    return artifact.type == PUSHED_MODEL and "pushed" in pushed and not pushed["pushed"].int_value
 
 
 def artifact(found: metadata_store_pb2.Artifact) -> Artifact:
@@ -175,13 +184,20 @@ def _execution(
     inputs: dict[str, list[int]],
     outputs: dict[str, list[int]],
 ) -> Execution:
-    state = _STATES.get(found.last_known_state, "running")
-    if state == "running" and run and is_over(facts(run)):
-        state = "stale"
     pipeline, _, name = node.name.partition(".") if node else ("", "", "")
+    state = _STATES.get(found.last_known_state, "running")
+    if state in ("running", "failed") and run:
+        state = _state_in(facts(run), name, state)
     started, ended = found.create_time_since_epoch / 1000, found.last_update_time_since_epoch / 1000
     number = run.id if run else 0
     return Execution(found.id, number, pipeline, name, found.type, state, started, ended, facts(found), inputs, outputs)
+
+
+def _state_in(run: Facts, node: str, state: str) -> str:
+    """Returns the state of a node that has not ended well, given what the runner wrote about the run."""
+    if state == "failed":
+        return "interrupted" if interrupted_in(run) == node else state
+    return "stale" if is_over(run) else state
 
 
 def facts(found: Any) -> Facts:

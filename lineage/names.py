@@ -9,10 +9,9 @@ from ml_metadata.proto import metadata_store_pb2
 
 from datasets.errors import UserError
 from lineage import history
-from lineage.history import OUTPUTS, Artifact, Run
-from lineage.reading import contexts, runs
+from lineage.history import OUTPUTS, PUSHED_MODEL, Artifact, Run
+from lineage.reading import contexts, earlier, runs
 
-PUSHED_MODEL = "PushedModel"  # its pushed_destination is the folder that serves it
 _ID = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -36,6 +35,23 @@ def find_run(store: mlmd.MetadataStore, name: str) -> Run:
         text = f"{len(found)} runs begin with {name!r}" if found else f"there is no run {name!r}"
         raise UserError(f"{text}; give an id or the start of a name: {some}, …")
     return next(runs(store, found))
+
+
+def find_pair(store: mlmd.MetadataStore, first: str, second: str | None) -> tuple[Run, Run]:
+    """Returns two runs; for one name alone, the run of the same pipeline before it, and the run.
+
+    Raises:
+      UserError: when one of them is not found, or there is none before.
+    """
+    run = find_run(store, first)
+    if second is not None:
+        return run, find_run(store, second)
+    before = next(earlier(store, run), None)
+    if before is None:
+        raise UserError(
+            f"run {run.id} is the first of pipeline {run.pipeline}, so there is no run before it; give two runs"
+        )
+    return before, run
 
 
 def find_artifact(store: mlmd.MetadataStore, name: str) -> Artifact:

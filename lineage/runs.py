@@ -1,6 +1,8 @@
 """`runs`: what ran, how long, and what came of it; `show`: one run, node by node."""
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
@@ -9,12 +11,15 @@ from ml_metadata.proto.metadata_store_pb2 import Context
 from rich.console import Console
 
 from lineage import text
-from lineage.history import OUTPUTS, Artifact, Execution, Run
+from lineage.history import OUTPUTS, Artifact, Execution, Run, facts
 from lineage.reading import contexts, maker_of, pipeline_of, run_contexts, runs, touching
-from pipeline.metadata import is_alive
+from pipeline.metadata import interrupted_in, is_alive
 
-_STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "pushed": "green"}
-STATES = ("pushed", "refused", "complete", "failed", "running", "stale")
+_STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
+STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "stale")
+
+
+_SIGNS = {"log": "its log's last line", "store": "the last that it wrote to ML Metadata"}
 
 
 def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state: str | None) -> list[dict[str, Any]]:
@@ -50,16 +55,20 @@ def _refuses(blessing: metadata_store_pb2.Artifact) -> bool:
 
 def _says(context: Context, state: str | None) -> bool:
     """Whether the runner's own words allow a state; another runner's context has none, and allows all."""
-    facts = context.custom_properties
-    if state is None or "process" not in facts:
+    said = facts(context)
+    if "process" not in said:
         return True
     if state in ("running", "stale"):
-        return "ended" not in facts
-    return ("failed" in facts) == (state == "failed") or "ended" not in facts
+        return "ended" not in said
+    if state == "interrupted":
+        return interrupted_in(said) is not None
+    return state != "failed" or "failed" in said or "ended" not in said
 
 
 def state_of(run: Run) -> str:
     """Returns one of STATES; a run that was killed between two nodes is stale too."""
+    if interrupted_in(run.facts) is not None:
+        return "interrupted"
     states = {each.state for each in run.executions}
     for state in ("failed", "stale", "running"):
         if state in states:
@@ -76,10 +85,26 @@ def _unfinished(run: Run) -> str:
     return "stale" if is_alive(run.facts["process"]) is False else "running"
 
 
-def ended(run: Run) -> float:
-    """Returns when the run's last node ended; for one that still runs, now."""
+def ended(run: Run) -> tuple[float, str]:
+    """Returns when the run ended, and what says so: 'store', 'clock' for a run that goes on, or 'log'.
+
+    The store does not know when a process was killed. The log's last line is the last sign of life then: a training
+    writes to it at the end of each epoch.
+    """
+    state = state_of(run)
+    if state == "running":
+        return time.time(), "clock"
     last = max((each.ended for each in run.executions), default=run.started)
-    return time.time() if state_of(run) == "running" else last
+    written = _written(run.facts.get("log", "")) if state == "stale" else None
+    return (written, "log") if written and written > last else (last, "store")
+
+
+def _written(log: str) -> float | None:
+    """Returns when the log was last written to, where it is on this machine."""
+    try:
+        return Path(log).stat().st_mtime if log else None
+    except (OSError, ValueError):
+        return None
 
 
 def pushed_to(run: Run) -> str | None:
@@ -90,12 +115,14 @@ def pushed_to(run: Run) -> str | None:
 
 def _row(run: Run) -> dict[str, Any]:
     evaluation, report = run.output("Evaluator", "evaluation"), run.output("Report", "report")
+    last, source = ended(run)
     return {
         "id": run.id,
         "run": run.name,
         "pipeline": run.pipeline,
         "started": run.started,
-        "seconds": round(ended(run) - run.started, 3),
+        "seconds": round(last - run.started, 3),
+        "until": source,
         "state": state_of(run),
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
         "pushed": pushed_to(run),
@@ -109,6 +136,9 @@ def reason(run: Run) -> str | None:
     if state_of(run) == "refused":
         evaluation = run.output("Evaluator", "evaluation")
         return evaluation.facts.get("refused") if evaluation else None
+    interrupted = interrupted_in(run.facts)
+    if interrupted:
+        return f"interrupted in {interrupted}" if run.node(interrupted) else f"interrupted {interrupted}"
     return f"{run.facts['failed']}: {run.facts['error']}" if "failed" in run.facts else None
 
 
@@ -133,7 +163,27 @@ def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
     """Returns a run with its nodes in order, what each read and wrote, and the sizes of that on disk."""
     nodes = [_node(store, run, each) for each in run.executions]
     settings = {key: run.facts.get(key) for key in ("command", "code", "log")}
-    return {**_row(run), **settings, "nodes": nodes}
+    return {**_row(run), **settings, "refused": refused(run), "nodes": nodes}
+
+
+def refused(run: Run) -> list[dict[str, Any]]:
+    """Returns the checks of the gate that refused the run's model: `{what, value, floor}`, where they are here."""
+    if state_of(run) != "refused":
+        return []
+    keys = ("what", "value", "floor")
+    return [{key: each.get(key) for key in keys} for each in checks(run) if not each.get("passed", True)]
+
+
+def checks(run: Run) -> list[dict[str, Any]]:
+    """Returns the gate's checks as `components.checks` writes them; none where they are not on this machine."""
+    return read_json(run.output("Evaluator", "evaluation"), "checks.json", [])
+
+
+def read_json(artifact: Artifact | None, name: str, otherwise: Any) -> Any:
+    """Returns what a file in an artifact's folder holds; `otherwise` where it is not on this machine."""
+    if artifact is None or "://" in artifact.uri or not (Path(artifact.uri) / name).is_file():
+        return otherwise
+    return json.loads((Path(artifact.uri) / name).read_text())
 
 
 def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str, Any]:
@@ -145,7 +195,7 @@ def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str
         "execution": execution.id,
         "state": execution.state,
         "from_run": source.run if source else None,
-        "seconds": round(execution.ended - execution.started, 3),
+        "seconds": round((ended(run)[0] if execution.state == "stale" else execution.ended) - execution.started, 3),
         "error": run.facts.get("error") if failed else None,
         "inputs": {key: [run.artifacts[each].uri for each in ids] for key, ids in execution.inputs.items()},
         "outputs": {key: [_output(run.artifacts[each]) for each in ids] for key, ids in execution.outputs.items()},
@@ -165,18 +215,25 @@ def _output(artifact: Artifact) -> dict[str, Any]:
 def print_run(console: Console, run: dict[str, Any]) -> None:
     """Prints a run: its line, then each node with what it put out."""
     print_runs(console, [run])
-    facts = [[key, run[key] or "not known"] for key in ("run", "command", "code", "log")]
-    text.lines(console, facts, ["dim"] * len(facts))
+    known = [[key, run[key] or "not known"] for key in ("run", "command", "code", "log")]
+    known += [["killed", f"took: until its last sign of life, {_SIGNS[run['until']]}"]] * (run["state"] == "stale")
+    text.lines(console, known, ["dim"] * len(known))
+    text.lines(console, [refusal(each) for each in run["refused"]], ["red"] * len(run["refused"]))
     for node in run["nodes"]:
         state = f"cached from run {node['from_run']}" if node["from_run"] else node["state"]
-        took = text.duration(node["seconds"]) if node["state"] != "stale" else "not known"
-        head = [f"{node['node']:<19}", f"{state:<19}", took]
+        head = [f"{node['node']:<19}", f"{state:<19}", text.duration(node["seconds"])]
         text.lines(console, [head], [_STYLES.get(node["state"], "bold")])
         if node["error"]:
             for line in node["error"].splitlines():
                 text.lines(console, [[line]], ["red"], indent=2)
         outputs = [(channel, each) for channel, some in node["outputs"].items() for each in some]
         text.lines(console, [_cells(*output) for output in outputs], indent=2)
+
+
+def refusal(check: dict[str, Any]) -> list[str]:
+    """Returns a check that refused the model, for a line of a table."""
+    value = "no examples in the eval split" if check["value"] is None else f"{check['value']:.6g}"
+    return ["refused", check["what"], value, f"at least {check['floor']:.6g}"]
 
 
 def _cells(channel: str, output: dict[str, Any]) -> list[Any]:

@@ -74,6 +74,7 @@ def make_app(opened: Open, output: Path, hosts: set[str]) -> flask.Flask:
     """Returns the application; see `serve`."""
     app = flask.Flask("lineage", root_path=str(Path(__file__).parent), template_folder="pages", static_folder=None)
     app.jinja_env.filters |= {each.__name__: each for each in (text.when, text.duration, text.size, text.near)}
+    app.jinja_env.filters["refusal"] = lambda check: " ".join(runs.refusal(check)[1:])
     app.jinja_env.filters["json"] = functools.partial(json.dumps, indent=2)
 
     @app.before_request
@@ -130,9 +131,8 @@ def _add_pages(app: flask.Flask, output: Path) -> None:
 
     @app.get("/diff")
     def compared() -> str:
-        asked = (flask.request.args.get(key, "latest") for key in ("before", "after"))
-        before, after = (names.find_run(flask.g.store, each) for each in asked)
-        answer = compare.compare(before, after)
+        given = [flask.request.args[key] for key in ("before", "after") if key in flask.request.args] or ["latest"]
+        answer = compare.compare(*names.find_pair(flask.g.store, given[0], given[1] if len(given) > 1 else None))
         return flask.render_template("diff.html", ids=answer["runs"], sections=compare.sections(answer))
 
 

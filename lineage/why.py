@@ -54,7 +54,7 @@ def _because(execution: Execution, last: Execution | None, differs: bool) -> str
         return "no earlier run of this pipeline came to this node"
     if differs:
         return "it ran because of what differs from the run before"
-    if last.state in ("failed", "stale", "running"):
+    if last.state in ("failed", "interrupted", "stale", "running"):
         return f"nothing differs, but the run before left no outputs to take: it is {last.state}"
     return "nothing differs; the earlier outputs were deleted, or the node does not use the cache"
 

@@ -20,8 +20,8 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_ru
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 
-from pipeline.failure import cause
-from pipeline.metadata import begin, end
+from pipeline.failure import Interrupted, cause
+from pipeline.metadata import BETWEEN, begin, end
 
 Outputs = dict[str, list[types.Artifact]]
 
@@ -114,6 +114,12 @@ def _recorded(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> Ite
     try:
         yield
     except NodeFailed as failure:
-        end(store, run, failure.node, cause(failure.__cause__ or failure, lines=5))
+        if isinstance(failure.__cause__, Interrupted):
+            end(store, run, interrupted=failure.node)
+        else:
+            end(store, run, failure.node, cause(failure.__cause__ or failure, lines=5))
+        raise
+    except Interrupted:
+        end(store, run, interrupted=BETWEEN)
         raise
     end(store, run)

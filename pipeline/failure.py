@@ -1,6 +1,10 @@
 """Says in one sentence why a node failed."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C, as an ordinary exception: TFX then records the node as failed and removes what it had written."""
+
+
 def cause(error: BaseException, lines: int = 1) -> str:
     """Returns the first cause of an error as the first `lines` of its text, without Beam's trail of steps.
 

@@ -14,14 +14,10 @@ from rich.markup import escape
 
 from lineage.report.sources import REPORT
 from pipeline.config import Config
-from pipeline.failure import cause
+from pipeline.failure import Interrupted, cause
 from pipeline.logs import chatter_to, say_everything
 
 PUSHED, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
-
-
-class Interrupted(Exception):
-    """Ctrl-C, as an ordinary exception: TFX then records the node as failed and removes what it had written."""
 
 
 def run(config: Config, verbose: bool, show: bool = False) -> int:

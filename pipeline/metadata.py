@@ -6,6 +6,7 @@ import shlex
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -20,6 +21,7 @@ from pipeline.logs import chatter_to
 SQLITE = "metadata.sqlite"
 DATABASES = ("mysql", "postgresql")
 RUN_CONTEXT = "pipeline_run"  # TFX's name of the context that holds a run's executions
+BETWEEN = "between two nodes"  # where Ctrl-C came, if not in a node
 ANSWER_S = 5.0  # a database's server answers within; ML Metadata itself would wait for minutes
 _opening = threading.Lock()  # one at a time sends standard error elsewhere
 
@@ -124,12 +126,28 @@ def begin(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> None:
     store.put_contexts([context])
 
 
-def end(store: mlmd.MetadataStore, run: str, failed: str = "", error: str = "") -> None:
-    """Writes that the run has ended, and which node failed with which error, if one did."""
+def end(store: mlmd.MetadataStore, run: str, failed: str = "", error: str = "", interrupted: str = "") -> None:
+    """Writes that the run has ended.
+
+    Args:
+      store: ML Metadata.
+      run: TFX's id of the run.
+      failed: the node that failed, if one did.
+      error: its error.
+      interrupted: the node that Ctrl-C ended, or BETWEEN.
+    """
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run)
     ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    _write(context, {"ended": ended} | ({"failed": failed, "error": error} if failed else {}))
+    facts = {"failed": failed, "error": error, "interrupted": interrupted}
+    _write(context, {"ended": ended} | {key: value for key, value in facts.items() if value})
     store.put_contexts([context])
+
+
+def interrupted_in(facts: Mapping[str, str]) -> str | None:
+    """Returns the node that Ctrl-C ended, or BETWEEN; None for a run that was not interrupted."""
+    if facts.get("error") == "Interrupted":  # before issue 11, an interrupted node was one that failed with this error
+        return facts.get("failed")
+    return facts.get("interrupted")
 
 
 def is_alive(process: str) -> bool | None:

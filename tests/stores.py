@@ -10,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 from pipeline import metadata
 
 Channels = dict[str, list[int]]
-COMPLETE, FAILED = mlmd_pb2.Execution.COMPLETE, mlmd_pb2.Execution.FAILED
+COMPLETE, FAILED, RUNNING = mlmd_pb2.Execution.COMPLETE, mlmd_pb2.Execution.FAILED, mlmd_pb2.Execution.RUNNING
 
 
 class Store:
@@ -38,11 +38,11 @@ class Store:
         return self.store.get_context_by_type_and_name(metadata.RUN_CONTEXT, name).id
 
     def execution(
-        self, run: int, node: str, inputs: Channels, outputs: Channels, state: Any = COMPLETE, **facts
+        self, run: int, node: str, inputs: Channels, outputs: Channels, state: Any = COMPLETE, kind: str = "", **facts
     ) -> int:
-        """Writes a node of a run and returns the execution's id."""
-        kind = self.store.put_execution_type(mlmd_pb2.ExecutionType(name=node))
-        made = mlmd_pb2.Execution(type_id=kind, last_known_state=state)
+        """Writes a node of a run, of the node's name as type where none is given, and returns the execution's id."""
+        type_id = self.store.put_execution_type(mlmd_pb2.ExecutionType(name=kind or node))
+        made = mlmd_pb2.Execution(type_id=type_id, last_known_state=state)
         _set(made, {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()})
         sides = ((mlmd_pb2.Event.INPUT, inputs), (mlmd_pb2.Event.OUTPUT, outputs))
         pairs = [_event(side, key, each) for side, channels in sides for key in channels for each in channels[key]]

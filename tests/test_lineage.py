@@ -70,6 +70,8 @@ def test_the_runs_are_listed_with_what_became_of_them(ask, output):
     assert 0 < refused["accuracy"] == pushed["accuracy"] <= 1
     assert killed["accuracy"] is None
     assert all(row["seconds"] > 0 for row in rows)
+    assert killed["until"] == "log"
+    assert killed["seconds"] > sum(node["seconds"] for node in ask("show", killed["id"])["nodes"][:-1])
 
 
 @pytest.mark.parametrize(
@@ -263,6 +265,10 @@ def test_what_nothing_needs_goes_and_the_rest_stays(ask, ids, output):
     assert not kept & gone
     assert set() < failed - kept <= gone
     assert any("/checkpoints/" in path for path in gone)
+    refused = ask("show", ids[REFUSED])["nodes"]
+    evaluated = refused[NODES.index("Evaluator")]["outputs"]
+    assert {each["uri"] for some in evaluated.values() for each in some} <= gone
+    assert refused[NODES.index("Pusher")]["outputs"] == {}
     assert found["deleted"] is False
     assert found["kept"] == sorted(map(str, (output / "pushed" / "sample").iterdir()))
     assert all(Path(path).is_dir() for path in gone)

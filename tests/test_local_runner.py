@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.sample import CLASSES
+from lineage import __main__ as lineage
 from tests import graphs
 from tests.conftest import ROOT, without_network
 
@@ -172,7 +173,7 @@ def _wait_for_checkpoint(output: Path, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-def test_a_run_that_is_broken_off_goes_on_from_its_last_epoch(tiny, cache, main, tmp_path):
+def test_a_run_that_is_broken_off_goes_on_from_its_last_epoch(tiny, cache, main, tmp_path, capfd):
     """First by Ctrl-C, which says how to go on and leaves no half model, then by kill -9."""
     process = _start(tiny, cache)
     _wait_for_checkpoint(tmp_path / "out", process)
@@ -194,6 +195,8 @@ def test_a_run_that_is_broken_off_goes_on_from_its_last_epoch(tiny, cache, main,
     assert third[0] in (second[-1], second[-1] + 1)
     assert third == list(range(third[0], EPOCHS + 1))
     assert _states(printed)["Transform"] == "cached"
+    assert lineage.main(["runs", "--store", str(tmp_path / "out"), "--json"]) == 0
+    assert [row["state"] for row in json.loads(capfd.readouterr().out)] == ["pushed", "stale", "interrupted"]
 
 
 def test_real_photos_through_every_node(real_data, main, tmp_path):
