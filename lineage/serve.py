@@ -131,8 +131,9 @@ def _add_pages(app: flask.Flask, output: Path) -> None:
 
     @app.get("/diff")
     def compared() -> str:
-        given = [flask.request.args[key] for key in ("before", "after") if key in flask.request.args] or ["latest"]
-        answer = compare.compare(*names.find_pair(flask.g.store, given[0], given[1] if len(given) > 1 else None))
+        before, after = flask.request.args.get("before"), flask.request.args.get("after", "latest")
+        pair = names.find_pair(flask.g.store, before or after, after if before else None)
+        answer = compare.compare(*pair)
         return flask.render_template("diff.html", ids=answer["runs"], sections=compare.sections(answer))
 
 

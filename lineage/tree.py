@@ -65,7 +65,8 @@ def _settings(execution: Execution) -> dict[str, Any]:
     told = told.get("custom_config", told)  # ExampleGen's is a message in JSON
     told = told.get("value", told)
     told = {key: value for key, value in told.items() if key not in ("checkpoints", "devices")}
-    code, data = _code(execution), execution.facts.get("input_base")
+    older = told.pop("code", None)  # before issue 11, a digest of all code of the trainer
+    code, data = _code(execution) or older, execution.facts.get("input_base")
     given = {"code": code, "data": data, "settings": told.get("recipe", told)}
     return {key: value for key, value in given.items() if value}
 
