@@ -14,6 +14,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 _FAR = 1.5  # a factor of data.eval_fraction: 8 shards at 0.19 hold out 0.25, 3 hold out 0.33
 _NAMED = 5
+_SPLIT = {"shards": "the training split", "hash": "both splits"}
 
 
 def cache_folder() -> Path:
@@ -54,22 +55,27 @@ def check_split(shards: int, split: str, eval_fraction: float) -> None:
 def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, batches: Mapping[str, int]) -> None:
     """Checks that the training split fills one batch on one replica.
 
+    A split by hash is known when the records are dealt: a batch is refused here if all records do not fill it.
+
     Args:
       shards: the checked shards.
-      split: data.split. By 'hash' the split's size is known later, and no batch is larger than all records.
+      split: data.split.
       eval_fraction: data.eval_fraction.
-      batches: sizes by the setting that names each.
+      batches: the largest size that each setting names.
 
     Raises:
       UserError: naming the largest batch that works.
     """
-    held_out = records.held_out_shards(len(shards), eval_fraction) if split == "shards" else 0
-    training = sum(shard.records for shard in shards[held_out:])
+    total = sum(shard.records for shard in shards)
+    held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
+    most = total if split == "hash" else total - held_out
+    works = int(total * (1 - eval_fraction) / 2) or 1 if split == "hash" else most
     for setting, batch in batches.items():
-        if batch > training:
+        if batch > most:
+            command = f" (--set {setting}={works})" if setting == "trainer.batch_size" else ""
             raise UserError(
-                f"{setting}: expected at most {training}, the examples of the training split; received {batch}. "
-                f"Lower it (--set trainer.batch_size={training}) or give more data"
+                f"{setting}: expected a batch of at most {most}, the examples of {_SPLIT[split]}; received {batch}. "
+                f"Lower it{command} or give more data"
             )
 
 

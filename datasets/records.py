@@ -18,7 +18,7 @@ from datasets.errors import UserError
 
 WILDCARDS = "*?[\\"  # Beam and TensorFlow read a path with one of them as a pattern
 _COUNT_IN_NAME = re.compile(r"(?<!-of)-(\d+)\.tfrec(?:ord)?$")  # 00000-of-00003 counts shards
-_UNREAD = ("*.tfrec*", "*/*.tfrec*")  # record files that a pattern may leave out
+_RECORDS = "*.tfrec*"  # the names of record files, which a pattern may leave out
 
 
 class Shard(NamedTuple):
@@ -89,10 +89,12 @@ def _names(place: str, part: str, folders: bool) -> Iterator[str]:
 
 
 def _entries(place: str) -> Iterator[tuple[str, bool]]:
-    """Yields the names in a folder, and whether each is a folder."""
+    """Yields the names of files and folders in a folder, and whether each is a folder."""
     if "://" not in place:
         with os.scandir(place or "/") as entries:
-            yield from ((entry.name, entry.is_dir()) for entry in entries)
+            for entry in entries:
+                if entry.is_dir() or entry.is_file() or entry.is_symlink():
+                    yield entry.name, entry.is_dir()
         return
     from tensorflow.io import gfile  # 5 s to import, and this machine's folders need none
 
@@ -102,9 +104,10 @@ def _entries(place: str) -> Iterator[tuple[str, bool]]:
 
 
 def unread(directory: Path, shards: Sequence[Shard]) -> list[str]:
-    """Returns the names of record files in a folder, or in its folders, that are not among the shards."""
+    """Returns the names of record files in a folder, or in its readable folders, that are not among the shards."""
     read = {str(shard.path) for shard in shards}
-    found = [file for pattern in _UNREAD for file in _matching(str(directory), pattern)]
+    folders = [directory, *(Path(directory, name) for name in _names(str(directory), "*", folders=True))]
+    found = [file for each in folders if os.access(each, os.R_OK | os.X_OK) for file in _matching(str(each), _RECORDS)]
     return [os.path.relpath(file, directory) for file in found if file not in read]
 
 

@@ -50,7 +50,7 @@ def prepare_config(config: Config) -> Config:
     with noted(problems):
         _writable(config.output, "the output folder", "--output DIR", make=False)
     with noted(problems):
-        if weights and not problems:  # the one check that imports TensorFlow
+        if not problems and weights:  # the one check that imports TensorFlow
             _check_weights(config, weights)
     for notice in filter(None, notices):
         print(f"note: {notice}", file=sys.stderr)
@@ -113,10 +113,9 @@ def _checked_data(config: Config, notices: list[str]) -> Path:
 
 
 def _batches(config: Config) -> dict[str, int]:
-    """Returns the batch sizes that the settings ask for, by setting."""
+    """Returns the largest batch that each setting asks for."""
     tried = config.tuner.search.get("trainer.batch_size", ()) if config.tuner.trials else ()
-    search = {"tuner.search: trainer.batch_size": max(map(int, tried))} if tried else {}
-    return {"trainer.batch_size": config.trainer.batch_size} | search
+    return {"trainer.batch_size": config.trainer.batch_size} | ({"tuner.search": max(map(int, tried))} if tried else {})
 
 
 def _check_weights(config: Config, weights: Path) -> None:

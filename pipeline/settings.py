@@ -76,7 +76,7 @@ def parse_change(text: str) -> tuple[str, Any]:
     and so are the items of a list of text. All other values are read as YAML.
 
     Raises:
-      ValueError: when there is no `=` or the value is not YAML.
+      ValueError: when there is no `=`, the value is not YAML, or there is none for a text that needs one.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
@@ -85,11 +85,19 @@ def parse_change(text: str) -> tuple[str, Any]:
     if kind is None:
         return key, value  # an unknown key, which `load` names
     if _is_text(kind):
-        return key, None if value in ("", "null") and NoneType in get_args(kind) else value
+        return key, _text(key, value, NoneType in get_args(kind))
     try:
         return key, (strict_yaml.load_text if _is_list_of_text(kind) else strict_yaml.load)(value)
     except strict_yaml.NotYaml as error:
         raise ValueError(f"the value of {key} is not YAML: {value!r}: {error}") from None
+
+
+def _text(key: str, value: str, optional: bool) -> str | None:
+    if optional and value in ("", "null"):
+        return None
+    if not value:
+        raise ValueError(f"{key}: expected a text after the =, received none")
+    return value
 
 
 def _kind(key: str) -> Any:
@@ -154,8 +162,8 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(detail: dict[str, Any]) -> list[str]:
-    where = ".".join(str(part) for part in detail["loc"])
-    if not where:  # a rule between sections: each of its lines names its own key
+    where = ".".join(str(part) for part in detail["loc"]) or "''"
+    if not detail["loc"]:  # a rule between sections: each of its lines names its own key
         return str(detail["ctx"]["error"]).splitlines()
     if detail["type"] == "model_type":
         return [

@@ -76,7 +76,9 @@ def test_a_batch_larger_than_the_training_split(main, tmp_path):
     folder = records.folder(tmp_path / "data", shards=2, per_shard=5)
     code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, "--set", "trainer.batch_size=64")
     assert code == 2
-    assert "trainer.batch_size: expected at most 5, the examples of the training split; received 64" in printed
+    assert (
+        "trainer.batch_size: expected a batch of at most 5, the examples of the training split; received 64" in printed
+    )
     assert "Lower it (--set trainer.batch_size=5)" in printed
     assert not (tmp_path / "out").exists()
 

@@ -282,6 +282,8 @@ def test_a_file_is_held_against_what_may_be_changed_in_it(compiled, tmp_path, ca
         assert kubeflow_runner.main([command, str(file), "--parameter", "epochs=3"]) == 2
         said = "--parameter: expected one that was compiled: batch_size, data, .*; received epochs$"
         assert re.search(said, capfd.readouterr().err, re.MULTILINE)
+    assert kubeflow_runner.main(["run-local", str(file), "--output", f"{tmp_path}/out*"]) == 2
+    assert f"received * in {tmp_path}/out*; rename it, or give another folder (--output" in capfd.readouterr().err
     file.write_text(json.dumps(job | {"jobSpec": {}}))
     assert kubeflow_runner.main(["submit", str(file)]) == 2
     assert "is not what vertex takes" in capfd.readouterr().err

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,17 @@ def test_record_files_that_are_not_read_are_named(tmp_path):
     )
 
 
+def test_what_is_no_file_is_left_out(tmp_path):
+    folder = records.folder(tmp_path, shards=2)
+    os.mkfifo(folder / "pipe.tfrec")  # to open one waits for a writer
+    shards = check_folder(folder, "*.tfrec")
+    assert [shard.path.name for shard in shards] == ["part0-10.tfrec", "part1-10.tfrec"]
+    assert prepare.unread_notice(folder, "*.tfrec", shards) == ""
+    (folder / "gone.tfrec").symlink_to("nowhere")
+    with pytest.raises(OSError, match="No such file"):
+        check_folder(folder, "*.tfrec")
+
+
 def test_the_number_of_shards_in_a_name_is_no_record_count(tmp_path):
     shard = records.write(tmp_path / "train_00000-of-00003.tfrecord", [records.example()] * 4)
     assert count_records(shard) == 4
@@ -148,8 +160,13 @@ def test_a_batch_that_the_training_split_does_not_fill():
     shards = [Shard(Path(f"{index}"), 20) for index in range(3)]
     prepare.check_batches(shards, "shards", 0.19, {"trainer.batch_size": 40})
     prepare.check_batches(shards, "hash", 0.19, {"trainer.batch_size": 60})
-    with pytest.raises(UserError, match=r"trainer.batch_size: expected at most 40, .* received 41. Lower it \(--set"):
-        prepare.check_batches(shards, "shards", 0.19, {"trainer.batch_size": 41})
+    for split, setting, says in (
+        ("shards", "trainer.batch_size", r"at most 40, the examples of the training split; .*=40\) or give more data"),
+        ("hash", "trainer.batch_size", r"at most 60, the examples of both splits; received 61. Lower it .*=24\)"),
+        ("shards", "tuner.search", r"at most 40, .* received 61. Lower it or give more data"),
+    ):
+        with pytest.raises(UserError, match=rf"{setting}: expected a batch of {says}"):
+            prepare.check_batches(shards, split, 0.19, {setting: 61})
 
 
 @pytest.mark.parametrize(

@@ -197,8 +197,12 @@ def test_the_settings_that_are_text():
 def test_text_is_taken_as_it_is(key):
     for text in NOT_YAML:
         assert settings.parse_change(f"{key}={text}") == (key, text)
-    for text in ("null", ""):
-        assert settings.parse_change(f"{key} = {text}") == (key, None if TEXTS[key] else text)
+    assert settings.parse_change(f"{key} = null") == (key, None if TEXTS[key] else "null")
+    if TEXTS[key]:
+        assert settings.parse_change(f"{key}=") == (key, None)
+    else:
+        with pytest.raises(ValueError, match=f"{key}: expected a text after the =, received none"):
+            settings.parse_change(f"{key}=")
 
 
 def test_items_of_a_list_are_text_too_and_all_else_is_yaml():
@@ -206,6 +210,8 @@ def test_items_of_a_list_are_text_too_and_all_else_is_yaml():
     assert settings.parse_change("trainer.epochs=5") == ("trainer.epochs", 5)
     assert settings.parse_change("trainer.profile_steps=null") == ("trainer.profile_steps", None)
     assert settings.parse_change("trainer.learning_rate={peak: 0.1}") == ("trainer.learning_rate", {"peak": 0.1})
+    with pytest.raises(UserError, match=r"'': unknown key; valid here: name, output, data"):
+        settings.load(changes=dict([settings.parse_change(".=1")]))
     with pytest.raises(UserError, match=r"data.patern: unknown key; did you mean 'pattern'\?"):
         settings.load(changes=dict([settings.parse_change("data.patern=*.tfrecord")]))
 

@@ -24,9 +24,10 @@ def inputs_of(
     batch = strategy.scaled(chosen, settings["batch_size"])
     found = input_pipeline.count(fn_args.train_files)
     if found < batch:
+        most = found * settings["batch_size"] // batch
         raise ValueError(
             f"the training split has {found} examples, fewer than one global batch of {batch}; "
-            "lower trainer.batch_size or give more data"
+            f"lower trainer.batch_size (at most {most}) or give more data"
         )
     augment = augmentation(settings["augment"])
     examples = input_pipeline.count(fn_args.eval_files)

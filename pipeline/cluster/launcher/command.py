@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import prepare
 from datasets.errors import UserError
+from datasets.records import check_path
 from pipeline.cluster import compiled
 from pipeline.cluster.launcher import executor_input
 from pipeline.logs import chatter_to
@@ -23,10 +24,11 @@ def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work
     spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, given)
     if data:
         parameters["data"] = str(data)
+    output = output.expanduser().resolve()
+    check_path(output, "give another folder (--output DIR)")
     folder, _ = prepare.prepare_data(None, _here(parameters.get("data")), _pattern(spec), 0)
     from pipeline.cluster.launcher.run import FAILED, Launcher
 
-    output = output.expanduser().resolve()
     output.mkdir(parents=True, exist_ok=True)
     with chatter_to(output / "launcher.log", also_terminal=False):
         launcher = Launcher(spec, parameters | {"data": str(folder)}, output, work)
