@@ -1,9 +1,10 @@
-"""The model that a candidate is held against: the latest blessed one that is not the candidate itself.
+"""The model that a candidate is compared with: the latest blessed one that is not the candidate itself.
 
 ML Metadata knows it, and a Resolver asks there. Kubeflow Pipelines has none: `LatestPushedModel` looks where blessed
 models are pushed.
 """
 
+import json
 from collections.abc import Iterator
 
 import ml_metadata as mlmd
@@ -14,7 +15,9 @@ from tfx import v1 as tfx
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts import Artifacts
+from trainer import class_names
 
+_NAMED = 3  # classes that a notice names
 _NONE = "none.txt"  # in place of a model, since Kubeflow Pipelines gives each output one artifact
 
 
@@ -95,6 +98,35 @@ def LatestPushedModel(  # noqa: N802 (a TFX component is named as a class)
 def is_none(model: types.Artifact) -> bool:
     """Returns whether this is what `LatestPushedModel` puts out where there is no model."""
     return tf.io.gfile.exists(f"{model.uri}/{_NONE}")
+
+
+def difference(candidate: types.Artifact, model: types.Artifact) -> str:
+    """Returns why a model cannot be compared with the candidate, because its classes are other ones; "" if it can.
+
+    A model without a record of its classes may have other ones. Of one that is lost nothing is said.
+    """
+    if not tf.io.gfile.isdir(path_utils.serving_model_path(model.uri)):
+        return ""
+    ours, theirs = _classes(candidate), _classes(model)
+    if ours is None or theirs is None:
+        return f"{'the model' if ours is None else 'it'} has no record of its classes"
+    if ours == theirs:
+        return ""
+    parts = [f"without {_listed(set(ours) - set(theirs))}"] if set(ours) - set(theirs) else []
+    parts += [f"with {_listed(set(theirs) - set(ours))}"] if set(theirs) - set(ours) else []
+    return f"it has other classes: {', '.join(parts)}" if parts else "it has the same classes in another order"
+
+
+def _classes(model: types.Artifact) -> list[str] | None:
+    """Returns a model's classes, from the Trainer's record in ML Metadata or, where that is elsewhere, its files."""
+    recipe = model.get_string_custom_property("recipe")
+    return (
+        json.loads(recipe)["data"]["classes"] if recipe else class_names.read(path_utils.serving_model_path(model.uri))
+    )
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:_NAMED]) + " …" * (len(names) > _NAMED)
 
 
 def _versions(pushed: str) -> Iterator[str]:

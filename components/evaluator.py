@@ -1,5 +1,6 @@
 """The gate: an accuracy floor, a recall floor for each class, and no loss against the baseline."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,11 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.components.evaluator.executor import Executor
 from tfx.dsl.components.base import executor_spec
-from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, EVAL_CONFIG_KEY, MODEL_KEY
+from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, EVAL_CONFIG_KEY, EVALUATION_KEY, MODEL_KEY
 
 from components import baseline, checks
 from components.artifacts import Artifacts
-from trainer.features import CLASS, PROBABILITIES, THRESHOLDS
+from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS
 
 
 def eval_config(
@@ -56,12 +57,18 @@ def _at_least(value: float) -> tfma.GenericValueThreshold:
 class ChangeableExecutor(Executor):
     """Evaluator's executor, which a run on a cluster may give other thresholds, and which writes down each check.
 
-    Where there is no baseline yet, it also takes the word of a cluster for it; see `baseline.is_none`.
+    It also accepts a cluster's "no baseline" placeholder (`baseline.is_none`), and sets a baseline with other classes
+    aside: the floors alone decide then, and the evaluation's property `baseline_set_aside` says why (issue 11).
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Evaluates; see the base class."""
         models = [model for model in input_dict.get(BASELINE_MODEL_KEY, []) if not baseline.is_none(model)]
+        differences = [baseline.difference(input_dict[MODEL_KEY][0], model) for model in models]
+        if reason := "; ".join(filter(None, differences)):
+            logging.warning("The baseline is set aside: %s. The floors alone decide.", reason)
+            output_dict[EVALUATION_KEY][0].set_string_custom_property(SET_ASIDE, reason)
+            models = []
         config = tfma.EvalConfig()
         json_format.Parse(exec_properties[EVAL_CONFIG_KEY], config)
         set_thresholds(config, **{name: exec_properties[name] for name in THRESHOLDS if name in exec_properties})

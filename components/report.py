@@ -11,7 +11,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.artifacts import Artifacts, DataBlessing, RunReport
 from lineage.report.sources import Sources
-from trainer.features import CHANGEABLE, THRESHOLDS
+from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS
 from trainer.recipe import changed
 
 INPUTS = {
@@ -53,13 +53,14 @@ class Executor(base_executor.BaseExecutor):
 
         given = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         changes = {key: exec_properties[name] for name, key in CHANGES.items() if name in exec_properties}
-        pushed = given.get("pushed_model")
+        pushed, evaluation = given.get("pushed_model"), given.get("evaluation")
         (report,) = output_dict["report"]
         sources = Sources(
             settings=changed(json.loads(exec_properties["settings"]), changes),
             code=exec_properties["code"],
             command=exec_properties["command"],
             pushed_to=pushed.get_string_custom_property("pushed_destination") if pushed else "",
+            set_aside=evaluation.get_string_custom_property(SET_ASIDE) if evaluation else "",
             root=report.uri.rsplit("/", 3)[0],  # ROOT/NODE/OUTPUT/ID
             **{name: artifact.uri for name, artifact in given.items()},
         )

@@ -15,6 +15,7 @@ from rich.progress import track
 
 from datasets import output, records
 from datasets.errors import UserError
+from datasets.names import safe_name
 
 CLASSES = tuple("0123456789")
 SIZE = 28
@@ -37,12 +38,12 @@ def make(source: Path, target: Path, seed: int, command: str) -> dict[str, int]:
     test, train = _read_part(source, "t10k", TEST), _read_part(source, "train", TRAIN)
     order = list(range(TRAIN))
     random.Random(seed).shuffle(order)
-    stem = output.safe_name(target.name)
+    stem = safe_name(target.name)
     data = {"classes": list(CLASSES), "image_size": SIZE, "channels": 1, "eval_fraction": EVAL_FRACTION}
     with output.whole_folder(target) as folder:
         _write(folder, f"{stem}-t10k", *test, range(TEST))  # before "train" by name
         _write(folder, f"{stem}-train", *train, order)
-        output.write_settings(folder, target, command, data)
+        output.write_settings(folder, source, target, command, data)
     counts = Counter(map(int, [*test[1], *train[1]]))
     return {name: counts[label] for label, name in enumerate(CLASSES)}
 

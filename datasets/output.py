@@ -12,11 +12,11 @@ import yaml
 
 from datasets import schema
 from datasets.errors import UserError
+from datasets.names import run_name
 
 SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
 _XCEPTION_LEAST = 71  # pixels a side: the header names no preset that would be refused
-_NAME_LENGTH = 60  # what the settings take for a run's name
 
 
 @contextmanager
@@ -59,17 +59,18 @@ def check_free(target: Path) -> None:
         )
 
 
-def write_settings(folder: Path, target: Path, command: str, data: dict[str, Any]) -> None:
+def write_settings(folder: Path, source: Path, target: Path, command: str, data: dict[str, Any]) -> None:
     """Writes settings.yaml and schema.pbtxt to `folder`, for a dataset that will be found at `target`.
 
     Args:
       folder: where the files are written.
+      source: what the dataset was made of, absolute; it gives the name of the runs.
       target: where they will be, absolute.
       command: the command that made the dataset, for the header.
       data: the keys of the section `data` that describe it; `classes` is among them.
     """
     settings = {
-        "name": safe_name(target.name),
+        "name": run_name(source),
         "data": {"directory": str(target), "schema_file": str(target / SCHEMA), **data},
     }
     photos = data["image_size"] >= _XCEPTION_LEAST and data.get("channels", 3) == 3
@@ -91,12 +92,6 @@ def shard_names(stem: str, counts: Sequence[int]) -> list[str]:
     digits = max(2, len(str(len(counts) - 1)))
     stem += "-" if stem[-1].isdigit() else ""
     return [f"{stem}{index:0{digits}d}-{count}.tfrec" for index, count in enumerate(counts)]
-
-
-def safe_name(name: str) -> str:
-    """Returns a folder's name with only what a run's name may hold: a-z, 0-9, `-` and `_`."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in name.lower())
-    return kept.strip("-_")[:_NAME_LENGTH] or "photos"
 
 
 def printable(text: object) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from datasets import class_folders, decoding, output, records
 from datasets.errors import UserError
+from datasets.names import safe_name
 from datasets.parallel import LeftOut, Photo, Workers, workers
 
 
@@ -53,8 +54,8 @@ def make(source: Path, target: Path, size: int, shards: int, seed: int, command:
         with output.whole_folder(target) as folder:
             written = _write(folder, decks, classes, size, work)
             _check_written(written, classes, work.left_out)
-            _name(folder, output.safe_name(target.name), [counts.total() for counts in written])
-            output.write_settings(folder, target, command, {"classes": classes, "image_size": size})
+            _name(folder, safe_name(target.name), [counts.total() for counts in written])
+            output.write_settings(folder, source, target, command, {"classes": classes, "image_size": size})
     total = sum(written, Counter[int]())
     counts = {name: total[label] for label, name in enumerate(classes)}
     return Made(counts, sum(1 for each in written if each), sorted(work.left_out))

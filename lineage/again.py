@@ -13,6 +13,7 @@ from lineage.history import Run
 from lineage.report.sources import AGAIN, NODES, REPORT, Sources
 from lineage.runs import pushed_to, reason
 from pipeline.logs import chatter_to
+from trainer.features import SET_ASIDE
 
 _NAMES = {
     "data_blessing": "blessing",
@@ -30,13 +31,14 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     """
     if "settings" not in run.facts:
         raise UserError(f"run {run.id} has no settings in the store, so no report: it is of another runner")
-    settings = json.loads(run.facts["settings"])
+    settings, evaluation = json.loads(run.facts["settings"]), run.output("Evaluator", "evaluation")
     sources = Sources(
         settings=settings,
         code=run.facts.get("code", ""),
         command=AGAIN,
         pushed_to=pushed_to(run) or "",
         failed=reason(run) or "",
+        set_aside=str(evaluation.facts.get(SET_ASIDE, "")) if evaluation else "",
         root=str(Path(settings["output"]) / "artifacts" / run.pipeline),
         **_folders(run),
     )

@@ -12,7 +12,7 @@ from components import checks
 from lineage.report.sources import REPORT
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult, Outputs
-from trainer.features import HISTORY
+from trainer.features import HISTORY, SET_ASIDE
 
 
 def figure(result: NodeResult, config: Config) -> str:
@@ -76,7 +76,9 @@ def _baseline(outputs: Outputs, config: Config) -> str:
 def _evaluator(outputs: Outputs, config: Config) -> str:
     evaluation = checks.read(outputs)
     verdict = "blessed" if evaluation.blessed else "not blessed"
-    return f"accuracy {evaluation.accuracy:.3f} · {verdict}"
+    reason = outputs["evaluation"][0].get_string_custom_property(SET_ASIDE)
+    aside = f" · the baseline is set aside, the floors alone decide: {reason}" if reason else ""
+    return f"accuracy {evaluation.accuracy:.3f} · {verdict}{aside}"
 
 
 def _pusher(outputs: Outputs, config: Config) -> str:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasets.errors import UserError
+from datasets.names import safe_name
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
 
@@ -33,22 +34,28 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
       UserError: naming every unknown key, wrong type and value out of range, with the valid choices.
     """
     merged: dict[str, Any] = {}
+    problems: list[str] = []
     if preset or not file:
         merged = _read_preset(preset or "sample")
     if file:
-        merged = _merge(merged, {"name": _name_of(file), **_read_yaml(file)})
+        theirs = _read_yaml(file)
+        merged = _merge(merged, theirs)
+        if "name" not in {**theirs, **(changes or {})}:
+            problems.append(_nameless(file))
     for key, value in (changes or {}).items():
         nested: Any = value
         for part in reversed(key.split(".")):
             nested = {part: nested}
         merged = _merge(merged, nested)
     try:
-        return Config.model_validate(merged)
+        config = Config.model_validate(merged)
     except ValidationError as error:
-        lines = [line for detail in error.errors() for line in _explain(dict(detail))]
-        lines += _disagreements(merged, {detail["loc"] for detail in error.errors()})
-        count = f"{len(lines)} setting{'s are' if len(lines) > 1 else ' is'} not valid:"
-        raise UserError("\n  ".join([count, *lines])) from None
+        problems += [line for detail in error.errors() for line in _explain(dict(detail))]
+        problems += _disagreements(merged, {detail["loc"] for detail in error.errors()})
+    if problems:
+        count = f"{len(problems)} setting{'s are' if len(problems) > 1 else ' is'} not valid:"
+        raise UserError("\n  ".join([count, *problems]))
+    return config
 
 
 def _disagreements(merged: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
@@ -149,8 +156,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _name_of(file: Path) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in file.stem.lower())
+def _nameless(file: Path) -> str:
+    name = safe_name(file.stem)
+    return (
+        f"name: expected one in {file}, as the cache, the baseline and the pushed models of its runs are kept by it; "
+        f"add the line 'name: {name}', or give --set name={name}"
+    )
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

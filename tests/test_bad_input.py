@@ -149,7 +149,7 @@ def test_all_that_is_missing_is_named_at_once(main, tmp_path):
 
 
 def test_settings_without_data(main, tmp_path):
-    (tmp_path / "mine.yaml").write_text("trainer: {epochs: 3}")
+    (tmp_path / "mine.yaml").write_text("{name: mine, trainer: {epochs: 3}}")
     code, printed = main("--config", tmp_path / "mine.yaml", "--output", tmp_path / "out")
     assert code == 2
     assert "no data: give a folder of TFRecords (--data DIR)" in printed

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import ml_metadata as mlmd
+import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import json_format
@@ -18,11 +19,18 @@ from tfx.utils import path_utils
 from components import baseline, evaluator
 from components.pusher import pusher as pusher_node
 from datasets.sample import CLASSES
+from pipeline import figures
+from pipeline.config import Config
+from pipeline.dag_runner import NodeResult
+from pipeline.pipeline import recipe
 from tests import graphs, records
-from trainer import models
+from trainer import class_names, models, weights
 from trainer.export import export
+from trainer.features import SET_ASIDE
+from trainer.recipe import model_of
 
 WORD = "none.txt"
+CLASSES_FILE = f"Format-Serving/{class_names.FILE}"
 INPUT, OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
 
 
@@ -163,6 +171,11 @@ def finished(tmp_path_factory) -> Path:
     with tf.io.TFRecordWriter(str(folder / "examples" / "Split-eval" / "data.gz"), "GZIP") as writer:
         for index in range(10):
             writer.write(records.example(index % 5).SerializeToString())
+    for name, classes in {"reordered": CLASSES[::-1], "other": ["apple", *CLASSES[1:]]}.items():
+        export(models.build("softmax", (16, 16, 3), 5), transform, classes, str(folder / name / "Format-Serving"))
+    unknown = folder / "unknown" / "Format-Serving"
+    export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(unknown))
+    (unknown / "assets.extra" / "classes.json").unlink()
     (folder / "none").mkdir()
     (folder / "none" / WORD).write_text("none yet")
     (folder / "lost").mkdir()
@@ -182,7 +195,7 @@ def _evaluator():
 
 
 def _evaluate(finished: Path, against: str, output: Path) -> dict:
-    """Runs Evaluator as its container does on a cluster; returns the blessing's properties."""
+    """Runs Evaluator as its container does on a cluster; returns the properties of what it puts out."""
     node = _evaluator()
     given = pipeline_spec_pb2.ExecutorInput()
     given.outputs.output_file = str(output / "output.json")
@@ -197,13 +210,38 @@ def _evaluate(finished: Path, against: str, output: Path) -> dict:
     flags = ["run", "--executor_class_path", node.executor_spec.class_path]
     flags += ["--json_serialized_invocation_args", json_format.MessageToJson(given)]
     kubeflow_v2_run_executor.main(kubeflow_v2_run_executor._parse_flags(flags))
-    written = json.loads((output / "output.json").read_text())
-    return written["artifacts"]["blessing"]["artifacts"][0]["metadata"]
+    written = json.loads((output / "output.json").read_text())["artifacts"]
+    return {name: written[name]["artifacts"][0].get("metadata", {}) for name in ("blessing", "evaluation")}
 
 
-@pytest.mark.parametrize(("against", "compared"), [("none", False), ("latest", True)])
-def test_the_gate_has_a_baseline_where_there_is_one(finished, against, compared, tmp_path):
-    blessing = _evaluate(finished, against, tmp_path)
+def _line(output: Path, made: dict[str, dict]) -> str:
+    """Returns what the terminal says of Evaluator."""
+    outputs = {"evaluation": [ModelEvaluation()], "blessing": [ModelBlessing()]}
+    for name, (artifact,) in outputs.items():
+        artifact.uri = str(output / name)
+        for key, value in made[name].items():
+            setter = artifact.set_string_custom_property if isinstance(value, str) else artifact.set_int_custom_property
+            setter(key, value if isinstance(value, str) else int(value))
+    return figures.figure(NodeResult("Evaluator", False, 1.0, outputs), Config())
+
+
+@pytest.mark.parametrize(
+    ("against", "set_aside"),
+    [
+        ("none", None),
+        ("latest", None),
+        ("reordered", "it has the same classes in another order"),
+        ("other", f"it has other classes: without {CLASSES[0]}, with apple"),
+        ("unknown", "it has no record of its classes"),
+    ],
+)
+def test_the_gate_has_a_baseline_where_there_is_one_of_the_same_classes(finished, against, set_aside, tmp_path):
+    compared = against == "latest"
+    made = _evaluate(finished, against, tmp_path)
+    blessing = made["blessing"]
+    assert made["evaluation"].get(SET_ASIDE) == set_aside
+    notice = f" · the baseline is set aside, the floors alone decide: {set_aside}" if set_aside else ""
+    assert _line(tmp_path, made).endswith(f"· blessed{notice}")
     assert blessing["blessed"] == 1
     assert blessing["current_model_id"] == "2"
     assert blessing.get("baseline_model_id") == ("3" if compared else None)
@@ -215,6 +253,46 @@ def test_the_gate_has_a_baseline_where_there_is_one(finished, against, compared,
     assert checks[0]["value"] == pytest.approx(sum(recalls) / 5)  # two examples of each class
 
 
+def test_a_pushed_model_keeps_the_record_of_its_classes(finished, tmp_path):
+    candidate = Model()
+    candidate.uri = str(finished / "candidate")
+    for against, reason in (("latest", ""), ("reordered", "it has the same classes in another order")):
+        pushed = tmp_path / against
+        _copy(path_utils.serving_model_dir(str(finished / against)), str(pushed / "7"))
+        latest = _latest_pushed(str(pushed), candidate, str(tmp_path / f"latest-{against}"))
+        assert baseline.difference(candidate, latest) == reason
+
+
+def test_a_model_in_ml_metadata_has_its_classes_in_the_recipe(finished):
+    candidate, earlier = Model(), Model()
+    candidate.uri, earlier.uri = str(finished / "candidate"), str(finished / "unknown")
+    for classes, reason in ((CLASSES, ""), (["a", "b", "c", "d", "e"], "it has other classes: without ")):
+        earlier.set_string_custom_property("recipe", json.dumps({"data": {"classes": list(classes)}}))
+        assert baseline.difference(candidate, earlier).startswith(reason)
+        assert bool(baseline.difference(candidate, earlier)) == bool(reason)
+
+
 def test_a_baseline_that_is_lost_is_no_reason_to_compare_nothing(finished, tmp_path):
     with pytest.raises(Exception, match="lost/Format-Serving"):
         _evaluate(finished, "lost", tmp_path)
+
+
+@pytest.mark.parametrize(("earlier", "kept"), [(CLASSES, True), (CLASSES[::-1], False), (None, False)])
+def test_a_warm_start_takes_the_last_layer_only_of_the_same_classes(earlier, kept, tmp_path, capsys):
+    model = models.build("cnn", (16, 16, 3), 5)
+    weights.save(model, tmp_path / "model.weights.h5")
+    if earlier:
+        (tmp_path / CLASSES_FILE).parent.mkdir(parents=True)
+        (tmp_path / CLASSES_FILE).write_text(json.dumps(earlier))
+    made = Config(model={"name": "cnn"}, data={"image_size": 16, "classes": CLASSES})
+    started = model_of(recipe(made), str(tmp_path / "Format-Serving"))
+    same = [np.array_equal(*pair) for pair in zip(model.get_weights(), started.get_weights(), strict=True)]
+    assert all(same[:-2])
+    assert same[-2] == kept  # the kernel of the last layer
+    assert "layers loaded" in capsys.readouterr().out
+
+
+def test_a_warm_start_with_nothing_but_the_last_layer_starts_anew(tmp_path):
+    weights.save(models.build("softmax", (16, 16, 3), 3), tmp_path / "model.weights.h5")
+    made = Config(model={"name": "softmax"}, data={"image_size": 16, "classes": CLASSES})
+    assert model_of(recipe(made), str(tmp_path / "Format-Serving")).count_params() == (16 * 16 * 3 + 1) * 5

@@ -15,6 +15,7 @@ import schemas
 from datasets import __main__ as command_line
 from datasets import mnist, prepare, schema
 from datasets.errors import UserError
+from datasets.names import run_name
 from datasets.records import held_out_shards
 from pipeline import prepared, settings
 
@@ -45,9 +46,13 @@ def _idx(real_data: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
 
 
-def test_the_settings_hold_out_what_mnist_holds_out(made):
+def test_the_settings_hold_out_what_mnist_holds_out(made, real_data):
     config = settings.load(None, made / "settings.yaml")
-    assert (config.name, config.data.image_size, config.data.channels) == ("mnist", 28, 1)
+    assert (config.name, config.data.image_size, config.data.channels) == (
+        run_name((real_data / "mnist").resolve()),
+        28,
+        1,
+    )
     assert prepared.check_schema(config.data.schema_file, 10) == made / "schema.pbtxt"
     _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 28)
     assert [shard.records for shard in shards] == [5000] * 14

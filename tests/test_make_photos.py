@@ -1,6 +1,7 @@
 """A folder of photos to TFRecords, as a person's two commands do it."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from PIL import Image
 from datasets import __main__ as command_line
 from datasets import output, prepare
 from datasets.errors import UserError
+from datasets.names import run_name
 from datasets.records import check_folder
 from pipeline import prepared, settings
 from tests.conftest import ROOT
@@ -77,7 +79,7 @@ def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
     assert f"next: python local_runner.py --config '{target}/settings.yaml'" in said
 
     config = settings.load(None, target / "settings.yaml")
-    assert (config.name, config.data.directory, config.data.image_size) == ("my-flowers", target, 96)
+    assert (config.name, config.data.directory, config.data.image_size) == (run_name(native.resolve()), target, 96)
     assert config.data.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert prepared.check_schema(config.data.schema_file, 5) == target / "schema.pbtxt"
     _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 96)
@@ -98,7 +100,7 @@ def test_two_commands_lead_from_photos_to_a_pushed_model(native, tmp_path, make,
     done = run("--config", tmp_path / "data" / "settings.yaml", "--output", tmp_path / "out", *flags)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "300 train · 100 eval" in done.stdout
-    (pushed,) = (tmp_path / "out" / "pushed" / "data").iterdir()
+    (pushed,) = (tmp_path / "out" / "pushed" / run_name(native.resolve())).iterdir()
     answer = tf.saved_model.load(str(pushed)).signatures["serving_default"](
         image_bytes=tf.constant([next((native / "roses").iterdir()).read_bytes()])
     )
@@ -126,19 +128,36 @@ def test_a_record_is_the_centre_of_the_photo_with_all_features(native, tmp_path,
 def test_the_settings_go_together_with_a_preset(tmp_path, make):
     make("photos", _folders(tmp_path / "in", cat=3, dog=3), "--to", tmp_path / "pets")
     config = settings.load("flowers-xception", tmp_path / "pets" / "settings.yaml")
-    assert (config.name, config.model.name, config.data.classes) == ("pets", "xception", ("cat", "dog"))
+    assert (config.name, config.model.name, config.data.classes) == (
+        run_name((tmp_path / "in").resolve()),
+        "xception",
+        ("cat", "dog"),
+    )
     header = (tmp_path / "pets" / "settings.yaml").read_text().splitlines()[:4]
     assert f"python -m datasets photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
     assert "--preset flowers-xception --config" in header[3]
 
 
 def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
-    photos = _folders(tmp_path / "in", **{"yes": 2, "1": 2, "Gänse: [x]": 2, '"a\\b': 2})
+    photos = _folders(tmp_path / "写真", **{"yes": 2, "1": 2, "Gänse: [x]": 2, '"a\\b': 2})
     assert make("photos", photos, "--to", tmp_path / "名前")[0] == 0
     config = settings.load(None, tmp_path / "名前" / "settings.yaml")
     assert config.data.classes == ('"a\\b', "1", "Gänse: [x]", "yes")
-    assert config.name == "photos"
+    assert re.fullmatch("photos-[0-9a-f]{8}", config.name)
     assert prepared.check_schema(config.data.schema_file, 4)
+
+
+def test_folders_of_the_same_last_name_share_nothing(tmp_path, make):
+    """Their runs' cache, baseline and pushed models go by the name; a folder that grows keeps its own."""
+    names = []
+    for place, classes in (("pets", ("cat", "dog")), ("flowers", ("rose", "tulip")), ("pets", ("cat", "dog", "owl"))):
+        photos = _folders(tmp_path / place / "data", **dict.fromkeys(classes, 2))
+        target = tmp_path / f"records-{len(names)}" / "data"
+        assert make("photos", photos, "--to", target)[0] == 0
+        names.append(settings.load(None, target / "settings.yaml").name)
+    assert names[0] == names[2] != names[1]
+    assert all(re.fullmatch("data-[0-9a-f]{8}", name) for name in names)
+    assert len(run_name(tmp_path / ("long" * 60))) == 60
 
 
 def test_the_same_seed_gives_the_same_bytes(native, tmp_path, make):

@@ -23,7 +23,10 @@ def start(main, tmp_path):
 
     def run(code: int = 0, **changes) -> str:
         file = tmp_path / "tiny.yaml"
-        file.write_text(yaml.safe_dump({key: RECIPE.get(key, {}) | changes.get(key, {}) for key in RECIPE | changes}))
+        file.write_text(
+            "name: tiny\n"
+            + yaml.safe_dump({key: RECIPE.get(key, {}) | changes.get(key, {}) for key in RECIPE | changes})
+        )
         returned, printed = main("--config", file, "--data", folder, "--output", tmp_path / "out")
         assert returned == code, printed
         return printed

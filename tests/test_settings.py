@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -36,10 +38,25 @@ def test_presets_state_only_differences():
 
 def test_the_last_word_wins(tmp_path):
     file = tmp_path / "Mine.yaml"
-    file.write_text("trainer: {epochs: 3, batch_size: 8}")
+    file.write_text("{name: mine, trainer: {epochs: 3, batch_size: 8}}")
     config = settings.load("flowers-convnet", file, {"trainer.epochs": 5})
     assert (config.name, config.trainer.epochs, config.trainer.batch_size) == ("mine", 5, 8)
     assert config.trainer.learning_rate.decay == 0.93  # the preset's, untouched
+
+
+def test_a_settings_file_has_to_name_its_runs(tmp_path):
+    """Two files of one name in two folders would else share cache, baseline and pushed models (issue 11)."""
+    file = tmp_path / "My settings.yaml"
+    file.write_text("trainer: {epochs: 3}\n")
+    with pytest.raises(
+        UserError, match="1 setting is not valid:\n  name: expected one in .* --set name=my-settings$"
+    ) as error:
+        settings.load("flowers-convnet", file)
+    ((key, value),) = [settings.parse_change(str(error.value).rpartition("--set ")[2])]
+    assert settings.load(None, file, {key: value}).name == "my-settings"
+    (line,) = re.findall("add the line '(.+)', or", str(error.value))
+    file.write_text(f"{line}\n{file.read_text()}")
+    assert settings.load(None, file).name == "my-settings"
 
 
 def test_what_is_shown_can_be_read_back(tmp_path):
@@ -259,9 +276,9 @@ def test_a_settings_file_that_cannot_be_read(tmp_path, content, says):
 
 def test_a_merge_key_may_be_overridden(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text("trainer: &short {epochs: 3, seed: 1}\ntuner:\n  trials: 0\n")
+    file.write_text("name: mine\ntrainer: &short {epochs: 3, seed: 1}\ntuner:\n  trials: 0\n")
     assert settings.load(None, file).trainer.seed == 1
-    file.write_text("trainer:\n  <<: {epochs: 3, seed: 1}\n  epochs: 4\n")
+    file.write_text("name: mine\ntrainer:\n  <<: {epochs: 3, seed: 1}\n  epochs: 4\n")
     config = settings.load(None, file)
     assert (config.trainer.epochs, config.trainer.seed) == (4, 1)
 

@@ -22,7 +22,7 @@ NODES = {
         ["components/trainer.py", "trainer/run.py", "trainer/export.py", "trainer/models/cnn.py"],
         ["trainer/to_npz.py", "trainer/tune.py", "trainer/preprocessing.py", "lineage/report/make.py"],
     ),
-    "Evaluator": (["components/evaluator.py", "components/checks.py"], ["trainer/run.py", "components/report.py"]),
+    "Evaluator": (["components/evaluator.py", "components/checks.py"], ["trainer/export.py", "components/report.py"]),
     "Report": (
         ["components/report.py", "lineage/report/make.py", "lineage/report/templates/data.html"],
         ["lineage/cli.py", "lineage/pages/style.css", "trainer/run.py", "components/checks.py"],

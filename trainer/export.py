@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras.export import ExportArchive
 
+from trainer import class_names
 from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, PIXELS, PROBABILITIES
 
 
@@ -17,6 +18,8 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
       `class_index` int64 [batch] and `probabilities` float32 [batch, classes].
     serve_examples: `examples` string [batch], serialised tf.Examples, to the same.
     transform_features: `examples` to `pixels`, what the model sees.
+
+    The class names are stored beside it; see `trainer.class_names`.
     """
     served = in_float32(model)
     layer = transform.transform_features_layer()
@@ -43,6 +46,7 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     archive.add_endpoint("serve_examples", lambda examples: predict(image_of(examples)), serialized)
     archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
     archive.write_out(directory, verbose=False)
+    class_names.write(directory, classes)
 
 
 def in_float32(model: keras.Model) -> keras.Model:

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import fitting, input_pipeline, pretrained, strategy, weights
+from trainer import class_names, fitting, input_pipeline, pretrained, strategy, weights
 from trainer.augmentation import augmentation
 
 
@@ -46,12 +46,15 @@ def inputs_of(
 def model_of(recipe: dict[str, Any], base_model: str | None = None) -> keras.Model:
     """Builds the recipe's model and loads its weights, or those of a model trained before.
 
+    The last layer of a model trained before is left out where that has other classes, or no record of them.
+
     Raises:
       ValueError: when they do not fit.
     """
     model = pretrained.build(recipe)
     if base_model:
-        print(weights.load(model, weights_beside(base_model), "matching"), flush=True)
+        same = class_names.read(base_model) == recipe["data"]["classes"]
+        print(weights.load(model, weights_beside(base_model), "matching" if same else "matching base"), flush=True)
     elif recipe["model"]["weights"]:
         print(pretrained.load(model, recipe), flush=True)
     return model

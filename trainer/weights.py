@@ -26,7 +26,7 @@ from trainer.weight_files import (
 
 _NAMED = 5  # so many layers are named in a message; the others are counted
 
-Match = Literal["base", "whole", "matching"]
+Match = Literal["base", "whole", "matching", "matching base"]
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,14 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report
       model: a built model, of any strategy; what is assigned is cast to its variables' types.
       path: a file as `trainer.weight_files` reads it.
       match: 'base' loads all layers but the last, which knows other classes, and all of these must match; 'whole' the
-        last too; 'matching' the layers whose variables are all in the file, with the same shapes and no others.
+        last too; 'matching' the layers whose variables are all in the file, with the same shapes and no others;
+        'matching base' of these all but the last, which may be none.
 
     Raises:
       ValueError: when the file cannot be read, does not match, or nothing in it does; the model is then as it was.
     """
     ours, theirs = _variables(model), read_layers(path)
-    if match == "base":
+    if match in ("base", "matching base"):
         ours.pop(HEAD, None)
         theirs.pop(HEAD, None)
     report = _compare(str(path), ours, theirs)
@@ -184,12 +185,12 @@ def _name_in_file(name: str, theirs: dict[str, np.ndarray], ours: dict[str, kera
 
 def _check(report: Report, match: Match) -> None:
     differences = "; ".join(report.differences())
-    if differences and match != "matching":
+    if differences and match in ("base", "whole"):
         raise ValueError(
             f"the weights file {report.file} does not fit the model: expected the same layers and shapes in both, "
             f"received {differences}; to load only the layers that match: --set model.weights_match=matching"
         )
-    if not report.loaded:
+    if not report.loaded and (report.skipped or match != "matching base"):
         raise ValueError(
             f"nothing in the weights file {report.file} fits the model: expected layers of the same names and shapes, "
             f"received {differences or 'a model without weights'}"

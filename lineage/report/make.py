@@ -30,7 +30,9 @@ def make(sources: Sources, to: str) -> dict[str, Any]:
 
 
 def _present(sources: Sources) -> Sources:
-    """Returns the sources without folders that are no longer there."""
+    """Returns the sources without folders that are no longer there, and without a baseline that was set aside."""
+    if sources.set_aside:
+        sources = sources._replace(baseline_model=None, baseline_examples=None)
     folders = sources._asdict()
     names = [name for node in NODES for name in node.writes]
     gone: dict[str, Any] = {name: None for name in names if folders[name] and not tf.io.gfile.isdir(folders[name])}

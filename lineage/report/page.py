@@ -47,6 +47,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
     return environment.get_template("report.html").render(
         **numbers,
         failed=sources.failed,
+        set_aside=sources.set_aside,
         photos=sources.settings["data"]["directory"],
         written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         pictures=pictures,

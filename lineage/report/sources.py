@@ -15,6 +15,7 @@ class Sources(NamedTuple):
       command: what runs the pipeline again with the settings in `settings.yaml`.
       pushed_to: where the model was pushed.
       failed: why the run has not come to its end, if it failed.
+      set_aside: why the baseline was not compared with, if it was not: it has other classes.
       root: the folder that holds all artifacts of this pipeline and the report, if any: what lies in it is linked.
     """
 
@@ -23,6 +24,7 @@ class Sources(NamedTuple):
     command: str = ""
     pushed_to: str = ""
     failed: str = ""
+    set_aside: str = ""
     root: str = ""
     examples: str | None = None
     schema: str | None = None
