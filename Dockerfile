@@ -48,8 +48,6 @@ RUN useradd --uid 1000 --create-home pipeline \
  && install --directory --owner=pipeline /gcs /minio /s3
 ENV PATH=/opt/pipeline/bin:$PATH PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=1
 WORKDIR /home/pipeline
-# Tasks start here, and find the curated schemas by this name.
-COPY schemas schemas
 # No entry point: a cluster gives the whole command, and this one says which.
 CMD ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor", "--help"]
 ARG COMMIT=unknown

@@ -1,5 +1,6 @@
 """Compiles the pipeline for a cluster, checks, submits, or executes it here: `python kubeflow_runner.py --help`."""
 
+import argparse
 import sys
 
 from datasets.errors import UserError
@@ -11,7 +12,8 @@ LOST, NOT_STARTED, INTERRUPTED = 1, 2, 130
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags, does what they ask for and returns the exit code."""
-    args = cli.parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = cli.parser().parse_args(words, argparse.Namespace(words=words))
     try:
         return int(args.command(args))
     except (ContactLost, UserError) as error:

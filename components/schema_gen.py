@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.utils import io_utils
 
 
 def schema_gen(schema_file: str) -> tfx.components.ImportSchemaGen:
@@ -12,3 +14,17 @@ def schema_gen(schema_file: str) -> tfx.components.ImportSchemaGen:
     if Path(schema_file).is_file():
         node.exec_properties["schema_sha256"] = hashlib.sha256(Path(schema_file).read_bytes()).hexdigest()
     return node
+
+
+@tfx.dsl.components.component
+def SchemaText(  # noqa: N802 (a TFX component is named as a class)
+    schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
+    text: tfx.dsl.components.Parameter[str],
+) -> None:
+    """Writes a schema from the text of its file, which is part of the pipeline and not read where the task runs."""
+    io_utils.write_string_file(f"{schema.uri}/schema.pbtxt", text)
+
+
+def schema_from_text(text: str) -> BaseNode:
+    """Returns the node that stands for ImportSchemaGen where the schema's file cannot be read."""
+    return SchemaText(text=text).with_id("ImportSchemaGen")

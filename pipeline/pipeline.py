@@ -38,6 +38,7 @@ class Place(NamedTuple):
       root: the pipeline root.
       checkpoints: a folder that outlives a run; None keeps them in the Trainer's own output.
       devices: the kind that the Trainer is to find, 'CPU', 'GPU' or 'TPU'; None takes what is there.
+      schema: makes the node of the schema, given `data.schema_file`.
       warm_start: makes the node whose `model` the Trainer begins with.
       trainer: makes the Trainer; see `components.trainer.trainer`.
       baseline: makes the node whose `model` a candidate is held against, given the candidate. Where it also knows the
@@ -48,6 +49,7 @@ class Place(NamedTuple):
     root: str
     checkpoints: str | None
     devices: str | None = None
+    schema: Callable[[str], BaseNode] = schema_gen.schema_gen
     warm_start: Callable[[], BaseNode] = baseline.model_to_start_from
     trainer: Callable[..., BaseNode] = trainer.trainer
     baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_blessed_model
@@ -70,7 +72,7 @@ def create_pipeline(
       metadata: where ML Metadata is kept; a cluster keeps its own.
     """
     examples = _example_gen(config.data)
-    schema = schema_gen.schema_gen(str(config.data.schema_file))
+    schema = place.schema(str(config.data.schema_file))
     checks = _checks(config.data, examples, schema)
     graph = _graph(config.data, examples, schema)
     graph.add_upstream_node(checks[-1])

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def prepare(target="vertex", submitted=True, **changes):
 
 def test_what_a_cluster_is_given():
     config = prepare()
-    assert config.data.schema_file == "schemas/flowers.pbtxt"  # in an image, beside which the tasks start
+    assert config.data.schema_file == Path("flowers.pbtxt")  # without this machine's folders
     assert config.pusher.directory == "gs://my-bucket/root/pushed/sample"
     assert config.cluster.image == SOUND["cluster.image"]
     assert prepare(data__schema_file="gs://my-bucket/mine.pbtxt").data.schema_file == "gs://my-bucket/mine.pbtxt"

@@ -37,6 +37,9 @@ RUNS = {
 }
 
 
+TRAINER = "Trainer: as a custom job on tpu-v5e-4 (ct5lp-hightpu-4t, 2x2); list price 1 to 5 $ an hour"
+
+
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
     """Compiles a run once for the session and returns its file."""
@@ -59,7 +62,7 @@ def _spec(file):
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_compiled(compiled, name):
     """Compares with a table that a person can read; after a change that is meant, the table is to be changed too."""
-    tasks = summary.tasks(_spec(compiled(name)))
+    tasks = summary.tasks(files.read(compiled(name)))
     rows = [" | ".join((task.name, task.kind, ", ".join(task.after), task.image, task.resources)) for task in tasks]
     assert rows == (ROOT / "tests" / "golden" / f"{name}.txt").read_text().splitlines()
 
@@ -159,7 +162,10 @@ def test_check_prints_what_would_run_where(capfd):
     assert kubeflow_runner.main(["check", *VERTEX, *XCEPTION]) == 0
     printed = capfd.readouterr().out
     assert "image 1: r.io/photos/pipeline:1" in printed
-    assert "Trainer: as a custom job on tpu-v5e-4 (ct5lp-hightpu-4t, 2x2); list price 1 to 5 $ an hour" in printed
+    assert TRAINER in printed
+    assert "image 2: r.io/photos/pipeline:1-tpu" in printed
+    (row,) = (line for line in printed.splitlines() if "│ Trainer " in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["Trainer", "2", "ct5lp-hightpu-4t, 2x2"]
     assert "LatestBlessedModel-model-resolver" in printed
 
 
@@ -230,7 +236,9 @@ def test_submitting_a_compiled_file_to_vertex(compiled, monkeypatch, capfd):
     changed = {"epochs": {"intValue": "3"}, "data": {"stringValue": "gs://a-bucket/more"}}
     assert job["runtimeConfig"] == {"gcsOutputDirectory": "gs://a-bucket/root", "parameters": defaults | changed}
     image = images.image_of("r.io/other", "cpu", ROOT, allow_dirty=True)
-    assert f"image 1: {image}" in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert f"image 1: {image}" in printed
+    assert TRAINER in printed
     trainer = job["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
     custom = json.loads(trainer["runtimeValue"]["constantValue"]["stringValue"])
     (pool,) = custom["ai_platform_training_args"]["job_spec"]["worker_pool_specs"]
@@ -251,6 +259,9 @@ def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_pat
         done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
     (run,) = server.runs.values()
     assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "Trainer: on tpu-v5e-4 (cpu 110, memory 160Gi, 4 × google.com/tpu); list price 1 to 5 $ an hour" in done.stdout
+    )
     assert done.stdout.endswith(f"started on Kubeflow Pipelines: {server.url}/#/runs/details/runs-0\nset()\n")
     spec, platforms = yaml.safe_load_all(file.read_text())
     assert run["pipeline_spec"] == {"pipeline_spec": spec, "platform_spec": platforms}
@@ -293,4 +304,5 @@ def test_the_command_line_itself(tmp_path):
     file = tmp_path / "sample.json"
     command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{file}: sample for vertex, 12 tasks\n", "")
+    said = f"{file}: sample for vertex, 12 tasks\nnext: python kubeflow_runner.py submit {file}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ FLAGS = {
     "cluster.endpoint": "endpoint",
     "cluster.namespace": "namespace",
 }
+ENDPOINT = "http://127.0.0.1:8080"  # of kubectl port-forward, as in docs/kubernetes.md
 COMPILED = ("target", "preset", "config", "weights", "set", "project", "region", "pipeline_root")  # into a file
 
 
@@ -102,12 +104,23 @@ def _compile(args: argparse.Namespace) -> int:
     job = _job(config, args.target)
     compiled.write(job, args.file)
     print(f"{args.file}: {config.name} for {args.target}, {len(job['pipelineSpec']['root']['dag']['tasks'])} tasks")
+    if prepared.only_here(config):
+        _say_next("run-local", str(args.file))
+    else:
+        endpoint = ["--endpoint", config.cluster.endpoint or ENDPOINT] if args.target == "kubeflow" else []
+        _say_next("submit", str(args.file), *endpoint)
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    _checked(args, given={})
+    _, config = _checked(args, given={})
+    suffix = "json" if args.target == "vertex" else "yaml"
+    _say_next("compile", *args.words[1:], "-o", f"{config.name}.{suffix}")
     return 0
+
+
+def _say_next(*words: str) -> None:
+    print(f"next: {shlex.join(['python', 'kubeflow_runner.py', *words])}")
 
 
 def _checked(args: argparse.Namespace, given: dict[str, Any]) -> tuple[compiled.Job, Config]:
@@ -117,7 +130,6 @@ def _checked(args: argparse.Namespace, given: dict[str, Any]) -> tuple[compiled.
     from pipeline.cluster import summary
 
     summary.show(job)
-    summary.show_machine(config, args.target)
     return job, config
 
 
@@ -147,7 +159,7 @@ def _checked_file(args: argparse.Namespace, given: dict[str, Any]) -> tuple[comp
 
 def _check_endpoint(args: argparse.Namespace, target: str | None) -> None:
     if target == "kubeflow" and not args.endpoint:
-        raise UserError("--endpoint: expected the address of Kubeflow Pipelines, as http://127.0.0.1:8080")
+        raise UserError(f"--endpoint: expected the address of Kubeflow Pipelines, as {ENDPOINT}")
 
 
 def _submit(args: argparse.Namespace) -> int:

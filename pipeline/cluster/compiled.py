@@ -113,6 +113,12 @@ def with_image(job: Job, name: str, root: Path, allow_dirty: bool) -> Job:
     return job
 
 
+def worker_pool(job: Job) -> dict[str, Any] | None:
+    """Returns what Vertex AI's custom job of the Trainer runs on; None where the Trainer runs in its own task."""
+    training = _custom_config(job).get("ai_platform_training_args")  # the keys are TFX's
+    return training["job_spec"]["worker_pool_specs"][0] if training else None
+
+
 def _defaults(job: Job) -> dict[str, Any]:
     inputs = job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
     values = {name: definition["defaultValue"] for name, definition in inputs.items() if "defaultValue" in definition}

@@ -17,7 +17,6 @@ from pipeline.config import Cluster, Config, Metadata
 from pipeline.prepared import SCHEMAS, check_schema, noted
 
 TARGETS = ("vertex", "kubeflow")
-IMAGE_SCHEMAS = "schemas"  # the curated schemas, in the folder that an image's tasks start in
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
@@ -65,6 +64,11 @@ def check_compiled(config: Config, target: str) -> None:
     """
     if problems := [*_cluster(config, target), *_data(config, submitted=True)]:
         raise UserError("\n".join(problems))
+
+
+def only_here(config: Config) -> bool:
+    """Returns whether data or weights are files of this machine, so that no cluster can run the pipeline."""
+    return any("://" not in str(place) for place in (config.data.directory, config.model.weights) if place)
 
 
 def _with_places(config: Config, submitted: bool) -> Config:
@@ -161,17 +165,12 @@ def _bucket(key: str, place: str | Path | None) -> Iterator[str]:
         yield f"{key}: expected no {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; received {place}"
 
 
-def _schema(config: Config) -> str:
-    """Returns where a task finds the schema: a curated one lies in the image, another in a bucket."""
+def _schema(config: Config) -> str | Path:
+    """Returns the schema's place in a bucket, or its file here, which compiling writes into the pipeline."""
     place = config.data.schema_file
     if isinstance(place, str):
         if problems := list(_bucket("data.schema_file", place)):
             raise UserError(problems[0])
         return place
     path = check_schema(place, len(config.data.classes))
-    if path.parent != SCHEMAS:
-        raise UserError(
-            f"data.schema_file: the cluster cannot read {path}; copy it to a bucket, or take one of "
-            f"{', '.join(sorted(curated.name for curated in SCHEMAS.glob('*.pbtxt')))}"
-        )
-    return f"{IMAGE_SCHEMAS}/{path.name}"
+    return Path(path.name) if path.parent == SCHEMAS else path  # the same name on every machine

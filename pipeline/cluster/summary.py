@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cluster.machines import MACHINES
-from pipeline.config import Config
+from pipeline.cluster import compiled
+from pipeline.cluster.compiled import Job
+from pipeline.cluster.machines import MACHINES, Machine
 
 
 class Task(NamedTuple):
@@ -14,10 +15,10 @@ class Task(NamedTuple):
 
     Attributes:
       name: the task's.
-      kind: 'container', 'resolver' or 'importer'.
+      kind: 'container', 'custom job', 'resolver' or 'importer'.
       after: the tasks that it waits for.
       image: its container's, or ''.
-      resources: as 'cpu 4, memory 16Gi'.
+      resources: as 'cpu 4, memory 16Gi', or a custom job's machine.
     """
 
     name: str
@@ -27,17 +28,30 @@ class Task(NamedTuple):
     resources: str
 
 
-def tasks(spec: dict[str, Any]) -> list[Task]:
-    """Returns the tasks of a PipelineSpec, each after those that it waits for."""
+def tasks(job: Job) -> list[Task]:
+    """Returns the tasks of a compiled pipeline, each after those that it waits for; the Trainer as its custom job."""
     from pipeline.cluster.launcher.run import in_order
 
-    return [_task(spec, name, after) for name, after in in_order(spec)]
+    return [_task(job, name, after) for name, after in in_order(job["pipelineSpec"])]
 
 
-def _task(spec: dict[str, Any], name: str, after: set[str]) -> Task:
+def _task(job: Job, name: str, after: set[str]) -> Task:
+    spec = job["pipelineSpec"]
     component = spec["components"][spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
     ((kind, executor),) = spec["deploymentSpec"]["executors"][component["executorLabel"]].items()
-    return Task(name, kind, tuple(sorted(after)), executor.get("image", ""), _resources(executor.get("resources", {})))
+    image, resources = executor.get("image", ""), _resources(executor.get("resources", {}))
+    if name == "Trainer" and (pool := compiled.worker_pool(job)):
+        kind, image = "custom job", pool["container_spec"]["image_uri"]
+        resources = _machine(pool["machine_spec"])
+    return Task(name, kind, tuple(sorted(after)), image, resources)
+
+
+def _machine(spec: dict[str, Any]) -> str:
+    """Returns Vertex AI's machine_spec in words, as 'n1-standard-8, 1 × NVIDIA_TESLA_T4'."""
+    words = [spec["machine_type"], spec.get("tpu_topology", "")]
+    if "accelerator_type" in spec:
+        words.append(f"{spec['accelerator_count']} × {spec['accelerator_type']}")
+    return ", ".join(filter(None, words))
 
 
 def _resources(limits: dict[str, Any]) -> str:
@@ -49,28 +63,41 @@ def _resources(limits: dict[str, Any]) -> str:
     return text
 
 
-def show(job: dict[str, Any]) -> None:
-    """Prints what would run where."""
+def show(job: Job) -> None:
+    """Prints what would run where, and the class of the Trainer's cost."""
     console, table = Console(), Table("task", "image", "resources")
-    images = {task.image for task in tasks(job["pipelineSpec"]) if task.image}
-    numbers = {image: str(number) for number, image in enumerate(sorted(images), 1)}
-    for task in tasks(job["pipelineSpec"]):
-        table.add_row(task.name, numbers.get(task.image, task.kind), task.resources or "none")
+    rows = tasks(job)
+    numbers = {image: str(number) for number, image in enumerate(sorted({row.image for row in rows if row.image}), 1)}
+    for row in rows:
+        table.add_row(row.name, numbers.get(row.image, row.kind), row.resources or "none")
     console.print(table)
     for image, number in numbers.items():
-        console.print(f"image {number}: {image}", highlight=False, markup=False, soft_wrap=True)
+        _say(f"image {number}: {image}")
+    (trainer,) = (row for row in rows if row.name == "Trainer")
+    where = "as a custom job on" if trainer.kind == "custom job" else "on"
+    name, cost = _name_and_cost(job)
+    _say(f"Trainer: {where} {name} ({trainer.resources}); list price {cost}")
 
 
-def show_machine(config: Config, target: str) -> None:
-    """Prints what the Trainer would run on, and of which class its cost is."""
-    machine = MACHINES[config.cluster.trainer]
-    where = "as a custom job on " if target == "vertex" else "on "
-    said = ", ".join(
-        str(value) for value in (machine.vertex if target == "vertex" else machine.selector or {}).values()
-    )
-    Console().print(
-        f"Trainer: {where}{config.cluster.trainer} ({said or 'any node'}); list price {machine.cost} $ an hour",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+def _name_and_cost(job: Job) -> tuple[str, str]:
+    """Returns the name in MACHINES of what the Trainer runs on, and the class of its list price."""
+    pool = compiled.worker_pool(job)
+    for name, machine in MACHINES.items():
+        if pool["machine_spec"] == machine.vertex if pool else _is_task_on(job, machine):
+            return name, f"{machine.cost} $ an hour"
+    return "a machine of another version of this project", "not known"
+
+
+def _is_task_on(job: Job, machine: Machine) -> bool:
+    executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
+    labels: dict[str, Any] = {}
+    for executor in (
+        job.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {}).values()
+    ):
+        labels |= executor["nodeSelector"]["labels"]
+    limits = executors["Trainer_executor"]["container"]["resources"]
+    return (limits["cpuLimit"], limits["memoryLimit"], labels) == (machine.cpu, machine.memory_gb, machine.selector)
+
+
+def _say(line: str) -> None:
+    Console().print(line, highlight=False, markup=False, soft_wrap=True)

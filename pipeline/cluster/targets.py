@@ -11,10 +11,11 @@ from typing import NamedTuple
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import BaseChannel
 
-from components import baseline, trainer
+from components import baseline, schema_gen, trainer
 from pipeline.cluster.machines import MACHINES, Machine
 from pipeline.config import Cluster, Config
 from pipeline.pipeline import Place
+from pipeline.prepared import check_schema
 
 
 class Target(NamedTuple):
@@ -58,6 +59,7 @@ def _vertex(config: Config) -> Place:
         root=str(cluster.pipeline_root),
         checkpoints=None,
         devices=MACHINES[cluster.trainer].kind.upper(),
+        schema=_schema(config),
         trainer=job,
         baseline=lambda candidate: baseline.blessed_before("LatestBlessedModel"),
         command=_submit("vertex"),
@@ -73,9 +75,19 @@ def _kubeflow(config: Config) -> Place:
         root=str(config.cluster.pipeline_root),
         checkpoints=None,
         devices=MACHINES[config.cluster.trainer].kind.upper(),
+        schema=_schema(config),
         baseline=pushed,
         command=_submit("kubeflow"),
     )
+
+
+def _schema(config: Config) -> Callable[[str], BaseNode]:
+    """Returns what makes the schema's node: a file of this machine becomes part of the compiled pipeline."""
+    place = config.data.schema_file
+    if isinstance(place, str):
+        return schema_gen.schema_gen
+    text = check_schema(place, len(config.data.classes)).read_text(encoding="utf-8")
+    return lambda _: schema_gen.schema_from_text(text)
 
 
 def _submit(target: str) -> str:
