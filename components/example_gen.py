@@ -1,6 +1,7 @@
 """Records in, Examples out: the train and the eval split, by whole shards or by record."""
 
 import hashlib
+import json
 from typing import Any
 
 import apache_beam as beam
@@ -13,14 +14,17 @@ from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
-from datasets.records import held_out_shards, list_files
+from datasets.records import INPUT_FILES, held_out_shards, list_files
+
+_LISTED = 1000  # files; the digests of more would add over 100 kB to ML Metadata in each run
 
 
 class Driver(FileBasedDriver):
     """FileBasedExampleGen's driver, with a fingerprint of the files that are read and of their names.
 
     The names count, since they decide what is held out. Vertex AI runs TFX's own driver: the number of all files that
-    match, their sizes and times.
+    match, their sizes and times. Each file has a digest in the property INPUT_FILES too, from which `lineage why` names
+    those that changed.
     """
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
@@ -29,11 +33,18 @@ class Driver(FileBasedDriver):
         files = _files(resolved)
         stats = [tf.io.gfile.stat(file) for file in files]
         found = "".join(f"{file}\0{stat.length}\0{stat.mtime_nsec}\0" for file, stat in zip(files, stats, strict=True))
-        total, digest = sum(stat.length for stat in stats), hashlib.sha256(found.encode()).hexdigest()
-        resolved[FINGERPRINT_PROPERTY_NAME] = (
-            f"split:all,num_files:{len(files)},total_bytes:{total},sha256:{digest[:16]}"
-        )
+        if len(files) <= _LISTED:
+            base = resolved["input_base"].rstrip("/") + "/"
+            marks = [_digest(f"{stat.length}\0{stat.mtime_nsec}") for stat in stats]
+            names = [file.removeprefix(base) for file in files]
+            resolved[INPUT_FILES] = json.dumps(dict(zip(names, marks, strict=True)))
+        total, digest = sum(stat.length for stat in stats), _digest(found)
+        resolved[FINGERPRINT_PROPERTY_NAME] = f"split:all,num_files:{len(files)},total_bytes:{total},sha256:{digest}"
         return resolved
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class HashSplitExecutor(BaseExampleGenExecutor):

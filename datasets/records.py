@@ -16,6 +16,7 @@ import google_crc32c
 
 from datasets.errors import UserError
 
+INPUT_FILES = "input_files"  # ImportExampleGen's execution property with a digest of each file, by its path
 WILDCARDS = "*?[\\"  # Beam and TensorFlow read a path with one of them as a pattern
 _COUNT_IN_NAME = re.compile(r"(?<!-of)-(\d+)\.tfrec(?:ord)?$")  # 00000-of-00003 counts shards
 _RECORDS = "*.tfrec*"  # the names of record files, which a pattern may leave out

@@ -8,10 +8,14 @@ import ml_metadata as mlmd
 from rich.console import Console
 
 from datasets.errors import UserError
+from datasets.records import INPUT_FILES
 from lineage import text
 from lineage.history import Execution, Run
 from lineage.reading import earlier, maker_of
+from pipeline import source_code
+from trainer.features import CODE
 
+_FILES = {CODE: "file", INPUT_FILES: "data file"}  # the properties with a file's digest by its path
 _NEVER_CACHED = "a resolver always runs: it asks the store anew"
 
 
@@ -67,7 +71,22 @@ def _differences(run: Run, now: Execution, before: Run, last: Execution) -> Iter
     for key in sorted({*last.facts, *now.facts}):
         if key.startswith("__"):  # TFX's own notes of the execution, which the cache does not ask
             continue
-        yield from text.changes(_read(last.facts.get(key)), _read(now.facts.get(key)), key)
+        before_, after = (_read(each.facts.get(key)) for each in (last, now))
+        yield from _files(key, before_, after) if key in _FILES else text.changes(before_, after, key)
+
+
+def _files(key: str, before: dict[str, str] | None, after: dict[str, str] | None) -> Iterator[tuple[str, Any, Any]]:
+    """Yields the files that differ, with their digests.
+
+    Where one of the runs has no list of them, the code is compared as a whole, and the data by their fingerprint.
+    """
+    if before is None or after is None:
+        if key == CODE:
+            yield "code", before and source_code.digest(before), after and source_code.digest(after)
+        return
+    for path in sorted({*before, *after}):
+        if before.get(path) != after.get(path):
+            yield f"{_FILES[key]} {path}", before.get(path), after.get(path)
 
 
 def _uris(run: Run, ids: list[int]) -> list[str]:
@@ -75,7 +94,9 @@ def _uris(run: Run, ids: list[int]) -> list[str]:
 
 
 def _read(value: Any) -> Any:
-    """Returns a property; JSON, as TFX keeps what is nested, as what it says."""
+    """Returns a property; JSON, as TFX keeps what is nested, as what it says, and a fingerprint by its parts."""
+    if isinstance(value, str) and value.startswith("split:") and "\n" not in value:
+        return dict(part.partition(":")[::2] for part in value.split(","))
     if not isinstance(value, str) or not value.startswith(("{", "[")):
         return value
     try:
@@ -89,10 +110,13 @@ def print_why(console: Console, answer: dict[str, Any]) -> None:
     before = f" (before: run {answer['before']}, {answer['before_state']})" if answer["before"] else ""
     console.print(text.safe(f"{answer['node']} in run {answer['run']}: {answer['state']}{before}"), style="bold")
     console.print(text.safe(answer["because"]), soft_wrap=True)
-    rows: list[list[object]] = [
-        [each["what"], _shown(each["before"]), "→", _shown(each["now"])] for each in answer["differs"]
-    ]
-    text.lines(console, rows, indent=2)
+    text.lines(console, [_row(**each) for each in answer["differs"]], indent=2)
+
+
+def _row(what: str, before: Any, now: Any) -> list[object]:
+    if what.startswith(tuple(_FILES.values())):
+        return [what, "added" if before is None else "removed" if now is None else "changed", "", ""]
+    return [what, _shown(before), "→", _shown(now)]
 
 
 def _shown(value: Any) -> str:

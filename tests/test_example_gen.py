@@ -1,5 +1,6 @@
 """ExampleGen reads the files that were checked, all of them and no others."""
 
+import json
 import os
 from collections import Counter
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from components import example_gen
 from components.example_gen import FINGERPRINT_PROPERTY_NAME
+from datasets.records import INPUT_FILES
 from tests import records
 
 SPLITS = {"shards": example_gen.by_shards, "hash": example_gen.by_hash}
@@ -70,3 +72,16 @@ def test_the_fingerprint_is_of_the_files_that_are_read(folder, split):
     times = shard.stat().st_atime_ns, shard.stat().st_mtime_ns + 10**9  # TensorFlow sees whole seconds
     os.utime(shard, ns=times)
     assert len({first, renamed, fingerprint()}) == 3
+
+
+def test_each_file_that_is_read_has_a_digest(folder):
+    node, properties = _properties(folder, "shards")
+
+    def digests():
+        return json.loads(node.driver_class(None).resolve_exec_properties(dict(properties), None, None)[INPUT_FILES])
+
+    before, shard = digests(), folder / "b" / "x2.tfrec"
+    assert list(before) == ["a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec"]
+    shard.write_bytes(shard.read_bytes() * 2)
+    after = digests()
+    assert {path for path in before if before[path] != after[path]} == {"b/x2.tfrec"}

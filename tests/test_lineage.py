@@ -189,7 +189,12 @@ def test_the_models_and_the_one_in_service(ask, ids, output):
             "what differs",
             ["eval_config.metrics_specs[0].metrics[0].per_slice_thresholds[0].threshold."],
         ),
-        ("ImportExampleGen", FAILED, "what differs", ["input_base", "input_fingerprint"]),
+        (
+            "ImportExampleGen",
+            FAILED,
+            "what differs",
+            [*["data file part"] * 3, "input_base", "input_fingerprint.", "input_fingerprint."],
+        ),
         ("ImportExampleGen", KILLED, "no earlier run", []),
         ("LatestBlessedModel", AGAIN, "a resolver always runs", None),
     ],
