@@ -22,14 +22,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = mlmd.MetadataStore(metadata.connection(str(Path(folder) / metadata.SQLITE)))
         last = fill(store)
+        (Path(folder) / "artifacts").mkdir()  # gc looks into it
         questions = (
             ["runs"],
             ["runs", "--state", "failed"],
             ["runs", "--state", "refused"],
+            ["runs", "--state", "stale"],
             ["show"],
             ["lineage", str(last)],
             ["models"],
             ["why", "Node5"],
+            ["diff", "latest"],
+            ["gc"],
         )
         for words in questions:
             seconds = min(_asked(words, folder) for _ in range(3))
