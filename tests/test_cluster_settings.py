@@ -69,7 +69,7 @@ def test_what_a_cluster_is_given():
         ({"cluster__trainer": "l4-4", "trainer__xla": True}, "several GPUs cannot train with it"),
         ({"trainer__frozen_epochs": 1}, "trainer.frozen_epochs freezes pretrained layers"),
         ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: a cluster keeps its own ML Metadata"),
-        ({"name": "my_run"}, "small letters, digits and dashes; received 'my_run'"),
+        ({"name": "my_run"}, "small letters, digits and dashes; received 'my_run'. Give another .--set name=my-run.$"),
         ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
     ],
 )
@@ -91,6 +91,10 @@ def test_what_a_cluster_cannot_use(changes, says):
 def test_what_kubeflow_cannot_use(changes, says):
     with pytest.raises(UserError, match=says):
         prepare("kubeflow", **changes)
+
+
+def test_the_suggested_name_is_taken():
+    assert prepare(name="my-run").name == "my-run"
 
 
 def test_all_is_said_at_once():

@@ -108,7 +108,11 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
     if config.pusher.directory:
         yield from _bucket("pusher.directory", config.pusher.directory)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", config.name):
-        yield f"name: a cluster takes small letters, digits and dashes; received {config.name!r}"
+        suggested = config.name.replace("_", "-")
+        yield (
+            f"name: a cluster takes small letters, digits and dashes; received {config.name!r}. Give another "
+            f"(--set name={suggested})"
+        )
     if target == "vertex":
         if not _PROJECT.fullmatch(cluster.project or ""):
             yield f"cluster.project (--project): expected a project's id, as my-project-1; received {cluster.project!r}"
