@@ -62,7 +62,7 @@ def _vertex(config: Config) -> Place:
         schema=_schema(config),
         trainer=job,
         baseline=lambda candidate: baseline.blessed_before("LatestBlessedModel"),
-        command=_submit("vertex"),
+        command=_submit("vertex", cluster, f"--project {cluster.project} --region {cluster.region}"),
     )
 
 
@@ -77,7 +77,7 @@ def _kubeflow(config: Config) -> Place:
         devices=MACHINES[config.cluster.trainer].kind.upper(),
         schema=_schema(config),
         baseline=pushed,
-        command=_submit("kubeflow"),
+        command=_submit("kubeflow", config.cluster, "--endpoint http://HOST:PORT"),
     )
 
 
@@ -90,8 +90,12 @@ def _schema(config: Config) -> Callable[[str], BaseNode]:
     return lambda _: schema_gen.schema_from_text(text)
 
 
-def _submit(target: str) -> str:
-    return f"python kubeflow_runner.py submit --target {target} --config settings.yaml"
+def _submit(target: str, cluster: Cluster, service: str) -> str:
+    """Returns the command for the report's settings, which leave out the section `cluster`; the image may be newer."""
+    return (
+        f"python kubeflow_runner.py submit --target {target} --config settings.yaml --image REGISTRY/NAME {service} "
+        f"--pipeline-root {cluster.pipeline_root} --set cluster.trainer={cluster.trainer}"
+    )
 
 
 TARGETS = {

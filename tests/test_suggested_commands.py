@@ -1,0 +1,256 @@
+"""Each command that a document, a preset's header, `--help` or the Makefile suggests, executed as it would be pasted.
+
+`commands.VALUES` has what its placeholders stand for; `messages` have tests of their own.
+"""
+
+import gzip
+import json
+import re
+import shutil
+import socket
+import sqlite3
+import struct
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from datasets import mnist, schema
+from pipeline.cluster import compiled
+from tests import commands, databases, pages, records, suggestions
+from tests.conftest import ROOT, without_network
+from trainer import models, weights
+
+NOT_TYPED = {"python -m tfx.…": "what a cluster gives to a container"}
+DATABASE = "postgresql://tfx@127.0.0.1:5432/lineage"
+ALL = suggestions.in_documents() + suggestions.in_presets() + suggestions.in_help() + suggestions.in_makefile()
+TEXTS = dict.fromkeys(variant for each in ALL for variant in suggestions.variants(each.text))
+
+# What suggests something, and the same command with what is suggested. PORT is one where something listens.
+LOCAL, PHOTOS = "python local_runner.py --output out", "python -m datasets photos photos --to"
+CHECK, SUBMIT = "python kubeflow_runner.py check --target", "python kubeflow_runner.py submit"
+BEAM = (
+    f"{LOCAL} --set beam.runner=PortableRunner --set 'beam.args=[--job_endpoint=127.0.0.1:%s, --environment_type=%s]'"
+)
+REMEDIES = {
+    f"{LOCAL} --set data.source=null": f"{LOCAL} --data data",
+    f"{LOCAL} --data data --config nameless.yaml": f"{LOCAL} --data data --config nameless.yaml --set name=nameless",
+    f"{LOCAL} --data nowhere": f"{LOCAL} --data data",
+    f"{LOCAL} --data [odd]": f"{LOCAL} --data data",
+    f"{LOCAL} --data data --set trainer.batch_size=90": f"{LOCAL} --data data --set trainer.batch_size=80",
+    f"{LOCAL} --data two": f"{LOCAL} --data two --set data.split=hash",
+    f"{LOCAL} --data single": f"{LOCAL} --data single --set data.split=hash",
+    f"{LOCAL} --data other": f"{LOCAL} --data other --set data.pattern='*.tfrecord'",
+    f"{LOCAL} --weights none.h5": f"{LOCAL} --weights weights.h5",
+    f"{LOCAL} --weights saved": f"{LOCAL} --weights saved/model.weights.h5",
+    f"{LOCAL} --config mine.yaml --data data --weights weights.h5 --set model.weights_match=whole": (
+        f"{LOCAL} --config mine.yaml --data data --weights weights.h5 --set model.weights_match=matching"
+    ),
+    f"{LOCAL} --set trainer.frozen_epochs=1": f"{LOCAL} --set trainer.frozen_epochs=1 --weights weights.h5",
+    f"{LOCAL} --preset flowers-convnet": f"{LOCAL} --preset flowers-convnet --data data",
+    f"{LOCAL} --preset flowers-convnet --set data.image_size=96": (
+        f"{LOCAL} --preset flowers-convnet --set data.image_size=96 --data data"
+    ),
+    f"{LOCAL} --data data --set model.name=xception --set data.image_size=71 --set model.weights=imagenet": (
+        f"{LOCAL} --data data --set model.name=xception --set data.image_size=71 --weights xception.weights.h5"
+    ),
+    "python local_runner.py --output busy": "python local_runner.py --output free",
+    "python local_runner.py --output file/out": "python local_runner.py --output free",
+    f"{LOCAL} --set 'beam.args=[--runner=FlinkRunner]'": f"{LOCAL} --set beam.runner=DirectRunner",
+    f"{LOCAL} --set beam.runner=PortableRunner": BEAM % ("PORT", "LOOPBACK"),
+    BEAM % (9, "LOOPBACK"): BEAM % ("PORT", "LOOPBACK"),
+    BEAM % ("PORT", "LOOPBACK, --environment_config=x"): BEAM % ("PORT", "LOOPBACK"),
+    BEAM % ("PORT", "DOCKER"): BEAM % ("PORT", "DOCKER, --environment_config=r.io/photos"),
+    BEAM % ("PORT", "EXTERNAL"): BEAM % ("PORT", "EXTERNAL, --environment_config=127.0.0.1:PORT"),
+    BEAM % ("PORT", "PROCESS"): BEAM % ("PORT", """PROCESS, '"'--environment_config={"command": "true"}'"'"""),
+    f"{PHOTOS} made": f"{PHOTOS} new",
+    f"{PHOTOS} file/new": f"{PHOTOS} new",
+    f"{PHOTOS} photos/new": f"{PHOTOS} new",
+    f"{PHOTOS} {'x' * 300}": f"{PHOTOS} new",
+    f"{SUBMIT}": f"{SUBMIT} --target vertex …",
+    f"{CHECK} vertex": f"{CHECK} vertex …",
+    f"{CHECK} vertex … --weights weights.h5": f"{CHECK} vertex … --weights gs://a-bucket/weights.h5",
+    f"{CHECK} vertex … --set trainer.frozen_epochs=1": (
+        f"{CHECK} vertex … --set trainer.frozen_epochs=1 --weights gs://a-bucket/weights.h5"
+    ),
+    f"{CHECK} kubeflow … --set trainer.warm_start=true": f"{CHECK} kubeflow … --weights gs://a-bucket/weights.h5",
+    f"{CHECK} kubeflow … --endpoint=nothing": f"{CHECK} kubeflow … --endpoint=http://127.0.0.1:8080",
+    f"{SUBMIT} sample.yaml": f"{SUBMIT} sample.yaml --endpoint http://127.0.0.1:8080",
+    f"{SUBMIT} photos.json --preset sample": (
+        f"{SUBMIT} photos.json --parameter epochs=2 --data gs://a-bucket/more --image r.io/photos:2 --wait"
+    ),
+    f"{SUBMIT} photos.json --parameter epochs": f"{SUBMIT} photos.json --parameter epochs=2",
+    f"{SUBMIT} old.json --parameter epochs=2": f"{SUBMIT} old.json --parameter batch_size=8",
+    "python kubeflow_runner.py run-local photos.json": "python kubeflow_runner.py run-local photos.json --data data",
+    "python -m lineage runs --store nowhere": "python -m lineage runs --store runs",
+    "python -m lineage runs --store file": "python -m lineage runs --store runs",
+    "python -m lineage runs --store foreign.sqlite": "python -m lineage runs --store runs",
+    "python -m lineage gc --output data": "python -m lineage gc --output runs",
+    "python -m lineage report --to file/new": "python -m lineage report --to new",
+    "python -m lineage serve --port PORT": "python -m lineage serve --port 0",
+}
+ELSEWHERE = {  # what takes a training, a deletion or a file of Keras Applications
+    r"of Keras Applications": "test_prepared.py",
+    r"\(--delete\)": "test_lineage.py",
+    r"last good weights, for --weights": "test_fitting.py",
+}
+
+
+@pytest.fixture(scope="module")
+def here(cache, first_run, tmp_path_factory):
+    """A folder with all that the commands read; each test copies it."""
+    with pytest.MonkeyPatch.context() as patch, commands.stopped_before_the_nodes():
+        for key, value in without_network(cache).items():
+            patch.setenv(key, value)
+        for name, value in {"TRAIN": 600, "TEST": 100, "PER_SHARD": 50}.items():
+            patch.setattr(mnist, name, value)
+        yield _prepared(tmp_path_factory.mktemp("here"), first_run[0])
+
+
+@pytest.fixture
+def place(here, tmp_path) -> Path:
+    """A new folder with links to what is in `here`: commands find and write files as in the current folder."""
+    for each in here.iterdir():
+        (tmp_path / each.name).symlink_to(each)
+    return tmp_path
+
+
+def _prepared(folder: Path, run: Path) -> Path:
+    records.folder(folder / "data", shards=3, per_shard=40)
+    records.folder(folder / "single", shards=1, per_shard=40)
+    records.folder(folder / "two", shards=2, per_shard=40)
+    records.folder(folder / "[odd]", shards=1)
+    records.write(folder / "other" / "photos.tfrecord", [records.example(index % 5) for index in range(40)])
+    shutil.copy(folder / "other" / "photos.tfrecord", folder / "other" / "more.tfrecord")
+    (folder / "file").write_text("no folder")
+    (folder / "nameless.yaml").write_text("trainer: {epochs: 5}")
+    (folder / "busy").mkdir()
+    weights.save(models.build("xception", (71, 71, 3), 5), folder / "xception.weights.h5")
+    with closing(sqlite3.connect(folder / "foreign.sqlite")) as store:
+        store.execute("CREATE TABLE other (id INTEGER)")
+    for name, colour in (("cat", (250, 10, 10)), ("dog", (10, 10, 250))):
+        for index in range(40):
+            records.photo_file(folder / "photos" / name / f"{index}.png", colour)
+    (folder / "idx").mkdir()
+    for part, digits in (("t10k", 100), ("train", 600)):
+        images = struct.pack(">4I", 0x803, digits, 28, 28) + bytes(784 * digits)
+        labels = struct.pack(">2I", 0x801, digits) + bytes(index % 10 for index in range(digits))
+        (folder / "idx" / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images, 1))
+        (folder / "idx" / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    (yaml,) = re.findall(r"```yaml\n(# mine.yaml.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (folder / "mine.yaml").write_text(yaml)
+    (folder / "mine.pbtxt").write_text(schema.to_text(schema.for_classes(["cat", "dog", "owl"])))
+    (trained,) = run.glob("artifacts/sample/Trainer/model/*/**/model.weights.h5")
+    shutil.copy(trained, folder / "weights.h5")
+    (folder / "saved").mkdir()
+    shutil.copy(trained, folder / "saved")
+    pages.write(folder / "two-runs")
+    (folder / "runs").symlink_to(run)  # not 30 days old, so `gc --delete` leaves it
+    for text in (
+        "python -m datasets photos photos --to made",
+        "python -m datasets mnist idx --to mnist",
+        f"python kubeflow_runner.py compile --target vertex {commands.VERTEX} -o sample.json",
+        f"python kubeflow_runner.py compile --target vertex {commands.VERTEX} {commands.DATA} -o photos.json",
+        f"python kubeflow_runner.py compile --target kubeflow {commands.CLUSTER} {commands.DATA} -o sample.yaml",
+    ):
+        done = commands.execute(text, folder)
+        assert done.code == 0, done.printed
+    job = json.loads((folder / "photos.json").read_text())  # as one was compiled that had no parameter `epochs`
+    del job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]["epochs"]
+    del job["runtimeConfig"]["parameters"]["epochs"]
+    (folder / "old.json").write_text(json.dumps(job))
+    return folder
+
+
+def test_every_kind_of_place_has_commands():
+    assert {each.where.rpartition(".")[2] for each in ALL} == {"md", "yaml", "--help", "Makefile"}
+    assert len(TEXTS) > 60
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if text not in NOT_TYPED and DATABASE not in text])
+def test_it_does_what_it_promises(place, text):
+    (pushed,) = (place / "runs" / "pushed" / "sample").iterdir()
+    (place / "mnist").unlink() if "--to mnist" in text else None
+    command = commands.without_network(commands.filled(text, str(pushed.relative_to(place))))
+    done = commands.execute(command, place)
+    assert done.code == 0, f"{command}\n{done.printed}"
+    assert "Traceback" not in done.printed
+
+
+def test_the_database_of_the_documents_takes_runs_and_questions(place):
+    texts = [text for text in TEXTS if DATABASE in text]
+    assert [text.split()[1] for text in texts] == ["local_runner.py", "-m"]
+    with databases.server("postgresql") as server:
+        for text in texts:
+            command = text.replace(DATABASE, server.url).replace("=password", f"={server.password_file}")
+            done = commands.execute(command.replace("-file password", f"-file {server.password_file}"), place)
+            assert done.code == 0, f"{command}\n{done.printed}"
+
+
+@pytest.fixture(scope="module")
+def port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield str(listening.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def refused(here, port) -> dict[str, commands.Done]:
+    """What the commands of REMEDIES say that are refused."""
+    with FileLock(here / "busy" / ".lock"):
+        return {text: commands.execute(commands.filled(text).replace("PORT", port), here) for text in REMEDIES}
+
+
+@pytest.mark.parametrize("text", REMEDIES)
+def test_what_a_message_suggests_works(refused, place, port, text):
+    code, said = refused[text]
+    assert code in (2, 0), said  # 0: a notice
+    assert "Traceback" not in said
+    remedy = commands.filled(REMEDIES[text]).replace("PORT", port)
+    names = suggestions.FLAG.findall(remedy) + re.findall(r"[a-z]+\.[a-z_]+(?==)", remedy)
+    assert any(name in said for name in names), f"{remedy} is not what it suggests: {said}"
+    done = commands.execute(remedy, place)
+    assert done.code == 0, f"{remedy}\n{done.printed}"
+
+
+COMMAND = re.compile(r"python (?:local|kubeflow)_runner\.py.*")
+
+
+@pytest.fixture
+def files_and_answers(place, first_run) -> str:
+    """What a new data set and the reports of both runners suggest; the runs' settings are where they say."""
+    said = commands.execute("python -m datasets photos photos --to next", place).printed
+    header = (place / "next" / "settings.yaml").read_text()
+    (report,) = first_run[0].glob("artifacts/sample/Report/report/*/report.json")
+    local = json.loads(report.read_text())["lineage"]
+    (place / "settings.yaml").write_text(json.dumps(local["settings"]))  # which is YAML, too
+    (place / "cluster").mkdir()
+    (place / "cluster" / "schemas").symlink_to(ROOT / "schemas")
+    vertex, kubeflow = (_report(place / name) for name in ("photos.json", "sample.yaml"))
+    (place / "cluster" / "settings.yaml").write_text(vertex["settings"])
+    return "\n".join([said, header, local["command"], vertex["command"], kubeflow["command"]])
+
+
+def _report(file: Path) -> dict[str, str]:
+    """Returns what the Report of a compiled pipeline is told."""
+    given = compiled.read(file)["pipelineSpec"]["root"]["dag"]["tasks"]["Report"]["inputs"]["parameters"]
+    return {name: compiled.constant(given[name]["runtimeValue"]) for name in ("command", "settings")}
+
+
+def test_a_data_set_and_reports_say_what_runs_them(place, files_and_answers):
+    found = COMMAND.findall(files_and_answers)
+    assert len(found) == 6
+    for text in found:
+        command = commands.without_network(commands.filled(text))
+        done = commands.execute(command, place / "cluster" if "kubeflow" in text else place)
+        assert done.code == 0, f"{text}\n{done.printed}"
+
+
+def test_every_message_that_suggests_something_is_tested(refused, files_and_answers):
+    said = "\n".join([*(done.printed for done in refused.values()), files_and_answers])
+    untested = [
+        f"{each.where}: {each.text}"
+        for each in suggestions.in_messages()
+        if not re.search(each.pattern, said, re.DOTALL) and not any(re.search(text, each.text) for text in ELSEWHERE)
+    ]
+    assert not untested, "add to REMEDIES what shows that these suggestions work:\n" + "\n".join(untested)
