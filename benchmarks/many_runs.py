@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
@@ -48,50 +49,40 @@ def _asked(words: list[str], folder: str) -> float:
 
 
 def fill(store: mlmd.MetadataStore, runs: int = _RUNS) -> int:
-    """Writes so many runs, each kind of thing in one transaction; returns the last artifact."""
-    contexts = [_run_context(store, f"2026-{number:06d}") for number in range(runs)]
-    kind = store.put_context_type(metadata_store_pb2.ContextType(name="node"))
-    names = [f"flowers.Node{number}" for number in range(_NODES)]
-    nodes = store.put_contexts([metadata_store_pb2.Context(name=name, type_id=kind) for name in names])
-    places = [(run, node) for run in contexts for node in nodes]
-    executions = store.put_executions([_execution(store)] * len(places))
-    kinds = [store.put_artifact_type(metadata_store_pb2.ArtifactType(name=name)) for name in _outputs()]
-    live = metadata_store_pb2.Artifact.LIVE
-    made = [metadata_store_pb2.Artifact(type_id=kind, uri="/nowhere", state=live) for kind in kinds]
-    artifacts = store.put_artifacts(made * runs)
-    events = [_event(_OUTPUT, *pair) for pair in zip(executions, artifacts, strict=True)]
-    pairs = zip(executions[1:], artifacts, strict=False)
-    events += [_event(_INPUT, *pair) for number, pair in enumerate(pairs, start=1) if number % _NODES]
-    store.put_events(events)
-    association = metadata_store_pb2.Association
-    associations = [
-        association(execution_id=execution, context_id=context)
-        for execution, place in zip(executions, places, strict=True)
-        for context in place
-    ]
-    store.put_attributions_and_associations([], associations)
-    return artifacts[-1]
+    """Writes so many runs; returns the last artifact."""
+    names = ["Model" if number == 5 else f"Output{number}" for number in range(_NODES)]
+    kinds = [store.put_artifact_type(metadata_store_pb2.ArtifactType(name=name)) for name in names]
+    node_type = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Node"))
+    context_type = store.put_context_type(metadata_store_pb2.ContextType(name="node"))
+    nodes = [metadata_store_pb2.Context(name=f"flowers.Node{number}", type_id=context_type) for number in range(_NODES)]
+    for node, number in zip(nodes, store.put_contexts(nodes), strict=True):
+        node.id = number
+    for number in range(runs):
+        run = f"2026-{number:06d}"
+        metadata.begin(store, run, {"pipeline": "flowers", "settings": "{}"})
+        metadata.end(store, run)
+        context = store.get_context_by_type_and_name(metadata.RUN_CONTEXT, run)
+        last = None
+        for node, kind in zip(nodes, kinds, strict=True):
+            last = _run_node(store, node_type, kind, [context, node], last)
+    return last.id if last else 0
 
 
-def _outputs() -> list[str]:
-    return ["Model" if number == 5 else f"Output{number}" for number in range(_NODES)]
-
-
-def _run_context(store: mlmd.MetadataStore, run: str) -> int:
-    metadata.begin(store, run, {"pipeline": "flowers", "settings": "{}"})
-    metadata.end(store, run)
-    return store.get_context_by_type_and_name(metadata.RUN_CONTEXT, run).id
-
-
-def _execution(store: mlmd.MetadataStore) -> metadata_store_pb2.Execution:
-    kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Node"))
-    execution = metadata_store_pb2.Execution(type_id=kind, last_known_state=metadata_store_pb2.Execution.COMPLETE)
+def _run_node(store: mlmd.MetadataStore, node_type: int, kind: int, contexts: list, read: Any) -> Any:
+    """Writes an execution that read an artifact, if there is one, and returns the one it made."""
+    state = metadata_store_pb2.Execution.COMPLETE
+    execution = metadata_store_pb2.Execution(type_id=node_type, last_known_state=state)
     execution.custom_properties["custom_config"].string_value = '{"recipe": {"trainer": {"epochs": 10}}}'
-    return execution
+    made = metadata_store_pb2.Artifact(type_id=kind, uri="/nowhere", state=metadata_store_pb2.Artifact.LIVE)
+    pairs = [(made, _event(_OUTPUT))]
+    if read:
+        pairs.append((read, _event(_INPUT)))
+    _, (made.id, *_), _ = store.put_execution(execution, pairs, contexts)
+    return made
 
 
-def _event(kind: int, execution: int, artifact: int) -> metadata_store_pb2.Event:
-    event = metadata_store_pb2.Event(type=kind, execution_id=execution, artifact_id=artifact)
+def _event(kind: int) -> metadata_store_pb2.Event:
+    event = metadata_store_pb2.Event(type=kind)
     event.path.steps.add().key = "model"
     return event
 

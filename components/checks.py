@@ -1,35 +1,55 @@
-"""What the gate held against each threshold, in words and numbers, beside what TFMA writes.
+"""The gate's checks as numbers and words, beside what TFMA writes.
 
-TFMA's own files say less to a person and need TensorFlow to be read; `checks.json` needs nothing.
+TFMA decides; `checks.json` records each of its decisions with the value, its interval and the floor, and can be read
+without TensorFlow.
 """
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
+from tensorflow_model_analysis.slicer import slicer_lib
 from tfx import types
 from tfx.utils import io_utils
 
 from components.artifacts import Artifacts
+from lineage.report.metrics import difference, proportion
 from trainer.features import CLASS
 
 ACCURACY = "SparseCategoricalAccuracy"
 CHECKS = "checks.json"  # in the evaluation's folder
 _TFMA_NAME = "sparse_categorical_accuracy"
+_WHOLE = ()  # the slice key of all examples
+
+SliceKey = tuple[tuple[str, Any], ...]
 
 
 class Check(NamedTuple):
-    """One threshold of the gate, as fractions of the eval split; no value where the split has no such example."""
+    """One threshold of the gate.
+
+    Attributes:
+      what: a share of the eval split, or the candidate's accuracy less the baseline's.
+      value: as TFMA computes it, float32; None where the split has no such example.
+      floor: the threshold; what is not measured does not reach it.
+      passed: TFMA's decision, `value >= floor`.
+      low: the lower end of the value's 95 % interval; see `lineage.report.metrics`.
+      high: the upper end.
+      n: the examples behind the value.
+    """
 
     what: str
     value: float | None
     floor: float
+    passed: bool
+    low: float | None
+    high: float | None
+    n: int
 
     @property
-    def passed(self) -> bool:
-        """Whether the value reaches the floor. What cannot be measured does not, as in TFMA."""
-        return self.value is not None and self.value >= self.floor
+    def undecided(self) -> bool:
+        """Whether the floor is inside the interval: another eval split of this size may decide otherwise."""
+        return self.low is not None and self.high is not None and self.low < self.floor <= self.high
 
 
 class Evaluation(NamedTuple):
@@ -53,37 +73,82 @@ def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifa
       outputs: of Evaluator.
     """
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
-    checks = _checks(config, _class_names(model), evaluation.uri, blessing.has_custom_property("baseline_model_id"))
-    listed = [{**check._asdict(), "passed": check.passed} for check in checks]
-    io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps(listed, indent=2))
+    compared = blessing.has_custom_property("baseline_model_id")
+    result = tfma.load_eval_result(evaluation.uri, model_name="candidate" if compared else None)
+    metrics = {key: _numbers(values) for key, values in result.slicing_metrics}
+    checks = judged(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri))
+    io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps([each._asdict() for each in checks], indent=2))
     evaluation.set_float_custom_property("accuracy", checks[0].value or 0.0)
-    failed = [f"{check.what} {_shown(check.value)}, at least {check.floor:.4f}" for check in checks if not check.passed]
-    evaluation.set_string_custom_property("refused", "; ".join(failed[:5] + ["…"] * (len(failed) > 5)))
+    evaluation.set_string_custom_property("refused", refused(checks))
 
 
 def read(outputs: Artifacts) -> Evaluation:
     """Reads what `record` wrote. The verdict is the blessing's own."""
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
     listed = json.loads(io_utils.read_string_file(f"{evaluation.uri}/{CHECKS}"))
-    checks = [Check(each["what"], each["value"], each["floor"]) for each in listed]
-    return Evaluation(bool(blessing.get_int_custom_property("blessed")), checks)
+    return Evaluation(bool(blessing.get_int_custom_property("blessed")), [Check(**each) for each in listed])
 
 
-def _checks(config: config_pb2.EvalConfig, names: list[str], uri: str, compared: bool) -> list[Check]:
+def judged(
+    config: config_pb2.EvalConfig,
+    names: list[str],
+    metrics: dict[SliceKey, dict[str, float]],
+    result: validation_result_pb2.ValidationResult,
+) -> list[Check]:
+    """Returns the checks with TFMA's decisions.
+
+    Args:
+      config: see `components.evaluator.eval_config`.
+      names: of the classes; none for a model of other tools.
+      metrics: by slice, TFMA's metrics by name; those of the whole have a difference where there is a baseline.
+      result: TFMA's.
+    """
+    failed = {
+        (slicer_lib.deserialize_slice_key(each.slice_key), failure.metric_key.is_diff)
+        for each in result.metric_validations_per_slice
+        for failure in each.failures
+    }
     whole, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
-    candidate = _accuracies(uri, "candidate" if compared else None)
-    checks = [Check("accuracy", candidate[()], _floor(whole))]
+    floor = each_class.threshold.value_threshold.lower_bound.value
+    checks = [_share("accuracy", _WHOLE, metrics, whole.threshold.value_threshold.lower_bound.value, failed)]
     for index in range(len(each_class.slicing_specs)):
         name = names[index] if names else f"class {index}"
-        checks.append(Check(f"recall of {name}", candidate.get(((CLASS, index),)), _floor(each_class)))
-    if compared:
-        least = _accuracies(uri, "baseline")[()] + whole.threshold.change_threshold.absolute.value
-        checks.append(Check("accuracy against the baseline", candidate[()], least))
+        checks.append(_share(f"recall of {name}", ((CLASS, index),), metrics, floor, failed))
+    if f"{_TFMA_NAME}_diff" in metrics[_WHOLE]:
+        checks.append(_difference(metrics[_WHOLE], whole.threshold.change_threshold.absolute.value, failed))
     return checks
 
 
-def _floor(slices: config_pb2.PerSliceMetricThreshold) -> float:
-    return slices.threshold.value_threshold.lower_bound.value
+def refused(checks: list[Check]) -> str:
+    """Returns what refused the model in words, the first five checks of it; '' where all passed."""
+    failed = [_reason(each) for each in checks if not each.passed]
+    return "; ".join(failed[:5] + ["…"] * (len(failed) > 5))
+
+
+def digits(value: float, floor: float) -> int:
+    """Returns how many decimals tell a value from its floor: four, or more where four would show both as the same.
+
+    >>> digits(0.7, 0.5), digits(0.5, 0.5), digits(0.699999988, 0.7)
+    (4, 4, 8)
+    """
+    if value == floor:
+        return 4
+    return next((each for each in range(4, 17) if f"{value:.{each}f}" != f"{floor:.{each}f}"), 17)
+
+
+def _share(what: str, key: SliceKey, metrics: dict[SliceKey, dict[str, float]], floor: float, failed: set) -> Check:
+    if key not in metrics:
+        return Check(what, None, floor, False, None, None, 0)
+    value, n = metrics[key][_TFMA_NAME], round(metrics[key]["example_count"])
+    interval = proportion(round(value * n), n)
+    return Check(what, value, floor, (key, False) not in failed, interval["low"], interval["high"], n)
+
+
+def _difference(whole: dict[str, float], floor: float, failed: set) -> Check:
+    value, n = whole[f"{_TFMA_NAME}_diff"], round(whole["example_count"])
+    candidate, baseline = (proportion(round(share * n), n) for share in (whole[_TFMA_NAME], whole[_TFMA_NAME] - value))
+    interval = difference(candidate, baseline)
+    return Check("accuracy against the baseline", value, floor, (_WHOLE, True) not in failed, *interval, n)
 
 
 def _class_names(model: types.Artifact) -> list[str]:
@@ -92,11 +157,13 @@ def _class_names(model: types.Artifact) -> list[str]:
     return json.loads(recipe)["data"]["classes"] if recipe else []
 
 
-def _accuracies(uri: str, model_name: str | None) -> dict[tuple, float]:
-    """Returns accuracy by slice key, as in {(): 0.9, (('class', 0),): 0.8}."""
-    result = tfma.load_eval_result(uri, model_name=model_name)
-    return {key: metrics[""][""][_TFMA_NAME]["doubleValue"] for key, metrics in result.slicing_metrics}
+def _numbers(values: dict) -> dict[str, float]:
+    """Returns the metrics that are numbers: those of TFMA's one output, without class or top-k."""
+    return {name: each["doubleValue"] for name, each in values[""][""].items() if "doubleValue" in each}
 
 
-def _shown(value: float | None) -> str:
-    return "of no examples" if value is None else f"{value:.4f}"
+def _reason(check: Check) -> str:
+    if check.value is None:
+        return f"{check.what}: no examples in the eval split (floor {check.floor:.4f})"
+    places = digits(check.value, check.floor)
+    return f"{check.what} {check.value:.{places}f}, at least {check.floor:.{places}f}"

@@ -11,7 +11,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.artifacts import Artifacts, DataBlessing, RunReport
 from lineage.report.sources import Sources
-from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS
+from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, UNSET
 from trainer.recipe import changed
 
 INPUTS = {
@@ -53,6 +53,7 @@ class Executor(base_executor.BaseExecutor):
 
         given = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         changes = {key: exec_properties[name] for name, key in CHANGES.items() if name in exec_properties}
+        changes = {key: None if value == UNSET else value for key, value in changes.items()}
         pushed, evaluation = given.get("pushed_model"), given.get("evaluation")
         (report,) = output_dict["report"]
         sources = Sources(

@@ -100,13 +100,15 @@ def _say_next(folder: Path) -> None:
 
 def _show(counts: Mapping[str, int]) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
+
+    from datasets import output
 
     table = Table("class")
     table.add_column("photos", justify="right")
     for name, count in counts.items():
-        table.add_row(escape(name), f"{count:,}")
+        table.add_row(Text(output.printable(name)), f"{count:,}")
     Console().print(table)
 
 

@@ -15,6 +15,7 @@ from lineage.history import OUTPUTS, Artifact, Execution, Run, facts
 from lineage.reading import contexts, maker_of, pipeline_of, run_contexts, runs, touching
 from pipeline.metadata import interrupted_in, is_alive
 
+_REPORT = "Report"
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
 STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "stale")
 
@@ -66,15 +67,19 @@ def _says(context: Context, state: str | None) -> bool:
 
 
 def state_of(run: Run) -> str:
-    """Returns one of STATES; a run that was killed between two nodes is stale too."""
+    """Returns one of STATES; a run that was killed between two nodes is stale too.
+
+    A report that failed does not decide: by then the model is pushed or refused, as the runner's exit code says too.
+    """
     if interrupted_in(run.facts) is not None:
         return "interrupted"
-    states = {each.state for each in run.executions}
-    for state in ("failed", "stale", "running"):
+    failed = run.facts.get("failed")
+    states = {each.state for each in run.executions if each.node != failed}
+    if failed not in (None, _REPORT) or "failed" in states:
+        return "failed"
+    for state in ("stale", "running"):
         if state in states:
             return state
-    if "failed" in run.facts:
-        return "failed"
     blessing = run.output("Evaluator", "blessing")
     if blessing and "blessed" in blessing.facts and run.node("Pusher"):
         return "pushed" if blessing.facts["blessed"] else "refused"
@@ -193,7 +198,7 @@ def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str
     return {
         "node": execution.node,
         "execution": execution.id,
-        "state": execution.state,
+        "state": "failed" if failed and execution.state == "stale" else execution.state,  # TFX left it running
         "from_run": source.run if source else None,
         "seconds": round((ended(run)[0] if execution.state == "stale" else execution.ended) - execution.started, 3),
         "error": run.facts.get("error") if failed else None,

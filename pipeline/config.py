@@ -121,10 +121,16 @@ class Tuner(Section):
 
 
 class Evaluator(Section):
-    """What a model has to reach before it is pushed. All are fractions of the eval split."""
+    """The gate: what a model has to reach before it is pushed. All are fractions of the eval split.
 
-    min_accuracy: float = Field(default=0.5, ge=0, le=1)
-    min_class_recall: float = Field(default=0.2, ge=0, le=1)
+    Without `min_accuracy` the floor is computed from the eval split: with the largest class's share p of n photos,
+    p + 1.96 √(p(1 - p)/n), at most 1. Wilson's 95 % interval of an accuracy that reaches it begins at p or above
+    (Wilson 1927), so that a model that always answers the largest class, or tosses a coin, is refused. Without
+    `min_class_recall` the floor is 0.2, and with fewer than five classes a uniform guess's recall, 1/classes.
+    """
+
+    min_accuracy: float | None = Field(default=None, ge=0, le=1, description="null: computed from the eval split")
+    min_class_recall: float | None = Field(default=None, ge=0, le=1, description="null: 0.2, or 1/classes if higher")
     max_accuracy_drop: float = Field(default=0.02, ge=0, le=1)
 
 

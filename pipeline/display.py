@@ -1,9 +1,10 @@
 """What a person sees of a run: a line a node, then a summary."""
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
 
+from lineage.text import safe
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
 from pipeline.figures import figure
@@ -29,16 +30,14 @@ class NodeLines:
         """Prints the node's line."""
         self.stop()
         self.results[result.node] = result
-        state = "[cyan]cached[/]" if result.cached else "[green]done  [/]"
-        text = escape(figure(result, self._config))
-        self._console.print(
-            f"{state} {result.node:<19} {result.seconds:6.1f} s  {text}", highlight=False, soft_wrap=True
-        )
+        state = ("cached", "cyan") if result.cached else ("done  ", "green")
+        line = Text.assemble(state, f" {result.node:<19} {result.seconds:6.1f} s  ")
+        self._console.print(line.append_text(safe(figure(result, self._config))), soft_wrap=True)
 
     def failed(self, node: str) -> None:
         """Prints the line of the node that failed."""
         self.stop()
-        self._console.print(f"[red]failed[/] {node}", highlight=False)
+        self._console.print(Text.assemble(("failed", "red"), f" {node}"))
 
     def stop(self) -> None:
         """Takes the spinner away."""

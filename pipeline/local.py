@@ -3,19 +3,25 @@
 import datetime
 import json
 import logging
+import shlex
 import signal
 import warnings
 import webbrowser
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from lineage.report.sources import REPORT
+from lineage.text import safe
 from pipeline.config import Config
 from pipeline.failure import Interrupted, cause
 from pipeline.logs import chatter_to, say_everything
+
+if TYPE_CHECKING:
+    from pipeline.dag_runner import NodeResult
 
 PUSHED, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
 
@@ -23,13 +29,14 @@ PUSHED, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
 def run(config: Config, verbose: bool, show: bool = False) -> int:
     """Runs the pipeline, opens its report in a browser if that is to be shown, and returns the exit code.
 
-    0: blessed and pushed. 1: a node failed. 3: refused by the gate. 130: interrupted.
+    0: blessed and pushed. 1: a node before the report failed. 3: refused by the gate. 130: interrupted. A report that
+    fails changes neither 0 nor 3: the gate has decided and the push is done.
     """
     stamp = f"{config.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     log = config.output / "logs" / f"{stamp}.log"
     console = Console()
-    console.print(f"[bold]{config.name}[/]: {escape(str(config.data.directory))}", highlight=False, soft_wrap=True)
-    console.print(f"log: {log}", highlight=False, markup=False, soft_wrap=True)
+    console.print(Text.assemble((config.name, "bold"), ": ", safe(config.data.directory)), soft_wrap=True)
+    console.print(Text("log: ").append_text(safe(log)), soft_wrap=True)
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(signum, _interrupt)
     with chatter_to(log, also_terminal=verbose):
@@ -49,41 +56,69 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
 
-        from components import checks
-        from pipeline import metadata, source_code, summary
+        from pipeline import metadata, source_code
         from pipeline.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.display import NodeLines
-        from pipeline.pipeline import code_of, create_pipeline, here, root
+        from pipeline.pipeline import code_of, create_pipeline, here
         from trainer import devices
         from trainer.features import CODE
 
         say_everything()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
-    store = str(config.metadata.url or config.output / metadata.SQLITE)
-    connection = metadata.connection(store, config.metadata.password_file)
+    connection = metadata.connection(_store(config), config.metadata.password_file)
     lines = NodeLines(console, config)
     made = create_pipeline(config, here(config), connection)
     code = code_of(made.components)
     facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
     facts |= {"code": source_code.digest(code), CODE: json.dumps(code)}
+    missing = ""
     try:
         ReportingDagRunner(lines, facts).run(made)
     except NodeFailed as failure:
         lines.failed(failure.node)
         if isinstance(failure.__cause__, Interrupted):
             raise Interrupted from None
-        _explain(console, failure, log)
-        return FAILED
+        if failure.node != "Report":
+            _explain(console, failure, log)
+            return FAILED
+        logging.error(failure, exc_info=failure.__cause__)
+        missing = _missing(config, failure)
     finally:
         lines.stop()
-    report = Path(lines.results["Report"].outputs["report"][0].uri) / REPORT
-    evaluation = checks.read(lines.results["Evaluator"].outputs)
-    runs = Path(lines.results["Trainer"].outputs["model_run"][0].uri)
-    places = {"report": report, "metadata": store, "artifacts": root(config), "tensorboard": runs, "log": log}
-    summary.show(console, config, lines.results, evaluation, places)
-    if show:
+    return _conclude(config, console, lines.results, missing, log, show)
+
+
+def _conclude(
+    config: Config, console: Console, results: "dict[str, NodeResult]", missing: str, log: Path, show: bool
+) -> int:
+    """Prints the summary, opens the report if that is to be shown, and returns the exit code; `missing`: why none."""
+    from components import checks
+    from pipeline import summary
+    from pipeline.pipeline import root
+
+    evaluation = checks.read(results["Evaluator"].outputs)
+    runs = Path(results["Trainer"].outputs["model_run"][0].uri)
+    report = None if missing else Path(results["Report"].outputs["report"][0].uri) / REPORT
+    places = {"report": report or missing, "metadata": _store(config), "artifacts": root(config)}
+    places |= {"tensorboard": runs, "log": log}
+    summary.show(console, config, results, evaluation, places)
+    if show and report:
         webbrowser.open(report.as_uri())
     return PUSHED if evaluation.blessed else REFUSED
+
+
+def _store(config: Config) -> str:
+    from pipeline import metadata
+
+    return str(config.metadata.url or config.output / metadata.SQLITE)
+
+
+def _missing(config: Config, failure: Exception) -> str:
+    """Returns why there is no report, and the command that makes it: of the latest run of this name."""
+    command = ["python", "-m", "lineage", "report", config.name, "--store", str(config.metadata.url or config.output)]
+    if config.metadata.password_file:
+        command += ["--password-file", str(config.metadata.password_file)]
+    return f"failed: {cause(failure.__cause__ or failure)}; fix it, then: {shlex.join(command)}"
 
 
 def _explain(console: Console, failure: Exception, log: Path) -> None:
@@ -94,8 +129,9 @@ def _explain(console: Console, failure: Exception, log: Path) -> None:
         text = f"{error}\nCorrect the data, or the schema if the data is right, and run again."
     else:
         logging.error(failure, exc_info=error)
-        text = f"{cause(error)}\nThe whole story is in the log: {log}\nWhen it is mended, the same command goes on."
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        text = f"{cause(error)}\nFull log: {log}\nFix the problem and run the same command again; it resumes."
+    for line in text.splitlines():
+        console.print(safe(line), soft_wrap=True)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

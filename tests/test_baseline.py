@@ -26,7 +26,7 @@ from pipeline.pipeline import recipe
 from tests import graphs, records
 from trainer import class_names, models, weights
 from trainer.export import export
-from trainer.features import SET_ASIDE
+from trainer.features import SET_ASIDE, UNSET
 from trainer.recipe import model_of
 
 WORD = "none.txt"
@@ -189,14 +189,16 @@ def _artifact(kind, uri: Path, name: str, **metadata) -> pipeline_spec_pb2.Artif
     return pipeline_spec_pb2.ArtifactList(artifacts=[artifact])
 
 
-def _evaluator():
-    config = evaluator.eval_config(CLASSES, min_accuracy=0.0, min_class_recall=0.0, max_accuracy_drop=1.0)
+def _evaluator(floor: float | None):
+    config = evaluator.eval_config(CLASSES, min_accuracy=floor, min_class_recall=floor, max_accuracy_drop=1.0)
     return evaluator.evaluator(*(channel_utils.as_channel([kind()]) for kind in (Examples, Model, Model)), config)
 
 
-def _evaluate(finished: Path, against: str, output: Path) -> dict:
+def _evaluate(
+    finished: Path, against: str, output: Path, floor: float | None = 0.0, parameter: float | None = None
+) -> dict:
     """Runs Evaluator as its container does on a cluster; returns the properties of what it puts out."""
-    node = _evaluator()
+    node = _evaluator(floor)
     given = pipeline_spec_pb2.ExecutorInput()
     given.outputs.output_file = str(output / "output.json")
     inputs = given.inputs.artifacts
@@ -205,6 +207,9 @@ def _evaluate(finished: Path, against: str, output: Path) -> dict:
     inputs["baseline_model"].CopyFrom(_artifact(Model, finished / against, "3"))
     for key in ("eval_config", "example_splits"):
         given.inputs.parameters[key].string_value = node.exec_properties[key]
+    if parameter is not None:
+        for key in ("min_accuracy", "min_class_recall"):
+            given.inputs.parameters[key].double_value = parameter
     given.outputs.artifacts["evaluation"].CopyFrom(_artifact(ModelEvaluation, output / "evaluation", "4"))
     given.outputs.artifacts["blessing"].CopyFrom(_artifact(ModelBlessing, output / "blessing", "5"))
     flags = ["run", "--executor_class_path", node.executor_spec.class_path]
@@ -270,6 +275,22 @@ def test_a_model_in_ml_metadata_has_its_classes_in_the_recipe(finished):
         earlier.set_string_custom_property("recipe", json.dumps({"data": {"classes": list(classes)}}))
         assert baseline.difference(candidate, earlier).startswith(reason)
         assert bool(baseline.difference(candidate, earlier)) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("floor", "parameter", "expected"),
+    [
+        (None, UNSET, (0.2 + 1.959964 * (0.2 * 0.8 / 10) ** 0.5, 0.2)),  # ten examples, two of each class
+        (None, 0.75, (0.75, 0.75)),
+        (0.0, UNSET, (0.0, 0.0)),
+    ],
+)
+def test_without_a_setting_the_floors_come_from_the_eval_split(finished, floor, parameter, expected, tmp_path):
+    _evaluate(finished, "none", tmp_path, floor, parameter)
+    whole, *recalls = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
+    assert whole["floor"] == pytest.approx(expected[0], abs=1e-6)
+    assert [each["floor"] for each in recalls] == [expected[1]] * 5
+    assert (whole["n"], recalls[0]["n"]) == (10, 2)
 
 
 def test_a_baseline_that_is_lost_is_no_reason_to_compare_nothing(finished, tmp_path):

@@ -168,6 +168,12 @@ def test_parameters_have_the_types_of_their_settings():
     assert parameters.read([]) == {}
 
 
+def test_a_floor_without_a_setting_is_minus_one_since_parameters_are_numbers():
+    config = settings.load(changes={"evaluator.min_accuracy": None, "evaluator.min_class_recall": 0.3})
+    values = parameters.defaults(config)
+    assert (values["min_accuracy"], values["min_class_recall"]) == (-1.0, 0.3)
+
+
 @pytest.mark.parametrize("command", ["check", "submit", "compile"])
 def test_a_mistake_costs_no_import_of_tfx_and_writes_nothing(command, tmp_path):
     file = tmp_path / "new" / "pipeline.json"

@@ -19,6 +19,7 @@ CHANGEABLE = {
 
 # the thresholds that it may change, by the name that the Evaluator's have
 THRESHOLDS = ("min_accuracy", "min_class_recall", "max_accuracy_drop")
+UNSET = -1.0  # a threshold without a setting, on a cluster: its parameters are numbers and have no null
 
 IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"

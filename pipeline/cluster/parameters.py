@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from datasets.errors import UserError
 from pipeline import settings
 from pipeline.config import Config
-from trainer.features import CHANGEABLE, THRESHOLDS
+from trainer.features import CHANGEABLE, THRESHOLDS, UNSET
 
 
 class Parameter(NamedTuple):
@@ -46,8 +46,9 @@ PARAMETERS = {
 
 
 def defaults(config: Config) -> dict[str, Any]:
-    """Returns each parameter's value by the settings."""
-    return {name: parameter.kind(_value(config, parameter.setting)) for name, parameter in PARAMETERS.items()}
+    """Returns each parameter's value by the settings; UNSET for a threshold that is null."""
+    values = {name: _value(config, parameter.setting) for name, parameter in PARAMETERS.items()}
+    return {name: UNSET if value is None else PARAMETERS[name].kind(value) for name, value in values.items()}
 
 
 def read(texts: list[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from lineage.text import safe
 from pipeline.cluster import compiled
 from pipeline.cluster.compiled import Job
 from pipeline.cluster.machines import MACHINES, Machine
@@ -69,7 +70,7 @@ def show(job: Job) -> None:
     rows = tasks(job)
     numbers = {image: str(number) for number, image in enumerate(sorted({row.image for row in rows if row.image}), 1)}
     for row in rows:
-        table.add_row(row.name, numbers.get(row.image, row.kind), row.resources or "none")
+        table.add_row(safe(row.name), numbers.get(row.image, row.kind), safe(row.resources or "none"))
     console.print(table)
     for image, number in numbers.items():
         _say(f"image {number}: {image}")
@@ -100,4 +101,4 @@ def _is_task_on(job: Job, machine: Machine) -> bool:
 
 
 def _say(line: str) -> None:
-    Console().print(line, highlight=False, markup=False, soft_wrap=True)
+    Console().print(safe(line), soft_wrap=True)
