@@ -1,7 +1,8 @@
 """What outlives a killed run: the last checkpoints, the best weights, and the history so far.
 
 `state.json` is written last, and whole or not at all: what it names is complete, and a run killed before it goes on
-from the epoch before.
+from the epoch before. Of several workers, each writes a folder of its own and the chief's alone is read: workers that
+were killed between two commits would otherwise start at different epochs (issue 11).
 """
 
 import json
@@ -9,7 +10,10 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from trainer import strategy
 
 KEPT = 3
 _STATE = "state.json"
@@ -22,26 +26,49 @@ class Checkpoints:
     after which validation accuracy was best (0: none yet), `logs` the folder for TensorBoard.
     """
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, chosen: tf.distribute.Strategy | None = None):
+        """Reads the state of the chief; each worker of `chosen` calls this, and whatever restores, at the same time.
+
+        Args:
+          folder: of this worker alone.
+          chosen: by default the process's own.
+        """
         self.folder, self.logs = folder, f"{folder}/logs"
         tf.io.gfile.makedirs(folder)
-        self.finished, self.best = 0, 0
-        self.history: dict[str, list[float]] = {}
-        if tf.io.gfile.exists(f"{folder}/{_STATE}"):
-            with tf.io.gfile.GFile(f"{folder}/{_STATE}") as file:
-                state = json.loads(file.read())
-            self.finished, self.best, self.history = state["finished"], state["best"], state["history"]
+        self._strategy = chosen or tf.distribute.get_strategy()
+        state = self._state()
+        self.finished: int = state["finished"]
+        self.best: int = state["best"]
+        self.history: dict[str, list[float]] = state["history"]
 
     def restore(self, model: keras.Model, with_optimizer: bool) -> None:
         """Restores the last finished epoch; the optimizer only where the same layers were trained in it."""
         if self.finished:
             kept = _variables(model) | (_optimizer_variables(model) if with_optimizer else {})
-            path = f"{self.folder}/epoch-{self.finished}"
-            tf.train.Checkpoint(**kept).read(path).assert_existing_objects_matched().expect_partial()
+            self._read(f"epoch-{self.finished}", kept)
 
     def restore_best(self, model: keras.Model) -> None:
         """Restores the weights that reached the best validation accuracy."""
-        tf.train.Checkpoint(**_variables(model)).read(f"{self.folder}/best-{self.best}").expect_partial()
+        self._read(f"best-{self.best}", _variables(model))
+
+    def _state(self) -> dict[str, Any]:
+        """Returns what the chief's `state.json` says, to every worker."""
+        text = json.dumps({"finished": 0, "best": 0, "history": {}})
+        if strategy.is_chief(self._strategy) and tf.io.gfile.exists(f"{self.folder}/{_STATE}"):
+            with tf.io.gfile.GFile(f"{self.folder}/{_STATE}") as file:
+                text = file.read()
+        size = int(strategy.from_chief(self._strategy, np.array(len(text.encode()), np.int32)))
+        codes = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+        return json.loads(bytes(strategy.from_chief(self._strategy, np.resize(codes, size)).astype(np.uint8)))
+
+    def _read(self, name: str, kept: dict[str, list[tf.Variable]]) -> None:
+        """Assigns the chief's checkpoint of that name to the variables of every worker."""
+        if strategy.is_chief(self._strategy):
+            path = f"{self.folder}/{name}"
+            tf.train.Checkpoint(**kept).read(path).assert_existing_objects_matched().expect_partial()
+        if strategy.several_workers(self._strategy):
+            for variable in (variable for variables in kept.values() for variable in variables):
+                variable.assign(strategy.from_chief(self._strategy, variable.numpy()))
 
     def callbacks(self, ema: bool) -> list[keras.callbacks.Callback]:
         """Returns the callbacks that save. The weights that go on are saved before their average takes their place."""

@@ -52,7 +52,7 @@ def _train_and_export(fn_args: FnArgs, recipe: dict[str, Any], chosen: tf.distri
     inputs = inputs_of(fn_args, recipe, transform, chosen)
     kept = f"{run_folder}/checkpoints"
     beside = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
-    checkpoints = Checkpoints(strategy.own_folder(chosen, beside) if beside else kept)
+    checkpoints = Checkpoints(strategy.own_folder(chosen, beside) if beside else kept, chosen)
     with chosen.scope():
         model = model_of(recipe, fn_args.base_model)
         fitting.fit(model, settings, chosen, inputs, checkpoints)

@@ -6,6 +6,7 @@ TensorFlow takes its devices as they are when it first runs an operation: `choos
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from trainer import devices
@@ -199,7 +200,7 @@ def details(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
     Of several workers, `devices` are this worker's own.
     """
-    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    several = several_workers(strategy)
     names = devices.names(strategy)
     return {
         "strategy": type(strategy).__name__.lstrip("_"),
@@ -213,7 +214,7 @@ def details(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process is the one that writes: the only one, the chief, or else worker 0."""
     resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver.task_type is None:
+    if not several_workers(strategy) or resolver.task_type is None:
         return True
     return resolver.task_type == "chief" or (resolver.task_id == 0 and not _chiefs(strategy))
 
@@ -226,6 +227,33 @@ def own_folder(strategy: tf.distribute.Strategy, folder: str) -> str:
     """
     resolver = strategy.cluster_resolver
     return folder if is_chief(strategy) else f"{folder.rstrip('/')}-{resolver.task_type}-{resolver.task_id}"
+
+
+def several_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether other processes train beside this one, each with its own input and its own folder."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def from_chief(strategy: tf.distribute.Strategy, value: np.ndarray) -> np.ndarray:
+    """Returns the chief's array on every worker, bit by bit; all workers call this at the same time.
+
+    Without several workers it is `value` itself.
+
+    Args:
+      strategy: of all the workers.
+      value: of the same shape and dtype on each, of 4 or 8 bytes an item.
+    """
+    if not several_workers(strategy):
+        return value
+    bits = tf.constant(np.ascontiguousarray(value).reshape(-1).view(np.int32))  # collectives take no unsigned numbers
+
+    def of_replica() -> tf.Tensor:
+        replica = tf.distribute.get_replica_context()
+        first = replica.replica_id_in_sync_group == 0  # the chief's
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, bits if first else tf.zeros_like(bits))
+
+    received = strategy.experimental_local_results(strategy.run(tf.function(of_replica)))[0]
+    return received.numpy().view(value.dtype).reshape(value.shape)
 
 
 def _chiefs(strategy: tf.distribute.Strategy) -> int:
