@@ -11,9 +11,14 @@ from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenE
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.driver import FileBasedDriver
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.components.example_gen.write_split import to_file_format_str
+from tfx.components.util import examples_utils
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
 
+from components import shards
+from components.artifacts import Artifacts
 from datasets.records import INPUT_FILES, held_out_shards, list_files
 
 _LISTED = 1000  # files; the digests of more would add over 100 kB to ML Metadata in each run
@@ -48,7 +53,23 @@ def _digest(text: str) -> str:
 
 
 class HashSplitExecutor(BaseExampleGenExecutor):
-    """ImportExampleGen's executor on the files of `datasets.records.list_files`, which were checked before."""
+    """ImportExampleGen's executor on the files of `datasets.records.list_files`, which were checked before.
+
+    It writes by `shards.Write`, so that the same records always have the same order.
+    """
+
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
+        """Writes the splits; see the base class, whose Do shuffles by bundles."""
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        output = json_format.Parse(exec_properties["output_config"], example_gen_pb2.Output())
+        examples.split_names = artifact_utils.encode_split_names([each.name for each in output.split_config.splits])
+        count = shards.count(sum(tf.io.gfile.stat(file).length for file in _files(exec_properties)))
+        with self._make_beam_pipeline() as pipeline:
+            for split, records in self.GenerateExamplesByBeam(pipeline, exec_properties).items():
+                folder = artifact_utils.get_split_uri([examples], split)
+                _ = records | f"Write[{split}]" >> shards.Write(folder, count)
+        examples_utils.set_payload_format(examples, exec_properties["output_data_format"])
+        examples_utils.set_file_format(examples, to_file_format_str(exec_properties["output_file_format"]))
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 (TFX's own name)
         """Returns the transform from nothing to tf.Examples; see the base class."""
