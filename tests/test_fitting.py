@@ -172,6 +172,21 @@ def test_photos_that_are_no_numbers_leave_no_checkpoint(tmp_path):
     assert not (tmp_path / "checkpoints" / "state.json").exists()
 
 
+def test_weight_decay_is_of_kernels_alone():
+    keras.utils.set_random_seed(1)
+    model = models.build("cnn", (SIDE, SIDE, 3), CLASSES)
+    settings = _settings(weight_decay=0.5, ema=0.9, learning_rate=LearningRate(start=0.1, peak=0.1))
+    fitting.compile_model(model, settings, tf.distribute.get_strategy(), STEPS)
+    for variable in model.trainable_variables:
+        variable.assign(variable + 1.0)  # biases begin at 0
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.apply([tf.zeros(variable.shape) for variable in model.trainable_variables])
+    assert {variable.name for variable in model.trainable_variables} == {"kernel", "bias", "beta"}
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        share = 1.0 if variable.name in ("bias", "beta") else 1 - 0.1 * 0.5
+        assert np.allclose(variable, old * share, atol=1e-6), variable.path
+
+
 def test_smoothed_labels_raise_the_loss_that_can_be_reached(tmp_path):
     _, plain = _fit(tmp_path / "plain", _settings(epochs=6))
     _, smooth = _fit(tmp_path / "smooth", _settings(epochs=6, label_smoothing=0.3))

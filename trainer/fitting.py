@@ -70,13 +70,19 @@ def fit(
 
 
 def compile_model(model: keras.Model, settings: dict[str, Any], chosen: tf.distribute.Strategy, steps: int) -> None:
-    """Compiles with Adam, or AdamW where there is a weight decay, for one-hot classes."""
+    """Compiles with Adam, or AdamW where there is a weight decay, for one-hot classes.
+
+    Kernels decay; biases and batch norm's scales and offsets, which are vectors, do not (He et al., 2019,
+    arXiv:1812.01187).
+    """
     optimizer = keras.optimizers.Adam(
         settings["learning_rate"]["start"],
         weight_decay=settings["weight_decay"] or None,
         use_ema=bool(settings["ema"]),
         ema_momentum=settings["ema"] or 0.99,
     )
+    vectors = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+    optimizer.exclude_from_weight_decay(var_list=vectors)
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings["label_smoothing"]),
