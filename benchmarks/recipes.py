@@ -59,7 +59,7 @@ def _last_five(folder: Path, option: str, seed: int, shards: list[str], transfor
     held_out, training = shards[:_HELD_OUT], shards[_HELD_OUT:]
     inputs = fitting.Inputs(
         batch=recipe.batch_size,
-        steps=input_pipeline.count(training) // recipe.batch_size,
+        steps=input_pipeline.measure(training).records // recipe.batch_size,
         training=lambda first_epoch: input_pipeline.training(
             training, transform, _CLASSES, recipe.batch_size, seed, first_epoch, augmentation(recipe.augment)
         ),

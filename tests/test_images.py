@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -57,6 +58,33 @@ def test_what_is_no_photo_is_an_error():
     for encoded in (b"some text", b"", b"\xff\xd8\xff\xe0 cut short"):
         with pytest.raises(tf.errors.InvalidArgumentError):
             images.decode(tf.constant(encoded))
+
+
+# what comes before the two sides, and how they are written
+SIZES = {
+    "PNG": (b"IHDR", ">2I"),
+    "GIF": (b"GIF87a", "<2H"),
+    "BMP": (b"\x28\0\0\0", "<2i"),
+    "JPEG": (b"\xff\xc0\0\x0b\x08", ">2H"),
+}
+
+
+@pytest.mark.parametrize("form", list(SIZES))
+@pytest.mark.parametrize("sides", [(20_000, 10_000), (13_378, 13_378)])
+def test_a_header_of_too_many_pixels_is_refused_before_it_is_decoded(form, sides):
+    encoded, (before, numbers) = _encoded(Image.new("L", (31, 17)), form), SIZES[form]
+    at = encoded.index(before) + len(before)
+    real = (17, 31) if form == "JPEG" else (31, 17)
+    assert struct.unpack_from(numbers, encoded, at) == real
+    named = encoded[:at] + struct.pack(numbers, *sides) + encoded[at + struct.calcsize(numbers) :]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels, received one of more"):
+        images.decode(tf.constant(named))
+
+
+def test_a_bmp_from_top_to_bottom_is_decoded():
+    encoded = bytearray(_encoded(Image.new("RGB", (31, 17), (200, 40, 90)), "BMP"))
+    struct.pack_into("<i", encoded, 22, -17)
+    assert images.decode(tf.constant(bytes(encoded))).shape == (17, 31, 3)
 
 
 def test_to_range_is_exact_to_float32():

@@ -54,7 +54,7 @@ def test_any_size_becomes_one(tmp_path, photos, resize, channels):
 
 def test_the_input_pipeline_reads_through_the_graph(tmp_path, graph):
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=7)}/*"]
-    assert input_pipeline.count(files) == 14
+    assert input_pipeline.measure(files).records == 14
     batches = list(input_pipeline.evaluation(files, graph, 5, 4))
     assert [int(labels.shape[0]) for _, labels in batches] == [4, 4, 4, 2]
     classes = np.concatenate([np.argmax(labels, axis=1) for _, labels in batches])
@@ -113,3 +113,21 @@ def test_what_is_made_of_records_goes_without_the_tuner_that_makes_its_end_wait(
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=7)}/*"]
     for batches in (input_pipeline.training(files, graph, 5, 4), input_pipeline.evaluation(files, graph, 5, 4)):
         assert batches.options().autotune.enabled is False
+
+
+def test_what_is_mixed_at_a_time_is_bounded_in_bytes(tmp_path):
+    assert input_pipeline.Size(3670, 56 * 10**6).window == 2048  # the flowers at 192 px
+    assert input_pipeline.Size(1000, 4 * 10**9).window == 33  # 128 MiB of photos of 4 MB
+    assert input_pipeline.Size(2, 10**12).window == input_pipeline.Size(0, 0).window == 1
+    examples = [records.example(0, bytes(size)) for size in (100, 200, 300)]
+    file = records.write(tmp_path / "a.tfrec", examples)
+    assert input_pipeline.measure([str(file)]) == (3, sum(example.ByteSize() for example in examples))
+
+
+def test_a_window_of_few_records_loses_and_repeats_none(tmp_path, graph):
+    examples = [records.example(number % 5, records.jpeg((10 * number, 0, 0))) for number in range(12)]
+    file = records.write(tmp_path / "a.tfrec", examples)
+    for window in (1, 5, 2048):
+        pixels, _ = next(iter(input_pipeline.training([str(file)], graph, 5, 12, window=window)))
+        reds = sorted(round(float(photo[..., 0].numpy().mean() + 1) * 12.75) for photo in pixels)
+        assert reds == list(range(12)), window

@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb, which holds where datasets are made
+_HEADER = 26  # bytes: in PNG, GIF and BMP the size stands in them
+
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one JPEG, PNG, GIF (first frame) or BMP of 1, 3 or 4 channels.
@@ -11,7 +14,16 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
     Returns:
       uint8 [height, width, 3]. Grey is repeated over the channels; alpha is dropped.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when it cannot be decoded, or has more than MAX_PIXELS by its header.
     """
+    pixels_named = _pixels_named(encoded)
+    too_large = (
+        f"expected a photo of at most {MAX_PIXELS:,} pixels, received one of more by its header; make it smaller"
+    )
+    with tf.control_dependencies([tf.debugging.Assert(pixels_named <= MAX_PIXELS, [too_large, pixels_named])]):
+        encoded = tf.identity(encoded)
     is_bmp = tf.equal(tf.strings.substr(encoded, 0, 2), b"BM")
     pixels = tf.cond(
         is_bmp,
@@ -19,6 +31,35 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
         lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
     return tf.ensure_shape(pixels, [None, None, 3])
+
+
+def _pixels_named(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns width × height as the header says, int64, without decoding; 0 for what is no picture.
+
+    A GIF's is of its logical screen.
+    """
+    padded = tf.strings.join([tf.strings.substr(encoded, 0, _HEADER), "\0" * _HEADER])
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(padded, 0, _HEADER), tf.uint8), tf.int64)
+
+    def is_kind(magic: bytes) -> tf.Tensor:
+        return tf.equal(tf.strings.substr(padded, 0, len(magic)), magic)
+
+    def product(start: int, size: int, last: int) -> tf.Tensor:
+        """Multiplies the two numbers of `size` bytes from `start`; the byte `last` of each counts least."""
+        places = tf.constant([256 ** abs(place - last) for place in range(size)], tf.int64)
+        sides = tf.reduce_sum(tf.reshape(header[start : start + 2 * size], [2, size]) * places, axis=1)
+        return tf.reduce_prod(tf.where(sides < 2**31, sides, 2**32 - sides))  # a BMP's from top to bottom is negative
+
+    def other() -> tf.Tensor:
+        kinds = [(b"\x89PNG", 16, 4, 3), (b"GIF8", 6, 2, 0), (b"BM", 18, 4, 0)]
+        return tf.add_n(
+            [tf.where(is_kind(magic), product(*place), tf.constant(0, tf.int64)) for magic, *place in kinds]
+        )
+
+    def jpeg() -> tf.Tensor:
+        return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64))
+
+    return tf.cond(is_kind(b"\xff\xd8\xff"), jpeg, other)
 
 
 def _bmp(encoded: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,7 @@
 """tf.data from ExampleGen's records to batches, through the transform graph."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -10,6 +11,19 @@ from trainer.augmentation import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
 _SHUFFLE_RECORDS = 2048  # encoded photos held in memory and mixed: some 32 MB at 192 px
+_SHUFFLE_BYTES = 128 * 2**20  # of larger photos so many bytes are mixed; they are held twice
+
+
+class Size(NamedTuple):
+    """How much a split holds: its records, and their bytes uncompressed."""
+
+    records: int
+    bytes: int
+
+    @property
+    def window(self) -> int:
+        """How many records are mixed at a time: the data decide this and no machine, since the order depends on it."""
+        return max(1, min(_SHUFFLE_RECORDS, _SHUFFLE_BYTES * self.records // max(1, self.bytes)))
 
 
 def training(
@@ -20,6 +34,7 @@ def training(
     seed: int = 0,
     first_epoch: int = 0,
     augment: Augment | None = None,
+    window: int = _SHUFFLE_RECORDS,
 ) -> tf.data.Dataset:
     """Returns batches without end, epoch after epoch; seed and epoch alone decide their order and random changes.
 
@@ -34,6 +49,7 @@ def training(
       seed: of the order.
       first_epoch: how many epochs to leave out.
       augment: applied to each batch.
+      window: how many records are mixed at a time, `Size.window` of the split.
 
     Returns:
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
@@ -45,8 +61,8 @@ def training(
         drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
         order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
         names = tf.data.Dataset.from_tensor_slices(_mixed(0, files, order))
-        windows = records.read(files, names).batch(_SHUFFLE_RECORDS).enumerate(1)
-        mixed = windows.map(lambda number, window: _mixed(number, window, order))
+        windows = records.read(files, names).batch(window).enumerate(1)
+        mixed = windows.map(lambda number, part: _mixed(number, part, order))
         batches = mixed.rebatch(batch_size, drop_remainder=True).enumerate()
         return batches.map(lambda step, batch: (tf.random.experimental.stateless_fold_in(changes, step), batch))
 
@@ -74,9 +90,13 @@ def evaluation(
     return batches.map(to_model_input, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def count(patterns: Sequence[str]) -> int:
-    """Returns the number of records, by reading them."""
-    return int(records.read(_files(patterns)).reduce(0, lambda total, _: total + 1))
+def measure(patterns: Sequence[str]) -> Size:
+    """Returns the number of records and their bytes, by reading them."""
+
+    def add(total: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
+        return total + tf.stack([1, tf.cast(tf.strings.length(record), tf.int64)])
+
+    return Size(*map(int, records.read(_files(patterns)).reduce(tf.zeros([2], tf.int64), add)))
 
 
 def _mixed(number: int | tf.Tensor, values: Sequence[str] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

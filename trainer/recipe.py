@@ -22,20 +22,20 @@ def inputs_of(
     """
     settings, classes = recipe["trainer"], len(recipe["data"]["classes"])
     batch = strategy.scaled(chosen, settings["batch_size"])
-    found = input_pipeline.count(fn_args.train_files)
-    if found < batch:
-        most = found * settings["batch_size"] // batch
+    found = input_pipeline.measure(fn_args.train_files)
+    if found.records < batch:
+        most = found.records * settings["batch_size"] // batch
         raise ValueError(
-            f"the training split has {found} examples, fewer than one global batch of {batch}; "
+            f"the training split has {found.records} examples, fewer than one global batch of {batch}; "
             f"lower trainer.batch_size (at most {most}) or give more data"
         )
     augment = augmentation(settings["augment"])
-    examples = input_pipeline.count(fn_args.eval_files)
+    examples = input_pipeline.measure(fn_args.eval_files).records
     return fitting.Inputs(
         batch=batch,
-        steps=found // batch,
+        steps=found.records // batch,
         training=lambda first_epoch: input_pipeline.training(
-            fn_args.train_files, transform, classes, batch, settings["seed"], first_epoch, augment
+            fn_args.train_files, transform, classes, batch, settings["seed"], first_epoch, augment, found.window
         ),
         evaluation=input_pipeline.evaluation(
             fn_args.eval_files, transform, classes, *strategy.evaluation_batch(chosen, examples, batch)
