@@ -62,6 +62,23 @@ def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.Completed
     return output, run("--output", output)
 
 
+@pytest.fixture(scope="session")
+def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """Red cats and blue dogs through both commands and the default gate: the output folder, and what was printed."""
+    from tests import records  # TensorFlow
+
+    folder = tmp_path_factory.mktemp("two_classes")
+    for index in range(24):
+        records.photo_file(folder / "photos" / "cat" / f"{index}.jpg", (180 + 3 * index, 4 * index, 30))
+        records.photo_file(folder / "photos" / "dog" / f"{index}.jpg", (30, 4 * index, 180 + 3 * index))
+    command = [sys.executable, "-m", "datasets", "photos", folder / "photos", "--to", folder / "pets"]
+    command += ["--size", "32", "--shards", "4"]
+    subprocess.run(command, cwd=ROOT, env=without_network(cache), check=True, capture_output=True, timeout=300)
+    settings = ["model.name=softmax", "trainer.batch_size=4", "trainer.epochs=4", "trainer.learning_rate.peak=0.01"]
+    flags = [word for setting in settings for word in ("--set", setting)]
+    return folder / "out", run("--config", folder / "pets" / "settings.yaml", "--output", folder / "out", *flags)
+
+
 @pytest.fixture
 def tiny(tmp_path):
     """A folder of few small photos, and the flags for a training of seconds on it."""

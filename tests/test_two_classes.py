@@ -1,0 +1,30 @@
+"""Two classes of photos reach a push, a report and `lineage` by the two commands and the default gate (issue 11)."""
+
+import json
+import re
+from pathlib import Path
+
+from lineage.__main__ import main as lineage
+from tests.parsed import Page
+
+
+def test_two_classes_are_pushed_and_reported(two_classes, capsys):
+    output, done = two_classes
+    assert done.returncode == 0, done.stdout + done.stderr
+    (pushed,) = output.glob("pushed/*/*")
+    assert f"Blessed and pushed to {pushed}" in done.stdout
+    (report,) = re.findall(r"^report +(/.+)$", done.stdout, re.MULTILINE)
+    alts = [attrs["alt"] for tag, attrs in Page(Path(report).read_text()).elements if tag == "img"]
+    assert sorted(set(alts)) == ["a photo of the class cat", "a photo of the class dog"]
+    assert lineage(["runs", "--store", str(output), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["state"], row["pushed"]) == ("pushed", str(pushed))
+
+
+def test_the_default_gate_is_above_chance(two_classes):
+    output, done = two_classes
+    (file,) = output.glob("artifacts/*/Evaluator/evaluation/*/checks.json")
+    accuracy, cat, dog = json.loads(file.read_text())
+    assert (accuracy["floor"], accuracy["n"]) == (0.5 + 1.959964 * (0.25 / 12) ** 0.5, 12)
+    assert (cat["what"], cat["floor"], dog["floor"]) == ("recall of cat", 0.5, 0.5)
+    assert "computed from the eval split" in done.stdout
