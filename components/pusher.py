@@ -1,12 +1,62 @@
 """A blessed model into a versioned folder that TensorFlow Serving can watch."""
 
+import json
+from pathlib import PurePath
+
+import ml_metadata as mlmd
+import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx import v1 as tfx
+from tfx.dsl.components.base import base_driver
+from tfx.orchestration import metadata
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.orchestration.portable import data_types
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types.standard_component_specs import MODEL_KEY, PUSH_DESTINATION_KEY
+
+
+class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
+    """Puts the deleted pushes of the model into the cache key, so that it is pushed again (issue 11).
+
+    A cluster starts no driver of a Pusher: there a deleted push stays deleted while the cache has it.
+    """
+
+    def __init__(self, connection: metadata.Metadata):
+        base_driver.BaseDriver.__init__(self, connection)
+        portable_driver.BaseDriver.__init__(self, connection)
+
+    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Returns the execution property `deleted_pushes` where there are any; see the base class."""
+        (model,) = execution_info.input_dict[MODEL_KEY]
+        destination = json.loads(execution_info.exec_properties[PUSH_DESTINATION_KEY])
+        with self._mlmd_connection as connection:
+            pushes = _pushes(connection.store, model.id, destination["filesystem"]["base_directory"])
+        result = driver_output_pb2.DriverOutput()
+        if deleted := [push for push in pushes if not tf.io.gfile.exists(f"{push}/saved_model.pb")]:
+            result.exec_properties["deleted_pushes"].string_value = ", ".join(deleted)
+        return result
+
+
+def _pushes(store: mlmd.MetadataStore, model: int, base_directory: str) -> list[str]:
+    """Returns the versions under a folder that a model was pushed as."""
+    kinds = metadata_store_pb2.Event
+    readers = [event.execution_id for event in store.get_events_by_artifact_ids([model]) if event.type == kinds.INPUT]
+    written = {event.artifact_id for event in store.get_events_by_execution_ids(readers) if event.type == kinds.OUTPUT}
+    artifacts = store.get_artifacts_by_id(written)
+    places = {artifact.custom_properties["pushed_destination"].string_value for artifact in artifacts}
+    return sorted(place for place in places if place and PurePath(place).parent == PurePath(base_directory))
+
+
+class Pusher(tfx.components.Pusher):
+    """TFX's Pusher with the driver above."""
+
+    DRIVER_CLASS = Driver
 
 
 def pusher(model: types.BaseChannel, model_blessing: types.BaseChannel, base_directory: str) -> tfx.components.Pusher:
     """Returns the Pusher; the version is the time in seconds."""
-    return tfx.components.Pusher(
+    return Pusher(
         model=model,
         model_blessing=model_blessing,
         push_destination=tfx.proto.PushDestination(

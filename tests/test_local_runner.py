@@ -100,6 +100,21 @@ def test_a_rerun_comes_from_the_cache_opens_the_same_report_and_shows_the_chatte
     assert "Running launcher for" in Path(log).read_text()
 
 
+def test_a_deleted_push_is_pushed_again_once(first_run, main):
+    output, _ = first_run
+    pushed = output / "pushed" / "sample"
+    before = {path.relative_to(next(pushed.iterdir())): content for path, content in _files(pushed).items()}
+    shutil.rmtree(pushed)
+    for state in ("done", "cached"):
+        code, printed = main("--output", output)
+        assert code == 0, printed
+        assert _states(printed)["Pusher"] == state
+        (version,) = pushed.iterdir()
+        assert f"Blessed and pushed to {version}" in printed
+        assert {path.relative_to(version): content for path, content in _files(pushed).items()} == before
+    assert _states(printed)["Trainer"] == "cached"
+
+
 def test_a_gate_that_is_raised_refuses_and_keeps_what_was_pushed(first_run, main):
     output, _ = first_run
     pushed = _files(output / "pushed")
