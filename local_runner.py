@@ -25,11 +25,12 @@ def main(argv: list[str] | None = None) -> int:
         if args.show_config:
             print(settings.to_yaml(config), end="")
             return 0
-        from pipeline import local, prepared
+        from pipeline import local, output, prepared
 
         prepared.check_alone(os.environ.get("TF_CONFIG", ""))
         config = prepared.prepare_config(config)
-        with prepared.only_run(config.output):
+        with output.only_run(config.output):
+            output.check_output(config)
             return local.run(config, args.verbose, args.open)
     except UserError as error:
         print(f"local_runner.py: {error}", file=sys.stderr)

@@ -1,9 +1,12 @@
 """Makes what the settings name be there on disk: data and weights, checked, before anything heavy starts."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from datasets import download, public, records, sample
@@ -22,6 +25,35 @@ def cache_folder() -> Path:
     return user_cache_path("tfx-photo-pipeline")
 
 
+@contextmanager
+def _cache_for(what: str) -> Iterator[Path]:
+    """Gives the cache folder to one process at a time, which fetches or draws `what`; others wait (issue 11).
+
+    Raises:
+      UserError: when the folder has not what is asked, and cannot be written.
+    """
+    cache = cache_folder()
+    lock = FileLock(cache / f".{what}.lock")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another run to prepare {what} in {cache} …", file=sys.stderr, flush=True)
+            lock.acquire()
+    except OSError:  # read-only: then it is whole, or what is missing cannot be written
+        pass
+    try:
+        yield cache
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the cache folder {cache}: {error.strerror}; set XDG_CACHE_HOME to another folder, or "
+            "give the data and weights (--data DIR, --weights FILE)"
+        ) from None
+    finally:
+        lock.release()
+
+
 def prepare_data(source: str | None, directory: Path | None, pattern: str, image_size: int) -> tuple[Path, list[Shard]]:
     """Returns the absolute folder of TFRecords, made or fetched if need be and checked, and its shards.
 
@@ -31,8 +63,8 @@ def prepare_data(source: str | None, directory: Path | None, pattern: str, image
     if directory is None and source is None:
         raise UserError("no data: give a folder of TFRecords (--data DIR), or set data.source to sample or flowers")
     if directory is None:
-        cache = cache_folder()
-        directory = sample.ensure(cache) if source == "sample" else public.ensure_flowers(cache, image_size)
+        with _cache_for(f"{source}-{image_size}") as cache:
+            directory = sample.ensure(cache) if source == "sample" else public.ensure_flowers(cache, image_size)
     directory = directory.expanduser().resolve()
     return directory, records.check_folder(directory, pattern)
 
@@ -111,7 +143,8 @@ def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:
     if weights is None:
         return None
     if weights == "imagenet":
-        return public.ensure_weights(cache_folder())
+        with _cache_for("weights") as cache:
+            return public.ensure_weights(cache)
     path = Path(weights).expanduser().resolve()
     if path.is_dir():
         raise UserError(_no_folder(path))

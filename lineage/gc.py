@@ -20,7 +20,7 @@ from datasets.errors import UserError
 from lineage import text
 from lineage.history import Execution, Graph
 from lineage.reading import everything
-from pipeline.prepared import only_run
+from pipeline.output import only_run
 
 _DAY_S = 24 * 60 * 60
 

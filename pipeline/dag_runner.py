@@ -20,7 +20,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_ru
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 
-from pipeline.failure import Interrupted, cause
+from pipeline.failure import Interrupted, Interruption, cause
 from pipeline.metadata import BETWEEN, begin, end
 
 Outputs = dict[str, list[types.Artifact]]
@@ -74,6 +74,7 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
         config = getattr(connection, connection.WhichOneof("connection_config"))
         with _recorded(mlmd.MetadataStore(config), run_id, self._facts):
             for node in pipeline.nodes:
+                _stop_if_interrupted()
                 self._run_node(pipeline, node.pipeline_node, deployment, config)
 
     def _run_node(
@@ -97,7 +98,7 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
         try:
             info = node_launcher.launch()
         except Exception as error:
-            raise NodeFailed(name) from error
+            raise NodeFailed(name) from (Interrupted() if Interruption.came else error)
         with metadata.Metadata(connection) as store:
             (execution,) = store.store.get_executions_by_id([info.execution_id])
             outputs = execution_lib.get_output_artifacts(store, info.execution_id)
@@ -106,6 +107,12 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
             raise NodeFailed(name) from RuntimeError("its inputs are not there; see the log")
         cached = execution.last_known_state == state.CACHED
         self._listener.finished(NodeResult(name, cached, time.monotonic() - started, outputs))
+
+
+def _stop_if_interrupted() -> None:
+    """Ends the run where something in TFX or Beam swallowed the exception: before the next node, at the latest."""
+    if Interruption.came:
+        raise Interrupted
 
 
 @contextmanager

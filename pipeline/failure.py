@@ -5,6 +5,12 @@ class Interrupted(Exception):
     """Ctrl-C, as an ordinary exception: TFX then records the node as failed and removes what it had written."""
 
 
+class Interruption:
+    """Whether Ctrl-C came. What `Interrupted` ends may swallow it by an `except Exception` (issue 11)."""
+
+    came = False
+
+
 def cause(error: BaseException, lines: int = 1) -> str:
     """Returns the first cause of an error as the first `lines` of its text, without Beam's trail of steps.
 

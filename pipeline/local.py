@@ -17,7 +17,7 @@ from rich.text import Text
 from lineage.report.sources import REPORT
 from lineage.text import safe
 from pipeline.config import Config
-from pipeline.failure import Interrupted, cause
+from pipeline.failure import Interrupted, Interruption, cause
 from pipeline.logs import chatter_to, say_everything
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def run(config: Config, verbose: bool, show: bool = False) -> int:
     console = Console()
     console.print(Text.assemble((config.name, "bold"), ": ", safe(config.data.directory)), soft_wrap=True)
     console.print(Text("log: ").append_text(safe(log)), soft_wrap=True)
+    Interruption.came = False
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(signum, _interrupt)
     with chatter_to(log, also_terminal=verbose):
@@ -136,6 +137,7 @@ def _explain(console: Console, failure: Exception, log: Path) -> None:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
+    Interruption.came = True
     if _is_deaf(frame):
         signal.setitimer(signal.ITIMER_REAL, 0.05)
     else:

@@ -2,22 +2,20 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 import schemas
 from datasets import download, prepare
 from datasets.errors import UserError
-from datasets.records import check_path
 from pipeline import beam
 from pipeline.config import LEAST_SIZES, Config, Metadata
 from pipeline.logs import chatter_to
+from pipeline.output import writable
 
 SCHEMAS = Path(schemas.__file__).parent
 
@@ -46,9 +44,9 @@ def prepare_config(config: Config) -> Config:
     with noted(problems):
         if config.pusher.directory:
             folder = _here(pushed, "pusher.directory")
-            pushed = _writable(folder, "the folder for pushed models", "pusher.directory", make=False)
+            pushed = writable(folder, "the folder for pushed models", "pusher.directory", make=False)
     with noted(problems):
-        _writable(config.output, "the output folder", "--output DIR", make=False)
+        writable(config.output, "the output folder", "--output DIR", make=False)
     with noted(problems):
         if not problems and weights:  # the one check that imports TensorFlow
             _check_weights(config, weights)
@@ -56,7 +54,7 @@ def prepare_config(config: Config) -> Config:
         print(f"note: {notice}", file=sys.stderr)
     if problems:
         raise UserError("\n".join(problems))
-    output = _writable(config.output, "the output folder", "--output DIR", make=True)
+    output = writable(config.output, "the output folder", "--output DIR", make=True)
     digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
     return config.model_copy(
         update={
@@ -166,38 +164,6 @@ def check_alone(tf_config: str) -> None:
         raise UserError(str(error)) from None
     if workers > 1:
         raise UserError(f"TF_CONFIG names {workers} workers, and this runner is one process: unset TF_CONFIG")
-
-
-@contextmanager
-def only_run(output: Path) -> Iterator[None]:
-    """Holds the output folder for this process. The lock goes with the process, however it ends.
-
-    Raises:
-      UserError: when another run holds it.
-    """
-    lock = FileLock(output / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"another run is using {output}; wait for it to end, or give another folder (--output DIR)"
-        ) from None
-    with lock:
-        yield
-
-
-def _writable(folder: Path, what: str, setting: str, make: bool) -> Path:
-    """Returns the absolute folder, having written to it, or, without `make`, to what there is of its path."""
-    folder = folder.expanduser().resolve()
-    check_path(folder, f"give another one ({setting})")
-    tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
-    try:
-        tried.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=tried):
-            pass
-    except OSError as error:
-        raise UserError(f"cannot write to {what} {folder}: {error.strerror}; give another one ({setting})") from None
-    return folder
 
 
 def check_schema(path: Path, classes: int) -> Path:

@@ -4,15 +4,21 @@ import base64
 import hashlib
 import http.server
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from datasets import download, public
 from datasets.download import Remote
 from datasets.errors import UserError
+from tests.conftest import ROOT
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -23,7 +29,7 @@ class Storage(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[tuple[str, str | None]] = []
-        self.content, self.cut, self.status, self.ranges = CONTENT, 0, 200, True
+        self.content, self.cut, self.status, self.ranges, self.delay_s = CONTENT, 0, 200, True, 0.0
         self.url = f"http://127.0.0.1:{self.server_address[1]}/"
 
 
@@ -55,7 +61,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.cut and not self.path.startswith("/list"):
             self.server.cut -= 1
             body = body[: len(body) // 2]
-        self.wfile.write(body)
+        self.wfile.write(body[:1000])
+        time.sleep(self.server.delay_s)  # a slow line
+        self.wfile.write(body[1000:])
 
     def log_message(self, *args):
         pass
@@ -152,3 +160,28 @@ def test_without_network_the_way_out_is_named(run, sample, tmp_path, arguments, 
     assert option in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_two_first_runs_at_once_fetch_once(tmp_path):
+    """Each has its own output folder and both one cache, whose part file they would write at the same time."""
+    server = Storage()
+    server.delay_s = 2.0
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    code = f"""
+import functools
+from datasets import prepare, public
+remote = public.Remote({server.url + "weights.h5"!r}, {len(CONTENT)}, {_remote(server).digest!r})
+public.ensure_weights = functools.partial(public.ensure_weights, remote=remote)
+print(prepare.prepare_weights("imagenet", None))
+"""
+    command, environment = [sys.executable, "-c", code], {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    pipe = subprocess.PIPE
+    runs = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    answers = [run.communicate(timeout=120) for run in runs]
+    server.shutdown()
+    server.server_close()
+    assert [run.returncode for run in runs] == [0, 0], answers
+    (path,) = {out.splitlines()[-1] for out, _ in answers}
+    assert Path(path).read_bytes() == CONTENT
+    assert [path for path, _ in server.asked] == ["/weights.h5"]
+    assert [path.name for path in Path(path).parent.iterdir() if not path.name.startswith(".")] == ["weights.h5"]

@@ -1,0 +1,98 @@
+"""The output folder of a run on this machine: locked, writable, and with a metadata store that can be used.
+
+All is checked before TFX is imported (issue 11).
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from datasets.errors import UserError
+from datasets.records import check_path
+from pipeline.config import Config
+
+_PATIENCE_S = 3.0  # for another process to end its writing
+
+
+@contextmanager
+def only_run(output: Path) -> Iterator[None]:
+    """Holds the output folder for this process. The lock goes with the process, however it ends.
+
+    Raises:
+      UserError: when another run holds it, or it cannot be locked.
+    """
+    lock = FileLock(output / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"another run is using {output}; wait for it to end, or give another folder (--output DIR)"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write {output / '.lock'}: {error.strerror}; remove it, or give another folder (--output DIR)"
+        ) from None
+    with lock:
+        yield
+
+
+def check_output(config: Config) -> None:
+    """Checks what a run writes, given settings as `pipeline.prepared` returns them.
+
+    Raises:
+      UserError: naming the folder or file that cannot be written.
+    """
+    for folder in (config.output / "logs", config.output / "artifacts" / config.name):
+        writable(folder, "the folder", "--output DIR", make=False)
+    writable(Path(str(config.pusher.directory)), "the folder for pushed models", "pusher.directory", make=False)
+    if not config.metadata.url:
+        _check_sqlite(config.output)
+
+
+def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
+    """Returns the absolute folder, having written to it, or, without `make`, to what there is of its path.
+
+    Raises:
+      UserError: when that fails, with the setting that names another folder.
+    """
+    folder = folder.expanduser().resolve()
+    check_path(folder, f"give another one ({setting})")
+    tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        tried.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=tried):
+            pass
+    except OSError as error:
+        reason = f"{tried} is a file" if tried.is_file() else error.strerror
+        raise UserError(f"cannot write to {what} {folder}: {reason}; give another one ({setting})") from None
+    return folder
+
+
+def _check_sqlite(output: Path) -> None:
+    from pipeline import metadata  # ML Metadata's library: 0.8 s
+
+    path = output / metadata.SQLITE
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE_S)) as file:
+            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+            file.execute("BEGIN IMMEDIATE")  # what a lock and a read-only file refuse
+            file.rollback()
+            (state,) = file.execute("PRAGMA quick_check(1)").fetchone()
+        if state != "ok":
+            raise UserError(f"the ML Metadata in {path} is damaged: {' '.join(state.split())}")
+        if tables and "MLMDEnv" not in tables:
+            raise UserError(f"{path} is a database of something else than ML Metadata")
+        metadata.opened(metadata.connection(str(path)), str(path))
+    except sqlite3.Error as error:
+        raise UserError(f"cannot write to the ML Metadata in {path}: {error}; {_OTHER}") from None
+    except UserError as error:
+        raise UserError(f"{error}; {_OTHER}") from None
+
+
+_OTHER = "if no other process uses it, move it away; or give another folder (--output DIR)"

@@ -1,0 +1,74 @@
+"""Ctrl-C that something in a node swallows still ends the run, before the next node (issue 11)."""
+
+import os
+import signal
+
+import pytest
+from tfx import v1 as tfx
+
+from lineage.runs import list_runs
+from lineage.store import open_store
+from pipeline import local, metadata
+from pipeline.dag_runner import NodeFailed, ReportingDagRunner
+from pipeline.failure import Interrupted, Interruption
+
+
+def _press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000):  # the handler runs between two instructions
+        pass
+
+
+@tfx.dsl.components.component
+def Swallows(model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model]) -> None:  # noqa: N802
+    try:
+        _press_ctrl_c()
+    except Exception:  # as libraries have it
+        model.set_string_custom_property("swallowed", "yes")
+
+
+@tfx.dsl.components.component
+def Disguises(model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model]) -> None:  # noqa: N802
+    try:
+        _press_ctrl_c()
+    except Exception:
+        raise ValueError("something else") from None
+
+
+@tfx.dsl.components.component
+def Next(model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model]) -> None:  # noqa: N802
+    raise AssertionError("this node is not to run")
+
+
+class Nodes(list):
+    """A listener that keeps the names of the nodes that finished."""
+
+    def started(self, node):
+        pass
+
+    def finished(self, result):
+        self.append(result.node)
+
+
+@pytest.fixture
+def handler(monkeypatch):
+    monkeypatch.setattr(Interruption, "came", False)
+    before = signal.signal(signal.SIGINT, local._interrupt)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("first", "finished"), [(Swallows, ["first"]), (Disguises, [])])
+def test_a_swallowed_interrupt_ends_the_run(first, finished, handler, tmp_path):
+    node = first().with_id("first")
+    after = Next(model=node.outputs["model"]).with_id("second")
+    store = metadata.connection(str(tmp_path / metadata.SQLITE))
+    pipeline = tfx.dsl.Pipeline("tiny", str(tmp_path / "root"), components=[node, after])
+    pipeline.metadata_connection_config = store
+    nodes = Nodes()
+    with pytest.raises((Interrupted, NodeFailed)) as error:
+        ReportingDagRunner(nodes, {"pipeline": "tiny"}).run(pipeline)
+    assert isinstance(error.value.__cause__ or error.value, Interrupted)
+    assert nodes == finished
+    (run,) = list_runs(open_store(str(tmp_path)), 1, None, None)
+    assert run["state"] == "interrupted"
