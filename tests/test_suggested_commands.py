@@ -71,6 +71,7 @@ REMEDIES = {
     f"{SUBMIT}": f"{SUBMIT} --target vertex …",
     f"{CHECK} vertex": f"{CHECK} vertex …",
     f"{CHECK} vertex … --weights weights.h5": f"{CHECK} vertex … --weights gs://a-bucket/weights.h5",
+    f"{CHECK} vertex … --set name=my_run": f"{CHECK} vertex … --set name=my-run",
     f"{CHECK} vertex … --set trainer.frozen_epochs=1": (
         f"{CHECK} vertex … --set trainer.frozen_epochs=1 --weights gs://a-bucket/weights.h5"
     ),
