@@ -1,5 +1,6 @@
 """A folder of photos to TFRecords, as a person's two commands do it."""
 
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from datasets import output, prepare
 from datasets.errors import UserError
 from datasets.names import run_name
 from datasets.records import check_folder
+from lineage import __main__ as lineage
 from pipeline import prepared, settings
 from tests.conftest import ROOT
 from tests.records import photo_file
@@ -91,20 +93,26 @@ def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
     assert target.stat().st_mode & 0o777 == 0o777 & ~_umask()
 
 
-def test_two_commands_lead_from_photos_to_a_pushed_model(native, tmp_path, make, run):
-    code, printed = make("photos", native, "--to", tmp_path / "data", "--size", 32, "--shards", 4)
+def test_two_commands_lead_from_photos_of_two_classes_to_a_pushed_model(native, tmp_path, make, main, capfd):
+    classes = ["roses", "tulips"]
+    for name in classes:
+        shutil.copytree(native / name, tmp_path / "photos" / name)
+    code, printed = make("photos", tmp_path / "photos", "--to", tmp_path / "data", "--size", 32, "--shards", 4)
     assert code == 0
     assert f"next: python local_runner.py --config {tmp_path / 'data' / 'settings.yaml'}" in printed
     tiny = ["trainer.epochs=1", "evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
     flags = [word for setting in tiny for word in ("--set", setting)]
-    done = run("--config", tmp_path / "data" / "settings.yaml", "--output", tmp_path / "out", *flags)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "300 train · 100 eval" in done.stdout
-    (pushed,) = (tmp_path / "out" / "pushed" / run_name(native.resolve())).iterdir()
+    code, printed = main("--config", tmp_path / "data" / "settings.yaml", "--output", tmp_path / "out", *flags)
+    assert code == 0, printed
+    (pushed,) = (tmp_path / "out" / "pushed").glob("*/*")
     answer = tf.saved_model.load(str(pushed)).signatures["serving_default"](
         image_bytes=tf.constant([next((native / "roses").iterdir()).read_bytes()])
     )
-    assert answer["label"].numpy()[0].decode() in {path.name for path in native.iterdir()}
+    assert answer["label"].numpy()[0].decode() in classes
+    (report,) = (tmp_path / "out").glob("artifacts/*/Report/report/*/report.html")
+    assert all(f'alt="a photo of the class {name}"' in report.read_text() for name in classes)
+    assert lineage.main(["runs", "--store", str(tmp_path / "out"), "--json"]) == 0
+    assert [row["state"] for row in json.loads(capfd.readouterr().out)] == ["pushed"]
 
 
 def _umask() -> int:
