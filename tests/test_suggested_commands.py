@@ -56,6 +56,8 @@ REMEDIES = {
         f"{LOCAL} --data data --set model.name=xception --set data.image_size=71 --weights xception.weights.h5"
     ),
     "python local_runner.py --output busy": "python local_runner.py --output free",
+    "python local_runner.py --output locked": "python local_runner.py --output free",
+    "python local_runner.py --output foreign": "python local_runner.py --output free",
     "python local_runner.py --output file/out": "python local_runner.py --output free",
     f"{LOCAL} --set 'beam.args=[--runner=FlinkRunner]'": f"{LOCAL} --set beam.runner=DirectRunner",
     f"{LOCAL} --set beam.runner=PortableRunner": BEAM % ("PORT", "LOOPBACK"),
@@ -86,13 +88,14 @@ REMEDIES = {
     "python kubeflow_runner.py run-local photos.json": "python kubeflow_runner.py run-local photos.json --data data",
     "python -m lineage runs --store nowhere": "python -m lineage runs --store runs",
     "python -m lineage runs --store file": "python -m lineage runs --store runs",
-    "python -m lineage runs --store foreign.sqlite": "python -m lineage runs --store runs",
+    "python -m lineage runs --store foreign/metadata.sqlite": "python -m lineage runs --store runs",
     "python -m lineage gc --output data": "python -m lineage gc --output runs",
     "python -m lineage report --to file/new": "python -m lineage report --to new",
     "python -m lineage serve --port PORT": "python -m lineage serve --port 0",
 }
 ELSEWHERE = {  # what takes a training, a deletion or a file of Keras Applications
     r"of Keras Applications": "test_prepared.py",
+    r"set XDG_CACHE_HOME": "test_download.py",
     r"\(--delete\)": "test_lineage.py",
     r"last good weights, for --weights": "test_fitting.py",
 }
@@ -128,7 +131,9 @@ def _prepared(folder: Path, run: Path) -> Path:
     (folder / "nameless.yaml").write_text("trainer: {epochs: 5}")
     (folder / "busy").mkdir()
     weights.save(models.build("xception", (71, 71, 3), 5), folder / "xception.weights.h5")
-    with closing(sqlite3.connect(folder / "foreign.sqlite")) as store:
+    (folder / "locked" / ".lock").mkdir(parents=True)
+    (folder / "foreign").mkdir()
+    with closing(sqlite3.connect(folder / "foreign" / "metadata.sqlite")) as store:
         store.execute("CREATE TABLE other (id INTEGER)")
     for name, colour in (("cat", (250, 10, 10)), ("dog", (10, 10, 250))):
         for index in range(40):
