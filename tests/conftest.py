@@ -15,6 +15,13 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 Runner = Callable[..., subprocess.CompletedProcess]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test that runs a pipeline as slow: `-m "not slow"` is the fast part of the suite."""
+    for item in items:
+        if {"run", "main"} & set(getattr(item, "fixturenames", ())):  # also by way of first_run and others
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with the real photos (FLOWERS_DATA, by default ../shared/data)."""
