@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     from trainer import weight_files
 
     try:
-        arrays = weight_files.read(args.file)
+        arrays: dict[str, Any] = weight_files.read(args.file)  # Any for the keyword argument allow_pickle
         with weight_files.whole(args.to) as part:
             np.savez(part, **arrays)
     except (ValueError, OSError) as error:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import keras
@@ -77,7 +77,8 @@ def save(model: keras.Model, path: str | Path) -> None:
         raise ValueError(f"expected a weights file that ends in .npz or .weights.h5, received {str(path)!r}")
     with whole(path) as file:
         if file.suffix == ".npz":
-            np.savez(file, **{key: numbers(key, variable.numpy()) for key, variable in variables.items()})
+            arrays: dict[str, Any] = {key: numbers(key, variable.numpy()) for key, variable in variables.items()}
+            np.savez(file, **arrays)
         else:
             _save_hdf5(model, file)
 
