@@ -134,3 +134,13 @@ def test_the_devcontainer_installs_what_the_readme_says_and_is_not_root():
     command = settings["postCreateCommand"].split()
     assert command[0] == "make"
     subprocess.run([*command, "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_without_debootstrap_or_root_the_other_stack_is_skipped_with_its_reason(tmp_path):
+    for tool in ("dirname", "id"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    command = [shutil.which("bash"), str(ROOT / ".ci" / "debian-13")]
+    done = subprocess.run(command, env={"PATH": str(tmp_path), "HOME": str(tmp_path)}, capture_output=True, text=True)
+    reason = "debootstrap and chroot need root" if os.getuid() else "debootstrap is not installed"
+    assert done.stdout.startswith(f"== Debian 13: skipped, because {reason}")
+    assert (done.returncode, done.stderr) == (0, "")
