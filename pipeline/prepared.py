@@ -37,14 +37,9 @@ def prepare_config(config: Config) -> Config:
     with noted(problems):
         _check_database(config.metadata)
     with noted(problems):
-        weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
-        if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
-            raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
-    pushed = config.pusher.directory or config.output.expanduser().resolve() / "pushed" / config.name
+        weights = _prepared_weights(config)
     with noted(problems):
-        if config.pusher.directory:
-            folder = _here(pushed, "pusher.directory")
-            pushed = writable(folder, "the folder for pushed models", "pusher.directory", make=False)
+        pushed = _push_folder(config)
     with noted(problems):
         writable(config.output, "the output folder", "--output DIR", make=False)
     with noted(problems):
@@ -77,6 +72,20 @@ def noted(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
     except OSError as error:
         problems.append(f"cannot read or write {error.filename}: {error.strerror}")
+
+
+def _prepared_weights(config: Config) -> Path | None:
+    weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
+    if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
+        raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
+    return weights
+
+
+def _push_folder(config: Config) -> Path:
+    if not config.pusher.directory:
+        return config.output.expanduser().resolve() / "pushed" / config.name
+    folder = _here(config.pusher.directory, "pusher.directory")
+    return writable(folder, "the folder for pushed models", "pusher.directory", make=False)
 
 
 def _check_database(settings: Metadata) -> None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import ml_metadata as mlmd
-import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import json_format
@@ -22,12 +21,10 @@ from datasets.sample import CLASSES
 from pipeline import figures
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
-from pipeline.pipeline import recipe
 from tests import graphs, records
-from trainer import class_names, models, weights
+from trainer import class_names, models
 from trainer.export import export
 from trainer.features import SET_ASIDE, UNSET
-from trainer.recipe import model_of
 
 WORD = "none.txt"
 CLASSES_FILE = f"Format-Serving/{class_names.FILE}"
@@ -296,24 +293,3 @@ def test_without_a_setting_the_floors_come_from_the_eval_split(finished, floor, 
 def test_a_baseline_that_is_lost_is_no_reason_to_compare_nothing(finished, tmp_path):
     with pytest.raises(Exception, match="lost/Format-Serving"):
         _evaluate(finished, "lost", tmp_path)
-
-
-@pytest.mark.parametrize(("earlier", "kept"), [(CLASSES, True), (CLASSES[::-1], False), (None, False)])
-def test_a_warm_start_takes_the_last_layer_only_of_the_same_classes(earlier, kept, tmp_path, capsys):
-    model = models.build("cnn", (16, 16, 3), 5)
-    weights.save(model, tmp_path / "model.weights.h5")
-    if earlier:
-        (tmp_path / CLASSES_FILE).parent.mkdir(parents=True)
-        (tmp_path / CLASSES_FILE).write_text(json.dumps(earlier))
-    made = Config(model={"name": "cnn"}, data={"image_size": 16, "classes": CLASSES})
-    started = model_of(recipe(made), str(tmp_path / "Format-Serving"))
-    same = [np.array_equal(*pair) for pair in zip(model.get_weights(), started.get_weights(), strict=True)]
-    assert all(same[:-2])
-    assert same[-2] == kept  # the kernel of the last layer
-    assert "layers loaded" in capsys.readouterr().out
-
-
-def test_a_warm_start_with_nothing_but_the_last_layer_starts_anew(tmp_path):
-    weights.save(models.build("softmax", (16, 16, 3), 3), tmp_path / "model.weights.h5")
-    made = Config(model={"name": "softmax"}, data={"image_size": 16, "classes": CLASSES})
-    assert model_of(recipe(made), str(tmp_path / "Format-Serving")).count_params() == (16 * 16 * 3 + 1) * 5

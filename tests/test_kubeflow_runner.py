@@ -18,14 +18,12 @@ from pipeline.cluster import images, submission, summary, task
 from tests import stubs
 from tests.conftest import ROOT
 
-COMMON = [
-    "--image",
-    "r.io/photos/pipeline:1",
-    "--pipeline-root",
-    "gs://a-bucket/root",
-    "--data",
-    "gs://a-bucket/photos",
-]
+PLACES = {
+    "--image": "r.io/photos/pipeline:1",
+    "--pipeline-root": "gs://a-bucket/root",
+    "--data": "gs://a-bucket/photos",
+}
+COMMON = [word for pair in PLACES.items() for word in pair]
 VERTEX = ["--target", "vertex", "--project", "a-project", "--region", "us-central1", *COMMON]
 KUBEFLOW = ["--target", "kubeflow", *COMMON]
 XCEPTION = ["--preset", "flowers-xception", "--set", "cluster.trainer=tpu-v5e-4"]
@@ -35,8 +33,6 @@ RUNS = {
     "kubeflow-sample": KUBEFLOW,
     "kubeflow-flowers-xception-tpu": [*KUBEFLOW, *XCEPTION],
 }
-
-
 TRAINER = "Trainer: as a custom job on tpu-v5e-4 (ct5lp-hightpu-4t, 2x2); list price 1 to 5 $ an hour"
 
 

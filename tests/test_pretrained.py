@@ -79,3 +79,15 @@ def test_every_model_makes_the_round_trip(name, suffix, tmp_path):
     assert weights.load(second, tmp_path / f"model{suffix}").parameters_loaded == first.count_params()
     for ours, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)
+
+
+def test_the_weights_of_a_keras_file(tmp_path):
+    saved, model = (models.build("cnn", (16, 16, 3), 5) for _ in range(2))
+    saved.save(tmp_path / "model.keras")
+    report = weights.load(model, tmp_path / "model.keras")
+    assert (report.skipped, report.unused) == ({}, ())
+    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), saved.get_weights(), strict=True))
+    content = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "half.keras").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="half.keras cannot be read: "):
+        weight_files.read(tmp_path / "half.keras")

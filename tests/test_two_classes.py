@@ -4,15 +4,21 @@ import json
 import re
 from pathlib import Path
 
+import tensorflow as tf
+
 from lineage.__main__ import main as lineage
+from tests import records
 from tests.parsed import Page
 
 
-def test_two_classes_are_pushed_and_reported(two_classes, capsys):
+def test_two_classes_are_pushed_and_reported(two_classes, tmp_path, capsys):
     output, done = two_classes
     assert done.returncode == 0, done.stdout + done.stderr
     (pushed,) = output.glob("pushed/*/*")
     assert f"Blessed and pushed to {pushed}" in done.stdout
+    red = records.photo_file(tmp_path / "red.jpg", (250, 30, 30)).read_bytes()
+    answer = tf.saved_model.load(str(pushed)).signatures["serving_default"](image_bytes=tf.constant([red]))
+    assert answer["label"].numpy().tolist() == [b"cat"]
     (report,) = re.findall(r"^report +(/.+)$", done.stdout, re.MULTILINE)
     alts = [attrs["alt"] for tag, attrs in Page(Path(report).read_text()).elements if tag == "img"]
     assert sorted(set(alts)) == ["a photo of the class cat", "a photo of the class dog"]

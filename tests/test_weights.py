@@ -227,18 +227,6 @@ def test_pickles_foreign_arrays_and_foreign_zips_are_refused(tmp_path):
             weight_files.read(tmp_path / name)
 
 
-def test_the_weights_of_a_keras_file(trained, tmp_path):
-    trained.save(tmp_path / "model.keras")
-    model = small()
-    report = weights.load(model, tmp_path / "model.keras")
-    assert (len(report.loaded), report.unused) == (7, ())
-    assert np.allclose(outputs(model), outputs(trained), atol=1e-6)
-    content = (tmp_path / "model.keras").read_bytes()
-    (tmp_path / "half.keras").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match="half.keras cannot be read: "):
-        weight_files.read(tmp_path / "half.keras")
-
-
 def test_damage_is_said_and_assigns_nothing(file):
     model = small()
     before = model.get_weights()
