@@ -14,8 +14,8 @@ from tfx import types
 from tfx.utils import io_utils
 
 from components.artifacts import Artifacts
-from lineage.report.metrics import difference, proportion
 from trainer.features import CLASS
+from trainer.intervals import difference, proportion
 
 ACCURACY = "SparseCategoricalAccuracy"
 CHECKS = "checks.json"  # in the evaluation's folder
@@ -33,7 +33,7 @@ class Check(NamedTuple):
       value: as TFMA computes it, float32; None where the split has no such example.
       floor: the threshold; what is not measured does not reach it.
       passed: TFMA's decision, `value >= floor`.
-      low: the lower end of the value's 95 % interval; see `lineage.report.metrics`.
+      low: the lower end of the value's 95 % interval; see `trainer.intervals`.
       high: the upper end.
       n: the examples behind the value.
     """

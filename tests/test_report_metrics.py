@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
 from lineage.report import metrics
+from trainer import intervals
 
 
 @pytest.mark.parametrize(
@@ -19,19 +20,19 @@ from lineage.report import metrics
     ],
 )
 def test_the_interval_of_a_share_is_wilsons(hits, n, low, high):
-    measure = metrics.proportion(hits, n)
+    measure = intervals.proportion(hits, n)
     assert measure["value"] == hits / n
     assert (measure["low"], measure["high"]) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_the_interval_of_a_difference_is_newcombes():
     """The published example: 56 of 70 against 48 of 80, by method 10."""
-    interval = metrics.difference(metrics.proportion(56, 70), metrics.proportion(48, 80))
+    interval = intervals.difference(intervals.proportion(56, 70), intervals.proportion(48, 80))
     assert interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
 def test_a_share_of_nothing_has_no_value():
-    assert metrics.proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
+    assert intervals.proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
     assert metrics.f1(0, 0)["value"] is None
 
 

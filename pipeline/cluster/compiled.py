@@ -10,7 +10,7 @@ from datasets.errors import UserError
 from pipeline import settings
 from pipeline.cluster import images
 from pipeline.cluster.launcher.executor_input import constant, plain
-from pipeline.cluster.parameters import PARAMETERS
+from pipeline.cluster.parameters import settings_of
 from pipeline.config import Config
 
 Job = dict[str, Any]
@@ -85,8 +85,7 @@ def config_of(job: Job, given: dict[str, Any], changes: dict[str, Any]) -> Confi
     Raises:
       UserError: when the pipeline has no such parameter, or they are not valid.
     """
-    values = parameters_of(job, given)
-    return settings.load(changes=_settings(job) | {PARAMETERS[name].setting: values[name] for name in values} | changes)
+    return settings.load(changes=_settings(job) | settings_of(parameters_of(job, given)) | changes)
 
 
 def with_image(job: Job, name: str, root: Path, allow_dirty: bool) -> Job:

@@ -51,6 +51,11 @@ def defaults(config: Config) -> dict[str, Any]:
     return {name: UNSET if value is None else PARAMETERS[name].kind(value) for name, value in values.items()}
 
 
+def settings_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings, by dotted key, that parameters of these values stand for: the reverse of `defaults`."""
+    return {PARAMETERS[name].setting: None if value == UNSET else value for name, value in values.items()}
+
+
 def read(texts: list[str]) -> dict[str, Any]:
     """Returns the values of 'NAME=VALUE' texts.
 

@@ -1,0 +1,26 @@
+"""Shares with their 95 % intervals, for the gate and the report: eval splits are small."""
+
+import math
+from typing import Any
+
+from scipy.stats import binomtest
+
+Measure = dict[str, Any]
+
+
+def proportion(hits: int, n: int) -> Measure:
+    """Returns hits/n with Wilson's 95 % interval (Wilson 1927), as {value, low, high, n}."""
+    if not n:
+        return {"value": None, "low": None, "high": None, "n": 0}
+    interval = binomtest(int(hits), int(n)).proportion_ci(method="wilson")
+    return {"value": hits / n, "low": float(interval.low), "high": float(interval.high), "n": int(n)}
+
+
+def difference(first: Measure, second: Measure) -> tuple[float, float]:
+    """Returns the 95 % interval of the first share less the second (Newcombe 1998, method 10), given as measures.
+
+    It is for two samples: of two models on the same photos it is wider than it needs to be.
+    """
+    value = first["value"] - second["value"]
+    low = value - math.hypot(first["value"] - first["low"], second["high"] - second["value"])
+    return low, value + math.hypot(first["high"] - first["value"], second["value"] - second["low"])
