@@ -128,6 +128,41 @@ def test_a_window_of_few_records_loses_and_repeats_none(tmp_path, graph):
     examples = [records.example(number % 5, records.jpeg((10 * number, 0, 0))) for number in range(12)]
     file = records.write(tmp_path / "a.tfrec", examples)
     for window in (1, 5, 2048):
-        pixels, _ = next(iter(input_pipeline.training([str(file)], graph, 5, 12, window=window)))
+        size = input_pipeline.Size(128, 2**34 // window)
+        assert size.window == window
+        pixels, _ = next(iter(input_pipeline.training([str(file)], graph, 5, 12, size=size)))
         reds = sorted(round(float(photo[..., 0].numpy().mean() + 1) * 12.75) for photo in pixels)
         assert reds == list(range(12)), window
+
+
+def test_large_photos_are_decoded_a_few_at_a_time():
+    def at_once(megabytes: float, batch_size: int = 16) -> int:
+        return input_pipeline.Size(100, int(100 * megabytes * 10**6)).decoded_at_once(batch_size)
+
+    assert [at_once(0.015, 128), at_once(0.2), at_once(12), at_once(100)] == [128, 16, 1, 1]
+    assert [at_once(4), at_once(4, 9), at_once(4, 7)] == [4, 3, 1]  # parts of a batch, all alike
+    assert input_pipeline.SMALL.decoded_at_once(1024) == 1024
+
+
+def test_photos_decoded_a_few_at_a_time_make_the_same_batches(tmp_path, graph, monkeypatch):
+    """No call is given more photos than that, and neither order nor random changes depend on it."""
+    examples = [records.example(number % 5, records.jpeg((10 * number, 0, 0))) for number in range(20)]
+    file = str(records.write(tmp_path / "a.tfrec", examples))
+    given = []
+    parse = tf.io.parse_example
+    monkeypatch.setattr(tf.io, "parse_example", lambda part, spec: given.append(part.shape[0]) or parse(part, spec))
+    augment = augmentation(("flip", "saturation", "mixup"))
+    few = input_pipeline.Size(1, 6 * 2**20)  # 2 for each call, and all 20 are mixed
+
+    def seen(size: input_pipeline.Size) -> tuple[list, list]:
+        training = input_pipeline.training([file], graph, 5, 6, 3, 0, augment, size)
+        assert [spec.shape for spec in training.element_spec] == [(6, 48, 48, 3), (6, 5)]
+        evaluation = input_pipeline.evaluation([file], graph, 5, 6, size=size)
+        assert [len(labels) for _, labels in evaluation] == [6, 6, 6, 2]
+        return list(training.take(7).as_numpy_iterator()), list(evaluation.as_numpy_iterator())
+
+    whole, parts = seen(input_pipeline.SMALL), seen(few)
+    assert given[:1] + given[2:3] == [6, 2]
+    for ours, theirs in zip(sum(whole, []), sum(parts, []), strict=True):
+        assert np.array_equal(ours[0], theirs[0])
+        assert np.array_equal(ours[1], theirs[1])

@@ -12,6 +12,7 @@ from trainer.features import CLASS, IMAGE, PIXELS
 
 _SHUFFLE_RECORDS = 2048  # encoded photos held in memory and mixed: some 32 MB at 192 px
 _SHUFFLE_BYTES = 128 * 2**20  # of larger photos so many bytes are mixed; they are held twice
+_DECODE_BYTES = 16 * 2**20  # encoded photos in each parallel call, so that large ones are not decoded by the batch
 
 
 class Size(NamedTuple):
@@ -25,6 +26,14 @@ class Size(NamedTuple):
         """How many records are mixed at a time: the data decide this and no machine, since the order depends on it."""
         return max(1, min(_SHUFFLE_RECORDS, _SHUFFLE_BYTES * self.records // max(1, self.bytes)))
 
+    def decoded_at_once(self, batch_size: int) -> int:
+        """Returns how many records each parallel call decodes, a divisor of the batch: it bounds the memory."""
+        most = max(1, _DECODE_BYTES * self.records // max(1, self.bytes))
+        return max(part for part in range(1, min(most, batch_size) + 1) if batch_size % part == 0)
+
+
+SMALL = Size(records=_SHUFFLE_RECORDS, bytes=0)  # photos of which 2,048 are mixed, and whole batches decoded
+
 
 def training(
     patterns: Sequence[str],
@@ -34,7 +43,7 @@ def training(
     seed: int = 0,
     first_epoch: int = 0,
     augment: Augment | None = None,
-    window: int = _SHUFFLE_RECORDS,
+    size: Size = SMALL,
 ) -> tf.data.Dataset:
     """Returns batches without end, epoch after epoch; seed and epoch alone decide their order and random changes.
 
@@ -49,29 +58,33 @@ def training(
       seed: of the order.
       first_epoch: how many epochs to leave out.
       augment: applied to each batch.
-      window: how many records are mixed at a time, `Size.window` of the split.
+      size: of the split; of large photos, fewer are mixed and decoded at a time.
 
     Returns:
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
     """
     files = _files(patterns)
-    to_model_input = _to_model_input(transform, classes, batch_size)
+    part = size.decoded_at_once(batch_size)
+    to_model_input = _to_model_input(transform, classes, part)
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
         order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
         names = tf.data.Dataset.from_tensor_slices(_mixed(0, files, order))
-        windows = records.read(files, names).batch(window).enumerate(1)
-        mixed = windows.map(lambda number, part: _mixed(number, part, order))
+        windows = records.read(files, names).batch(size.window).enumerate(1)
+        mixed = windows.map(lambda number, window: _mixed(number, window, order))
         batches = mixed.rebatch(batch_size, drop_remainder=True).enumerate()
-        return batches.map(lambda step, batch: (tf.random.experimental.stateless_fold_in(changes, step), batch))
+        return batches.map(lambda step, batch: (_seeds(changes, step, batch_size), batch)).rebatch(part)
 
-    def augmented(drawn: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels, labels = to_model_input(serialized)
-        return augment(drawn, pixels, labels) if augment else (pixels, labels)
+    def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return seeds, *to_model_input(serialized)
 
-    drawn = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(records.untuned())
-    return drawn.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    def augmented(seeds: tf.Tensor, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return augment(seeds[0], pixels, labels) if augment else (pixels, labels)
+
+    parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(records.untuned())
+    batches = parts.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size, drop_remainder=True)
+    return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation(
@@ -80,14 +93,15 @@ def evaluation(
     classes: int,
     batch_size: int,
     drop_remainder: bool = False,
+    size: Size = SMALL,
 ) -> tf.data.Dataset:
     """Returns all examples once, in a fixed order, in batches as `training` gives them.
 
     The last may be smaller, or is dropped.
     """
-    batches = records.read(_files(patterns)).batch(batch_size, drop_remainder)
-    to_model_input = _to_model_input(transform, classes, batch_size if drop_remainder else None)
-    return batches.map(to_model_input, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    parts = records.read(_files(patterns)).batch(size.decoded_at_once(batch_size))
+    decoded = parts.map(_to_model_input(transform, classes, None), num_parallel_calls=tf.data.AUTOTUNE)
+    return decoded.rebatch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
 
 
 def measure(patterns: Sequence[str]) -> Size:
@@ -103,15 +117,20 @@ def _mixed(number: int | tf.Tensor, values: Sequence[str] | tf.Tensor, seed: tf.
     return tf.random.experimental.stateless_shuffle(values, tf.random.experimental.stateless_fold_in(seed, number))
 
 
+def _seeds(changes: tf.Tensor, step: tf.Tensor, batch_size: int) -> tf.Tensor:
+    """Returns the seed of a batch's random changes, once for each record: [batch_size, 2]."""
+    return tf.tile(tf.random.experimental.stateless_fold_in(changes, step)[tf.newaxis], [batch_size, 1])
+
+
 def _to_model_input(
-    transform: tft.TFTransformOutput, classes: int, batch_size: int | None
+    transform: tft.TFTransformOutput, classes: int, count: int | None
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     wanted = {key: spec for key, spec in transform.raw_feature_spec().items() if key in (IMAGE, CLASS)}
     layer = transform.transform_features_layer()
 
     def to_model_input(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(serialized, wanted))
-        features[PIXELS].set_shape([batch_size, None, None, None])  # the transform graph does not say how many
+        features[PIXELS].set_shape([count, None, None, None])  # the transform graph does not say how many
         return features[PIXELS], tf.one_hot(features[CLASS], classes)
 
     return to_model_input

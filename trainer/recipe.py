@@ -30,15 +30,19 @@ def inputs_of(
             f"lower trainer.batch_size (at most {most}) or give more data"
         )
     augment = augmentation(settings["augment"])
-    examples = input_pipeline.measure(fn_args.eval_files).records
+    held_out = input_pipeline.measure(fn_args.eval_files)
     return fitting.Inputs(
         batch=batch,
         steps=found.records // batch,
         training=lambda first_epoch: input_pipeline.training(
-            fn_args.train_files, transform, classes, batch, settings["seed"], first_epoch, augment, found.window
+            fn_args.train_files, transform, classes, batch, settings["seed"], first_epoch, augment, found
         ),
         evaluation=input_pipeline.evaluation(
-            fn_args.eval_files, transform, classes, *strategy.evaluation_batch(chosen, examples, batch)
+            fn_args.eval_files,
+            transform,
+            classes,
+            *strategy.evaluation_batch(chosen, held_out.records, batch),
+            held_out,
         ),
     )
 
