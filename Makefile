@@ -48,7 +48,8 @@ tools:
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
 	  { echo "Python's headers are needed (pyfarmhash has no wheel). On Debian: apt-get install python3-dev" >&2; exit 1; }
 
-$(LOCKED): requirements/lock-$(CHOSEN).txt requirements/dev-$(CHOSEN).txt requirements/uv.txt | stack
+# wildcard: where no stack fits there is no such lock, and `stack` says why
+$(LOCKED): $(wildcard requirements/lock-$(CHOSEN).txt requirements/dev-$(CHOSEN).txt) requirements/uv.txt | stack
 	@$(MAKE) --no-print-directory tools
 	@echo "Setting up $(VENV): one download of about 1 GB, then a minute of byte-compiling."
 	@$(PYTHON) -m venv --clear $(VENV)

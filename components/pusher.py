@@ -13,11 +13,11 @@ from tfx.orchestration import metadata
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
-from tfx.types.standard_component_specs import MODEL_KEY, PUSH_DESTINATION_KEY
+from tfx.types.standard_component_specs import MODEL_BLESSING_KEY, PUSH_DESTINATION_KEY
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Puts the deleted pushes of the model into the cache key, so that it is pushed again (issue 11).
+    """Puts the deleted pushes of a blessing into the cache key, so that its model is pushed again (issue 11).
 
     A cluster starts no driver of a Pusher: there a deleted push stays deleted while the cache has it.
     """
@@ -28,20 +28,21 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Returns the execution property `deleted_pushes` where there are any; see the base class."""
-        (model,) = execution_info.input_dict[MODEL_KEY]
+        (blessing,) = execution_info.input_dict[MODEL_BLESSING_KEY]
         destination = json.loads(execution_info.exec_properties[PUSH_DESTINATION_KEY])
         with self._mlmd_connection as connection:
-            pushes = _pushes(connection.store, model.id, destination["filesystem"]["base_directory"])
+            pushes = _pushes(connection.store, blessing.id, destination["filesystem"]["base_directory"])
         result = driver_output_pb2.DriverOutput()
         if deleted := [push for push in pushes if not tf.io.gfile.exists(f"{push}/saved_model.pb")]:
             result.exec_properties["deleted_pushes"].string_value = ", ".join(deleted)
         return result
 
 
-def _pushes(store: mlmd.MetadataStore, model: int, base_directory: str) -> list[str]:
-    """Returns the versions under a folder that a model was pushed as."""
+def _pushes(store: mlmd.MetadataStore, blessing: int, base_directory: str) -> list[str]:
+    """Returns the versions under a folder that were pushed on a blessing."""
     kinds = metadata_store_pb2.Event
-    readers = [event.execution_id for event in store.get_events_by_artifact_ids([model]) if event.type == kinds.INPUT]
+    events = store.get_events_by_artifact_ids([blessing])
+    readers = [event.execution_id for event in events if event.type == kinds.INPUT]
     written = {event.artifact_id for event in store.get_events_by_execution_ids(readers) if event.type == kinds.OUTPUT}
     artifacts = store.get_artifacts_by_id(written)
     places = {artifact.custom_properties["pushed_destination"].string_value for artifact in artifacts}

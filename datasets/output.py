@@ -13,6 +13,7 @@ import yaml
 from datasets import schema
 from datasets.errors import UserError
 from datasets.names import run_name
+from datasets.records import check_path
 
 SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
@@ -46,8 +47,9 @@ def check_free(target: Path) -> None:
     """Checks that nothing would be written over.
 
     Raises:
-      UserError: when `target` is a file or a folder that is not empty.
+      UserError: when `target` is a file, a folder that is not empty, or a path that no run reads.
     """
+    check_path(target.resolve(), "give another one (--to DIR)")
     try:
         taken = target.exists() and (not target.is_dir() or next(target.iterdir(), None) is not None)
     except OSError as error:

@@ -6,6 +6,7 @@ length, data, masked CRC-32C of the data.
 
 import os
 import re
+import shlex
 import struct
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -64,14 +65,25 @@ def list_files(directory: str | Path, pattern: str) -> list[str]:
     check_path(directory, "give another folder (--data DIR)")
     files = _matching(str(directory), pattern)
     if not files:
-        there = ", ".join(sorted(name for name, _ in _entries(str(directory)))[:5]) or "nothing"
-        raise UserError(
-            f"no file in {directory} matches {pattern!r}; it holds: {there}. "
-            "Set the pattern (as in --set data.pattern='*.tfrecord') or another folder (--data DIR)"
-        )
+        raise UserError(f"no file in {directory} matches {pattern!r}; {_instead(str(directory))}")
     for file in files:
         check_path(file, "leave it out (data.pattern)")
     return files
+
+
+def _instead(directory: str) -> str:
+    """Returns what a folder without matching files holds, and what to do."""
+    entries = sorted(_entries(directory))
+    holds = f"it holds: {', '.join(name for name, _ in entries[:5]) or 'nothing'}"
+    names = [name for name, is_folder in entries if fnmatchcase(name, _RECORDS) and not is_folder]
+    if names:
+        return f"{holds}. Set the pattern: --set data.pattern='*{Path(names[0]).suffix}'"
+    if sum(is_folder for _, is_folder in entries) > 1:
+        return (
+            f"{holds}. If these are class folders of photos, first run python -m datasets photos "
+            f"{shlex.quote(directory)} --to DIR; else give another folder (--data DIR)"
+        )
+    return f"{holds}. It is no folder of TFRecords"
 
 
 def _matching(directory: str, pattern: str) -> list[str]:

@@ -19,6 +19,13 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("expected text without NUL bytes")
+        return value
+
 
 class Data(Section):
     """Where the labelled photos are, how they are split, and what the model sees of them.
@@ -263,6 +270,8 @@ def _unsearchable(config: Config) -> Iterator[str]:
         if section not in sections or not path or key in UNSEARCHABLE:
             yield f"tuner.search: expected keys of model and trainer but {', '.join(UNSEARCHABLE)}; received {key!r}"
             continue
+        if not values:
+            yield f"tuner.search: {key}: expected at least one value, received none"
         for value in values:
             nested: Any = value
             for part in reversed(path[1:]):

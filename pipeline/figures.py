@@ -77,7 +77,7 @@ def _evaluator(outputs: Outputs, config: Config) -> str:
     evaluation = checks.read(outputs)
     verdict = "blessed" if evaluation.blessed else "not blessed"
     reason = outputs["evaluation"][0].get_string_custom_property(SET_ASIDE)
-    aside = f" · the baseline is set aside, the floors alone decide: {reason}" if reason else ""
+    aside = f" · no comparison with the baseline, only the floors apply: {reason}" if reason else ""
     return f"accuracy {evaluation.accuracy:.3f} · {verdict}{aside}"
 
 

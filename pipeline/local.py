@@ -76,9 +76,9 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
     try:
         ReportingDagRunner(lines, facts).run(made)
     except NodeFailed as failure:
-        lines.failed(failure.node)
         if isinstance(failure.__cause__, Interrupted):
             raise Interrupted from None
+        lines.failed(failure.node)
         if failure.node != "Report":
             _explain(console, failure, log)
             return FAILED

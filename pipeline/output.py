@@ -59,7 +59,9 @@ def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
     Raises:
       UserError: when that fails, with the setting that names another folder.
     """
-    folder = folder.expanduser().resolve()
+    folder = folder.expanduser()
+    _check_links(folder, f"the disk it points to may not be mounted; or give another one ({setting})")
+    folder = folder.resolve()
     check_path(folder, f"give another one ({setting})")
     tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
@@ -72,10 +74,18 @@ def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
     return folder
 
 
+def _check_links(path: Path, instead: str) -> None:
+    """Refuses a path whose last part that exists is a link to nothing."""
+    for each in (path, *path.parents):
+        if each.is_symlink() and not each.exists():
+            raise UserError(f"{each} is a link to {each.readlink()}, which does not exist: {instead}")
+
+
 def _check_sqlite(output: Path) -> None:
     from pipeline import metadata  # ML Metadata's library: 0.8 s
 
     path = output / metadata.SQLITE
+    _check_links(path, _OTHER)
     if not path.exists():
         return
     try:

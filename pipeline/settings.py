@@ -159,7 +159,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _nameless(file: Path) -> str:
     name = safe_name(file.stem)
     return (
-        f"name: expected one in {file}, as the cache, the baseline and the pushed models of its runs are kept by it; "
+        f"name: {file} has none, and the name separates the cache, baseline and pushed models of its runs; "
         f"add the line 'name: {name}', or give --set name={name}"
     )
 

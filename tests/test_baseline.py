@@ -242,7 +242,7 @@ def test_the_gate_has_a_baseline_where_there_is_one_of_the_same_classes(finished
     made = _evaluate(finished, against, tmp_path)
     blessing = made["blessing"]
     assert made["evaluation"].get(SET_ASIDE) == set_aside
-    notice = f" · the baseline is set aside, the floors alone decide: {set_aside}" if set_aside else ""
+    notice = f" · no comparison with the baseline, only the floors apply: {set_aside}" if set_aside else ""
     assert _line(tmp_path, made).endswith(f"· blessed{notice}")
     assert blessing["blessed"] == 1
     assert blessing["current_model_id"] == "2"

@@ -74,6 +74,10 @@ def _file(name: str):
     return make
 
 
+def _dangling(name: str):
+    return lambda output: (output / name).symlink_to("/not/mounted")
+
+
 def _folder(name: str):
     return lambda output: (output / name).mkdir()
 
@@ -88,6 +92,9 @@ def _folder(name: str):
         (_newer, "metadata.sqlite: MLMD database version 99 is greater than library version"),
         (_folder(metadata.SQLITE), "metadata.sqlite: unable to open database file"),
         (_folder(".lock"), ".lock: Is a directory"),
+        (_dangling(metadata.SQLITE), "metadata.sqlite is a link to /not/mounted, which does not exist"),
+        (_dangling("logs"), "/logs is a link to /not/mounted, which does not exist"),
+        (_dangling("artifacts"), "/artifacts is a link to /not/mounted, which does not exist"),
         (_file("logs"), "/logs is a file"),
         (_file("artifacts"), "/artifacts is a file"),
         (_file("pushed"), "/pushed is a file"),

@@ -75,7 +75,12 @@ def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
     with pytest.raises(UserError, match="does not exist; give one that holds"):
         check_folder(tmp_path / "nowhere", "*.tfrec")
     (tmp_path / "photos.tfrecord").touch()
-    with pytest.raises(UserError, match=r"matches '\*.tfrec'; it holds: photos.tfrecord"):
+    with pytest.raises(UserError, match=r"matches '\*.tfrec'; it holds: photos.tfrecord. Set .*='\*.tfrecord'$"):
+        check_folder(tmp_path, "*.tfrec")
+    (tmp_path / "photos.tfrecord").unlink()
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="it holds: cat, dog. If these are class .* datasets photos /.* --to DIR"):
         check_folder(tmp_path, "*.tfrec")
 
 

@@ -49,7 +49,7 @@ def test_a_settings_file_has_to_name_its_runs(tmp_path):
     file = tmp_path / "My settings.yaml"
     file.write_text("trainer: {epochs: 3}\n")
     with pytest.raises(
-        UserError, match="1 setting is not valid:\n  name: expected one in .* --set name=my-settings$"
+        UserError, match="1 setting is not valid:\n  name: .* has none, .* --set name=my-settings$"
     ) as error:
         settings.load("flowers-convnet", file)
     ((key, value),) = [settings.parse_change(str(error.value).rpartition("--set ")[2])]
@@ -120,13 +120,15 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
     search = {
         "trainer.learning_rate.peak": [1e-3, -1],
         "trainer.rate": [1],
+        "trainer.ema": [],
         "data.classes": [1],
         "model.alpha": [0.5, 1],
     }
     search |= {"trainer.epochs": [3], "trainer.batch_size": [64, 128]}
     with pytest.raises(UserError) as error:
         settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2, "tuner.epochs": 2})
-    assert "4 settings are not valid" in str(error.value)
+    assert "5 settings are not valid" in str(error.value)
+    assert "trainer.ema: expected at least one value, received none" in str(error.value)
     assert "expected keys of model and trainer but model.weights, trainer.epochs" in str(error.value)
     assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
     assert "trainer.rate: Extra inputs are not permitted" in str(error.value)
@@ -297,3 +299,9 @@ def test_imagenet_weights_see_what_they_were_trained_on():
     with pytest.raises(UserError, match=r"data.normalize: 'range', since ImageNet weights expect pixels in \[-1, 1\]"):
         settings.load(changes=changes)
     settings.load(changes=changes | {"model.weights": None})
+
+
+@pytest.mark.parametrize("key", ["output", "data.directory", "data.schema_file", "model.weights", "pusher.directory"])
+def test_a_path_with_a_nul_byte_is_refused(key):
+    with pytest.raises(UserError, match=f"{key}: expected text without NUL bytes"):
+        settings.load("sample", None, {key: "a\0b"})

@@ -115,7 +115,8 @@ def _compile(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     _, config = _checked(args, given={})
     suffix = "json" if args.target == "vertex" else "yaml"
-    _say_next("compile", *args.words[1:], "-o", f"{config.name}.{suffix}")
+    file = config.output / f"{config.name}.{suffix}"  # git ignores runs/: a new file elsewhere makes the checkout dirty
+    _say_next("compile", *args.words[1:], "-o", str(file))
     return 0
 
 
