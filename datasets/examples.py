@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-import tensorflow as tf
+from datasets.quiet import quiet_stderr
+
+with quiet_stderr():  # TensorFlow 2.21 prints when it is imported, whatever TF_CPP_MIN_LOG_LEVEL says
+    import tensorflow as tf
 
 
 def make_example(image: bytes, label: int, classes: Sequence[str], size: tuple[int, int]) -> tf.train.Example:

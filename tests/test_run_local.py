@@ -67,6 +67,7 @@ def test_the_sample_as_vertex_would_run_it(vertex, first_run):
     assert examples["metadata"]["input_fingerprint"].startswith("split:all,num_files:8,")  # the driver's
 
 
+@pytest.mark.slow  # it needs the push of the run above
 def test_the_next_run_is_held_against_the_blessed_model(vertex, run_local):
     file, output = vertex
     pushed = list((output / "pushed" / "sample").iterdir())
