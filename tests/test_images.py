@@ -63,7 +63,7 @@ def test_what_is_no_photo_is_an_error():
 # what comes before the two sides, and how they are written
 SIZES = {
     "PNG": (b"IHDR", ">2I"),
-    "GIF": (b"GIF87a", "<2H"),
+    "GIF": (b",\0\0\0\0", "<2H"),  # the first frame's: the decoder takes no notice of the screen's
     "BMP": (b"\x28\0\0\0", "<2i"),
     "JPEG": (b"\xff\xc0\0\x0b\x08", ">2H"),
 }
@@ -79,6 +79,17 @@ def test_a_header_of_too_many_pixels_is_refused_before_it_is_decoded(form, sides
     named = encoded[:at] + struct.pack(numbers, *sides) + encoded[at + struct.calcsize(numbers) :]
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels, received one of more"):
         images.decode(tf.constant(named))
+
+
+@pytest.mark.parametrize("options", [{}, {"comment": b"x" * 700}, {"loop": 0, "duration": 10}])
+def test_a_gif_is_as_large_as_its_first_frame(options):
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 200)).save(buffer, "GIF", save_all=True, append_images=[Image.new("RGB", (9, 9))], **options)
+    encoded = buffer.getvalue()
+    on_a_large_screen = encoded[:6] + struct.pack("<2H", 65535, 65535) + encoded[10:]
+    for gif in (encoded, on_a_large_screen):
+        assert images._first_frame(tf.constant(gif)) == 300 * 200
+        assert images.decode(tf.constant(gif)).shape == (200, 300, 3)
 
 
 def test_a_bmp_from_top_to_bottom_is_decoded():

@@ -34,10 +34,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _pixels_named(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns width × height as the header says, int64, without decoding; 0 for what is no picture.
-
-    A GIF's is of its logical screen.
-    """
+    """Returns width × height as the header says, int64, without decoding; 0 for what is no picture."""
     padded = tf.strings.join([tf.strings.substr(encoded, 0, _HEADER), "\0" * _HEADER])
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(padded, 0, _HEADER), tf.uint8), tf.int64)
 
@@ -51,7 +48,7 @@ def _pixels_named(encoded: tf.Tensor) -> tf.Tensor:
         return tf.reduce_prod(tf.where(sides < 2**31, sides, 2**32 - sides))  # a BMP's from top to bottom is negative
 
     def other() -> tf.Tensor:
-        kinds = [(b"\x89PNG", 16, 4, 3), (b"GIF8", 6, 2, 0), (b"BM", 18, 4, 0)]
+        kinds = [(b"\x89PNG", 16, 4, 3), (b"BM", 18, 4, 0)]
         return tf.add_n(
             [tf.where(is_kind(magic), product(*place), tf.constant(0, tf.int64)) for magic, *place in kinds]
         )
@@ -59,7 +56,32 @@ def _pixels_named(encoded: tf.Tensor) -> tf.Tensor:
     def jpeg() -> tf.Tensor:
         return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64))
 
-    return tf.cond(is_kind(b"\xff\xd8\xff"), jpeg, other)
+    not_jpeg = lambda: tf.cond(is_kind(b"GIF8"), lambda: _first_frame(encoded), other)  # noqa: E731
+    return tf.cond(is_kind(b"\xff\xd8\xff"), jpeg, not_jpeg)
+
+
+def _first_frame(gif: tf.Tensor) -> tf.Tensor:
+    """Returns width × height of a GIF's first frame, int64: the decoder takes its size, not the logical screen's.
+
+    The frame follows a palette and extensions, which are chains of blocks (GIF89a, 18 to 26).
+    """
+    data = tf.io.decode_raw(tf.strings.join([gif, "\0" * _HEADER]), tf.uint8)
+    end = tf.size(data) - 1
+
+    def byte(at: tf.Tensor | int) -> tf.Tensor:
+        return tf.cast(data[tf.minimum(at, end)], tf.int32)
+
+    def is_before(at: tf.Tensor, in_blocks: tf.Tensor) -> tf.Tensor:
+        return (at < end) & (in_blocks | (byte(at) == 0x21))  # an extension begins
+
+    def step(at: tf.Tensor, in_blocks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        after = tf.where(in_blocks, at + 1 + byte(at), at + 2)
+        return after, ~in_blocks | (byte(at) != 0)
+
+    palette = tf.where(byte(10) >= 128, 3 * tf.bitwise.left_shift(2, byte(10) % 8), 0)
+    at, _ = tf.while_loop(is_before, step, [13 + palette, tf.constant(False)])
+    width, height = (byte(at + place) + 256 * byte(at + place + 1) for place in (5, 7))
+    return tf.cast(width, tf.int64) * tf.cast(height, tf.int64)
 
 
 def _bmp(encoded: tf.Tensor) -> tf.Tensor:
