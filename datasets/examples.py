@@ -1,10 +1,12 @@
 """The record schema: what one labelled photo looks like as a tf.Example."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from datasets.quiet import quiet_stderr
+from datasets.quiet import stderr_to
 
-with quiet_stderr():  # TensorFlow 2.21 prints when it is imported, whatever TF_CPP_MIN_LOG_LEVEL says
+with stderr_to(Path(os.devnull)):  # TensorFlow 2.21 prints when it is imported, whatever TF_CPP_MIN_LOG_LEVEL says
     import tensorflow as tf
 
 

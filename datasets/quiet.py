@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 @contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Discards what is written to standard error, also from C++."""
+def stderr_to(path: Path) -> Iterator[None]:
+    """Appends what is written to standard error, also from C++, to a file."""
     sys.stderr.flush()
     terminal = os.dup(2)
-    with Path(os.devnull).open("wb") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(terminal, 2)
-        os.close(terminal)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)

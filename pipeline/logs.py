@@ -1,11 +1,11 @@
 """Keeps TFX's, Beam's and TensorFlow's talk off the terminal: it goes to a file."""
 
 import logging
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from datasets.quiet import stderr_to
 
 
 @contextmanager
@@ -23,16 +23,8 @@ def chatter_to(path: Path, also_terminal: bool) -> Iterator[None]:
         finally:
             logging.basicConfig(handlers=[], force=True)
         return
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
+    with stderr_to(path):
+        yield
 
 
 def say_everything() -> None:

@@ -27,11 +27,10 @@ def prepare_config(config: Config) -> Config:
       UserError: naming all of them that cannot be used. The output folder is not made then.
     """
     problems: list[str] = []
-    notices: list[str] = []
     with noted(problems), chatter_to(Path(os.devnull), also_terminal=False):  # Google's libraries warn when imported
         beam.check(config.beam, here=True)
     with noted(problems):
-        directory = _checked_data(config, notices)
+        directory = _checked_data(config)
     with noted(problems):
         schema = check_schema(_here(config.data.schema_file, "data.schema_file"), len(config.data.classes))
     with noted(problems):
@@ -45,8 +44,6 @@ def prepare_config(config: Config) -> Config:
     with noted(problems):
         if not problems and weights:  # the one check that imports TensorFlow
             _check_weights(config, weights)
-    for notice in filter(None, notices):
-        print(f"note: {notice}", file=sys.stderr)
     if problems:
         raise UserError("\n".join(problems))
     output = writable(config.output, "the output folder", "--output DIR", make=True)
@@ -106,17 +103,22 @@ def _here(place: str | Path, key: str) -> Path:
     return place
 
 
-def _checked_data(config: Config, notices: list[str]) -> Path:
-    """Returns the folder of the checked shards; adds what to know of them to the notices."""
+def _checked_data(config: Config) -> Path:
+    """Returns the folder of the checked shards, and prints what to know of them."""
     data = config.data
     folder = _here(data.directory, "data.directory") if data.directory else None
     with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
         directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
-    notices.append(prepare.unread_notice(directory, data.pattern, shards))
+    _print_note(prepare.unread_notice(directory, data.pattern, shards))
     prepare.check_split(len(shards), data.split, data.eval_fraction)
     prepare.check_batches(shards, data.split, data.eval_fraction, _batches(config))
-    notices.append(prepare.split_notice(shards, data.split, data.eval_fraction))
+    _print_note(prepare.split_notice(shards, data.split, data.eval_fraction))
     return directory
+
+
+def _print_note(notice: str) -> None:
+    if notice:
+        print(f"note: {notice}", file=sys.stderr)
 
 
 def _batches(config: Config) -> dict[str, int]:

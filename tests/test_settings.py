@@ -246,46 +246,6 @@ def test_a_change_that_cannot_be_read(text):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("- a", "is to hold sections"),
-        ("0", "is to hold sections"),
-        ("a: [", "is not YAML: line 1, column 5: "),
-        (
-            "data: {image_size: 64}\nmodel:\n  name: cnn\ndata:\n  channels: 1",
-            "'data' is written twice, in lines 1 and 4",
-        ),
-        ("trainer:\n  epochs: 3\n  seed: 1\n  epochs: 4", "'epochs' is written twice, in lines 2 and 4"),
-        ("trainer:\n  learning_rate: {peak: 1, peak: 2}", "'peak' is written twice, in lines 2 and 2"),
-        ("tuner: {search: {trainer.ema: [0.1], 'trainer.ema': [0.2]}}", "'trainer.ema' is written twice"),
-        ("name: mine\n~: 1", "line 2: expected a key that is text, received ~; quote it"),
-        ("? \n: 1", "line 1: expected a key that is text, received nothing"),
-        ("null: 1", "expected a key that is text, received null"),
-        ("trainer: {yes: 1}", "expected a key that is text, received yes"),
-        ("? [a, b]\n: 1", "expected a key that is text, received a sequence"),
-        ("name: 2024-13-45", "is not YAML: month must be in 1..12"),
-        ("name: 2024", r"name: Input should be a valid string; received 2024 \(quote it\)"),
-        ("data: {classes: [yes, no]}", r"data.classes.0: Input should be a valid string; received True \(quote it\)"),
-        ("trainer: &a {learning_rate: *a}", "settings? (is|are) not valid"),
-    ],
-)
-def test_a_settings_file_that_cannot_be_read(tmp_path, content, says):
-    file = tmp_path / "mine.yaml"
-    file.write_text(content)
-    with pytest.raises(UserError, match=says):
-        settings.load(None, file)
-
-
-def test_a_merge_key_may_be_overridden(tmp_path):
-    file = tmp_path / "mine.yaml"
-    file.write_text("name: mine\ntrainer: &short {epochs: 3, seed: 1}\ntuner:\n  trials: 0\n")
-    assert settings.load(None, file).trainer.seed == 1
-    file.write_text("name: mine\ntrainer:\n  <<: {epochs: 3, seed: 1}\n  epochs: 4\n")
-    config = settings.load(None, file)
-    assert (config.trainer.epochs, config.trainer.seed) == (4, 1)
-
-
-@pytest.mark.parametrize(
     "pattern", ["**/*.tfrec", "**", "a**.tfrec", "{SPAN}/*", "a\\*", "/x/*", "../*", "a//b", "a/", "."]
 )
 def test_a_pattern_that_would_be_read_in_several_ways_is_refused(pattern):

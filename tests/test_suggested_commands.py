@@ -121,7 +121,7 @@ def place(here, tmp_path) -> Path:
     return tmp_path
 
 
-def _prepared(folder: Path, run: Path) -> Path:
+def _write_data(folder: Path) -> None:
     records.folder(folder / "data", shards=3, per_shard=40)
     records.folder(folder / "single", shards=1, per_shard=40)
     records.folder(folder / "two", shards=2, per_shard=40)
@@ -145,6 +145,10 @@ def _prepared(folder: Path, run: Path) -> Path:
         labels = struct.pack(">2I", 0x801, digits) + bytes(index % 10 for index in range(digits))
         (folder / "idx" / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images, 1))
         (folder / "idx" / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+
+
+def _prepared(folder: Path, run: Path) -> Path:
+    _write_data(folder)
     (yaml,) = re.findall(r"```yaml\n(# mine.yaml.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (folder / "mine.yaml").write_text(yaml)
     (folder / "mine.pbtxt").write_text(schema.to_text(schema.for_classes(["cat", "dog", "owl"])))

@@ -69,12 +69,7 @@ def training(
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
-        order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
-        names = tf.data.Dataset.from_tensor_slices(_mixed(0, files, order))
-        windows = records.read(files, names).batch(size.window).enumerate(1)
-        mixed = windows.map(lambda number, window: _mixed(number, window, order))
-        batches = mixed.rebatch(batch_size, drop_remainder=True).enumerate()
-        return batches.map(lambda step, batch: (_seeds(changes, step, batch_size), batch)).rebatch(part)
+        return _epoch(files, drawn, batch_size, size.window).rebatch(part)
 
     def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return seeds, *to_model_input(serialized)
@@ -85,6 +80,16 @@ def training(
     parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(records.untuned())
     batches = parts.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size, drop_remainder=True)
     return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _epoch(files: Sequence[str], drawn: tf.Tensor, batch_size: int, window: int) -> tf.data.Dataset:
+    """Returns an epoch's batches of serialised examples in the order that `drawn` gives, with the seeds of changes."""
+    order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
+    names = tf.data.Dataset.from_tensor_slices(_mixed(0, files, order))
+    windows = records.read(files, names).batch(window).enumerate(1)
+    mixed = windows.map(lambda number, part: _mixed(number, part, order))
+    batches = mixed.rebatch(batch_size, drop_remainder=True).enumerate()
+    return batches.map(lambda step, batch: (_seeds(changes, step, batch_size), batch))
 
 
 def evaluation(
