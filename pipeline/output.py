@@ -54,7 +54,7 @@ def check_output(config: Config) -> None:
 
 
 def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
-    """Returns the absolute folder, having written to it, or, without `make`, to what there is of its path.
+    """Returns the absolute folder after a trial write to it or, without `make`, to its nearest existing parent.
 
     Raises:
       UserError: when that fails, with the setting that names another folder.

@@ -1,7 +1,7 @@
 """Cloud Storage on this machine, which google-cloud-storage and TensorFlow's own file system read and write.
 
 TensorFlow has no setting for another address, so the server is also its HTTPS proxy: it answers a tunnel to
-googleapis.com itself, with a certificate that TensorFlow is told to trust. It is a process of its own, because
+googleapis.com itself, with a certificate that the test makes TensorFlow trust. It is a process of its own, because
 TensorFlow may hold Python's lock while it waits for an answer.
 """
 

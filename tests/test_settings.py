@@ -45,7 +45,7 @@ def test_the_last_word_wins(tmp_path):
 
 
 def test_a_settings_file_has_to_name_its_runs(tmp_path):
-    """Two files of one name in two folders would else share cache, baseline and pushed models (issue 11)."""
+    """Without a name, two files with one name in two folders would share cache, baseline and pushes (issue 11)."""
     file = tmp_path / "My settings.yaml"
     file.write_text("trainer: {epochs: 3}\n")
     with pytest.raises(

@@ -243,7 +243,7 @@ def files_and_answers(place, first_run) -> str:
 
 
 def _report(file: Path) -> dict[str, str]:
-    """Returns what the Report of a compiled pipeline is told."""
+    """Returns the execution properties of the Report in a compiled pipeline."""
     given = compiled.read(file)["pipelineSpec"]["root"]["dag"]["tasks"]["Report"]["inputs"]["parameters"]
     return {name: compiled.constant(given[name]["runtimeValue"]) for name in ("command", "settings")}
 

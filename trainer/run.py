@@ -23,7 +23,7 @@ def run_fn(fn_args: FnArgs) -> None:
     custom_config holds `recipe` (the settings' data, model and trainer sections), `code` (digests of the Trainer's
     files) and `checkpoints`: a folder that outlives a killed run, or None where `fn_args.model_run_dir` does, as on a
     cluster, which gives it to a task that is tried again. A cluster's also says what `devices` are to be found:
-    their kind. The weights lie beside `serving_model_dir`; `history.json` goes to `fn_args.model_run_dir`, and so do
+    their kind. The weights are stored beside `serving_model_dir`. `history.json` goes to `model_run_dir`, and so do
     the checkpoints and TensorBoard's logs when all is done. Each folder may be of a bucket.
 
     Raises:
