@@ -6,8 +6,7 @@ import sys
 from datasets.errors import UserError
 from pipeline.cluster import cli
 from pipeline.cluster.errors import ContactLost
-
-LOST, NOT_STARTED, INTERRUPTED = 1, 2, 130
+from pipeline.exit_codes import INTERRUPTED, LOST, NOT_STARTED
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,8 +5,7 @@ import sys
 
 from datasets.errors import UserError
 from pipeline import cli, settings
-
-NOT_STARTED, INTERRUPTED = 2, 130
+from pipeline.exit_codes import INTERRUPTED, NOT_STARTED
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,20 +17,19 @@ from rich.text import Text
 from lineage.report.sources import REPORT
 from lineage.text import safe
 from pipeline.config import Config
+from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
 from pipeline.failure import Interrupted, Interruption, cause
 from pipeline.logs import chatter_to, say_everything
 
 if TYPE_CHECKING:
     from pipeline.dag_runner import NodeResult
 
-PUSHED, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
-
 
 def run(config: Config, verbose: bool, show: bool = False) -> int:
     """Runs the pipeline, opens its report in a browser if that is to be shown, and returns the exit code.
 
-    0: blessed and pushed. 1: a node before the report failed. 3: refused by the gate. 130: interrupted. A report that
-    fails changes neither 0 nor 3: the gate has decided and the push is done.
+    FAILED is for the nodes before the report. A report that fails leaves PUSHED or REFUSED: the gate has decided and
+    the push is done.
     """
     stamp = f"{config.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     log = config.output / "logs" / f"{stamp}.log"

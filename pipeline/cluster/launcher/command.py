@@ -1,6 +1,5 @@
 """`kubeflow_runner.py run-local`: from a compiled file to an exit code."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,12 @@ from datasets.errors import UserError
 from datasets.records import check_path
 from pipeline.cluster import compiled
 from pipeline.cluster.launcher import executor_input
+from pipeline.exit_codes import FAILED, PUSHED, REFUSED
 from pipeline.logs import chatter_to
-
-DONE_CODE, FAILED_CODE = 0, 1
 
 
 def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work: Path) -> int:
-    """Executes a compiled file and returns the exit code: 0 when all tasks are done, 1 when one failed.
+    """Executes a compiled file and returns the exit code: FAILED when a task failed, else the gate's PUSHED or REFUSED.
 
     Raises:
       UserError: when the file or the data cannot be used. Nothing is started then.
@@ -27,18 +25,16 @@ def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work
     output = output.expanduser().resolve()
     check_path(output, "give another folder (--output DIR)")
     folder, _ = prepare.prepare_data(None, _here(parameters.get("data")), _pattern(spec), 0)
-    from pipeline.cluster.launcher.run import FAILED, Launcher
+    from pipeline.cluster.launcher import run as tasks
 
     output.mkdir(parents=True, exist_ok=True)
     with chatter_to(output / "launcher.log", also_terminal=False):
-        launcher = Launcher(spec, parameters | {"data": str(folder)}, output, work)
+        launcher = tasks.Launcher(spec, parameters | {"data": str(folder)}, output, work)
         finished = launcher.run()
-    failed = [name for name, result in finished.items() if result.state == FAILED]
+    failed = [name for name, result in finished.items() if result.state == tasks.FAILED]
     for name in failed:
         print(f"{name} failed; its log: {launcher.log(name)}")
-    if not failed:
-        print(_verdict(finished))
-    return FAILED_CODE if failed else DONE_CODE
+    return FAILED if failed else _verdict(finished)
 
 
 def _here(place: str | None) -> Path | None:
@@ -51,9 +47,13 @@ def _pattern(spec: dict[str, Any]) -> str:
     return str(executor_input.parameters_of(spec["root"]["dag"]["tasks"]["DataGate"], {"data": ""})["pattern"])
 
 
-def _verdict(finished: dict[str, Any]) -> str:
-    (blessing,) = finished["Evaluator"].outputs["blessing"]
-    (pushed,) = finished["Pusher"].outputs["pushed_model"]
+def _verdict(finished: dict[str, Any]) -> int:
+    """Prints what the gate decided, and returns the exit code."""
+    evaluator = finished["Evaluator"].outputs
+    (blessing,), (evaluation,) = evaluator["blessing"], evaluator["evaluation"]
     if blessing["metadata"].get("blessed") != 1:
-        return f"refused by the gate; nothing was pushed: {json.dumps(blessing['metadata'])}"
-    return f"blessed and pushed to {pushed['metadata'].get('pushed_destination')}"
+        print(f"refused by the gate; nothing was pushed: {evaluation['metadata']['refused']}")
+        return REFUSED
+    (pushed,) = finished["Pusher"].outputs["pushed_model"]
+    print(f"blessed and pushed to {pushed['metadata'].get('pushed_destination')}")
+    return PUSHED
