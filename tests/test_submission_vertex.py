@@ -130,7 +130,7 @@ def test_a_fault_that_stays_leaves_it_open_whether_a_run_was_started(service, su
 
 def test_a_service_that_is_not_there(service, submit, hurried, monkeypatch):
     monkeypatch.setattr(aiplatform.initializer.global_config, "_api_endpoint", "http://127.0.0.1:9")
-    assert refusal(SubmissionFailed, submit) == "no answer of Vertex AI: it cannot be reached; try later"
+    assert refusal(SubmissionFailed, submit) == "no answer of Vertex AI: 127.0.0.1:9 cannot be reached; try later"
 
 
 def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):

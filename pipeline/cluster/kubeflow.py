@@ -147,7 +147,8 @@ def _read(error: BaseException) -> Fault | None:
     if isinstance(error, kfp_server_api.ApiException):
         return Fault(error.status or 0, _text(error), taken=error.status != 429)
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
-        return Fault(0, "it cannot be reached", taken=False)
+        connection = error.conn if isinstance(error, NewConnectionError) else error.args[0]
+        return Fault(0, f"{connection.host}:{connection.port} cannot be reached", taken=False)
     if isinstance(error, HTTPError):
         return Fault(0, "the connection broke or timed out", taken=True)
     if isinstance(error, _NotSeen):

@@ -5,6 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from google.api_core import exceptions
@@ -120,7 +121,9 @@ def _read(error: BaseException) -> Fault | None:
         reason = getattr(error.args[0] if error.args else None, "reason", None)
         refused = isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError))
         refused = refused or isinstance(reason, NewConnectionError)
-        return Fault(0, "it cannot be reached" if refused else "the connection broke or timed out", taken=not refused)
+        host = urlsplit(str(error.request.url)).netloc if error.request else "it"
+        what = f"{host} cannot be reached" if refused else f"the connection to {host} broke or timed out"
+        return Fault(0, what, taken=not refused)
     return None
 
 
