@@ -77,7 +77,7 @@ def _instead(directory: str) -> str:
     holds = f"it holds: {', '.join(name for name, _ in entries[:5]) or 'nothing'}"
     names = [name for name, is_folder in entries if fnmatchcase(name, _RECORDS) and not is_folder]
     if names:
-        return f"{holds}. Set the pattern: --set data.pattern='*{Path(names[0]).suffix}'"
+        return f"{holds}. Set the pattern: --set data.pattern='{_RECORDS}'"
     if sum(is_folder for _, is_folder in entries) > 1:
         return (
             f"{holds}. If these are class folders of photos, first run python -m datasets photos "

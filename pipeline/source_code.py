@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 ROOT = Path(__file__).parents[1]
 _DIGITS = 12  # of a file's digest
+_BACKUPS = ("~", ".bak", ".orig", ".rej")  # of editors and patch
 
 
 class Node(Protocol):
@@ -69,7 +70,7 @@ def files_of(modules: Iterable[str], root: Path | None = None) -> dict[str, str]
 def _data_files(package: Path) -> Iterator[Path]:
     for file in package.rglob("*"):
         hidden = any(part.startswith((".", "__pycache__")) for part in file.relative_to(package).parts)
-        if file.is_file() and file.suffix != ".py" and not hidden:
+        if file.is_file() and not hidden and not file.name.endswith((".py", *_BACKUPS)):
             yield file
 
 

@@ -37,6 +37,8 @@ def load(text: str) -> Any:
         return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except NotYaml:
         raise
+    except (AttributeError, LookupError, TypeError):  # PyYAML raises these for `!!bool x`
+        raise NotYaml("a value does not fit its tag (!!int, !!bool and the like); leave the tag out") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises ValueError for 2024-13-45
         raise NotYaml(_reason(error)) from None
 

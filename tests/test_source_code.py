@@ -83,7 +83,8 @@ def test_an_import_inside_a_function_and_a_new_file_count(tmp_path):
         "trainer/b.py",
     ]
     (tmp_path / "trainer" / "table.json").write_text("{}")
-    (tmp_path / "trainer" / ".table.json.swp").write_text("")
+    for backup in (".table.json.swp", "a.py~", "a.py.orig", "table.json.bak"):
+        (tmp_path / "trainer" / backup).write_text("")
     assert "trainer/table.json" in source_code.files_of(["trainer.a"], tmp_path)
     assert len(source_code.files_of(["trainer.a"], tmp_path)) == 4
     assert source_code.files_of(["tfx.components.evaluator.executor"], tmp_path) == {}

@@ -27,6 +27,10 @@ from pipeline import settings
         ("name: 2024-13-45", "is not YAML: month must be in 1..12"),
         ("name: 2024", r"name: Input should be a valid string; received 2024 \(quote it\)"),
         ("data: {classes: [yes, no]}", r"data.classes.0: Input should be a valid string; received True \(quote it\)"),
+        ("name: !!timestamp x", "a value does not fit its tag"),
+        ('name: !!int ""', "a value does not fit its tag"),
+        ("name: !!bool x", "a value does not fit its tag"),
+        ("? !!str [a]\n: 1", "a value does not fit its tag"),
         ("trainer: &a {learning_rate: *a}", "settings? (is|are) not valid"),
     ],
 )

@@ -41,7 +41,7 @@ REMEDIES = {
     f"{LOCAL} --data data --set trainer.batch_size=90": f"{LOCAL} --data data --set trainer.batch_size=80",
     f"{LOCAL} --data two": f"{LOCAL} --data two --set data.split=hash",
     f"{LOCAL} --data single": f"{LOCAL} --data single --set data.split=hash",
-    f"{LOCAL} --data other": f"{LOCAL} --data other --set data.pattern='*.tfrecord'",
+    f"{LOCAL} --data other": f"{LOCAL} --data other --set data.pattern='*.tfrec*'",
     f"{LOCAL} --data photos": "python -m datasets photos photos --to new",
     f"{LOCAL} --weights none.h5": f"{LOCAL} --weights weights.h5",
     f"{LOCAL} --weights saved": f"{LOCAL} --weights saved/model.weights.h5",

@@ -54,7 +54,7 @@ def grid(photos: tf.Tensor) -> tf.Tensor:
 
 
 class NotFinite(ValueError):
-    """The loss, or a weight, is no number any more."""
+    """The loss or a weight is NaN or infinite."""
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -86,7 +86,7 @@ class FiniteLoss(keras.callbacks.Callback):
         """Looks at the weights: where TensorFlow fuses batch norm and ReLU on a CPU, the loss does not show them."""
         for variable in self.model.trainable_variables:
             if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
-                self._stop(f"{variable.path} holds what is no number", (epoch + 1) * self._steps)
+                self._stop(f"{variable.path} is NaN or infinite", (epoch + 1) * self._steps)
 
     def _stop(self, what: str, step: int) -> None:
         rate = float(self.model.optimizer.learning_rate)

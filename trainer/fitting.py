@@ -43,7 +43,7 @@ def fit(
     `checkpoints.logs`.
 
     Raises:
-      NotFinite: when the loss is no number any more.
+      NotFinite: when the loss or a weight is NaN or infinite.
     """
     epochs, frozen = settings["epochs"], min(settings["frozen_epochs"], settings["epochs"])
     for first, last in ((0, frozen), (frozen, epochs)):

@@ -63,27 +63,28 @@ def training(
     Returns:
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
     """
-    files = _files(patterns)
-    part = size.decoded_at_once(batch_size)
+    files, part = _files(patterns), size.decoded_at_once(batch_size)
     to_model_input = _to_model_input(transform, classes, part)
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
-        return _epoch(files, drawn, batch_size, size.window).rebatch(part)
+        return _epoch(files, seed, epoch, batch_size, size.window).rebatch(part)
 
     def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return seeds, *to_model_input(serialized)
 
-    def augmented(seeds: tf.Tensor, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return augment(seeds[0], pixels, labels) if augment else (pixels, labels)
-
     parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(records.untuned())
     batches = parts.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size, drop_remainder=True)
-    return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(_augmented(augment), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _epoch(files: Sequence[str], drawn: tf.Tensor, batch_size: int, window: int) -> tf.data.Dataset:
-    """Returns an epoch's batches of serialised examples in the order that `drawn` gives, with the seeds of changes."""
+def _augmented(augment: Augment | None) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Returns a function of a batch's seeds, pixels and labels."""
+    return lambda seeds, *batch: augment(seeds[0], *batch) if augment else batch
+
+
+def _epoch(files: Sequence[str], seed: int, epoch: tf.Tensor, batch_size: int, window: int) -> tf.data.Dataset:
+    """Returns an epoch's batches of serialised examples, in random order, with the seeds of their random changes."""
+    drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
     order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
     names = tf.data.Dataset.from_tensor_slices(_mixed(0, files, order))
     windows = records.read(files, names).batch(window).enumerate(1)
