@@ -18,12 +18,8 @@ from pipeline.cluster import images, submission, summary, task
 from tests import stubs
 from tests.conftest import ROOT
 
-PLACES = {
-    "--image": "r.io/photos/pipeline:1",
-    "--pipeline-root": "gs://a-bucket/root",
-    "--data": "gs://a-bucket/photos",
-}
-COMMON = [word for pair in PLACES.items() for word in pair]
+COMMON = ["--image", "r.io/photos/pipeline:1", "--pipeline-root", "gs://a-bucket/root"]
+COMMON += ["--data", "gs://a-bucket/photos"]
 VERTEX = ["--target", "vertex", "--project", "a-project", "--region", "us-central1", *COMMON]
 KUBEFLOW = ["--target", "kubeflow", *COMMON]
 XCEPTION = ["--preset", "flowers-xception", "--set", "cluster.trainer=tpu-v5e-4"]
@@ -235,9 +231,7 @@ def test_submitting_a_compiled_file_to_vertex(compiled, monkeypatch, capfd):
     printed = capfd.readouterr().out
     assert f"image 1: {image}" in printed
     assert TRAINER in printed
-    trainer = job["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
-    custom = json.loads(trainer["runtimeValue"]["constantValue"]["stringValue"])
-    (pool,) = custom["ai_platform_training_args"]["job_spec"]["worker_pool_specs"]
+    pool = files.worker_pool(job)
     assert pool["container_spec"]["image_uri"] == f"{image}-tpu"
 
 
