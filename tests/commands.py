@@ -1,7 +1,8 @@
 """Executes a command as a reader would paste it: in a prepared folder, with its placeholders filled.
 
-What is started here are the programs' own `main`s, in this process. They stop where the nodes of a pipeline would run;
-what trains, serves or needs a cluster is said at its place.
+The programs' own `main`s run in this process and stop where the first node of a pipeline would start. Not executed:
+ImageNet weights and other engines, which are not here (`--show-config` checks the settings), `make` targets that build
+or test (`make -n`), benchmarks (imported only).
 """
 
 import contextlib
