@@ -26,7 +26,7 @@ from tfx.utils import io_utils
 from components import baseline, checks
 from components.artifacts import Artifacts
 from trainer import records
-from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, UNSET
+from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, setting_value
 
 SPLIT = "eval"
 _MEASURED = ("ExampleCount", "MultiClassConfusionMatrixPlot")
@@ -121,34 +121,34 @@ class ChangeableExecutor(Executor):
             models = []
         config = config_pb2.EvalConfig()
         json_format.Parse(exec_properties[EVAL_CONFIG_KEY], config)
-        given = {name: exec_properties[name] for name in THRESHOLDS if exec_properties.get(name, UNSET) != UNSET}
-        set_thresholds(config, **given)
-        whole, _ = _thresholds(config)
-        if not whole.HasField("value_threshold"):
-            set_thresholds(config, min_accuracy=accuracy_floor(_count_classes(input_dict[EXAMPLES_KEY])))
+        given = {name: setting_value(name, exec_properties[name]) for name in THRESHOLDS if name in exec_properties}
+        set_thresholds(config, given)
+        whole, _ = config.metrics_specs[0].metrics[0].per_slice_thresholds
+        if not whole.threshold.HasField("value_threshold"):
+            set_thresholds(config, {"min_accuracy": accuracy_floor(_count_classes(input_dict[EXAMPLES_KEY]))})
         exec_properties = {**exec_properties, EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True)}
         super().Do({**input_dict, BASELINE_MODEL_KEY: models}, output_dict, exec_properties)
         checks.record(config, input_dict[MODEL_KEY][0], output_dict)
 
 
-def set_thresholds(
-    config: config_pb2.EvalConfig,
-    min_accuracy: float | None = None,
-    min_class_recall: float | None = None,
-    max_accuracy_drop: float | None = None,
-) -> None:
-    """Changes thresholds in what `eval_config` returned; None leaves one as it is."""
-    whole, each_class = _thresholds(config)
-    if min_accuracy is not None:
-        whole.value_threshold.lower_bound.value = min_accuracy
-    if min_class_recall is not None:
-        each_class.value_threshold.lower_bound.value = min_class_recall
-    if max_accuracy_drop is not None:
-        whole.change_threshold.absolute.value = -max_accuracy_drop
+def set_thresholds(config: config_pb2.EvalConfig, given: dict[str, Any]) -> None:
+    """Changes thresholds, by the name of their setting, in what `eval_config` returned.
 
-
-def _thresholds(config: config_pb2.EvalConfig) -> list[config_pb2.MetricThreshold]:
-    return [slices.threshold for slices in config.metrics_specs[0].metrics[0].per_slice_thresholds]
+    Args:
+      config: is changed.
+      given: as `eval_config` takes them, so that a floor may be None; a threshold that is not given stays.
+    """
+    whole, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
+    if "min_accuracy" in given:
+        whole.threshold.ClearField("value_threshold")
+        if given["min_accuracy"] is not None:
+            whole.threshold.value_threshold.lower_bound.value = given["min_accuracy"]
+    if "min_class_recall" in given:
+        recall = given["min_class_recall"]
+        floor = recall_floor(len(each_class.slicing_specs)) if recall is None else recall
+        each_class.threshold.value_threshold.lower_bound.value = floor
+    if "max_accuracy_drop" in given:
+        whole.threshold.change_threshold.absolute.value = -given["max_accuracy_drop"]
 
 
 def _count_classes(examples: list[types.Artifact]) -> Collection[int]:

@@ -11,7 +11,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.artifacts import Artifacts, DataBlessing, RunReport
 from lineage.report.sources import Sources
-from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, UNSET
+from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, setting_value
 from trainer.recipe import changed
 
 INPUTS = {
@@ -52,8 +52,8 @@ class Executor(base_executor.BaseExecutor):
         from lineage.report.make import make  # the charts' library: not where a pipeline is only put together
 
         given = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
-        changes = {key: exec_properties[name] for name, key in CHANGES.items() if name in exec_properties}
-        changes = {key: None if value == UNSET else value for key, value in changes.items()}
+        said = {name: exec_properties[name] for name in CHANGES if name in exec_properties}
+        changes = {CHANGES[name]: setting_value(name, value) for name, value in said.items()}
         pushed, evaluation = given.get("pushed_model"), given.get("evaluation")
         (report,) = output_dict["report"]
         sources = Sources(

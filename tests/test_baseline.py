@@ -251,6 +251,7 @@ def test_the_gate_has_a_baseline_where_there_is_one_of_the_same_classes(finished
     expected = ["accuracy", *(f"recall of class {index}" for index in range(5))]
     assert [check["what"] for check in checks] == expected + ["accuracy against the baseline"] * compared
     assert all(check["passed"] for check in checks)
+    assert {check["floor"] for check in checks[:6]} == {0.0}  # no parameters: the floors of the settings
     recalls = [check["value"] for check in checks[1:6]]
     assert checks[0]["value"] == pytest.approx(sum(recalls) / 5)  # two examples of each class
 
@@ -279,10 +280,10 @@ def test_a_model_in_ml_metadata_has_its_classes_in_the_recipe(finished):
     [
         (None, UNSET, (0.2 + 1.959964 * (0.2 * 0.8 / 10) ** 0.5, 0.2)),  # ten examples, two of each class
         (None, 0.75, (0.75, 0.75)),
-        (0.0, UNSET, (0.0, 0.0)),
+        (0.6, UNSET, (0.2 + 1.959964 * (0.2 * 0.8 / 10) ** 0.5, 0.2)),
     ],
 )
-def test_without_a_setting_the_floors_come_from_the_eval_split(finished, floor, parameter, expected, tmp_path):
+def test_without_a_setting_or_by_minus_one_the_floors_are_computed(finished, floor, parameter, expected, tmp_path):
     _evaluate(finished, "none", tmp_path, floor, parameter)
     whole, *recalls = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
     assert whole["floor"] == pytest.approx(expected[0], abs=1e-6)

@@ -172,6 +172,19 @@ def test_a_floor_without_a_setting_is_minus_one_since_parameters_are_numbers():
     config = settings.load(changes={"evaluator.min_accuracy": None, "evaluator.min_class_recall": 0.3})
     values = parameters.defaults(config)
     assert (values["min_accuracy"], values["min_class_recall"]) == (-1.0, 0.3)
+    assert values["data"] is None  # -1 is for floors alone
+
+
+def test_minus_one_computes_a_floor_and_is_an_error_elsewhere():
+    given = parameters.read(["min_accuracy=-1", "min_class_recall=-1.0"])
+    assert given == {"min_accuracy": -1.0, "min_class_recall": -1.0}
+    assert set(parameters.settings_of(given).values()) == {None}
+    others = {"epochs": -1, "batch_size": -1, "learning_rate": -1.0, "max_accuracy_drop": -1.0}
+    assert list(parameters.settings_of(others).values()) == [-1, -1, -1.0, -1.0]
+    for text in ("epochs=-1", "max_accuracy_drop=-1"):
+        with pytest.raises(UserError, match="greater than or equal to .*received '-1'"):
+            parameters.read([text])
+    assert parameters.read(["data=-1"]) == {"data": "-1"}
 
 
 @pytest.mark.parametrize("command", ["check", "submit", "compile"])

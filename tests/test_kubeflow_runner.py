@@ -196,12 +196,13 @@ def test_submitting_to_kubeflow(monkeypatch, tmp_path, capfd, recipe):
     with stubs.serving(stubs.Kubeflow()) as server:
         server.multi_user, server.looks = True, iter(["RUNNING", "FAILED"])
         flags = [*KUBEFLOW, *recipe, "--endpoint", server.url, "--experiment", "photos", "--parameter", "epochs=3"]
-        flags += ["--namespace", "photos"]
+        flags += ["--parameter", "min_accuracy=-1", "--namespace", "photos"]
         assert kubeflow_runner.main(["submit", *flags, "--wait"]) == 1  # as the run ends
     (run,) = server.runs.values()
     (experiment,) = server.experiments.values()
     assert (experiment["display_name"], experiment["namespace"]) == ("photos", "photos")
-    assert run["runtime_config"] == {"pipeline_root": "gs://a-bucket/root", "parameters": {"epochs": 3}}
+    changed = {"epochs": 3, "min_accuracy": -1.0}
+    assert run["runtime_config"] == {"pipeline_root": "gs://a-bucket/root", "parameters": changed}
     assert ("platform_spec" in run["pipeline_spec"]) == bool(recipe)
     printed = "".join(capfd.readouterr())
     assert f"{server.url}/#/runs/details/" in printed

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from components import report
+from components.artifacts import RunReport
 from lineage.report import photos
 from lineage.report.data import describe
 from lineage.report.evaluation import Answers, evaluate
@@ -19,6 +21,7 @@ from tests import browser, graphs, records
 from tests.parsed import Page
 from trainer import models
 from trainer.export import export
+from trainer.recipe import changed
 
 CLASSES = ("daisy", "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b", "tulips")
 PER_SPLIT = {"train": 30, "eval": 15}
@@ -234,6 +237,20 @@ def test_a_run_that_failed_at_once_has_a_report(whole, tmp_path):
     text = Page((tmp_path / "report.html").read_text()).text
     assert "No artifact of this run is known." in text
     assert "Not measured." in text
+
+
+def test_the_settings_are_those_of_the_run(whole, tmp_path):
+    """A cluster's parameters take the place of what was compiled; -1 is a computed floor, and a number elsewhere."""
+    artifact = RunReport()
+    artifact.uri = str(tmp_path / "Report" / "report" / "7")
+    compiled = changed(whole.settings, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
+    said = {"min_accuracy": -1.0, "min_class_recall": 0.3, "max_accuracy_drop": -1.0, "epochs": 4, "data": "gs://b/c"}
+    properties = {"settings": json.dumps(compiled), "code": "", "command": "", **said}
+    report.Executor().Do({}, {"report": [artifact]}, properties)
+    (file,) = tmp_path.glob("**/report.json")
+    shown = json.loads(file.read_text())["lineage"]["settings"]
+    assert shown["evaluator"] == {"min_accuracy": None, "min_class_recall": 0.3, "max_accuracy_drop": -1.0}
+    assert (shown["trainer"]["epochs"], shown["data"]["directory"]) == (4, "gs://b/c")
 
 
 def test_of_folders_that_are_gone_the_names_stay(whole, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import augmentation, models, recipe, schedules
+from trainer import augmentation, features, models, recipe, schedules
 from trainer.models import batch_norm
 
 
@@ -110,7 +110,7 @@ def test_models_that_do_not_exist():
 
 
 def test_the_schedule_rises_then_falls():
-    assert doctest.testmod(schedules).failed == doctest.testmod(recipe).failed == 0
+    assert doctest.testmod(schedules).failed == doctest.testmod(recipe).failed == doctest.testmod(features).failed == 0
     rates = [schedules.learning_rate(epoch, 12, "exponential", 1e-5, 4e-4, 5, 0.8) for epoch in range(12)]
     assert rates[0] == 1e-5
     assert max(rates) == rates[5] == 4e-4

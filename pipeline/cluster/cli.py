@@ -78,7 +78,8 @@ def _add_cluster(to: argparse.ArgumentParser) -> None:
 
 
 def _prepared(args: argparse.Namespace, submitted: bool, given: dict[str, Any]) -> Config:
-    args.set += [f"{parameters.PARAMETERS[name].setting}={value}" for name, value in given.items()]  # one set of rules
+    changes = parameters.settings_of(given)  # one set of rules
+    args.set += [f"{key}={'null' if value is None else value}" for key, value in changes.items()]
     config = cli.config_from(args, FLAGS)
     return prepared.prepare(config, args.target, WORKING_COPY, args.allow_dirty, submitted)
 

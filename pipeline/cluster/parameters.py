@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from datasets.errors import UserError
 from pipeline import settings
 from pipeline.config import Config
-from trainer.features import CHANGEABLE, THRESHOLDS, UNSET
+from trainer.features import CHANGEABLE, FLOORS, THRESHOLDS, UNSET, setting_value
 
 
 class Parameter(NamedTuple):
@@ -46,18 +46,24 @@ PARAMETERS = {
 
 
 def defaults(config: Config) -> dict[str, Any]:
-    """Returns each parameter's value by the settings; UNSET for a threshold that is null."""
-    values = {name: _value(config, parameter.setting) for name, parameter in PARAMETERS.items()}
-    return {name: UNSET if value is None else PARAMETERS[name].kind(value) for name, value in values.items()}
+    """Returns each parameter's value by the settings; UNSET for a floor that is null."""
+    return {name: _of_setting(name, config) for name in PARAMETERS}
+
+
+def _of_setting(name: str, config: Config) -> Any:
+    value = _value(config, PARAMETERS[name].setting)
+    if value is None:
+        return UNSET if name in FLOORS else None
+    return PARAMETERS[name].kind(value)
 
 
 def settings_of(values: dict[str, Any]) -> dict[str, Any]:
     """Returns the settings, by dotted key, that parameters of these values stand for: the reverse of `defaults`."""
-    return {PARAMETERS[name].setting: None if value == UNSET else value for name, value in values.items()}
+    return {PARAMETERS[name].setting: setting_value(name, value) for name, value in values.items()}
 
 
 def read(texts: list[str]) -> dict[str, Any]:
-    """Returns the values of 'NAME=VALUE' texts.
+    """Returns the values of 'NAME=VALUE' texts; a floor may be UNSET.
 
     Raises:
       UserError: naming all that are no parameters, or that their setting does not take.
@@ -68,12 +74,18 @@ def read(texts: list[str]) -> dict[str, Any]:
         if name not in PARAMETERS or not equals:
             problems.append(f"--parameter: expected NAME=VALUE of {', '.join(PARAMETERS)}; received {text!r}")
             continue
-        parameter = PARAMETERS[name]
         try:
-            config = settings.load(changes={parameter.setting: value})
-            values[name] = parameter.kind(_value(config, parameter.setting))
+            given = None if name in FLOORS and _is_unset(value) else value
+            values[name] = _of_setting(name, settings.load(changes={PARAMETERS[name].setting: given}))
         except UserError as error:
             problems.append(f"--parameter: {error}")
     if problems:
         raise UserError("\n".join(problems))
     return values
+
+
+def _is_unset(text: str) -> bool:
+    try:
+        return float(text) == UNSET
+    except ValueError:
+        return False
