@@ -5,11 +5,12 @@ the objects in that folder: "not a directory" (kubeflow/pipelines#13476).
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import requests
 from absl import logging
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Client
 
@@ -34,8 +35,9 @@ def _remove(bucket: str, prefix: str, uri: str) -> int:
         client = Client(project=None)  # objects belong to no project
         for blob in client.list_blobs(bucket, prefix=prefix, fields="items(name,size,generation),nextPageToken"):
             if blob.size == 0 and blob.name.endswith("/"):
-                blob.delete(if_generation_match=blob.generation)
-                removed += 1
+                with suppress(NotFound, PreconditionFailed):  # another try of this task removed or replaced it
+                    blob.delete(if_generation_match=blob.generation)
+                    removed += 1
     except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
         logging.warning(
             "%s: expected to remove its directory markers; received: %s. If the next task cannot download it ('not a "
