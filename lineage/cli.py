@@ -10,6 +10,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
+from datasets.paths import exists, is_folder
 from lineage import again, compare, gc, models, names, runs, store, tree, why
 
 _ABOUT = "What ran, what made what, what is served: docs/lineage.md has all of it."
@@ -134,4 +135,4 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _output_of(args: argparse.Namespace) -> Path:
     place = Path(args.store)
-    return args.output or (place.parent if place.is_file() else place)
+    return args.output or (place.parent if exists(place) and not is_folder(place) else place)

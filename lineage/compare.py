@@ -8,8 +8,10 @@ from typing import Any
 from rich.console import Console
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from datasets.paths import is_folder
 from lineage import text
 from lineage.history import Run
+from lineage.report.sources import NUMBERS, REPORT_NODE
 from lineage.runs import checks, pushed_to, read_json, state_of
 
 
@@ -55,13 +57,15 @@ def _fingerprint(run: Run) -> str | None:
 def _counts(run: Run) -> dict[str, dict[str, int]]:
     """Returns examples by split and class; nothing where the statistics are not on this machine."""
     statistics = run.output("StatisticsGen", "statistics")
-    files = Path(statistics.uri).glob("Split-*/FeatureStats.pb") if statistics and "://" not in statistics.uri else []
+    if not statistics or "://" in statistics.uri or not is_folder(statistics.uri):
+        return {}
+    files = Path(statistics.uri).glob("Split-*/FeatureStats.pb")
     return {file.parent.name.removeprefix("Split-"): _classes(file) for file in sorted(files)}
 
 
 def _statistics(run: Run) -> dict[str, float]:
     """Returns the means that the run's report has of its photos, by split; nothing where it is not on this machine."""
-    splits = (read_json(run.output("Report", "report"), "report.json", {}).get("data") or {}).get("splits", {})
+    splits = (read_json(run.output(REPORT_NODE, "report"), NUMBERS, {}).get("data") or {}).get("splits", {})
     keys = ("side", "brightness", "contrast", "red", "green", "blue")
     return {f"{name}.{key}": each[key]["mean"] for name, each in splits.items() for key in keys if each[key]}
 

@@ -1,9 +1,11 @@
 """`gc`: which folders nothing needs any more, and, told so, their deletion.
 
 What a pushed model or the latest blessed one of a pipeline was made of stays, whatever its age. A pushed version
-counts as removed only where the folder of its versions holds something else: a missing or empty one may not be mounted.
+counts as removed only where the folder of its versions holds something else: a missing or empty one may not be mounted,
+and one that cannot be read may hold the version.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from datasets.errors import UserError
+from datasets.paths import exists, is_folder
 from lineage import text
 from lineage.history import Execution, Graph
 from lineage.reading import everything
@@ -38,7 +41,7 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
       UserError: when a run is using the folder, it holds no artifacts, or one cannot be deleted.
     """
     root = output.expanduser().resolve() / "artifacts"
-    if not root.is_dir():
+    if not is_folder(root):
         raise UserError(f"there are no artifacts in {output}; name the output folder of the runs (--output)")
     with only_run(root.parent):
         graph, before = everything(store), time.time() - days * _DAY_S
@@ -46,7 +49,7 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
         if delete:
             _forget(store, [each["id"] for each in found if each["id"]])
             _remove([each["path"] for each in found])
-    kept, unseen = (sorted(set(places.values())) for places in _pushed(graph))
+    kept, unseen = (sorted(set(pushed.values())) for pushed in _pushed(graph))
     total = sum(each["bytes"] or 0 for each in found)
     return {"kept": kept, "unseen": unseen, "deleted": delete, "bytes": total, "folders": found}
 
@@ -97,7 +100,7 @@ def _pushed(graph: Graph) -> tuple[dict[int, str], dict[int, str]]:
     here, unseen = {}, {}
     for artifact in graph.artifacts.values():
         place = artifact.facts.get("pushed_destination")
-        if place and ("://" in place or Path(place).exists()):
+        if place and ("://" in place or exists(place)):
             here[artifact.id] = place
         elif place and not _shows_versions(Path(place).parent):
             unseen[artifact.id] = place
@@ -105,9 +108,9 @@ def _pushed(graph: Graph) -> tuple[dict[int, str], dict[int, str]]:
 
 
 def _shows_versions(folder: Path) -> bool:
-    """Returns whether a folder holds anything, so that a version that is not in it was removed."""
+    """Returns whether a folder holds anything that can be seen, so that a version that is not in it was removed."""
     try:
-        return any(folder.iterdir())
+        return any(each.lstat() for each in folder.iterdir())  # a folder may be listed that cannot be entered
     except OSError:
         return False
 
@@ -143,13 +146,21 @@ def _orphans(graph: Graph, root: Path) -> Iterator[dict[str, Any]]:
 def _stopped(root: Path, before: float) -> Iterator[dict[str, Any]]:
     """Yields the checkpoints of trainings that nobody went on with."""
     for folder in sorted(root.glob("*/checkpoints/*")):
-        if _is_inside(str(folder), root) and max(each.stat().st_mtime for each in (folder, *folder.iterdir())) < before:
+        if _is_inside(str(folder), root) and _last_write(folder) < before:
             yield _folder(folder, "checkpoints of a stopped training, too old", None)
+
+
+def _last_write(folder: Path) -> float:
+    """Returns when a folder or a file in it was last written; infinity where the folder cannot be read."""
+    try:
+        return max(each.stat().st_mtime for each in (folder, *folder.iterdir()))
+    except OSError:
+        return math.inf
 
 
 def _is_inside(uri: str, root: Path) -> bool:
     folder = Path(uri)
-    return folder.is_dir() and not folder.is_symlink() and root in folder.resolve().parents
+    return is_folder(folder) and not folder.is_symlink() and root in folder.resolve().parents
 
 
 def _folder(path: Path, why: str, artifact: int | None) -> dict[str, Any]:
@@ -175,17 +186,17 @@ def print_collected(console: Console, answer: dict[str, Any]) -> None:
     console.print(f"{total} deleted" if answer["deleted"] else f"{total} may be deleted; nothing was (--delete)")
 
 
-def _print_unseen(console: Console, places: list[str]) -> None:
-    """Says which pushed versions are kept because their folder may only be not mounted, and how to give them up."""
-    for place in places:
+def _print_unseen(console: Console, versions: list[str]) -> None:
+    """Says which pushed versions are kept because their folder cannot be seen, and how to give them up."""
+    for place in versions:
         console.print(text.safe(f"kept, as its folder cannot be seen: {text.near(place)}"), soft_wrap=True)
-    folders = sorted({str(Path(place).parent) for place in places})
+    folders = sorted({str(Path(place).parent) for place in versions})
     commands = "\n".join(f"  mkdir -p {quote(each)} && touch {quote(each)}/.removed" for each in folders)
-    versions = f"{len(places)} pushed version{'s' * (len(places) > 1)}"
+    count = f"{len(versions)} pushed version{'s' * (len(versions) > 1)}"
     console.print(
         text.safe(
-            f"{versions} kept: a missing or empty push folder may be one that is not mounted. Mount it and run"
-        ).append(" this command again, or, if you removed the versions, put any file into the folder first:"),
+            f"{count} kept: the push folder is missing, empty or not readable. Mount it or get the right to read it,"
+        ).append(" and run this command again, or, if you removed the versions, put any file into the folder first:"),
         soft_wrap=True,
     )
     console.print(Text(commands), soft_wrap=True)

@@ -6,6 +6,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
+from datasets.paths import is_folder
 from lineage import text
 from lineage.history import Artifact, Execution, Graph, artifact
 from lineage.reading import around, touching
@@ -62,9 +63,12 @@ def _pushed(graph: Graph, execution: Execution) -> str | None:
 
 def _in_service(place: str) -> bool:
     folder = Path(place)
-    if "://" in place or not folder.is_dir():
+    if "://" in place or not is_folder(folder):
         return False
-    versions = [int(each.name) for each in folder.parent.iterdir() if each.name.isdecimal()]
+    try:
+        versions = [int(each.name) for each in folder.parent.iterdir() if each.name.isdecimal()]
+    except OSError:  # folders that can be entered but not listed
+        return False
     return folder.name.isdecimal() and int(folder.name) == max(versions)
 
 

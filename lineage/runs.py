@@ -13,14 +13,12 @@ from rich.console import Console
 from lineage import text
 from lineage.history import OUTPUTS, Artifact, Execution, Run, facts
 from lineage.reading import contexts, maker_of, pipeline_of, run_contexts, runs, touching
+from lineage.report.sources import REPORT_NODE
 from pipeline.metadata import interrupted_in, is_alive
 
-_REPORT = "Report"
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
 STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "stale")
-
-
-_SIGNS = {"log": "its log's last line", "store": "the last that it wrote to ML Metadata"}
+_LAST = {"log": "its last log line", "store": "its last write to ML Metadata"}
 
 
 def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state: str | None) -> list[dict[str, Any]]:
@@ -75,7 +73,7 @@ def state_of(run: Run) -> str:
         return "interrupted"
     failed = run.facts.get("failed")
     states = {each.state for each in run.executions if each.node != failed}
-    if failed not in (None, _REPORT) or "failed" in states:
+    if failed not in (None, REPORT_NODE) or "failed" in states:
         return "failed"
     for state in ("stale", "running"):
         if state in states:
@@ -93,8 +91,8 @@ def _unfinished(run: Run) -> str:
 def ended(run: Run) -> tuple[float, str]:
     """Returns when the run ended, and what says so: 'store', 'clock' for a run that goes on, or 'log'.
 
-    The store does not know when a process was killed. The log's last line is the last sign of life then: a training
-    writes to it at the end of each epoch.
+    The store does not know when a process was killed. Its last log line is later than its last write to the store: a
+    training writes a line at the end of each epoch.
     """
     state = state_of(run)
     if state == "running":
@@ -119,7 +117,7 @@ def pushed_to(run: Run) -> str | None:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    evaluation, report = run.output("Evaluator", "evaluation"), run.output("Report", "report")
+    evaluation, report = run.output("Evaluator", "evaluation"), run.output(REPORT_NODE, "report")
     last, source = ended(run)
     return {
         "id": run.id,
@@ -185,10 +183,14 @@ def checks(run: Run) -> list[dict[str, Any]]:
 
 
 def read_json(artifact: Artifact | None, name: str, otherwise: Any) -> Any:
-    """Returns what a file in an artifact's folder holds; `otherwise` where it is not on this machine."""
-    if artifact is None or "://" in artifact.uri or not (Path(artifact.uri) / name).is_file():
+    """Returns what a file in an artifact's folder holds; `otherwise` where it cannot be read on this machine."""
+    if artifact is None or "://" in artifact.uri:
         return otherwise
-    return json.loads((Path(artifact.uri) / name).read_text())
+    try:
+        content = (Path(artifact.uri) / name).read_bytes()
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return otherwise
+    return json.loads(content)
 
 
 def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str, Any]:
@@ -221,7 +223,7 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
     """Prints a run: its line, then each node with what it put out."""
     print_runs(console, [run])
     known = [[key, run[key] or "not known"] for key in ("run", "command", "code", "log")]
-    known += [["killed", f"took: until its last sign of life, {_SIGNS[run['until']]}"]] * (run["state"] == "stale")
+    known += [["killed", f"duration up to {_LAST[run['until']]}"]] * (run["state"] == "stale")
     text.lines(console, known, ["dim"] * len(known))
     text.lines(console, [refusal(each) for each in run["refused"]], ["red"] * len(run["refused"]))
     for node in run["nodes"]:

@@ -15,9 +15,9 @@ from werkzeug.serving import make_server
 
 from datasets.errors import UserError
 from lineage import compare, history, models, names, runs, text, tree
+from lineage.report.sources import REPORT
 
 LIMIT = 50  # runs of one page, until more are asked for
-REPORT = "report.html"
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

@@ -1,7 +1,6 @@
 """Opens the store that questions are put to."""
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import ml_metadata as mlmd
@@ -9,8 +8,6 @@ from ml_metadata.proto import metadata_store_pb2
 
 from datasets.errors import UserError
 from pipeline import metadata
-
-_PATIENCE_S = 3.0  # for another process to end its writing
 
 
 def open_store(place: str, password_file: Path | None = None, writable: bool = False) -> mlmd.MetadataStore:
@@ -27,25 +24,19 @@ def open_store(place: str, password_file: Path | None = None, writable: bool = F
     if "://" in place:
         return metadata.opened(metadata.connection(place, password_file), place.rpartition("@")[2])
     path = Path(place).expanduser()
-    path = path / metadata.SQLITE if path.is_dir() else path
-    if not path.exists():
+    try:
+        path = path / metadata.SQLITE if path.is_dir() else path
+        path.stat()
+        with metadata.opened_sqlite(path, "ro") as (_, is_ml_metadata):
+            pass
+    except (sqlite3.Error, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"there is no ML Metadata to read in {path}: no such file; name a run's output folder (--store)"
-        )
-    _check_sqlite(path)
+            f"there is no ML Metadata to read in {path}: {reason}; name the output folder of a run (--store)"
+        ) from None
+    if not is_ml_metadata:
+        raise UserError(f"{path} is not of ML Metadata; name the output folder of a run (--store)")
     config = metadata.connection(str(path))
     modes = metadata_store_pb2.SqliteMetadataSourceConfig
     config.sqlite.connection_mode = modes.READWRITE if writable else modes.READONLY
     return metadata.opened(config, str(path))
-
-
-def _check_sqlite(path: Path) -> None:
-    """Looks before ML Metadata does, which takes an empty file for a new store and waits a minute for a locked one."""
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)) as file:
-            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.Error as error:
-        text = f"there is no ML Metadata to read in {path}: {error}; name the output folder of a run (--store)"
-        raise UserError(text) from None
-    if "MLMDEnv" not in tables:
-        raise UserError(f"{path} is not of ML Metadata; name the output folder of a run (--store)")

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
+from datasets.paths import exists
+
 
 def safe(value: object) -> Text:
     """Returns a value for the terminal as it is: no markup, and control characters as their codes."""
@@ -47,13 +49,16 @@ def duration(seconds: float) -> str:
 
 
 def size_of(uri: str) -> int | None:
-    """Returns the bytes below a folder or file of this machine; None for what is elsewhere or gone."""
+    """Returns the bytes below a folder or file of this machine; None for what is elsewhere, gone or not readable."""
     path = Path(uri)
-    if "://" in uri or "\0" in uri or not path.exists():
+    if "://" in uri or not exists(path):
         return None
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+    except OSError:
+        return None
 
 
 def near(uri: str) -> str:

@@ -33,9 +33,8 @@ def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
     last = before.node(node) if before else None
     differs = []
     if before and last and execution.state != "cached":
-        source = (
-            maker_of(store, last) if last.state == "cached" else None
-        )  # ExampleGen's driver tells it the fingerprint
+        # ExampleGen's driver gives the fingerprint only to the execution that ran
+        source = maker_of(store, last) if last.state == "cached" else None
         known = last._replace(facts={**source.facts, **last.facts}) if source else last
         differs = list(_differences(run, execution, before, known))
     return {

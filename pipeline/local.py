@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from lineage.report.sources import REPORT
+from lineage.report.sources import REPORT, REPORT_NODE
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
@@ -78,7 +78,7 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         if isinstance(failure.__cause__, Interrupted):
             raise Interrupted from None
         lines.failed(failure.node)
-        if failure.node != "Report":
+        if failure.node != REPORT_NODE:
             _explain(console, failure, log)
             return FAILED
         logging.error(failure, exc_info=failure.__cause__)
@@ -98,7 +98,7 @@ def _conclude(
 
     evaluation = checks.read(results["Evaluator"].outputs)
     runs = Path(results["Trainer"].outputs["model_run"][0].uri)
-    report = None if missing else Path(results["Report"].outputs["report"][0].uri) / REPORT
+    report = None if missing else Path(results[REPORT_NODE].outputs["report"][0].uri) / REPORT
     places = {"report": report or missing, "metadata": _store(config), "artifacts": root(config)}
     places |= {"tensorboard": runs, "log": log}
     summary.show(console, config, results, evaluation, places)

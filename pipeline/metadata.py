@@ -4,11 +4,13 @@ import datetime
 import os
 import shlex
 import socket
+import sqlite3
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import ml_metadata as mlmd
@@ -23,6 +25,7 @@ DATABASES = ("mysql", "postgresql")
 RUN_CONTEXT = "pipeline_run"  # TFX's name of the context that holds a run's executions
 BETWEEN = "between two nodes"  # where Ctrl-C came, if not in a node
 ANSWER_S = 5.0  # a database's server answers within; ML Metadata itself would wait for minutes
+_PATIENCE_S = 3.0  # for another process to end its writing
 _opening = threading.Lock()  # one at a time sends standard error elsewhere
 
 
@@ -95,6 +98,23 @@ def opened(config: metadata_store_pb2.ConnectionConfig, where: str) -> mlmd.Meta
             reason = f"check the user, the password file, the database and the user's rights to it ({reason})"
         raise UserError(f"cannot use the ML Metadata in {where}: {reason}") from None
     return store
+
+
+@contextmanager
+def opened_sqlite(path: Path, mode: Literal["ro", "rw"]) -> Iterator[tuple[sqlite3.Connection, bool | None]]:
+    """Opens an existing SQLite file by Python's own library.
+
+    ML Metadata itself would take an empty file for a new store, and would wait a minute for a locked one.
+
+    Yields:
+      The connection, and whether the tables are ML Metadata's: None where the file has no tables.
+
+    Raises:
+      sqlite3.Error: when it is no database, damaged, locked, or cannot be opened.
+    """
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE_S)) as file:
+        tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+        yield file, "MLMDEnv" in tables if tables else None
 
 
 def _check_server(database: Any) -> None:

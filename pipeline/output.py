@@ -6,7 +6,7 @@ All is checked before TFX is imported (issue 11).
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,8 +14,6 @@ from filelock import FileLock, Timeout
 from datasets.errors import UserError
 from datasets.records import check_path
 from pipeline.config import Config
-
-_PATIENCE_S = 3.0  # for another process to end its writing
 
 
 @contextmanager
@@ -60,22 +58,27 @@ def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
       UserError: when that fails, with the setting that names another folder.
     """
     folder = folder.expanduser()
-    _check_links(folder, f"the disk it points to may not be mounted; or give another one ({setting})")
-    folder = folder.resolve()
-    check_path(folder, f"give another one ({setting})")
-    tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
+        _check_links(folder, f"the disk it points to may not be mounted; or give another one ({setting})")
+        folder = folder.resolve()
+        check_path(folder, f"give another one ({setting})")
+        tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
         tried.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=tried):
             pass
     except OSError as error:
-        reason = f"{tried} is a file" if tried.is_file() else error.strerror
+        reason = f"{error.filename} is a file" if isinstance(error, FileExistsError) else error.strerror
         raise UserError(f"cannot write to {what} {folder}: {reason}; give another one ({setting})") from None
     return folder
 
 
 def _check_links(path: Path, instead: str) -> None:
-    """Refuses a path whose last part that exists is a link to nothing."""
+    """Refuses a path whose last part that exists is a link to nothing.
+
+    Raises:
+      UserError: then.
+      OSError: when a folder on the way cannot be entered.
+    """
     for each in (path, *path.parents):
         if each.is_symlink() and not each.exists():
             raise UserError(f"{each} is a link to {each.readlink()}, which does not exist: {instead}")
@@ -85,22 +88,22 @@ def _check_sqlite(output: Path) -> None:
     from pipeline import metadata  # ML Metadata's library: 0.8 s
 
     path = output / metadata.SQLITE
-    _check_links(path, _OTHER)
-    if not path.exists():
-        return
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE_S)) as file:
-            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+        _check_links(path, "the disk it points to may not be mounted")
+        if not path.exists():
+            return
+        with metadata.opened_sqlite(path, "rw") as (file, is_ml_metadata):
             file.execute("BEGIN IMMEDIATE")  # what a lock and a read-only file refuse
             file.rollback()
             (state,) = file.execute("PRAGMA quick_check(1)").fetchone()
         if state != "ok":
             raise UserError(f"the ML Metadata in {path} is damaged: {' '.join(state.split())}")
-        if tables and "MLMDEnv" not in tables:
+        if is_ml_metadata is False:
             raise UserError(f"{path} is a database of something else than ML Metadata")
         metadata.opened(metadata.connection(str(path)), str(path))
-    except sqlite3.Error as error:
-        raise UserError(f"cannot write to the ML Metadata in {path}: {error}; {_OTHER}") from None
+    except (sqlite3.Error, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot write to the ML Metadata in {path}: {reason}; {_OTHER}") from None
     except UserError as error:
         raise UserError(f"{error}; {_OTHER}") from None
 

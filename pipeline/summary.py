@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.checks import Check, Evaluation, digits
+from datasets.paths import exists
 from datasets.sample import is_drawn
 from lineage.text import safe
 from pipeline import figures
@@ -92,7 +93,7 @@ def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:
         return Text.assemble(refused, ": nothing was pushed, and what was pushed before stays as it is.")
     blessed = ("Blessed", "green")
     pushed = pusher.outputs["pushed_model"][0].get_string_custom_property("pushed_destination")
-    if not Path(pushed).exists():
+    if not exists(pushed):
         gone = " in an earlier run, and is no longer there."
         return Text.assemble(blessed, "; it was pushed to ", safe(pushed), gone)
     return Text.assemble(blessed, " and pushed to ", safe(pushed))

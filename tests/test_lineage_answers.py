@@ -1,6 +1,7 @@
 """What `lineage` answers about runs that ended otherwise than in a push, on stores written in no time."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from lineage import serve
+from lineage import gc, models, serve, text
 from lineage.__main__ import main
+from lineage.reading import everything
+from lineage.report import page as page_of_report
+from lineage.runs import read_json
 from pipeline import metadata
 from pipeline.dag_runner import NodeFailed, _recorded
 from pipeline.failure import Interrupted
@@ -174,7 +178,7 @@ def test_one_run_is_compared_with_the_one_before_of_its_pipeline(runs, ask, page
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_a_killed_run_took_until_its_last_sign_of_life(runs, ask, tmp_path, written, capsys):
+def test_a_killed_runs_duration_is_up_to_its_last_log_line_or_write(runs, ask, page, tmp_path, written, capsys):
     log = tmp_path / "a.log"
     metadata.begin(runs.store.store, "2026-03-01T00:00:00", KNOWN | {"log": str(log)})
     context = runs.store.store.get_context_by_type_and_name(metadata.RUN_CONTEXT, "2026-03-01T00:00:00")
@@ -191,7 +195,9 @@ def test_a_killed_run_took_until_its_last_sign_of_life(runs, ask, tmp_path, writ
     (node,) = ask("show", context.id)["nodes"]
     assert node["seconds"] == pytest.approx(row["seconds"], abs=5)
     assert main(["show", str(context.id), "--store", str(runs.output)]) == 0
-    assert ("its log's last line" if written else "the last that it wrote to ML Metadata") in capsys.readouterr().out
+    last = "up to its last log line" if written else "up to its last write to ML Metadata"
+    assert re.search(rf"^killed +duration {last}$", capsys.readouterr().out, re.MULTILINE)
+    assert f"{last}</dd>" in page(f"/runs/{context.id}")
 
 
 @pytest.mark.parametrize("where", ["Trainer", "between two nodes"])
@@ -252,3 +258,34 @@ def test_why_compares_code_as_a_whole_with_a_run_that_has_no_list_of_its_files(r
     assert differs["what"] == "code"
     assert differs["before"] is None
     assert len(differs["now"]) > 8
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's rights")
+@pytest.mark.parametrize("mode", [0o700, 0o744], ids=oct)
+def test_what_another_user_keeps_closed_is_not_removed_and_not_here(runs, tmp_path, mode):
+    """In this process, since the interpreter may be root's; 0o744 may be listed but not entered."""
+    for _ in range(2):
+        runs.judge(True)
+    (tmp_path / "out" / "artifacts" / "flowers" / "checkpoints" / "1").mkdir(parents=True)
+    graph, artifacts = everything(runs.store.store), runs.output / "artifacts"
+    evaluation = next(each for each in graph.artifacts.values() if each.type == "ModelEvaluation")
+    pushed = runs.output / "pushed" / "flowers"
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(Path("/tmp")) and folder != Path("/tmp"):  # noqa: S108
+            folder.chmod(0o755)
+    for folder in (pushed, artifacts / "flowers" / "checkpoints", Path(evaluation.uri)):
+        folder.chmod(mode)
+    os.seteuid(65534)
+    try:
+        here, unseen = gc._pushed(graph)
+        assert (here, sorted(unseen.values())) == ({}, [str(pushed / version) for version in "12"])
+        assert list(gc._stopped(artifacts, math.inf)) == []
+        assert not models._in_service(str(pushed / "2"))
+        assert read_json(evaluation, "checks.json", "not here") == "not here"
+        assert text.size_of(f"{evaluation.uri}/file") is None
+        assert text.size_of(evaluation.uri) in (None, 0)
+        assert page_of_report._link(f"{pushed}/2", str(tmp_path), str(tmp_path)) is None
+    finally:
+        os.seteuid(0)
+    assert models._in_service(str(pushed / "2"))
+    assert gc._pushed(graph)[1] == {}

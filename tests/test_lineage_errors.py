@@ -35,7 +35,7 @@ def _fails(capsys, *words: object) -> str:
 def test_a_store_that_is_missing(tmp_path, capsys):
     said = _fails(capsys, "runs", "--store", tmp_path / "nowhere")
     assert "there is no ML Metadata to read in" in said
-    assert "no such file; name a run's output folder (--store)" in said
+    assert "No such file or directory; name the output folder of a run (--store)" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -132,6 +132,11 @@ def test_a_folder_of_another_user(photos, cache, tmp_path, monkeypatch):
 
     config = Config(output=tmp_path, pusher={"directory": tmp_path / "pushed"})
     Store(tmp_path, "sample")
+    closed = [tmp_path / each for each in ("shared/pushed", "shared/artifacts")]
+    for folder in closed:
+        folder.mkdir(parents=True)
+        folder.chmod(0o700)
+    closed[0].parent.chmod(0o777)
     for folder in (tmp_path, *tmp_path.parents):
         if folder.is_relative_to(Path("/tmp")) and folder != Path("/tmp"):  # noqa: S108
             folder.chmod(0o755)
@@ -141,5 +146,10 @@ def test_a_folder_of_another_user(photos, cache, tmp_path, monkeypatch):
             pass
         with pytest.raises(UserError, match="cannot write to the folder .*: Permission denied"):
             output.check_output(config)
+        for folder in closed:
+            with pytest.raises(UserError, match=f"cannot write to the folder {folder}/sample: Permission denied; give"):
+                output.writable(folder / "sample", "the folder", "--output DIR", make=False)
+        with pytest.raises(UserError, match="there is no ML Metadata to read in .*: Permission denied"):
+            open_store(str(closed[0] / "sample"))
     finally:
         os.seteuid(0)

@@ -10,6 +10,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from datasets.paths import is_folder
 from datasets.sample import is_drawn
 from lineage.report import charts
 from lineage.report.sources import Sources
@@ -110,7 +111,7 @@ def _lowest(numbers: dict[str, Any]) -> dict[str, Any] | None:
 
 def _link(folder: str, root: str, to: str) -> str | None:
     """Returns the way from the page to an artifact's folder; None where it is gone or they do not lie side by side."""
-    if not root or not Path(folder).is_dir() or os.path.commonpath([folder, root, to]) != root:
+    if not root or not is_folder(folder) or os.path.commonpath([folder, root, to]) != root:
         return None
     return quote(os.path.relpath(folder, to))
 
