@@ -47,8 +47,8 @@ def _cache_for(what: str) -> Iterator[Path]:
         yield cache
     except OSError as error:
         raise UserError(
-            f"cannot write to the cache folder {cache}: {error.strerror}; set XDG_CACHE_HOME to another folder, or "
-            "give the data and weights (--data DIR, --weights FILE)"
+            f"cannot write to the cache folder {cache}: {error.strerror or error}; set XDG_CACHE_HOME to another "
+            "folder, or give the data and weights (--data DIR, --weights FILE)"
         ) from None
     finally:
         lock.release()
@@ -87,7 +87,7 @@ def check_split(shards: int, split: str, eval_fraction: float) -> None:
 def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, batches: Mapping[str, int]) -> None:
     """Checks that the training split fills one batch on one replica.
 
-    A split by hash is known when the records are dealt: a batch is refused here if all records do not fill it.
+    A split by hash is known when the records are assigned: a batch is refused here if all records do not fill it.
 
     Args:
       shards: the checked shards.
@@ -129,9 +129,8 @@ def unread_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str
     more = " …" if len(names) > _NAMED else ""
     if not names:
         return ""
-    return (
-        f"skipped {len(names)} files that {pattern!r} (data.pattern) does not match: {', '.join(names[:_NAMED])}{more}"
-    )
+    files = f"{len(names)} file{'s' * (len(names) > 1)}"
+    return f"skipped {files} that {pattern!r} (data.pattern) does not match: {', '.join(names[:_NAMED])}{more}"
 
 
 def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:

@@ -37,6 +37,7 @@ def ensure_flowers(cache: Path, size: int, listing: str = LISTING, files: str = 
 
     Raises:
       UserError: with no network, or when a shard does not arrive as listed.
+      OSError: when the cache cannot be written.
     """
     folder = cache / FOLDERS[size]
     complete = folder / ".complete"
@@ -67,6 +68,7 @@ def ensure_weights(cache: Path, remote: Remote = XCEPTION_WEIGHTS) -> Path:
 
     Raises:
       UserError: with no network, or when the file is not the published one.
+      OSError: when the cache cannot be written.
     """
     target = cache / remote.url.rpartition("/")[2]
     if not target.exists():
@@ -79,11 +81,11 @@ def ensure_weights(cache: Path, remote: Remote = XCEPTION_WEIGHTS) -> Path:
 def _or_give(what: str, instead: str) -> Iterator[None]:
     try:
         yield
-    except (requests.RequestException, OSError) as error:
+    except requests.RequestException as error:  # any other OSError is of the cache folder
         raise UserError(f"cannot download {what}: {_reason(error)}. Check the network, or give {instead}") from None
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.HTTPError):
         return f"the server answered {error.response.status_code}"
     if isinstance(error, requests.exceptions.Timeout):

@@ -182,7 +182,7 @@ def print_collected(console: Console, answer: dict[str, Any]) -> None:
         console.print(text.safe(f"kept, with what it was made of: {text.near(place)}"), soft_wrap=True)
     if answer["unseen"]:
         _print_unseen(console, answer["unseen"])
-    total = f"{text.size(answer['bytes'])} in {len(rows)} folders"
+    total = f"{text.size(answer['bytes'])} in {len(rows)} folder{'s' * (len(rows) != 1)}"
     console.print(f"{total} deleted" if answer["deleted"] else f"{total} may be deleted; nothing was (--delete)")
 
 

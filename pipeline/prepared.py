@@ -68,7 +68,7 @@ def noted(problems: list[str]) -> Iterator[None]:
     except UserError as error:
         problems.append(str(error))
     except OSError as error:
-        problems.append(f"cannot read or write {error.filename}: {error.strerror}")
+        problems.append(f"cannot read or write {error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _prepared_weights(config: Config) -> Path | None:
@@ -140,17 +140,17 @@ def _check_weights(config: Config, weights: Path) -> None:
         from trainer import devices, pretrained, weight_files
 
     model, data = config.model, config.data
-    applications = model.name in LEAST_SIZES and model.weights_match == "base" and weight_files.is_keras2(weights)
-    if applications and data.normalize != "range":
-        raise UserError(
-            f"data.normalize: expected range, since {weights} is of Keras Applications, whose {model.name} expects "
-            f"pixels in [-1, 1]; received {data.normalize} (--set data.normalize=range)"
-        )
     recipe = config.model_dump(mode="json", include={"data", "model"})
     recipe["model"]["weights"] = str(weights)
     with chatter_to(Path(os.devnull), also_terminal=False):
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     try:
+        applications = model.name in LEAST_SIZES and model.weights_match == "base" and weight_files.is_keras2(weights)
+        if applications and data.normalize != "range":
+            raise UserError(
+                f"data.normalize: expected range, since {weights} is of Keras Applications, whose {model.name} expects "
+                f"pixels in [-1, 1]; received {data.normalize} (--set data.normalize=range)"
+            )
         with tf.device("CPU"):
             pretrained.load(pretrained.build(recipe), recipe)
     except ValueError as error:

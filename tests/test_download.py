@@ -1,6 +1,7 @@
 """Downloads from a real HTTP server on this machine, which breaks off, lies and disappears as asked."""
 
 import base64
+import functools
 import hashlib
 import http.server
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets import download, public
+from datasets import download, prepare, public
 from datasets.download import Remote
 from datasets.errors import UserError
 from tests.conftest import ROOT
@@ -144,6 +145,21 @@ def test_a_server_that_refuses(storage, tmp_path):
     storage.status = 403
     with pytest.raises(UserError, match="the server answered 403.*--data DIR"):
         _flowers(storage, tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_the_network(storage, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    flowers = functools.partial(public.ensure_flowers, listing=storage.url + "list", files=storage.url)
+    monkeypatch.setattr(public, "ensure_flowers", flowers)
+    monkeypatch.setattr(public, "ensure_weights", functools.partial(public.ensure_weights, remote=_remote(storage)))
+    says = f"cannot write to the cache folder {tmp_path}/file/tfx-photo-pipeline: Not a directory; set XDG_CACHE_HOME"
+    with pytest.raises(UserError, match=says):
+        prepare.prepare_data("flowers", None, "*.tfrec", 192)
+    with pytest.raises(UserError, match=says):
+        prepare.prepare_weights("imagenet", None)
+    with pytest.raises(UserError, match="cannot write to the cache folder .*: disk failed;"), prepare._cache_for("it"):
+        raise OSError("disk failed")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a run needs is checked before it starts: the schema and the weights."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -93,6 +94,30 @@ def test_damaged_weights_start_nothing(prepare, tmp_path):
     with pytest.raises(UserError, match="m.npz cannot be read"):
         prepare(weights)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "xception"])
+def test_truncated_weights_of_keras_2_start_nothing(prepare, tmp_path, name):
+    weights = tmp_path / "m.h5"
+    with h5py.File(weights, "w") as file:
+        file.attrs["layer_names"] = ["conv1"]
+        file.create_dataset("conv1/kernel:0", data=np.zeros((3, 3, 3, 32)))
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"the weights file .*m\.h5 cannot be read: .*truncated file"):
+        prepare(weights, **{"model.name": name})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(OSError(13, "Permission denied", "/a/b"), "cannot read or write /a/b: Permission denied"),
+     (OSError("truncated file"), "truncated file")],
+)  # fmt: skip
+def test_an_error_of_the_system_names_its_file_where_it_has_one(error, says):
+    problems: list[str] = []
+    with prepared.noted(problems):
+        raise error
+    assert problems == [says]
 
 
 def test_weights_of_keras_applications_see_what_they_were_trained_on(prepare, real_data):

@@ -139,7 +139,11 @@ def test_paths_that_are_patterns_to_beam_are_refused(tmp_path, character):
 def test_record_files_that_are_not_read_are_named(tmp_path):
     folder = records.folder(tmp_path, shards=2)
     assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == ""
-    _files(folder, "z.tfrecord", "a/x.tfrec", "notes.txt")
+    _files(folder, "z.tfrecord", "notes.txt")
+    assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
+        "skipped 1 file that '*.tfrec' (data.pattern) does not match: z.tfrecord"
+    )
+    _files(folder, "a/x.tfrec")
     assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
         "skipped 2 files that '*.tfrec' (data.pattern) does not match: z.tfrecord, a/x.tfrec"
     )

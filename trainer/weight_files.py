@@ -51,9 +51,16 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 def read_layers(path: str | Path) -> Layers:
     """Returns what `read` does, by layer and variable."""
+    with _readable(path) as file:
+        return _layers(file)
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[Path]:
+    """Gives a file of this machine, and turns what h5py, numpy and zipfile raise for a damaged one into ValueError."""
     try:
         with on_disk(path) as file:
-            return _layers(file)
+            yield file
     except _UNREADABLE as error:
         raise ValueError(
             f"the weights file {path} cannot be read: {error}; expected arrays named 'layer/variable' in .npz, or "
@@ -145,8 +152,12 @@ def _keras2_key(group: h5py.Group, name: str) -> str:
 
 
 def is_keras2(path: str | Path) -> bool:
-    """Returns whether a file is an `.h5` of Keras 2, whose layers Keras Applications matches by their order."""
-    with on_disk(path) as file:
+    """Returns whether a file is an `.h5` of Keras 2, whose layers Keras Applications matches by their order.
+
+    Raises:
+      ValueError: when it is damaged.
+    """
+    with _readable(path) as file:
         if not h5py.is_hdf5(file):
             return False
         with h5py.File(file, "r") as opened:
