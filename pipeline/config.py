@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from datasets.errors import quoted, shortened
+
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
@@ -268,10 +270,11 @@ def _unsearchable(config: Config) -> Iterator[str]:
     for key, values in config.tuner.search.items():
         section, *path = key.split(".")
         if section not in sections or not path or key in UNSEARCHABLE:
-            yield f"tuner.search: expected keys of model and trainer but {', '.join(UNSEARCHABLE)}; received {key!r}"
+            expected = f"expected keys of model and trainer but {', '.join(UNSEARCHABLE)}"
+            yield f"tuner.search: {expected}; received {quoted(key)}"
             continue
         if not values:
-            yield f"tuner.search: {key}: expected at least one value, received none"
+            yield f"tuner.search: {shortened(key)}: expected at least one value, received none"
         for value in values:
             nested: Any = value
             for part in reversed(path[1:]):
@@ -279,4 +282,4 @@ def _unsearchable(config: Config) -> Iterator[str]:
             try:
                 sections[section].model_validate({path[0]: nested}, strict=True)
             except ValidationError as error:
-                yield f"tuner.search: {key}: {error.errors()[0]['msg']}; received {value!r}"
+                yield f"tuner.search: {shortened(key)}: {error.errors()[0]['msg']}; received {quoted(value)}"

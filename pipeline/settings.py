@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from datasets.errors import UserError
+from datasets.errors import UserError, quoted, shortened
 from datasets.names import safe_name
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
@@ -87,7 +87,7 @@ def parse_change(text: str) -> tuple[str, Any]:
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
-        raise ValueError(f"expected KEY=VALUE (as in trainer.epochs=5), received {text!r}")
+        raise ValueError(f"expected KEY=VALUE (as in trainer.epochs=5), received {quoted(text)}")
     kind = _kind(key)
     if kind is None:
         return key, value  # an unknown key, which `load` names
@@ -96,7 +96,7 @@ def parse_change(text: str) -> tuple[str, Any]:
     try:
         return key, (strict_yaml.load_text if _is_list_of_text(kind) else strict_yaml.load)(value)
     except strict_yaml.NotYaml as error:
-        raise ValueError(f"the value of {key} is not YAML: {value!r}: {error}") from None
+        raise ValueError(f"the value of {key} is not YAML: {quoted(value)}: {error}") from None
 
 
 def _text(key: str, value: str, optional: bool) -> str | None:
@@ -139,7 +139,7 @@ def to_yaml(config: Config) -> str:
 
 def _read_preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
-        raise UserError(f"there is no preset {name!r}; choose one of: {', '.join(preset_names())}")
+        raise UserError(f"there is no preset {quoted(name)}; choose one of: {', '.join(preset_names())}")
     return {"name": name, **_read_yaml(PRESETS / f"{name}.yaml")}
 
 
@@ -173,16 +173,15 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(detail: dict[str, Any]) -> list[str]:
-    where = ".".join(str(part) for part in detail["loc"]) or "''"
+    where = shortened(".".join(str(part) for part in detail["loc"])) or "''"
+    received = quoted(detail["input"])
     if not detail["loc"]:  # a rule between sections: each of its lines names its own key
         return str(detail["ctx"]["error"]).splitlines()
     if detail["type"] == "model_type":
-        return [
-            f"{where}: a section, whose keys are {', '.join(_keys(list(detail['loc'])))}; received {detail['input']!r}"
-        ]
+        return [f"{where}: a section, whose keys are {', '.join(_keys(list(detail['loc'])))}; received {received}"]
     if detail["type"] != "extra_forbidden":
         hint = " (quote it)" if detail["type"] == "string_type" and isinstance(detail["input"], int | float) else ""
-        return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {detail['input']!r}{hint}"]
+        return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {received}{hint}"]
     *parents, key = detail["loc"]
     valid = _keys(parents)
     near = difflib.get_close_matches(str(key), valid, n=1)

@@ -4,6 +4,8 @@ from typing import Any
 
 import yaml
 
+from datasets.errors import quoted, shortened
+
 
 class NotYaml(ValueError):
     """A text that is not YAML, or whose keys are not distinct texts."""
@@ -20,9 +22,11 @@ class _Loader(yaml.SafeLoader):
             line = key.start_mark.line + 1
             if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
                 received = key.value if isinstance(key, yaml.ScalarNode) else f"a {key.id}"
-                raise NotYaml(f"line {line}: expected a key that is text, received {received or 'nothing'}; quote it")
+                raise NotYaml(
+                    f"line {line}: expected a key that is text, received {shortened(received) or 'nothing'}; quote it"
+                )
             if key.value in lines:
-                raise NotYaml(f"{key.value!r} is written twice, in lines {lines[key.value]} and {line}; keep one")
+                raise NotYaml(f"{quoted(key.value)} is written twice, in lines {lines[key.value]} and {line}; keep one")
             lines[key.value] = line
         return node
 
@@ -58,4 +62,4 @@ def load_text(text: str) -> Any:
 def _reason(error: Exception) -> str:
     """Returns an error as one line, where PyYAML writes six."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(error)
+    return shortened(f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(error))

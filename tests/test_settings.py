@@ -265,3 +265,34 @@ def test_imagenet_weights_see_what_they_were_trained_on():
 def test_a_path_with_a_nul_byte_is_refused(key):
     with pytest.raises(UserError, match=f"{key}: expected text without NUL bytes"):
         settings.load("sample", None, {key: "a\0b"})
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"trainer.epochs={LONG}",
+        f"trainer.epochs=[{LONG}",
+        f"trainer.epochs={{{LONG}: 1, {LONG}: 2}}",
+        f"trainer.epochs={{2: {{{'2' * 5000}: 1}}}}",
+        f"trainer.epochs=!{LONG} 1",
+        f"trainer.{LONG}=1",
+        f"{LONG}=1",
+        LONG,
+        f"trainer={LONG}",
+        f"name={LONG}",
+        f"data.pattern={{{LONG}",
+        f"tuner.search={{{LONG}: [1]}}",
+        f"tuner.search={{trainer.{LONG}: []}}",
+        f"tuner.search={{trainer.ema: [{LONG}]}}",
+    ],
+)
+def test_an_error_repeats_a_long_value_in_part(change):
+    with pytest.raises((UserError, ValueError)) as error:
+        settings.load(changes=dict([settings.parse_change(change)]))
+    assert "…" in str(error.value)
+    assert max(map(len, str(error.value).splitlines())) < 1000
+    with pytest.raises(UserError, match="there is no preset 'x+…; choose one of"):
+        settings.load(LONG)

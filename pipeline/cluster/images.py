@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from datasets.errors import UserError
+from datasets.errors import UserError, quoted
 
 # As https://github.com/distribution/reference has it, but for the registry, which Docker would fill in by itself.
 _REGISTRY = r"(?=localhost[:/]|[^/]*[.:])[a-z0-9][a-z0-9.-]*(:[0-9]+)?"
@@ -26,23 +26,23 @@ def image_of(name: str, kind: str, root: Path, allow_dirty: bool) -> str:
       UserError: when `name` is no image's, when a GPU's or TPU's is asked of a digest, or when there is no commit.
     """
     end = "" if kind == "cpu" else f"-{kind}"
-    match = _IMAGE.fullmatch(name)
+    match, received = _IMAGE.fullmatch(name), quoted(name)
     if not match:
         raise UserError(
             "cluster.image: expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case, as in "
-            f"europe-docker.pkg.dev/PROJECT/REPOSITORY/photos or localhost:5000/photos; received {name!r}"
+            f"europe-docker.pkg.dev/PROJECT/REPOSITORY/photos or localhost:5000/photos; received {received}"
         )
     if match["digest"]:
         if end:
             raise UserError(
                 f"cluster.image: expected no digest with a trainer on a {kind.upper()}, since the other nodes run "
-                f"another image; received {name!r}. Give REGISTRY/NAME, or a tag: the trainer's is that with {end!r} "
+                f"another image; received {received}. Give REGISTRY/NAME, or a tag: the trainer's is that with {end!r} "
                 "at its end"
             )
         return name
     tag = (match["tag"] or _commit(root, allow_dirty)) + end
     if not re.fullmatch(_TAG, tag):
-        raise UserError(f"cluster.image: expected a tag of at most {128 - len(end)} characters; received {name!r}")
+        raise UserError(f"cluster.image: expected a tag of at most {128 - len(end)} characters; received {received}")
     return f"{match['name']}:{tag}"
 
 

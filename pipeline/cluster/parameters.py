@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from datasets.errors import UserError
+from datasets.errors import UserError, quoted
 from pipeline import settings
 from pipeline.config import Config
 from trainer.features import CHANGEABLE, FLOORS, THRESHOLDS, UNSET, setting_value
@@ -72,7 +72,7 @@ def read(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if name not in PARAMETERS or not equals:
-            problems.append(f"--parameter: expected NAME=VALUE of {', '.join(PARAMETERS)}; received {text!r}")
+            problems.append(f"--parameter: expected NAME=VALUE of {', '.join(PARAMETERS)}; received {quoted(text)}")
             continue
         try:
             given = None if name in FLOORS and _is_unset(value) else value

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from datasets import public, sample
-from datasets.errors import UserError
+from datasets.errors import UserError, quoted
 from datasets.prepare import cache_folder, prepare_weights
 from datasets.records import WILDCARDS
 from pipeline import beam
@@ -115,12 +115,13 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
         )
     if target == "vertex":
         if not _PROJECT.fullmatch(cluster.project or ""):
-            yield f"cluster.project (--project): expected a project's id, as my-project-1; received {cluster.project!r}"
+            received = quoted(cluster.project)
+            yield f"cluster.project (--project): expected a project's id, as my-project-1; received {received}"
         if cluster.region not in REGIONS:
             near = difflib.get_close_matches(str(cluster.region), REGIONS) or ["us-central1", "europe-west4"]
             yield (
                 f"cluster.region (--region): expected a region of Vertex AI, as {', '.join(near)}; "
-                f"received {cluster.region!r}"
+                f"received {quoted(cluster.region)}"
             )
         return
     if cluster.endpoint is not None and not _ENDPOINT.fullmatch(cluster.endpoint):
@@ -135,7 +136,7 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
 def _machine(config: Config, target: str) -> Iterator[str]:
     name, region = config.cluster.trainer, config.cluster.region
     if name not in MACHINES:
-        yield f"cluster.trainer: expected a machine of {', '.join(MACHINES)}; received {name!r}"
+        yield f"cluster.trainer: expected a machine of {', '.join(MACHINES)}; received {quoted(name)}"
         return
     machine = MACHINES[name]
     if target == "kubeflow" and machine.selector is None:
