@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from kfp.components import load_component_from_file
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 import kubeflow_runner
+from datasets.errors import UserError
 from pipeline.cluster import compiled as files
 from pipeline.cluster import images, submission, summary, task
 from tests import stubs
@@ -272,6 +274,19 @@ def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_pat
 def test_a_compiled_file_is_refused(compiled, capfd, flags, says):
     assert kubeflow_runner.main(["submit", str(compiled("vertex-flowers-xception-tpu")), *flags]) == 2
     assert re.search(says, capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["vertex-sample", "kubeflow-sample"])
+@pytest.mark.parametrize(("schema", "code"), [("schemas/flowers.pbtxt", 2), ("gs://a-bucket/mine.pbtxt", 0)])
+def test_a_file_that_reads_its_schema_from_the_image_gets_no_other(compiled, name, schema, code):
+    """As it was compiled when images had schemas beside the package."""
+    job = files.read(compiled(name))
+    old = {"constant": schema} if name.startswith("kubeflow") else {"constantValue": {"stringValue": schema}}
+    given = {"schema_file": {"runtimeValue": old}}
+    job["pipelineSpec"]["root"]["dag"]["tasks"]["ImportSchemaGen"]["inputs"]["parameters"] = given
+    refused = pytest.raises(UserError, match=f"reads {schema} from the image, .*Compile again$")
+    with refused if code else nullcontext():
+        files.with_image(job, "r.io/other:2", ROOT, allow_dirty=False)
 
 
 def test_a_file_is_held_against_what_may_be_changed_in_it(compiled, tmp_path, capfd):

@@ -94,8 +94,14 @@ def with_image(job: Job, name: str, root: Path, allow_dirty: bool) -> Job:
     `name`, `root` and `allow_dirty` are what `images.image_of` takes.
 
     Raises:
-      UserError: when it is no image's name.
+      UserError: when it is no image's name, or the job reads a schema that images no longer have.
     """
+    schema = job["pipelineSpec"]["root"]["dag"]["tasks"]["ImportSchemaGen"]["inputs"]["parameters"].get("schema_file")
+    if schema and "://" not in (place := constant(schema["runtimeValue"])):
+        raise UserError(
+            f"for another image, expected a file that holds its schema; received one that reads {place} from the "
+            "image, which newer images do not have. Compile again"
+        )
     job = json.loads(json.dumps(job))
     custom = _custom_config(job)
     common, own = (images.image_of(name, kind, root, allow_dirty) for kind in ("cpu", custom["devices"].lower()))
