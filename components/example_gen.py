@@ -10,7 +10,7 @@ from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.driver import FileBasedDriver
-from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME, SPAN_PROPERTY_NAME, VERSION_PROPERTY_NAME
 from tfx.components.example_gen.write_split import to_file_format_str
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import executor_spec
@@ -21,6 +21,7 @@ from components import shards
 from components.artifacts import Artifacts
 from datasets.records import INPUT_FILES, held_out_shards, list_files
 
+_FILES = "_files"  # by which Do hands its list of files on, as TFX does with `_beam_pipeline_args`
 _LISTED = 1000  # files; the digests of more would add over 100 kB to ML Metadata in each run
 
 
@@ -33,9 +34,9 @@ class Driver(FileBasedDriver):
     """
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
-        """Puts this fingerprint in place of TFX's; see the base class."""
-        resolved = super().resolve_exec_properties(exec_properties, *args)
-        files = _files(resolved)
+        """Adds the fingerprint and span 0; see the base class, which would list and stat the files a second time."""
+        files = _files(exec_properties)
+        resolved = {**exec_properties, SPAN_PROPERTY_NAME: 0, VERSION_PROPERTY_NAME: None}
         stats = [tf.io.gfile.stat(file) for file in files]
         found = "".join(f"{file}\0{stat.length}\0{stat.mtime_nsec}\0" for file, stat in zip(files, stats, strict=True))
         if len(files) <= _LISTED:
@@ -63,9 +64,10 @@ class HashSplitExecutor(BaseExampleGenExecutor):
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         output = json_format.Parse(exec_properties["output_config"], example_gen_pb2.Output())
         examples.split_names = artifact_utils.encode_split_names([each.name for each in output.split_config.splits])
-        count = shards.count(sum(tf.io.gfile.stat(file).length for file in _files(exec_properties)))
+        given = {**exec_properties, _FILES: _files(exec_properties)}
+        count = shards.count(sum(tf.io.gfile.stat(file).length for file in given[_FILES]))
         with self._make_beam_pipeline() as pipeline:
-            for split, records in self.GenerateExamplesByBeam(pipeline, exec_properties).items():
+            for split, records in self.GenerateExamplesByBeam(pipeline, given).items():
                 folder = artifact_utils.get_split_uri([examples], split)
                 _ = records | f"Write[{split}]" >> shards.Write(folder, count)
         examples_utils.set_payload_format(examples, exec_properties["output_data_format"])
@@ -110,6 +112,8 @@ def _read_examples(pipeline: beam.Pipeline, exec_properties: dict[str, Any], pat
 
 
 def _files(exec_properties: dict[str, Any]) -> list[str]:
+    if _FILES in exec_properties:
+        return exec_properties[_FILES]
     config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
     return list_files(exec_properties["input_base"], config.splits[0].pattern)
 
