@@ -139,6 +139,41 @@ def test_the_devcontainer_installs_what_the_readme_says_and_is_not_root():
     subprocess.run([*command, "--dry-run"], cwd=ROOT, check=True, capture_output=True)
 
 
+STUBS = {
+    "id": "echo 0",
+    "apt-get": "exit 100",  # as on Fedora, or where its configuration is broken
+    "debootstrap": "",
+    "mount": "",
+    "unshare": """printf '%s\\n' "$@" >>"$HOME/arguments"
+        shift 6  # its own
+        [ "$1" != debootstrap ] || exec mkdir -p "${@: -1}"
+        exec "$@" """,
+    "chroot": """printf '%s\\n' "$@" >>"$HOME/arguments"
+        shift
+        exec "${@:1:$#-1}" /usr/bin/env --null >"$HOME/environment" """,
+}
+
+
+def test_the_other_stacks_system_inherits_passwords_and_no_argument_has_them(tmp_path):
+    """Without the system: its tools are replaced by ones that write down what they are given."""
+    for name, text in STUBS.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    given = {"PIP_INDEX_URL": "https://me:secret@pypi.example", "https_proxy": "http://me:secret@proxy.example:1"}
+    dropped = {"PIP_CACHE_DIR": "/cache", "MY_TOKEN": "secret", "XDG_CACHE_HOME": str(tmp_path)}
+    system = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    command = ["bash", str(ROOT / ".ci" / "debian-13")]
+    done = subprocess.run(command, env=given | dropped | system, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "secret" not in (tmp_path / "arguments").read_text()
+    lines = (tmp_path / "environment").read_text().rstrip("\0").split("\0")
+    received = dict(line.split("=", 1) for line in lines)
+    for name in ("PWD", "OLDPWD", "SHLVL", "_"):  # bash's own
+        received.pop(name, None)
+    own = {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "CI": ""}
+    assert received == given | own
+
+
 def test_without_debootstrap_or_root_the_other_stack_is_skipped_with_its_reason(tmp_path):
     for tool in ("dirname", "id"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
