@@ -25,12 +25,17 @@ CONTENT = bytes(range(256)) * 4000
 
 
 class Storage(http.server.ThreadingHTTPServer):
-    """A bucket of one shard: `asked` is the list of (path, Range); `cut` ends the next answers early."""
+    """A bucket of one shard.
+
+    `asked` is the list of (path, Range); `cut` ends the next answers early; until `go_on` is set, they are slow.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[tuple[str, str | None]] = []
-        self.content, self.cut, self.status, self.ranges, self.delay_s = CONTENT, 0, 200, True, 0.0
+        self.content, self.cut, self.status, self.ranges = CONTENT, 0, 200, True
+        self.go_on = threading.Event()
+        self.go_on.set()
         self.url = f"http://127.0.0.1:{self.server_address[1]}/"
 
 
@@ -62,9 +67,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.cut and not self.path.startswith("/list"):
             self.server.cut -= 1
             body = body[: len(body) // 2]
-        self.wfile.write(body[:1000])
-        time.sleep(self.server.delay_s)  # a slow line
-        self.wfile.write(body[1000:])
+        sent = 1000
+        self.wfile.write(body[:sent])
+        while not self.server.go_on.wait(1.0):
+            sent += self.wfile.write(body[sent : sent + 1])
+        self.wfile.write(body[sent:])
 
     def log_message(self, *args):
         pass
@@ -179,9 +186,12 @@ def test_without_network_the_way_out_is_named(run, sample, tmp_path, arguments, 
 
 
 def test_two_first_runs_at_once_fetch_once(tmp_path):
-    """Each has its own output folder and both one cache, whose part file they would write at the same time."""
+    """Each has its own output folder and both one cache, whose part file they would write at the same time.
+
+    The first one's download ends when the second one waits for it, or else asks for the file itself.
+    """
     server = Storage()
-    server.delay_s = 2.0
+    server.go_on.clear()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     code = f"""
 import functools
@@ -192,12 +202,19 @@ print(prepare.prepare_weights("imagenet", None))
 """
     command, environment = [sys.executable, "-c", code], {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     pipe = subprocess.PIPE
-    runs = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
-    answers = [run.communicate(timeout=120) for run in runs]
+    said = tmp_path / "said.txt"
+    with said.open("w") as errors:
+        runs = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=errors) for _ in range(2)]
+    deadline = time.monotonic() + 300
+    while "waiting for another run" not in said.read_text() and len(server.asked) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    server.go_on.set()
+    answers = [run.communicate(timeout=120)[0].decode() for run in runs]
     server.shutdown()
     server.server_close()
-    assert [run.returncode for run in runs] == [0, 0], answers
-    (path,) = {out.splitlines()[-1] for out, _ in answers}
+    assert [run.returncode for run in runs] == [0, 0], said.read_text()
+    assert said.read_text().count("waiting for another run to prepare") == 1
+    (path,) = {out.splitlines()[-1] for out in answers}
     assert Path(path).read_bytes() == CONTENT
-    assert [path for path, _ in server.asked] == ["/weights.h5"]
+    assert server.asked == [("/weights.h5", None)]
     assert [path.name for path in Path(path).parent.iterdir() if not path.name.startswith(".")] == ["weights.h5"]
