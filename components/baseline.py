@@ -101,9 +101,9 @@ def is_none(model: types.Artifact) -> bool:
 
 
 def difference(candidate: types.Artifact, model: types.Artifact) -> str:
-    """Returns why a model cannot be compared with the candidate, because its classes are other ones; "" if it can.
+    """Returns why a model cannot be compared with the candidate: its classes differ or are unknown; else ''.
 
-    A model without a record of its classes may have other ones. Of one that is lost nothing is said.
+    Returns '' if the model's folder is missing, too: the Evaluator then fails and names the folder.
     """
     if not tf.io.gfile.isdir(path_utils.serving_model_path(model.uri)):
         return ""

@@ -1,6 +1,7 @@
 """Prints which stack fits this machine, `old` or `new`, and the reason to standard error; `make` runs it.
 
-The table below is the only place that says what each stack needs. It runs under any Python 3.7 or newer, to refuse it.
+The table below is the only place that says what each stack needs. Runs on Python 3.7 or newer, so that it can
+report unsupported versions.
 """
 
 from __future__ import annotations

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
+from tfx.components.trainer.fn_args_utils import FnArgs
 
+from tests import records
 from tests.conftest import ROOT
-from trainer import devices, strategy
+from trainer import devices, recipe, strategy
 
 
 class FakeTpu(tf.distribute.TPUStrategy):
@@ -228,3 +230,18 @@ def test_the_flag_lists_devices_without_tfx():
     rows = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert (rows["strategy"], rows["kind"], rows["replicas"]) == ("DefaultDistributionStrategy", "CPU", "1")
     assert rows["devices"] == "/device:CPU:0"
+
+
+@pytest.mark.parametrize(
+    ("examples", "remedy"),
+    [
+        (7, "use fewer replicas or give more data"),
+        (8, r"lower trainer.batch_size \(at most 1\) or give more data"),
+        (31, r"lower trainer.batch_size \(at most 3\) or give more data"),
+    ],
+)
+def test_too_few_examples_for_a_global_batch_name_what_works(tmp_path, examples, remedy):
+    file = str(records.write(tmp_path / "train.tfrec", [records.example()] * examples))
+    read, made_of = FnArgs(train_files=[file], eval_files=[file]), {"data": {"classes": "ab"}}
+    with pytest.raises(ValueError, match=f"has {examples} examples, fewer than one global batch of 32; {remedy}$"):
+        recipe.inputs_of(read, made_of | {"trainer": {"batch_size": 4}}, None, FakeTpu())

@@ -24,10 +24,11 @@ def inputs_of(
     batch = strategy.scaled(chosen, settings["batch_size"])
     found = input_pipeline.measure(fn_args.train_files)
     if found.records < batch:
-        most = found.records * settings["batch_size"] // batch
+        most = found.records // chosen.num_replicas_in_sync
+        remedy = f"lower trainer.batch_size (at most {most})" if most else "use fewer replicas"
         raise ValueError(
-            f"the training split has {found.records} examples, fewer than one global batch of {batch}; "
-            f"lower trainer.batch_size (at most {most}) or give more data"
+            f"the training split has {found.records} examples, fewer than one global batch of {batch}; {remedy} or "
+            "give more data"
         )
     augment = augmentation(settings["augment"])
     held_out = input_pipeline.measure(fn_args.eval_files)
