@@ -6,6 +6,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -245,3 +246,17 @@ def test_too_few_examples_for_a_global_batch_name_what_works(tmp_path, examples,
     read, made_of = FnArgs(train_files=[file], eval_files=[file]), {"data": {"classes": "ab"}}
     with pytest.raises(ValueError, match=f"has {examples} examples, fewer than one global batch of 32; {remedy}$"):
         recipe.inputs_of(read, made_of | {"trainer": {"batch_size": 4}}, None, FakeTpu())
+
+
+def test_the_chiefs_arrays_are_sent_together_bit_by_bit(monkeypatch):
+    """On one worker, whose collectives are the same; tests/test_replicas.py has two."""
+    workers, runs = strategy.Workers(), []
+    run = workers.run
+    monkeypatch.setattr(workers, "run", lambda function: runs.append(function) or run(function))
+    odd = np.array([np.nan, -0.0, np.inf, 1e-45], np.float32)  # an arithmetic sum would change some
+    values = [odd, np.float32(3), np.zeros((0, 2), np.float32), np.arange(6).reshape(2, 3) - (1 << 40), np.uint32([7])]
+    received = strategy.from_chief(workers, values)
+    assert [(each.shape, each.dtype) for each in received] == [(each.shape, each.dtype) for each in values]
+    assert [each.tobytes() for each in received] == [each.tobytes() for each in values]
+    assert len(runs) == 1
+    assert strategy.from_chief(tf.distribute.get_strategy(), values) == values

@@ -57,9 +57,10 @@ class Checkpoints:
         if strategy.is_chief(self._strategy) and tf.io.gfile.exists(f"{self.folder}/{_STATE}"):
             with tf.io.gfile.GFile(f"{self.folder}/{_STATE}") as file:
                 text = file.read()
-        size = int(strategy.from_chief(self._strategy, np.array(len(text.encode()), np.int32)))
+        (size,) = strategy.from_chief(self._strategy, [np.array(len(text.encode()), np.int32)])
         codes = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
-        return json.loads(bytes(strategy.from_chief(self._strategy, np.resize(codes, size)).astype(np.uint8)))
+        (codes,) = strategy.from_chief(self._strategy, [np.resize(codes, int(size))])
+        return json.loads(bytes(codes.astype(np.uint8)))
 
     def _read(self, name: str, kept: dict[str, list[tf.Variable]]) -> None:
         """Assigns the chief's checkpoint of that name to the variables of every worker."""
@@ -67,8 +68,10 @@ class Checkpoints:
             path = f"{self.folder}/{name}"
             tf.train.Checkpoint(**kept).read(path).assert_existing_objects_matched().expect_partial()
         if strategy.several_workers(self._strategy):
-            for variable in (variable for variables in kept.values() for variable in variables):
-                variable.assign(strategy.from_chief(self._strategy, variable.numpy()))
+            variables = [variable for each in kept.values() for variable in each]
+            values = strategy.from_chief(self._strategy, [variable.numpy() for variable in variables])
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
     def callbacks(self, ema: bool) -> list[keras.callbacks.Callback]:
         """Returns the callbacks that save. The weights that go on are saved before their average takes their place."""
