@@ -15,7 +15,7 @@ from tfx.utils import io_utils
 
 from components.artifacts import Artifacts
 from trainer.features import CLASS
-from trainer.intervals import difference, proportion
+from trainer.intervals import difference, digits, is_undecided, proportion
 
 ACCURACY = "SparseCategoricalAccuracy"
 CHECKS = "checks.json"  # in the evaluation's folder
@@ -48,8 +48,8 @@ class Check(NamedTuple):
 
     @property
     def undecided(self) -> bool:
-        """Whether the floor is inside the interval: another eval split of this size may decide otherwise."""
-        return self.low is not None and self.high is not None and self.low < self.floor <= self.high
+        """See `trainer.intervals.is_undecided`."""
+        return is_undecided(self.floor, self.low, self.high)
 
 
 class Evaluation(NamedTuple):
@@ -123,17 +123,6 @@ def refused(checks: list[Check]) -> str:
     """Returns what refused the model in words, the first five checks of it; '' where all passed."""
     failed = [_reason(each) for each in checks if not each.passed]
     return "; ".join(failed[:5] + ["…"] * (len(failed) > 5))
-
-
-def digits(value: float, floor: float) -> int:
-    """Returns how many decimals tell a value from its floor: four, or more where four would show both as the same.
-
-    >>> digits(0.7, 0.5), digits(0.5, 0.5), digits(0.699999988, 0.7)
-    (4, 4, 8)
-    """
-    if value == floor:
-        return 4
-    return next((each for each in range(4, 17) if f"{value:.{each}f}" != f"{floor:.{each}f}"), 17)
 
 
 def _share(what: str, key: SliceKey, metrics: dict[SliceKey, dict[str, float]], floor: float, failed: set) -> Check:

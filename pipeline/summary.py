@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.checks import Check, Evaluation, digits
+from components.checks import Check, Evaluation
 from datasets.paths import exists
 from datasets.sample import is_drawn
 from lineage.text import safe
 from pipeline import figures
 from pipeline.config import Config
 from pipeline.dag_runner import NodeResult
+from trainer.intervals import digits
 
 _UNDECIDED = "† The floor is inside the value's 95 % interval: another eval split of this size may decide otherwise."
 _COMPUTED = (

@@ -16,6 +16,7 @@ from tensorflow_model_analysis.utils.config_util import update_eval_config_with_
 
 from components import checks
 from components.evaluator import accuracy_floor, eval_config, recall_floor
+from trainer.intervals import digits
 
 NAMES = ["cat", "dog"]
 ACCURACY = "sparse_categorical_accuracy"
@@ -118,7 +119,7 @@ def test_the_checks_are_tfmas_decisions_at_every_boundary():
         for check in made:
             assert check.passed == (check.value is not None and check.value >= check.floor), case
             if check.value is not None:
-                places = checks.digits(check.value, check.floor)
+                places = digits(check.value, check.floor)
                 shown = [float(f"{number:.{places}f}") for number in (check.value, check.floor)]
                 assert check.passed == (shown[0] >= shown[1]), case  # what a person reads says the same
                 assert check.low <= check.value <= check.high or abs(check.value) == 1, case

@@ -46,9 +46,17 @@ HISTORY = {
     },
 }
 CHECKS = [
-    {"what": "accuracy", "value": 0.2, "floor": 0.5, "passed": False},
-    {"what": f"recall of {CLASSES[1]}", "value": None, "floor": 0.25, "passed": False},
-    {"what": "recall of daisy", "value": 1.0, "floor": 0.25, "passed": True},
+    {"what": "accuracy", "value": 0.2, "floor": 0.5, "passed": False, "low": 0.09, "high": 0.39, "n": 30},
+    {
+        "what": f"recall of {CLASSES[1]}",
+        "value": None,
+        "floor": 0.25,
+        "passed": False,
+        "low": None,
+        "high": None,
+        "n": 0,
+    },
+    {"what": "recall of daisy", "value": 1.0, "floor": 0.25, "passed": True, "low": 0.2065, "high": 1.0, "n": 1},
 ]
 
 
@@ -162,6 +170,9 @@ def test_the_verdict_comes_first_with_the_margins(made):
     assert not numbers["verdict"]["blessed"]
     text = Page(page).text
     assert text.index("Refused by the gate") < text.index("−0.3000") < text.index("+0.7500") < text.index("30 photos")
+    assert "0.2065 to 1.0000" in text
+    assert [check["undecided"] for check in checks] == [False, False, True]
+    assert text.index("✓ passed †") < text.index("† The floor is inside the value's interval")
 
 
 def test_hostile_text_comes_out_as_text(made):

@@ -24,3 +24,19 @@ def difference(first: Measure, second: Measure) -> tuple[float, float]:
     value = first["value"] - second["value"]
     low = value - math.hypot(first["value"] - first["low"], second["high"] - second["value"])
     return low, value + math.hypot(first["high"] - first["value"], second["value"] - second["low"])
+
+
+def is_undecided(floor: float, low: float | None, high: float | None) -> bool:
+    """Returns whether a floor is inside a value's interval: another eval split of this size may decide otherwise."""
+    return low is not None and high is not None and low < floor <= high
+
+
+def digits(value: float, floor: float) -> int:
+    """Returns how many decimals tell a value from its floor: four, or more where four would show both as the same.
+
+    >>> digits(0.7, 0.5), digits(0.5, 0.5), digits(0.699999988, 0.7)
+    (4, 4, 8)
+    """
+    if value == floor:
+        return 4
+    return next((each for each in range(4, 17) if f"{value:.{each}f}" != f"{floor:.{each}f}"), 17)

@@ -6,7 +6,8 @@ For F1, n counts the photos that are of the class or were taken for it.
 
   format: 1
   name: the run's name in the settings
-  verdict: {blessed, pushed_to (or null), checks: [{what, value (or null), floor, margin (or null), passed}]}
+  verdict: {blessed, pushed_to (or null), checks: [{what, value, low, high, margin (or null), floor, n, passed,
+    undecided: whether the floor is inside the interval from low to high}]}
   data:
     classes: their names, in the order of the indices
     splits: by name {examples, unreadable, per_class: counts by name,

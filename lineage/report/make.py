@@ -12,6 +12,7 @@ from lineage.report.page import Pictures
 from lineage.report.photos import Photos
 from lineage.report.sources import NODES, NUMBERS, REPORT, Sources
 from trainer.features import HISTORY
+from trainer.intervals import is_undecided
 
 _SAMPLES, _SAMPLES_IN_ALL = 4, 60
 _SAMPLE_SIDE, _MISTAKE_SIDE = 112, 160
@@ -68,6 +69,7 @@ def _verdict(sources: Sources) -> dict[str, Any] | None:
         return None
     for check in checks:
         check["margin"] = None if check["value"] is None else check["value"] - check["floor"]
+        check["undecided"] = is_undecided(check["floor"], check["low"], check["high"])
     blessed = tf.io.gfile.exists(f"{sources.blessing}/BLESSED")
     return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
 

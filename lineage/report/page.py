@@ -14,6 +14,7 @@ from datasets.paths import is_folder
 from datasets.sample import is_drawn
 from lineage.report import charts
 from lineage.report.sources import Sources
+from trainer.intervals import digits
 
 _MATRIX = 20  # classes, at most, whose confusion is shown whole
 _PAIRS = 10  # that are shown else
@@ -43,7 +44,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "four": _four, "signed": _signed, "plural": _plural}
+    environment.filters |= {"percent": _percent, "decimal": _decimal, "signed": _signed, "plural": _plural}
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     return environment.get_template("report.html").render(
         **numbers,
@@ -54,6 +55,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         pictures=pictures,
         drawings=_drawings(numbers),
         confusion=_confusion(numbers),
+        digits=digits,
         compared=any(check["what"] == "accuracy against the baseline" for check in checks),
         classes=sources.settings["data"]["classes"],
         lowest=_lowest(numbers),
@@ -124,12 +126,12 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}\u00a0%"
 
 
-def _four(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}".replace("-", "−")
+def _decimal(value: float | None, places: int = 4) -> str:
+    return "–" if value is None else f"{value:.{places}f}".replace("-", "−")
 
 
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.4f}".replace("-", "−")
+def _signed(value: float | None, places: int = 4) -> str:
+    return "–" if value is None else f"{value:+.{places}f}".replace("-", "−")
 
 
 def _plural(count: int, noun: str, many: str = "") -> str:
