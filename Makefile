@@ -13,32 +13,47 @@ LOCKED := $(VENV)/.locked-$(CHOSEN)
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test stack bench bench-pytorch tensorboard inspect check tools image lock format clean
+.DEFAULT_GOAL := help
+.PHONY: help run test lint stack bench bench-pytorch tensorboard inspect screenshot check tools image lock format clean
 
-run: $(READY)
+help: ## list the targets
+	@echo "ARGS='…' passes arguments on: make run ARGS='--set trainer.epochs=5', make test ARGS=tests/test_settings.py"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+
+run: $(READY) ## run the pipeline on this machine; without ARGS, on the built-in sample
 	@$(BIN)/python local_runner.py $(ARGS)
 
-test: $(READY)
+test: lint ## check style and types, then run the test suite
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+lint: $(READY) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 stack:
 	@$(PYTHON) -c '' 2>/dev/null || \
 	  { echo "Python is needed; '$(PYTHON)' is not one. Install python3, or: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(CHOOSE) >/dev/null
 
-bench: $(READY)
+bench: $(READY) ## measure speed and memory
 	@$(BIN)/python -m benchmarks
 
-tensorboard: $(READY)
+tensorboard: $(READY) ## show the trainings (LOGS=runs/artifacts)
 	@$(BIN)/tensorboard --logdir $(LOGS) --host 127.0.0.1
 
-inspect: $(READY)
+inspect: $(READY) ## list the runs; ARGS='show latest' asks another question of python -m lineage
 	@$(BIN)/python -m lineage $(or $(ARGS),runs)
 
-check: stack tools
+# The picture in the README: without the page's head, which has paths of this machine. As root, Chromium needs --no-sandbox.
+screenshot: $(READY) ## take docs/report.png of the latest run's report (needs chromium)
+	$(BIN)/python -m lineage report latest --to build/report
+	chromium --headless $(if $(filter 0,$(shell id -u)),--no-sandbox) --hide-scrollbars --window-size=1000,1300 \
+	  --screenshot=docs/report.png "file://$(CURDIR)/build/report/report.html" 2>build/report/chromium.log
+	$(BIN)/python -c "from PIL import Image; \
+	  Image.open('docs/report.png').crop((0, 270, 1000, 1120)).quantize(48).save('docs/report.png', optimize=True)"
+
+check: stack tools ## check what the set-up needs, and install nothing
 
 tools:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
@@ -63,13 +78,13 @@ $(READY): $(LOCKED) setup.py
 	@touch $@
 
 # PyTorch's wheel brings NVIDIA's libraries: 5 GB, in an environment of its own that nothing else uses.
-bench-pytorch: $(READY)
+bench-pytorch: $(READY) ## compare with PyTorch; downloads 5 GB
 	@$(PYTHON) -m venv .venv-pytorch
 	@$(BIN)/uv pip install --quiet --python .venv-pytorch/bin/python --require-hashes -r requirements/pytorch.txt
 	@$(BIN)/python -m benchmarks.pytorch
 
 # The tag is the one that pipeline/cluster/images.py gives to a cluster.
-image:
+image: ## build a container image (IMAGE=REGISTRY/NAME TARGET=cpu, gpu or tpu)
 	@test -n "$(IMAGE)" || { echo "Name the image: make image IMAGE=REGISTRY/NAME TARGET=cpu (or gpu, tpu)" >&2; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "Commit or stash the changes first: the image is named by its commit" >&2; exit 1; }
 	docker build --target $(TARGET) --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg SOURCE --build-arg LIBTPU \
@@ -79,16 +94,16 @@ COMPILE := ../$(BIN)/uv pip compile --generate-hashes --python-version 3.11 --no
 OLD := $(COMPILE) --python-platform x86_64-manylinux_2_28
 NEW := $(COMPILE) --universal
 
-lock: $(READY)
+lock: $(READY) ## resolve all versions again, into requirements/*.txt
 	cd requirements && for name in lock-old gpu uv pytorch; do $(OLD) $$name.in --output-file $$name.txt || exit; done
 	cd requirements && $(OLD) tpu.in --override tpu-overrides.in --output-file tpu.txt
 	cd requirements && $(NEW) lock-new.in --output-file lock-new.txt
 	cd requirements && $(OLD) dev.in --constraints lock-old.txt --output-file dev-old.txt
 	cd requirements && $(NEW) dev.in --constraints lock-new.txt --output-file dev-new.txt
 
-format: $(READY)
+format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:
+clean: ## remove .venv and all that is built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -149,7 +149,7 @@ def _write_data(folder: Path) -> None:
 
 def _prepared(folder: Path, run: Path) -> Path:
     _write_data(folder)
-    (yaml,) = re.findall(r"```yaml\n(# mine.yaml.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (yaml,) = re.findall(r"```yaml\n(# mine.yaml.*?)```", (ROOT / "docs" / "data.md").read_text(), re.DOTALL)
     (folder / "mine.yaml").write_text(yaml)
     (folder / "mine.pbtxt").write_text(schema.to_text(schema.for_classes(["cat", "dog", "owl"])))
     trained = min(run.glob("artifacts/sample/Trainer/model/*/**/model.weights.h5"))  # other tests train there too
