@@ -89,7 +89,7 @@ def _anomalies(uri: str, split: str) -> list[Problem]:
 def _undecodable(uri: str, split: str, directory: str, pattern: str) -> list[Problem]:
     """Decodes each photo of a split; returns one row that says how many cannot be, and where the first ones are."""
     photos = _photos(tf.io.gfile.glob(io_utils.all_files_pattern(uri)))
-    sizes = photos.map(lambda photo: tf.size(images.decode(photo)), num_parallel_calls=tf.data.AUTOTUNE)
+    sizes = photos.map(lambda photo: tf.size(images.decode(images.checked(photo))), num_parallel_calls=tf.data.AUTOTUNE)
     try:
         sizes.reduce(0, lambda total, size: total + tf.cast(size > 0, tf.int32)).numpy()
         return []
@@ -114,7 +114,7 @@ def _photos(files: list[str]) -> tf.data.Dataset:
 
 def _decodes(photo: bytes) -> bool:
     try:
-        images.decode(tf.constant(photo))
+        images.decode(images.checked(tf.constant(photo)))
     except tf.errors.InvalidArgumentError:
         return False
     return True

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from components import data_gate
 from trainer import images
 
 MODES = {"JPEG": ["L", "RGB"], "PNG": ["L", "RGB", "RGBA"], "GIF": ["L", "RGB"], "BMP": ["L", "RGB", "RGBA"]}
@@ -78,7 +79,9 @@ def test_a_header_of_too_many_pixels_is_refused_before_it_is_decoded(form, sides
     assert struct.unpack_from(numbers, encoded, at) == real
     named = encoded[:at] + struct.pack(numbers, *sides) + encoded[at + struct.calcsize(numbers) :]
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels, received one of more"):
-        images.decode(tf.constant(named))
+        images.checked(tf.constant(named))
+    assert not data_gate._decodes(named)
+    assert images.checked(tf.constant(encoded)) == encoded
 
 
 @pytest.mark.parametrize("options", [{}, {"comment": b"x" * 700}, {"loop": 0, "duration": 10}])

@@ -49,6 +49,19 @@ def test_serving_default_names_the_class(exported):
     assert [label.decode() for label in answer["label"].numpy()] == [CLASSES[i] for i in answer["class_index"]]
 
 
+def test_a_photo_whose_header_names_too_many_pixels_is_not_decoded(exported):
+    _, served, photos = exported
+    png = tf.io.encode_png(tf.zeros([17, 31, 3], tf.uint8)).numpy()
+    bomb = png[:16] + (20_000).to_bytes(4, "big") * 2 + png[24:]
+    example = records.example(0, bomb).SerializeToString()
+    for ask in (
+        lambda: served.signatures["serving_default"](image_bytes=tf.constant([photos[0], bomb])),
+        lambda: served.signatures["serve_examples"](examples=tf.constant([example])),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels"):
+            ask()
+
+
 def test_the_input_is_named_for_rests_base64(exported):
     _, served, photos = exported
     _, arguments = served.signatures["serving_default"].structured_input_signature

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras.export import ExportArchive
 
-from trainer import class_names
+from trainer import class_names, images
 from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, PIXELS, PROBABILITIES
 
 
@@ -27,7 +27,8 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     names = tf.constant(list(classes))
 
     def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
-        return layer({IMAGE: tf.reshape(encoded, [-1, 1])})[PIXELS]
+        photos = tf.map_fn(images.checked, tf.reshape(encoded, [-1]))
+        return layer({IMAGE: photos[:, tf.newaxis]})[PIXELS]
 
     def image_of(examples: tf.Tensor) -> tf.Tensor:
         return tf.io.parse_example(examples, spec)[IMAGE]

@@ -6,24 +6,38 @@ MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb, which holds
 _HEADER = 26  # bytes: in PNG, GIF and BMP the size stands in them
 
 
+def checked(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns a photo as it is, after a check of the size that its header names.
+
+    For the data gate and the served model. The transform graph does not check again: with the check, the Trainer read
+    a quarter fewer photos a second (issue 11).
+
+    Args:
+      encoded: scalar string.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when it has more than MAX_PIXELS.
+    """
+    named = _pixels_named(encoded)
+    too_large = (
+        f"expected a photo of at most {MAX_PIXELS:,} pixels, received one of more by its header; make it smaller"
+    )
+    with tf.control_dependencies([tf.debugging.Assert(named <= MAX_PIXELS, [too_large, named])]):
+        return tf.identity(encoded)
+
+
 def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one JPEG, PNG, GIF (first frame) or BMP of 1, 3 or 4 channels.
 
     Args:
-      encoded: scalar string.
+      encoded: scalar string; see `checked`.
 
     Returns:
       uint8 [height, width, 3]. Grey is repeated over the channels; alpha is dropped.
 
     Raises:
-      tf.errors.InvalidArgumentError: when it cannot be decoded, or has more than MAX_PIXELS by its header.
+      tf.errors.InvalidArgumentError: when it cannot be decoded.
     """
-    pixels_named = _pixels_named(encoded)
-    too_large = (
-        f"expected a photo of at most {MAX_PIXELS:,} pixels, received one of more by its header; make it smaller"
-    )
-    with tf.control_dependencies([tf.debugging.Assert(pixels_named <= MAX_PIXELS, [too_large, pixels_named])]):
-        encoded = tf.identity(encoded)
     is_bmp = tf.equal(tf.strings.substr(encoded, 0, 2), b"BM")
     pixels = tf.cond(
         is_bmp,

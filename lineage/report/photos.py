@@ -64,7 +64,7 @@ def look(examples: str, split: str) -> Photos:
 
 def _look(place: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
     example = tf.io.parse_single_example(serialized, _SPEC)
-    decoded = images.decode(example[IMAGE])
+    decoded = images.decode(images.checked(example[IMAGE]))
     pixels = tf.cast(decoded, tf.float32) / 255
     luma = tf.image.rgb_to_grayscale(pixels)
     colours = tf.reduce_mean(pixels, [0, 1])
@@ -81,7 +81,8 @@ def thumbnails(examples: str, split: str, places: Sequence[int], side: int) -> d
     wanted = tf.constant(sorted(places), tf.int64)
 
     def small(place: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = images.decode(tf.io.parse_single_example(serialized, {IMAGE: _SPEC[IMAGE]})[IMAGE])
+        encoded = tf.io.parse_single_example(serialized, {IMAGE: _SPEC[IMAGE]})[IMAGE]
+        pixels = images.decode(images.checked(encoded))
         return place, tf.io.encode_jpeg(images.fit(pixels, side, "fill-crop"), quality=80)
 
     numbered = of_split(examples, split).enumerate().filter(lambda place, _: tf.reduce_any(place == wanted))
