@@ -49,29 +49,31 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 def _pixels_named(encoded: tf.Tensor) -> tf.Tensor:
     """Returns width × height as the header says, int64, without decoding; 0 for what is no picture."""
+    is_jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
+    return tf.cond(
+        is_jpeg,
+        lambda: tf.reduce_prod(tf.io.extract_jpeg_shape(encoded, tf.int64)[:2]),
+        lambda: _pixels_named_otherwise(encoded),
+    )
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], experimental_attributes={"_noinline": True})
+def _pixels_named_otherwise(encoded: tf.Tensor) -> tf.Tensor:
+    """Does the same for what is no JPEG: a function that is traced once and, for a JPEG, not visited."""
     padded = tf.strings.join([tf.strings.substr(encoded, 0, _HEADER), "\0" * _HEADER])
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(padded, 0, _HEADER), tf.uint8), tf.int64)
 
     def is_kind(magic: bytes) -> tf.Tensor:
         return tf.equal(tf.strings.substr(padded, 0, len(magic)), magic)
 
-    def product(start: int, size: int, last: int) -> tf.Tensor:
-        """Multiplies the two numbers of `size` bytes from `start`; the byte `last` of each counts least."""
-        places = tf.constant([256 ** abs(place - last) for place in range(size)], tf.int64)
-        sides = tf.reduce_sum(tf.reshape(header[start : start + 2 * size], [2, size]) * places, axis=1)
+    def product(start: int, least: int) -> tf.Tensor:
+        """Multiplies the two numbers of four bytes from `start`; the byte `least` of each counts least."""
+        places = tf.constant([256 ** abs(place - least) for place in range(4)], tf.int64)
+        sides = tf.reduce_sum(tf.reshape(header[start : start + 8], [2, 4]) * places, axis=1)
         return tf.reduce_prod(tf.where(sides < 2**31, sides, 2**32 - sides))  # a BMP's from top to bottom is negative
 
-    def other() -> tf.Tensor:
-        kinds = [(b"\x89PNG", 16, 4, 3), (b"BM", 18, 4, 0)]
-        return tf.add_n(
-            [tf.where(is_kind(magic), product(*place), tf.constant(0, tf.int64)) for magic, *place in kinds]
-        )
-
-    def jpeg() -> tf.Tensor:
-        return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64))
-
-    not_jpeg = lambda: tf.cond(is_kind(b"GIF8"), lambda: _first_frame(encoded), other)  # noqa: E731
-    return tf.cond(is_kind(b"\xff\xd8\xff"), jpeg, not_jpeg)
+    png_or_bmp = tf.where(is_kind(b"\x89PNG"), product(16, 3), tf.where(is_kind(b"BM"), product(18, 0), 0))
+    return tf.cond(is_kind(b"GIF8"), lambda: _first_frame(encoded), lambda: png_or_bmp)
 
 
 def _first_frame(gif: tf.Tensor) -> tf.Tensor:
