@@ -73,7 +73,7 @@ $(LOCKED): $(wildcard requirements/lock-$(CHOSEN).txt requirements/dev-$(CHOSEN)
 	  -r requirements/lock-$(CHOSEN).txt -r requirements/dev-$(CHOSEN).txt
 	@touch $@
 
-$(READY): $(LOCKED) setup.py
+$(READY): $(LOCKED) setup.py pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,12 +1,8 @@
-"""Packages the pipeline: the code, its curated schemas and its presets."""
+"""Lists what the package holds: the code, its curated schemas, presets and pages. pyproject.toml has the rest."""
 
 from setuptools import setup
 
 setup(
-    name="tfx-photo-pipeline",
-    version="0.1.0",
-    description="Labelled photos in, a gated SavedModel out: a TFX pipeline",
-    python_requires=">=3.11,<3.14",
     packages=[
         "pipeline",
         "pipeline.cluster",
@@ -26,26 +22,4 @@ setup(
         "lineage": ["pages/*"],
         "lineage.report": ["templates/*"],
     },
-    install_requires=[
-        "tfx>=1.16.0,<1.22",
-        "apache-beam",
-        "filelock",
-        "flask>=3.1",
-        "google-cloud-aiplatform",
-        "google-cloud-storage",
-        "google-crc32c",
-        "jinja2",
-        "kfp>=2",
-        "ml-metadata",
-        "pillow",
-        "platformdirs",
-        "psutil",
-        "pydantic>=2",
-        "pyyaml",
-        "requests",
-        "rich",
-        "scipy",
-        "tensorboard",
-        "vl-convert-python",
-    ],
 )
