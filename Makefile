@@ -23,12 +23,13 @@ help: ## list the targets
 run: $(READY) ## run the pipeline on this machine; without ARGS, on the built-in sample
 	@$(BIN)/python local_runner.py $(ARGS)
 
-test: lint ## check style and types, then run the test suite
+test: lint ## lint, then run the test suite
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: $(READY) ## check style and types
+lint: $(READY) ## check style, the direction of imports, and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 stack:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline.cluster import cli
 from pipeline.cluster.errors import ContactLost
 from pipeline.exit_codes import INTERRUPTED, LOST, NOT_STARTED

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline import cli, settings
 from pipeline.exit_codes import INTERRUPTED, NOT_STARTED
 
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
             print(cli.presets())
             return 0
         if args.devices:
-            from pipeline import devices
+            from pipeline.local import devices
 
             print(devices.table())
             return 0
@@ -24,13 +24,14 @@ def main(argv: list[str] | None = None) -> int:
         if args.show_config:
             print(settings.to_yaml(config), end="")
             return 0
-        from pipeline import local, output, prepared
+        from lineage.lock import only_run
+        from pipeline.local import output, prepared, run
 
         prepared.check_alone(os.environ.get("TF_CONFIG", ""))
         config = prepared.prepare_config(config)
-        with output.only_run(config.output):
+        with only_run(config.output):
             output.check_output(config)
-            return local.run(config, args.verbose, args.open)
+            return run.run(config, args.verbose, args.open)
     except UserError as error:
         print(f"local_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED

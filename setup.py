@@ -5,6 +5,7 @@ from setuptools import setup
 setup(
     packages=[
         "pipeline",
+        "pipeline.local",
         "pipeline.cluster",
         "pipeline.cluster.launcher",
         "pipeline.presets",
@@ -12,14 +13,15 @@ setup(
         "trainer",
         "trainer.models",
         "schemas",
-        "datasets",
+        "ingest",
         "lineage",
-        "lineage.report",
+        "components.report",
     ],
+    py_modules=["errors"],
     package_data={
         "pipeline.presets": ["*.yaml"],
         "schemas": ["*.pbtxt"],
         "lineage": ["pages/*"],
-        "lineage.report": ["templates/*"],
+        "components.report": ["templates/*"],
     },
 )

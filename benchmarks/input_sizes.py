@@ -34,7 +34,7 @@ def compare() -> None:
 
 
 def _input_rate(folder: Path, size: int) -> float:
-    from tests import graphs
+    from testing import graphs
     from trainer import input_pipeline
 
     shards = sorted((DATA / "flowers-native").glob("*.tfrec"))

@@ -38,7 +38,7 @@ def main() -> None:
 
 def compare(folder: Path, option: str) -> None:
     """Trains by one option with each seed."""
-    from tests import graphs
+    from testing import graphs
 
     shards = sorted(map(str, (DATA / "flowers-192").glob("*.tfrec")))
     transform = graphs.build(folder / option / "graph", graphs.photos_of(Path(shards[0]), 1), image_size=_SIZE)

@@ -1,4 +1,12 @@
-"""The nodes of the pipeline: one file a stage, each returning a configured TFX node."""
+"""The nodes of the pipeline: one module or package each, which returns a configured TFX node."""
 
-from components.artifacts import DataBlessing as DataBlessing
-from components.artifacts import RunReport as RunReport
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """Returns an artifact type, as TFX asks for one: `components.DataBlessing`. TFX is imported only then."""
+    if name in ("DataBlessing", "RunReport"):
+        from components import artifacts
+
+        return getattr(artifacts, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import DataBlessing
-from datasets.records import list_files
+from ingest.records import list_files
 from trainer import images, records
 from trainer.features import IMAGE
 

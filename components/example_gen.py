@@ -19,7 +19,7 @@ from tfx.types import artifact_utils
 
 from components import shards
 from components.artifacts import Artifacts
-from datasets.records import INPUT_FILES, held_out_shards, list_files
+from ingest.records import INPUT_FILES, held_out_shards, list_files
 
 _FILES = "_files"  # by which Do hands its list of files on, as TFX does with `_beam_pipeline_args`
 _LISTED = 1000  # files; the digests of more would add over 100 kB to ML Metadata in each run
@@ -54,7 +54,7 @@ def _digest(text: str) -> str:
 
 
 class HashSplitExecutor(BaseExampleGenExecutor):
-    """ImportExampleGen's executor on the files of `datasets.records.list_files`, which were checked before.
+    """ImportExampleGen's executor on the files of `ingest.records.list_files`, which were checked before.
 
     It writes by `shards.Write`, so that the same records always have the same order.
     """
@@ -119,7 +119,7 @@ def _files(exec_properties: dict[str, Any]) -> list[str]:
 
 
 class ListingExampleGen(FileBasedExampleGen):
-    """FileBasedExampleGen that reads the files of `datasets.records.list_files`, and no others."""
+    """FileBasedExampleGen that reads the files of `ingest.records.list_files`, and no others."""
 
     DRIVER_CLASS = Driver
 

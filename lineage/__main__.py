@@ -2,7 +2,7 @@
 
 import sys
 
-from datasets.errors import UserError
+from errors import UserError
 from lineage import cli, text
 
 FOUND, NOT_FOUND = 0, 2

@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
-from datasets.errors import UserError
+from components.report.sources import AGAIN, NODES, REPORT, Sources
+from errors import UserError
+from ingest.quiet import chatter_to
 from lineage import text
 from lineage.history import Run
-from lineage.report.sources import AGAIN, NODES, REPORT, Sources
 from lineage.runs import pushed_to, reason
-from pipeline.logs import chatter_to
 from trainer.features import SET_ASIDE
 
 _NAMES = {
@@ -48,7 +48,7 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; give another folder (--to)") from None
     with chatter_to(Path(os.devnull), also_terminal=False):
-        from lineage.report.make import make  # TensorFlow
+        from components.report.make import make  # TensorFlow
 
         make(sources, str(folder))
     return {"run": run.id, "report": str(folder / REPORT)}

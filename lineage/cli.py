@@ -10,7 +10,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
-from datasets.paths import exists, is_folder
+from ingest.paths import exists, is_folder
 from lineage import again, compare, gc, models, names, runs, store, tree, why
 
 _ABOUT = "What ran, what made what, what is served: docs/lineage.md has all of it."

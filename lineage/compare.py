@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Console
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from datasets.paths import is_folder
+from components.report.sources import NUMBERS, REPORT_NODE
+from ingest.paths import is_folder
 from lineage import text
 from lineage.history import Run
-from lineage.report.sources import NUMBERS, REPORT_NODE
 from lineage.runs import checks, pushed_to, read_json, state_of
 
 

@@ -18,12 +18,12 @@ from ml_metadata.proto import metadata_store_pb2
 from rich.console import Console
 from rich.text import Text
 
-from datasets.errors import UserError
-from datasets.paths import exists, is_folder
+from errors import UserError
+from ingest.paths import exists, is_folder
 from lineage import text
 from lineage.history import Execution, Graph
+from lineage.lock import only_run
 from lineage.reading import everything
-from pipeline.output import only_run
 
 _DAY_S = 24 * 60 * 60
 

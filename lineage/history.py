@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2
 
-from pipeline.metadata import interrupted_in, is_alive
+from lineage.metadata import interrupted_in, is_alive
 
 INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
 OUTPUTS = (

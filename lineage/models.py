@@ -6,7 +6,7 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
-from datasets.paths import is_folder
+from ingest.paths import is_folder
 from lineage import text
 from lineage.history import Artifact, Execution, Graph, artifact
 from lineage.reading import around, touching

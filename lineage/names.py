@@ -7,7 +7,7 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from datasets.errors import UserError
+from errors import UserError
 from lineage import history
 from lineage.history import OUTPUTS, PUSHED_MODEL, Artifact, Run
 from lineage.reading import contexts, earlier, runs

@@ -11,7 +11,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from lineage import history
 from lineage.history import INPUTS, OUTPUTS, Execution, Graph, Run
-from pipeline.metadata import RUN_CONTEXT
+from lineage.metadata import RUN_CONTEXT
 
 _NODE_CONTEXT = "node"  # named PIPELINE.NODE
 _FEW = 300  # executions whose contexts are read one by one (2 ms each); all nodes' executions take a second at 12,000

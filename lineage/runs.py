@@ -10,11 +10,11 @@ from ml_metadata.proto import metadata_store_pb2
 from ml_metadata.proto.metadata_store_pb2 import Context
 from rich.console import Console
 
+from components.report.sources import REPORT_NODE
 from lineage import text
 from lineage.history import OUTPUTS, Artifact, Execution, Run, facts
+from lineage.metadata import interrupted_in, is_alive
 from lineage.reading import contexts, maker_of, pipeline_of, run_contexts, runs, touching
-from lineage.report.sources import REPORT_NODE
-from pipeline.metadata import interrupted_in, is_alive
 
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
 STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "stale")

@@ -13,9 +13,9 @@ import werkzeug
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from datasets.errors import UserError
+from components.report.sources import REPORT
+from errors import UserError
 from lineage import compare, history, models, names, runs, text, tree
-from lineage.report.sources import REPORT
 
 LIMIT = 50  # runs of one page, until more are asked for
 _HEADERS = {

@@ -6,15 +6,15 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from datasets.errors import UserError
-from pipeline import metadata
+from errors import UserError
+from lineage import metadata
 
 
 def open_store(place: str, password_file: Path | None = None, writable: bool = False) -> mlmd.MetadataStore:
     """Returns the store of a run.
 
     Args:
-      place: an output folder, its SQLite file, or a database's address; see `pipeline.metadata.connection`.
+      place: an output folder, its SQLite file, or a database's address; see `lineage.metadata.connection`.
       password_file: of the database's user.
       writable: SQLite is opened for reading alone, unless said.
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from datasets.paths import exists
+from ingest.paths import exists
 
 
 def safe(value: object) -> Text:

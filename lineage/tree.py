@@ -7,9 +7,8 @@ import ml_metadata as mlmd
 from rich.console import Console
 from rich.tree import Tree
 
-from lineage import reading, text
+from lineage import reading, source_code, text
 from lineage.history import Artifact, Execution, Graph
-from pipeline import source_code
 from trainer.features import CODE
 
 Node = dict[str, Any]

@@ -7,12 +7,11 @@ from typing import Any
 import ml_metadata as mlmd
 from rich.console import Console
 
-from datasets.errors import UserError
-from datasets.records import INPUT_FILES
-from lineage import text
+from errors import UserError
+from ingest.records import INPUT_FILES
+from lineage import source_code, text
 from lineage.history import Execution, Run
 from lineage.reading import earlier, maker_of
-from pipeline import source_code
 from trainer.features import CODE
 
 _FILES = {CODE: "file", INPUT_FILES: "data file"}  # the properties with a file's digest by its path

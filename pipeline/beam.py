@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline.config import Beam
 
 # Unless an image is named, TFX packs its own sources for the workers: seconds and 50 MB in /tmp, never removed, at each

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline import settings
 from pipeline.config import Config
 

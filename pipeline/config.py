@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from datasets.errors import quoted, shortened
+from errors import quoted, shortened
 
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched

@@ -18,15 +18,16 @@ from components import (
     example_gen,
     example_validator,
     pusher,
-    report,
     schema_gen,
     statistics_gen,
     trainer,
     transform,
     tuner,
 )
-from lineage.report.sources import AGAIN
-from pipeline import beam, source_code
+from components.report import component as report
+from components.report.sources import AGAIN
+from lineage import source_code
+from pipeline import beam
 from pipeline.config import Config, Data
 from trainer.features import CODE
 
@@ -67,7 +68,7 @@ def create_pipeline(
     """Returns the whole pipeline.
 
     Args:
-      config: settings whose paths are absolute and whose data is there (`pipeline.prepared`).
+      config: settings whose paths are absolute and whose data is there (`pipeline.local.prepared`).
       place: where it runs.
       metadata: where ML Metadata is kept; a cluster keeps its own.
     """

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from datasets.errors import UserError, quoted, shortened
-from datasets.names import safe_name
+from errors import UserError, quoted, shortened
+from ingest.names import safe_name
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
 

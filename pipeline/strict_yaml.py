@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from datasets.errors import quoted, shortened
+from errors import quoted, shortened
 
 
 class NotYaml(ValueError):

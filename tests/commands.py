@@ -29,7 +29,7 @@ from tests.conftest import ROOT
 MAINS = {
     "local_runner.py": "local_runner",
     "kubeflow_runner.py": "kubeflow_runner",
-    "datasets": "datasets.__main__",
+    "ingest": "ingest.__main__",
     "lineage": "lineage.__main__",
     "trainer.to_npz": "trainer.to_npz",
 }
@@ -220,12 +220,12 @@ def _on_a_cluster(words: list[str], folder: Path) -> Done:
 @contextlib.contextmanager
 def stopped_before_the_nodes() -> Iterator[None]:
     """Lets both runners stop where the first node would start."""
-    from pipeline import local
     from pipeline.cluster import submission
     from pipeline.cluster.launcher.run import Launcher
+    from pipeline.local import run
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "run", begin)
+        patch.setattr(run, "run", begin)
         patch.setattr(Launcher, "run", begin)
         patch.setattr(submission, "POLL_S", 0.01)
         yield

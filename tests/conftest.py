@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("components", "ingest", "lineage", "pipeline", "schemas", "trainer")  # and errors.py
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 Runner = Callable[..., subprocess.CompletedProcess]
@@ -40,7 +41,7 @@ def cache(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def sample(cache) -> Path:
     """The built-in sample, drawn once for the session where the runner looks for it."""
-    from datasets import sample as drawings
+    from ingest import sample as drawings
 
     return drawings.ensure(cache / "tfx-photo-pipeline")
 
@@ -78,7 +79,7 @@ def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.Complete
     for index in range(24):
         records.photo_file(folder / "photos" / "cat" / f"{index}.jpg", (180 + 3 * index, 4 * index, 30))
         records.photo_file(folder / "photos" / "dog" / f"{index}.jpg", (30, 4 * index, 180 + 3 * index))
-    command = [sys.executable, "-m", "datasets", "photos", folder / "photos", "--to", folder / "pets"]
+    command = [sys.executable, "-m", "ingest", "photos", folder / "photos", "--to", folder / "pets"]
     command += ["--size", "32", "--shards", "4"]
     subprocess.run(command, cwd=ROOT, env=without_network(cache), check=True, capture_output=True, timeout=300)
     settings = ["model.name=softmax", "trainer.batch_size=4", "trainer.epochs=4", "trainer.learning_rate.peak=0.01"]

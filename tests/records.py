@@ -6,8 +6,8 @@ from pathlib import Path
 import tensorflow as tf
 from PIL import Image
 
-from datasets.examples import make_example
-from datasets.sample import CLASSES
+from ingest.examples import make_example
+from ingest.sample import CLASSES
 
 
 def jpeg(colour: Sequence[int] = (200, 30, 60), size: tuple[int, int] = (40, 40)) -> bytes:

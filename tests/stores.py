@@ -7,7 +7,7 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 
-from pipeline import metadata
+from lineage import metadata
 
 Channels = dict[str, list[int]]
 COMPLETE, FAILED, RUNNING = mlmd_pb2.Execution.COMPLETE, mlmd_pb2.Execution.FAILED, mlmd_pb2.Execution.RUNNING

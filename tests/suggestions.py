@@ -7,16 +7,15 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from datasets import __main__ as datasets_command
+from ingest import __main__ as ingest_command
 from lineage import cli as lineage_cli
 from pipeline import cli
 from pipeline.cluster import cli as cluster_cli
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 
 PROGRAM = re.compile(r"(?:[A-Z]+=\S+ )*(?:python (?:-m [\w.…]+|\w+\.py)|make [a-z][\w-]*)")
 PROGRAM_IN_TEXT = re.compile(r"python (?:-m \w|\w+\.py)|\bmake (?:bench|image|inspect|lock|run|tensorboard|test)\b")
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+")
-PACKAGES = ("pipeline", "datasets", "trainer", "lineage", "components", "schemas")
 
 
 class Suggestion(NamedTuple):
@@ -105,7 +104,7 @@ def _parts(line: str) -> list[str]:
 
 
 def _parsers() -> Iterator[argparse.ArgumentParser]:
-    waiting = [cli.parser(""), cluster_cli.parser(), datasets_command._parser(), lineage_cli.parser()]
+    waiting = [cli.parser(""), cluster_cli.parser(), ingest_command._parser(), lineage_cli.parser()]
     while waiting:
         yield (parser := waiting.pop())
         for action in parser._actions:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from tests import graphs
+from testing import graphs
 from trainer import devices, input_pipeline, models, strategy
 from trainer.augmentation import augmentation
 

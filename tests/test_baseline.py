@@ -17,11 +17,12 @@ from tfx.utils import path_utils
 
 from components import baseline, evaluator
 from components.pusher import pusher as pusher_node
-from datasets.sample import CLASSES
-from pipeline import figures
+from ingest.sample import CLASSES
 from pipeline.config import Config
-from pipeline.dag_runner import NodeResult
-from tests import graphs, records
+from pipeline.local import figures
+from pipeline.local.dag_runner import NodeResult
+from testing import graphs
+from tests import records
 from trainer import class_names, models
 from trainer.export import export
 from trainer.features import SET_ASIDE, UNSET

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline import beam, settings
 from pipeline.config import Beam
 

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from datasets.sample import CLASSES
+from ingest.sample import CLASSES
 from pipeline.config import Config
 from pipeline.pipeline import recipe
-from tests import graphs, records
+from testing import graphs
+from tests import records
 from tests.test_fitting import Cut, PowerCut
 from tests.test_weights import FORMATS, outputs, small
 from trainer import models, weights

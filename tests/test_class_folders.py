@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets import class_folders
-from datasets.records import held_out_shards
+from ingest import class_folders
+from ingest.records import held_out_shards
 
 
 @pytest.mark.parametrize("counts", [[2, 2], [3, 40], [2, 5, 17, 100], [16, 16, 16], [31, 18], [2] * 30, [1000, 2]])

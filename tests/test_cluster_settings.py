@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kubeflow_runner
-from datasets.errors import UserError
+from errors import UserError
 from pipeline import settings
 from pipeline.cluster import parameters, prepared
 from pipeline.cluster.machines import MACHINES, REGIONS

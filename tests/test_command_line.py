@@ -55,9 +55,9 @@ def test_the_flag_says_what_is_wrong_with_a_tpu(run):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["photos", "--help"], ["mnist", "--help"]])
-def test_help_of_datasets_without_tensorflow(arguments):
+def test_help_of_ingest_without_tensorflow(arguments):
     code = (
-        "import sys; from datasets.__main__ import main\n"
+        "import sys; from ingest.__main__ import main\n"
         f"try: main({arguments})\n"
         "except SystemExit as end: assert not end.code\n"
         "heavy = {'tensorflow', 'numpy', 'tensorflow_metadata', 'pipeline'} & set(sys.modules)\n"

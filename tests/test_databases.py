@@ -9,9 +9,8 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from datasets.errors import UserError
-from lineage import store
-from pipeline import metadata
+from errors import UserError
+from lineage import metadata, store
 from tests import databases, records
 from tests.conftest import ROOT, without_network
 

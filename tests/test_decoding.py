@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from datasets import decoding
+from ingest import decoding
 from tests.records import photo_file
 
 FORMATS = [

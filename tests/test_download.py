@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets import download, prepare, public
-from datasets.download import Remote
-from datasets.errors import UserError
+from errors import UserError
+from ingest import download, prepare, public
+from ingest.download import Remote
 from tests.conftest import ROOT
 
 CONTENT = bytes(range(256)) * 4000
@@ -195,7 +195,7 @@ def test_two_first_runs_at_once_fetch_once(tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     code = f"""
 import functools
-from datasets import prepare, public
+from ingest import prepare, public
 remote = public.Remote({server.url + "weights.h5"!r}, {len(CONTENT)}, {_remote(server).digest!r})
 public.ensure_weights = functools.partial(public.ensure_weights, remote=remote)
 print(prepare.prepare_weights("imagenet", None))

@@ -12,7 +12,7 @@ from tfx.types import standard_artifacts
 
 from components import example_gen
 from components.example_gen import FINGERPRINT_PROPERTY_NAME
-from datasets.records import INPUT_FILES
+from ingest.records import INPUT_FILES
 from tests import records
 
 SPLITS = {"shards": example_gen.by_shards, "hash": example_gen.by_hash}

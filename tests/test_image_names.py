@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline.cluster.images import image_of
 from tests.conftest import ROOT
 

@@ -6,11 +6,12 @@ import signal
 import pytest
 from tfx import v1 as tfx
 
+from lineage import metadata
 from lineage.runs import list_runs
 from lineage.store import open_store
-from pipeline import local, metadata
-from pipeline.dag_runner import NodeFailed, ReportingDagRunner
-from pipeline.failure import Interrupted, Interruption
+from pipeline.local import run as local
+from pipeline.local.dag_runner import NodeFailed, ReportingDagRunner
+from pipeline.local.failure import Interrupted, Interruption
 
 
 def _press_ctrl_c() -> None:

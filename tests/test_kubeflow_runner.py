@@ -14,7 +14,7 @@ from kfp.components import load_component_from_file
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 import kubeflow_runner
-from datasets.errors import UserError
+from errors import UserError
 from pipeline.cluster import compiled as files
 from pipeline.cluster import images, submission, summary, task
 from tests import stubs

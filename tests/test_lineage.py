@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lineage import source_code
 from lineage.__main__ import main
-from pipeline import source_code
 from tests.conftest import ROOT, without_network
 
 KILLED, PUSHED, AGAIN, REFUSED, LONGER, FAILED = range(6)  # the runs, in their order

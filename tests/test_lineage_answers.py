@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lineage import gc, models, serve, text
+from components.report import page as page_of_report
+from lineage import gc, metadata, models, serve, text
 from lineage.__main__ import main
 from lineage.reading import everything
-from lineage.report import page as page_of_report
 from lineage.runs import read_json
-from pipeline import metadata
-from pipeline.dag_runner import NodeFailed, _recorded
-from pipeline.failure import Interrupted
+from pipeline.local.dag_runner import NodeFailed, _recorded
+from pipeline.local.failure import Interrupted
 from tests import stores
 
 KNOWN = {"pipeline": "flowers", "settings": "{}"}

@@ -10,8 +10,8 @@ import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
+from lineage import metadata
 from lineage.__main__ import main
-from pipeline import metadata
 
 
 @pytest.fixture

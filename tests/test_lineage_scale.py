@@ -6,11 +6,10 @@ from pathlib import Path
 import ml_metadata as mlmd
 import pytest
 
-from benchmarks.many_runs import fill
-from lineage import reading
+from lineage import metadata, reading
 from lineage.__main__ import main
-from pipeline import metadata
-from tests.conftest import ROOT
+from testing.many_runs import fill
+from tests.conftest import PACKAGES, ROOT
 
 RUNS, NODES = 30, 12
 
@@ -50,8 +49,7 @@ def test_both_ways_to_read_contexts_agree(output):
 
 def test_no_query_that_ml_metadata_1_21_refuses():
     """It raises UnimplementedError for `filter_query`; ML Metadata 1.16, beside this stack, does not."""
-    folders = ("lineage", "pipeline", "components", "trainer", "datasets", "benchmarks")
-    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    files = [file for folder in (*PACKAGES, "benchmarks", "testing") for file in (ROOT / folder).rglob("*.py")]
     assert len(files) > 50
     assert [file for file in files if "filter_query=" in (text := file.read_text()) or ".filter_query" in text] == []
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from datasets.sample import CLASSES
+from ingest.sample import CLASSES
 from lineage import __main__ as lineage
-from tests import graphs
-from tests.conftest import ROOT, without_network
+from testing import graphs
+from tests.conftest import PACKAGES, ROOT, without_network
 
 NODES = [
     "ImportExampleGen",
@@ -142,9 +142,10 @@ def test_a_worse_model_than_the_baseline_is_refused(first_run, main):
 
 def test_an_edit_reruns_the_nodes_that_run_the_code(tiny, main, cache, tmp_path):
     project = tmp_path / "project"
-    for name in ("pipeline", "components", "trainer", "schemas", "datasets", "lineage"):
+    for name in PACKAGES:
         shutil.copytree(ROOT / name, project / name)
-    shutil.copy(ROOT / "local_runner.py", project)
+    for name in ("local_runner.py", "errors.py"):
+        shutil.copy(ROOT / name, project)
     flags = [*tiny, "--set", f"data.schema_file={ROOT}/schemas/flowers.pbtxt"]  # not the copy's
     command = [sys.executable, "local_runner.py", *map(str, flags)]
 
@@ -156,7 +157,7 @@ def test_an_edit_reruns_the_nodes_that_run_the_code(tiny, main, cache, tmp_path)
         return _states(done.stdout)
 
     assert _states(main(*flags)[1]) == dict.fromkeys(NODES, "done")
-    states = after_an_edit_of("lineage/report/templates/style.css", "/* an edit */")
+    states = after_an_edit_of("components/report/templates/style.css", "/* an edit */")
     assert [node for node in NODES if states[node] == "done"] == ["LatestBlessedModel", "Report"]
     states = after_an_edit_of("trainer/schedules.py", "# an edit\n")
     assert [node for node in NODES if states[node] == "cached"] == NODES[:6]

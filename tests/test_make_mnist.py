@@ -12,12 +12,12 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 import schemas
-from datasets import __main__ as command_line
-from datasets import mnist, prepare, schema
-from datasets.errors import UserError
-from datasets.names import run_name
-from datasets.records import held_out_shards
-from pipeline import prepared, settings
+from errors import UserError
+from ingest import __main__ as command_line
+from ingest import mnist, prepare, schema
+from ingest.names import run_name
+from ingest.records import held_out_shards
+from pipeline import schema_file, settings
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_the_settings_hold_out_what_mnist_holds_out(made, real_data):
         28,
         1,
     )
-    assert prepared.check_schema(config.data.schema_file, 10) == made / "schema.pbtxt"
+    assert schema_file.check_schema(config.data.schema_file, 10) == made / "schema.pbtxt"
     _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 28)
     assert [shard.records for shard in shards] == [5000] * 14
     held_out = shards[: held_out_shards(len(shards), config.data.eval_fraction)]

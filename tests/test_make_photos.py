@@ -16,12 +16,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from datasets import __main__ as command_line
-from datasets import output, prepare
-from datasets.errors import UserError
-from datasets.names import run_name
-from datasets.records import check_folder
-from pipeline import prepared, settings
+from errors import UserError
+from ingest import __main__ as command_line
+from ingest import output, prepare
+from ingest.names import run_name
+from ingest.records import check_folder
+from pipeline import schema_file, settings
 from tests.conftest import ROOT
 from tests.records import photo_file
 
@@ -58,7 +58,7 @@ def native(real_data, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def make(capfd):
-    """Calls `python -m datasets ...` in this process; returns its exit code and output."""
+    """Calls `python -m ingest ...` in this process; returns its exit code and output."""
 
     def call(*arguments: object) -> tuple[int, str]:
         code = command_line.main([str(argument) for argument in arguments])
@@ -77,7 +77,7 @@ def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
     config = settings.load(None, target / "settings.yaml")
     assert (config.name, config.data.directory, config.data.image_size) == (run_name(native.resolve()), target, 96)
     assert config.data.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
-    assert prepared.check_schema(config.data.schema_file, 5) == target / "schema.pbtxt"
+    assert schema_file.check_schema(config.data.schema_file, 5) == target / "schema.pbtxt"
     _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 96)
     assert [(shard.path.name, shard.records) for shard in shards] == [
         (f"my-flowers{index:02d}-25.tfrec", 25) for index in range(16)
@@ -114,7 +114,7 @@ def test_the_settings_go_together_with_a_preset(tmp_path, make):
         ("cat", "dog"),
     )
     header = (tmp_path / "pets" / "settings.yaml").read_text().splitlines()[:4]
-    assert f"python -m datasets photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
+    assert f"python -m ingest photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
     assert "--preset flowers-xception --config" in header[3]
 
 
@@ -124,7 +124,7 @@ def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
     config = settings.load(None, tmp_path / "名前" / "settings.yaml")
     assert config.data.classes == ('"a\\b', "1", "Gänse: [x]", "yes")
     assert re.fullmatch("photos-[0-9a-f]{8}", config.name)
-    assert prepared.check_schema(config.data.schema_file, 4)
+    assert schema_file.check_schema(config.data.schema_file, 4)
 
 
 def test_folders_of_the_same_last_name_share_nothing(tmp_path, make):
@@ -274,7 +274,7 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path):
 
 
 def _hears_ctrl_c(native, tmp_path, **env):
-    command = [sys.executable, "-m", "datasets", "photos", native, "--to", tmp_path / "out", "--size", "1024"]
+    command = [sys.executable, "-m", "ingest", "photos", native, "--to", tmp_path / "out", "--size", "1024"]
     hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, preexec_fn=hears, **pipes)
@@ -288,7 +288,7 @@ def test_nothing_is_left_after_ctrl_c(native, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, "datasets: interrupted; nothing was written\n")
+    assert (process.returncode, said) == (130, "ingest: interrupted; nothing was written\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -297,4 +297,4 @@ def test_ctrl_c_into_an_eval_of_an_import_exits_with_130(native, tmp_path):
     (tmp_path / "tensorflow.py").write_text(f"exec({fault!r})")
     process = _hears_ctrl_c(native, tmp_path, PYTHONPATH=str(tmp_path))
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "datasets: interrupted; nothing was written\n")
+    assert (process.returncode, said) == (130, "ingest: interrupted; nothing was written\n")

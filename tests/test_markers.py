@@ -9,7 +9,7 @@ from google.api_core.exceptions import PreconditionFailed
 from google.cloud import storage
 
 from pipeline.cluster import markers, task
-from pipeline.prepared import SCHEMAS
+from pipeline.schema_file import SCHEMAS
 from tests import cloud_storage
 from tests.cloud_storage import BUCKET
 

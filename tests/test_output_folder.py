@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lineage import metadata
 from lineage.store import open_store
-from pipeline import metadata
 from tests import records
 from tests.conftest import ROOT, without_network
 from tests.stores import Store
@@ -126,9 +126,10 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's rights")
 def test_a_folder_of_another_user(photos, cache, tmp_path, monkeypatch):
     """Without the rights, as another user has none, for the check in this process: the interpreter may be root's."""
-    from datasets.errors import UserError
-    from pipeline import output
+    from errors import UserError
+    from lineage import lock
     from pipeline.config import Config
+    from pipeline.local import output
 
     config = Config(output=tmp_path, pusher={"directory": tmp_path / "pushed"})
     Store(tmp_path, "sample")
@@ -142,7 +143,7 @@ def test_a_folder_of_another_user(photos, cache, tmp_path, monkeypatch):
             folder.chmod(0o755)
     os.seteuid(65534)
     try:
-        with pytest.raises(UserError, match=r"cannot write .*\.lock: Permission denied"), output.only_run(tmp_path):
+        with pytest.raises(UserError, match=r"cannot write .*\.lock: Permission denied"), lock.only_run(tmp_path):
             pass
         with pytest.raises(UserError, match="cannot write to the folder .*: Permission denied"):
             output.check_output(config)

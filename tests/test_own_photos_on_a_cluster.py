@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 import kubeflow_runner
-from datasets.__main__ import main as datasets_main
+from ingest.__main__ import main as ingest_main
 from pipeline.cluster import compiled
 from pipeline.cluster.machines import MACHINES
 from tests import records, stubs
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     for name, colour in (("cat", (250, 10, 10)), ("dog", (10, 10, 250))):
         for index in range(8):
             records.photo_file(folder / "photos" / name / f"{index}.png", colour)
-    assert datasets_main(["photos", str(folder / "photos"), "--to", str(folder / "made")]) == 0
+    assert ingest_main(["photos", str(folder / "photos"), "--to", str(folder / "made")]) == 0
     return folder
 
 

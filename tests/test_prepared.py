@@ -5,8 +5,10 @@ import keras
 import numpy as np
 import pytest
 
-from datasets.errors import UserError
-from pipeline import prepared, settings
+import errors
+from errors import UserError
+from pipeline import schema_file, settings
+from pipeline.local import prepared
 from tests import records
 from trainer import pretrained
 
@@ -31,14 +33,14 @@ OF_IMAGE = "shape { dim { size: 1 } }\n  image"
     ],
 )
 def test_a_schema_that_would_fail_in_transform(tmp_path, change, says):
-    text = (prepared.SCHEMAS / "flowers.pbtxt").read_text()
+    text = (schema_file.SCHEMAS / "flowers.pbtxt").read_text()
     assert change[0] in text
     schema = tmp_path / "mine.pbtxt"
     schema.write_text(text)
-    assert prepared.check_schema(schema, 5) == schema
+    assert schema_file.check_schema(schema, 5) == schema
     schema.write_text(text.replace(*change, 1))
     with pytest.raises(UserError, match=f"(?s)Transform cannot use the schema .*mine.pbtxt .*{says}"):
-        prepared.check_schema(schema, 5)
+        schema_file.check_schema(schema, 5)
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_a_keras_file_is_taken_as_weights(prepare, tmp_path):
 )
 def test_weights_that_do_not_fit_start_nothing(prepare, tmp_path, monkeypatch, changes, says):
     monkeypatch.chdir(tmp_path)
-    text = (prepared.SCHEMAS / "flowers.pbtxt").read_text()
+    text = (schema_file.SCHEMAS / "flowers.pbtxt").read_text()
     (tmp_path / "two.pbtxt").write_text(text.replace("max: 4", "max: 1"))
     weights = _saved(tmp_path / "m.weights.h5")
     with pytest.raises(UserError, match=says):
@@ -115,7 +117,7 @@ def test_truncated_weights_of_keras_2_start_nothing(prepare, tmp_path, name):
 )  # fmt: skip
 def test_an_error_of_the_system_names_its_file_where_it_has_one(error, says):
     problems: list[str] = []
-    with prepared.noted(problems):
+    with errors.collect_errors(problems):
         raise error
     assert problems == [says]
 

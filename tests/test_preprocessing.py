@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from tests import graphs, records
+from testing import graphs
+from tests import records
 from trainer import input_pipeline
 from trainer.augmentation import augmentation
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from datasets import prepare
-from datasets.errors import UserError
-from datasets.records import Shard, check_folder, count_records, held_out_shards, list_files
+from errors import UserError
+from ingest import prepare
+from ingest.records import Shard, check_folder, count_records, held_out_shards, list_files
 from pipeline import settings
 from tests import records
 
@@ -80,7 +80,7 @@ def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
     (tmp_path / "photos.tfrecord").unlink()
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match="it holds: cat, dog. If these are class .* datasets photos /.* --to DIR"):
+    with pytest.raises(UserError, match="it holds: cat, dog. If these are class .* ingest photos /.* --to DIR"):
         check_folder(tmp_path, "*.tfrec")
 
 

@@ -27,7 +27,8 @@ def _result(process):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """A transform graph and records, each of a class of its own: 37 for training in two files, 20 held out in one."""
-    from tests import graphs, records
+    from testing import graphs
+    from tests import records
 
     folder = tmp_path_factory.mktemp("recorded")
     graphs.build(folder / "graph", [records.jpeg()])

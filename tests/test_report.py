@@ -8,16 +8,17 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components import report
 from components.artifacts import RunReport
-from lineage.report import photos
-from lineage.report.data import describe
-from lineage.report.evaluation import Answers, evaluate
-from lineage.report.make import make
-from lineage.report.page import Pictures, render
-from lineage.report.sources import Sources
+from components.report import component as report
+from components.report import photos
+from components.report.data import describe
+from components.report.evaluation import Answers, evaluate
+from components.report.make import make
+from components.report.page import Pictures, render
+from components.report.sources import Sources
 from pipeline import settings
-from tests import browser, graphs, records
+from testing import graphs
+from tests import browser, records
 from tests.parsed import Page
 from trainer import models
 from trainer.export import export

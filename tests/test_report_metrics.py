@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from lineage.report import metrics
+from components.report import metrics
 from trainer import intervals
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from lineage.report.make import make
-from lineage.report.sources import Sources
+from components.report.make import make
+from components.report.sources import Sources
 from pipeline import settings
 from tests import records
 from tests.parsed import Page

@@ -11,7 +11,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import shards
 from pipeline.config import Trainer
-from tests import graphs, records
+from testing import graphs
+from tests import records
 from trainer import fitting, models, recipe, strategy
 from trainer.checkpoints import Checkpoints
 

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from datasets import sample as drawings
-from datasets.records import check_folder
+from ingest import sample as drawings
+from ingest.records import check_folder
 
 
 def _read(folder):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.sample import CLASSES
-from tests import graphs, records
+from ingest.sample import CLASSES
+from testing import graphs
+from tests import records
 from trainer import models
 from trainer.export import export, in_float32
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline import settings
 from pipeline.config import Config, Model
 

@@ -13,7 +13,7 @@ import zipfile
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 
 
 def test_tensorboard_listens_to_this_machine_alone():
@@ -34,7 +34,7 @@ def test_tensorboard_listens_to_this_machine_alone():
 def test_what_is_missing_is_one_line_before_any_download(argument, says, tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    for name in ("Makefile", "setup.py"):
+    for name in ("Makefile", "setup.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     done = subprocess.run(["make", "run", argument], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
@@ -121,7 +121,7 @@ def test_the_wheel_holds_the_code_the_schemas_and_the_presets(tmp_path):
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("pipeline", "components", "trainer", "datasets", "lineage", "schemas"):
+    for folder in PACKAGES:
         for pattern in ("*.py", "*.yaml", "*.pbtxt", "*.html", "*.css"):
             assert {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob(pattern)} <= held
 

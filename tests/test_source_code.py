@@ -5,26 +5,28 @@ import shutil
 
 import pytest
 
-from pipeline import source_code
+from lineage import source_code
 from pipeline.config import Config
 from pipeline.pipeline import code_of, create_pipeline, here
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 from trainer.features import CODE
 
-PACKAGES = ("components", "datasets", "lineage", "pipeline", "schemas", "trainer")
 # Of each node: files whose edit reruns it, one of them imported late or read as data, and files whose edit does not.
 NODES = {
-    "ImportExampleGen": (["components/example_gen.py", "datasets/records.py"], ["components/evaluator.py"]),
+    "ImportExampleGen": (["components/example_gen.py", "ingest/records.py"], ["components/evaluator.py"]),
     "DataGate": (["components/data_gate.py", "trainer/images.py"], ["trainer/fitting.py", "components/checks.py"]),
     "Transform": (["trainer/preprocessing.py", "trainer/images.py"], ["trainer/fitting.py", "trainer/run.py"]),
     "Tuner": (["trainer/tune.py", "trainer/models/cnn.py"], ["trainer/run.py", "trainer/export.py"]),
     "Trainer": (
         ["components/trainer.py", "trainer/run.py", "trainer/export.py", "trainer/models/cnn.py"],
-        ["trainer/to_npz.py", "trainer/tune.py", "trainer/preprocessing.py", "lineage/report/make.py"],
+        ["trainer/to_npz.py", "trainer/tune.py", "trainer/preprocessing.py", "components/report/make.py"],
     ),
-    "Evaluator": (["components/evaluator.py", "components/checks.py"], ["trainer/export.py", "components/report.py"]),
+    "Evaluator": (
+        ["components/evaluator.py", "components/checks.py"],
+        ["trainer/export.py", "components/report/component.py"],
+    ),
     "Report": (
-        ["components/report.py", "lineage/report/make.py", "lineage/report/templates/data.html"],
+        ["components/report/component.py", "components/report/make.py", "components/report/templates/data.html"],
         ["lineage/cli.py", "lineage/pages/style.css", "trainer/run.py", "components/checks.py"],
     ),
 }
@@ -58,6 +60,7 @@ def test_the_nodes_that_run_code_of_this_project_follow_it(nodes):
 def test_an_edit_changes_the_keys_of_the_nodes_that_run_the_file(nodes, tmp_path, monkeypatch):
     for name in PACKAGES:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "errors.py", tmp_path)
     monkeypatch.setattr(source_code, "ROOT", tmp_path)
     keys = {node.id: source_code.files_of_node(node) for node in nodes if node.id in NODES}
     for edited in sorted({file for inside, outside in NODES.values() for file in (*inside, *outside)}):

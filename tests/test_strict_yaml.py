@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline import settings
 
 

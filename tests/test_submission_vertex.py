@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from google.cloud import aiplatform
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline.cluster import submission, vertex
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.config import Cluster

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from datasets import mnist, schema
+from ingest import mnist, schema
 from pipeline.cluster import compiled
 from tests import commands, databases, pages, records, suggestions
 from tests.conftest import ROOT, without_network
@@ -28,7 +28,7 @@ ALL = suggestions.in_documents() + suggestions.in_presets() + suggestions.in_hel
 TEXTS = dict.fromkeys(variant for each in ALL for variant in suggestions.variants(each.text))
 
 # What suggests something, and the same command with what is suggested. PORT is one where something listens.
-LOCAL, PHOTOS = "python local_runner.py --output out", "python -m datasets photos photos --to"
+LOCAL, PHOTOS = "python local_runner.py --output out", "python -m ingest photos photos --to"
 CHECK, SUBMIT = "python kubeflow_runner.py check --target", "python kubeflow_runner.py submit"
 BEAM = (
     f"{LOCAL} --set beam.runner=PortableRunner --set 'beam.args=[--job_endpoint=127.0.0.1:%s, --environment_type=%s]'"
@@ -42,7 +42,7 @@ REMEDIES = {
     f"{LOCAL} --data two": f"{LOCAL} --data two --set data.split=hash",
     f"{LOCAL} --data single": f"{LOCAL} --data single --set data.split=hash",
     f"{LOCAL} --data other": f"{LOCAL} --data other --set data.pattern='*.tfrec*'",
-    f"{LOCAL} --data photos": "python -m datasets photos photos --to new",
+    f"{LOCAL} --data photos": "python -m ingest photos photos --to new",
     f"{LOCAL} --weights none.h5": f"{LOCAL} --weights weights.h5",
     f"{LOCAL} --weights saved": f"{LOCAL} --weights saved/model.weights.h5",
     f"{LOCAL} --config mine.yaml --data data --weights weights.h5 --set model.weights_match=whole": (
@@ -159,8 +159,8 @@ def _prepared(folder: Path, run: Path) -> Path:
     pages.write(folder / "two-runs")
     (folder / "runs").symlink_to(run)  # not 30 days old, so `gc --delete` leaves it
     for text in (
-        "python -m datasets photos photos --to made",
-        "python -m datasets mnist idx --to mnist",
+        "python -m ingest photos photos --to made",
+        "python -m ingest mnist idx --to mnist",
         f"python kubeflow_runner.py compile --target vertex {commands.VERTEX} -o sample.json",
         f"python kubeflow_runner.py compile --target vertex {commands.VERTEX} {commands.DATA} -o photos.json",
         f"python kubeflow_runner.py compile --target kubeflow {commands.CLUSTER} {commands.DATA} -o sample.yaml",
@@ -230,7 +230,7 @@ COMMAND = re.compile(r"python (?:local|kubeflow)_runner\.py.*")
 @pytest.fixture
 def files_and_answers(place, first_run) -> str:
     """What a new data set and the reports of both runners suggest; the runs' settings are where they say."""
-    said = commands.execute("python -m datasets photos photos --to next", place).printed
+    said = commands.execute("python -m ingest photos photos --to next", place).printed
     header = (place / "next" / "settings.yaml").read_text()
     report = min(first_run[0].glob("artifacts/sample/Report/report/*/report.json"))
     local = json.loads(report.read_text())["lineage"]

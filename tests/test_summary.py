@@ -7,11 +7,12 @@ from rich.console import Console
 from tfx.types.standard_artifacts import ModelRun, PushedModel
 
 from components.checks import Check, Evaluation
-from datasets.__main__ import _show
-from pipeline import settings, summary
+from ingest.__main__ import _show
+from pipeline import settings
 from pipeline.cluster import summary as cluster_summary
-from pipeline.dag_runner import NodeResult
-from pipeline.display import NodeLines
+from pipeline.local import summary
+from pipeline.local.dag_runner import NodeResult
+from pipeline.local.display import NodeLines
 from tests.test_report import HISTORY
 
 HOSTILE = ("a[/b]", "[red]cat", ":dog:", "x\\", "\x1b[31mowl", "[link=file:///etc/passwd]here[/link]")

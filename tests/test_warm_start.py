@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from datasets.sample import CLASSES
+from ingest.sample import CLASSES
 from pipeline.config import Config
 from pipeline.pipeline import recipe
 from trainer import class_names, models, weights

@@ -10,7 +10,7 @@ PIXELS = "pixels"  # float32[height, width, channels]: what the model sees
 
 HISTORY = "history.json"  # what the Trainer records of a training
 SET_ASIDE = "baseline_set_aside"  # of an evaluation: why its baseline was not compared with, where it was not
-CODE = "code_files"  # the execution property with what a node's executor runs; see `pipeline.source_code`
+CODE = "code_files"  # the execution property with what a node's executor runs; see `lineage.source_code`
 
 # what of the recipe a run on a cluster may change, by the name that the Trainer's execution properties have for it
 CHANGEABLE = {

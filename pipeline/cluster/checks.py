@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from kfp.components import load_component_from_text
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline.cluster import compiled
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pipeline
-from datasets.errors import UserError
+from errors import UserError
+from ingest.quiet import chatter_to
 from pipeline import cli
 from pipeline.cluster import compiled, parameters, prepared
 from pipeline.config import Config
-from pipeline.logs import chatter_to
 
 WORKING_COPY = Path(pipeline.__file__).parent.parent
 FLAGS = {

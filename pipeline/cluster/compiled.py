@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline import settings
 from pipeline.cluster import images
-from pipeline.cluster.launcher.executor_input import constant, plain
 from pipeline.cluster.parameters import settings_of
+from pipeline.cluster.spec import constant, plain
 from pipeline.config import Config
 
 Job = dict[str, Any]

@@ -1,6 +1,6 @@
 """What may go wrong on the way to a cluster."""
 
-from datasets.errors import UserError
+from errors import UserError
 
 
 class SubmissionFailed(UserError):

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from datasets.errors import UserError, quoted
+from errors import UserError, quoted
 
 # As https://github.com/distribution/reference has it, but for the registry, which Docker would fill in by itself.
 _REGISTRY = r"(?=localhost[:/]|[^/]*[.:])[a-z0-9][a-z0-9.-]*(:[0-9]+)?"

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from datasets.errors import UserError, quoted
+from errors import UserError, quoted
 from pipeline import settings
 from pipeline.config import Config
 from trainer.features import CHANGEABLE, FLOORS, THRESHOLDS, UNSET, setting_value

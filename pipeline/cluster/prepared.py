@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from datasets import public, sample
-from datasets.errors import UserError, quoted
-from datasets.prepare import cache_folder, prepare_weights
-from datasets.records import WILDCARDS
+from errors import UserError, collect_errors, quoted
+from ingest import public, sample
+from ingest.prepare import cache_folder, prepare_weights
+from ingest.records import WILDCARDS
 from pipeline import beam
 from pipeline.cluster import images
 from pipeline.cluster.machines import MACHINES, REGIONS
 from pipeline.config import Cluster, Config, Metadata
-from pipeline.prepared import SCHEMAS, check_schema, noted
+from pipeline.schema_file import SCHEMAS, check_schema
 
 TARGETS = ("vertex", "kubeflow")
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
@@ -35,14 +35,14 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
       UserError: naming all that a cluster cannot use.
     """
     problems: list[str] = []
-    with noted(problems):
+    with collect_errors(problems):
         config = _with_places(config, submitted)
     problems += [*_cluster(config, target), *_machine(config, target), *_data(config, submitted)]
-    with noted(problems):
+    with collect_errors(problems):
         image = _image(config.cluster, root, allow_dirty)
-    with noted(problems):
+    with collect_errors(problems):
         beam.check(config.beam, here=False)
-    with noted(problems):
+    with collect_errors(problems):
         schema = _schema(config)
     if problems:
         raise UserError("\n".join(problems))

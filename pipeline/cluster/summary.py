@@ -31,7 +31,7 @@ class Task(NamedTuple):
 
 def tasks(job: Job) -> list[Task]:
     """Returns the tasks of a compiled pipeline, each after those that it waits for; the Trainer as its custom job."""
-    from pipeline.cluster.launcher.run import in_order
+    from pipeline.cluster.spec import in_order
 
     return [_task(job, name, after) for name, after in in_order(job["pipelineSpec"])]
 

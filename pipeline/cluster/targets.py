@@ -15,7 +15,7 @@ from components import baseline, schema_gen, trainer
 from pipeline.cluster.machines import MACHINES, Machine
 from pipeline.config import Cluster, Config
 from pipeline.pipeline import Place
-from pipeline.prepared import check_schema
+from pipeline.schema_file import check_schema
 
 
 class Target(NamedTuple):

@@ -14,7 +14,7 @@ from google.cloud import aiplatform, aiplatform_v1
 from google.protobuf.json_format import ParseError
 from urllib3.exceptions import NewConnectionError
 
-from datasets.errors import UserError
+from errors import UserError
 from pipeline.cluster import submission
 from pipeline.cluster.compiled import Job
 from pipeline.cluster.errors import ContactLost, SubmissionFailed

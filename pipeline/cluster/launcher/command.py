@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from datasets import prepare
-from datasets.errors import UserError
-from datasets.records import check_path
+from errors import UserError
+from ingest import prepare
+from ingest.quiet import chatter_to
+from ingest.records import check_path
 from pipeline.cluster import compiled
 from pipeline.cluster.launcher import executor_input
 from pipeline.exit_codes import FAILED, PUSHED, REFUSED
-from pipeline.logs import chatter_to
 
 
 def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work: Path) -> int:

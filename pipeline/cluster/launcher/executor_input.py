@@ -3,9 +3,7 @@
 from typing import Any
 
 from pipeline.cluster.launcher.store import Artifact
-
-Json = dict[str, Any]
-_KINDS = {"intValue": int, "doubleValue": float, "stringValue": str}  # of a value in schema 2.0
+from pipeline.cluster.spec import KINDS, Json, constant, plain
 
 
 class Words:
@@ -31,17 +29,6 @@ class Words:
         # TFX's driver writes the new field for both schemas
         old = {name: plain(value) for name, value in output.get("parameters", {}).items()}
         return old | output.get("parameterValues", {})
-
-
-def constant(given: Json) -> Any:
-    """Returns the value of a constant, of either schema."""
-    return given["constant"] if "constant" in given else plain(given["constantValue"])
-
-
-def plain(value: Json) -> Any:
-    """Returns a value of schema 2.0, such as {'intValue': '3'}, as Python has it."""
-    ((kind, content),) = value.items()
-    return _KINDS[kind](content)
 
 
 def parameters_of(task: Json, given: Json) -> Json:
@@ -86,5 +73,5 @@ def executor_input(
 
 
 def _typed(value: Any) -> Json:
-    kind = next(kind for kind, python in _KINDS.items() if isinstance(value, python))
+    kind = next(kind for kind, python in KINDS.items() if isinstance(value, python))
     return {kind: str(value) if kind == "intValue" else value}

@@ -8,15 +8,13 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator
-from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline.cluster.launcher import containers, executor_input
 from pipeline.cluster.launcher.store import Artifact, Store
+from pipeline.cluster.spec import Json, in_order
 
-Json = dict[str, Any]
 DONE, FAILED, LEFT_OUT = "done", "failed", "left out"
 
 
@@ -162,17 +160,6 @@ def _on_any_device(custom_config: str) -> str:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def in_order(spec: Json) -> Iterator[tuple[str, set[str]]]:
-    """Yields the tasks of a PipelineSpec, and those that each waits for, after them."""
-    upstream = {name: _upstream(task) for name, task in spec["root"]["dag"]["tasks"].items()}
-    yield from ((name, upstream[name]) for name in TopologicalSorter(upstream).static_order())
-
-
-def _upstream(task: Json) -> set[str]:
-    artifacts = task.get("inputs", {}).get("artifacts", {}).values()
-    return set(task.get("dependentTasks", [])) | {source["taskOutputArtifact"]["producerTask"] for source in artifacts}
 
 
 def _updated(made: dict[str, Artifact], output_file: Path) -> dict[str, Artifact]:

@@ -1,0 +1,133 @@
+"""Makes a report from what a run has left, be it all or little."""
+
+import json
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import tensorflow as tf
+
+from components.report import data, evaluation, page, photos
+from components.report.page import Pictures
+from components.report.photos import Photos
+from components.report.sources import NODES, NUMBERS, REPORT, Sources
+from trainer.features import HISTORY
+from trainer.intervals import is_undecided
+
+_SAMPLES, _SAMPLES_IN_ALL = 4, 60
+_SAMPLE_SIDE, _MISTAKE_SIDE = 112, 160
+
+
+def make(sources: Sources, to: str) -> dict[str, Any]:
+    """Writes `report.html` and `report.json` into the folder `to`; returns the numbers (see `components.report`)."""
+    numbers, pictures = _collect(_present(sources))
+    numbers["lineage"] = _lineage(sources)
+    html = page.render(numbers, pictures, sources, to)
+    tf.io.gfile.makedirs(to)
+    for name, text in ((REPORT, html), (NUMBERS, json.dumps(numbers, indent=2))):
+        with tf.io.gfile.GFile(f"{to}/{name}", "w") as file:
+            file.write(text)
+    return numbers
+
+
+def _present(sources: Sources) -> Sources:
+    """Returns the sources without folders that are no longer there, and without a baseline that was set aside."""
+    if sources.set_aside:
+        sources = sources._replace(baseline_model=None, baseline_examples=None)
+    folders = sources._asdict()
+    names = [name for node in NODES for name in node.writes]
+    gone: dict[str, Any] = {name: None for name in names if folders[name] and not tf.io.gfile.isdir(folders[name])}
+    return sources._replace(**gone)
+
+
+def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
+    classes = list(sources.settings["data"]["classes"])
+    seen = _photos(sources.examples)
+    numbers = {
+        "format": 1,
+        "name": sources.settings["name"],
+        "verdict": _verdict(sources),
+        "data": _data(sources, seen, classes),
+        "training": _read(sources.model_run, HISTORY),
+        "evaluation": _evaluation(sources, seen, classes),
+    }
+    mistakes = numbers["evaluation"]["mistakes"] if numbers["evaluation"] else []
+    places = [each["record"] for each in mistakes]
+    return numbers, Pictures(
+        samples=_samples(sources.examples, seen, classes),
+        mistakes=photos.thumbnails(str(sources.examples), "eval", places, _MISTAKE_SIDE),
+    )
+
+
+def _photos(examples: str | None) -> dict[str, Photos]:
+    return {split: photos.look(examples, split) for split in photos.splits(examples)} if examples else {}
+
+
+def _verdict(sources: Sources) -> dict[str, Any] | None:
+    checks = _read(sources.evaluation, "checks.json")
+    if checks is None or not sources.blessing:
+        return None
+    for check in checks:
+        check["margin"] = None if check["value"] is None else check["value"] - check["floor"]
+        check["undecided"] = is_undecided(check["floor"], check["low"], check["high"])
+    blessed = tf.io.gfile.exists(f"{sources.blessing}/BLESSED")
+    return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
+
+
+def _data(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
+    if not seen:
+        return None
+    same = sources.baseline_examples == sources.examples
+    before = seen if same else _photos(sources.baseline_examples)
+    splits = [split for split in seen if split in before]
+    return {
+        "classes": classes,
+        "splits": {split: data.describe(each, classes) for split, each in seen.items()},
+        "anomalies": data.anomalies(sources.anomalies) if sources.anomalies else None,
+        "drift": {split: data.drift(before[split], seen[split], len(classes)) for split in splits} or None,
+        "baseline": sources.baseline_examples,
+        "same_as_baseline": same,
+    }
+
+
+def _evaluation(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
+    if not sources.model or "eval" not in seen:
+        return None
+    answers = evaluation.predict(sources.model, str(sources.examples))
+    return evaluation.evaluate(answers, seen["eval"], classes) if answers else None
+
+
+def _lineage(sources: Sources) -> dict[str, Any]:
+    folders = sources._asdict()
+    nodes = []
+    for node in NODES:
+        if made := {key: folders[key] for key in node.writes if folders[key]}:
+            reads = [key for key in node.reads if folders[key]]
+            nodes.append({"node": node.name, "reads": reads, "artifacts": made})
+    versions = {name: version(name) for name in ("tfx", "tensorflow", "keras")}
+    return {
+        "nodes": nodes,
+        "settings": sources.settings,
+        "versions": versions | {"python": platform.python_version()},
+        "code": sources.code,
+        "command": sources.command,
+    }
+
+
+def _samples(examples: str | None, seen: dict[str, Photos], classes: list[str]) -> list[list[str]]:
+    """Returns the first photos of each class, from the split that trains."""
+    if not examples or "train" not in seen:
+        return []
+    most = max(1, min(_SAMPLES, _SAMPLES_IN_ALL // len(classes)))
+    labels, places = seen["train"].labels, seen["train"].places
+    first = [places[labels == index][:most].tolist() for index in range(min(len(classes), _SAMPLES_IN_ALL))]
+    small = photos.thumbnails(examples, "train", [place for row in first for place in row], _SAMPLE_SIDE)
+    return [[small[place] for place in row] for row in first]
+
+
+def _read(folder: str | None, name: str) -> Any:
+    """Returns what a JSON file of an artifact holds; None where there is none."""
+    if not folder or not tf.io.gfile.exists(f"{folder}/{name}"):
+        return None
+    with tf.io.gfile.GFile(f"{folder}/{name}") as file:
+        return json.loads(file.read())

@@ -1,0 +1,105 @@
+"""A dataset's folder: it appears whole or not at all, with its schema and the settings that `--config` takes."""
+
+import json
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from errors import UserError
+from ingest import schema
+from ingest.names import run_name
+from ingest.records import check_path
+
+SETTINGS = "settings.yaml"
+SCHEMA = "schema.pbtxt"
+_XCEPTION_LEAST = 71  # pixels a side: the header names no preset that would be refused
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Gives a folder beside `target` to write to, and renames it to `target` when all went well.
+
+    Raises:
+      UserError: when `target` is taken, or cannot be written.
+    """
+    check_free(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The inner folder has the permissions that the user's umask gives; a temporary one is closed to others.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as hidden:
+            unfinished = Path(hidden) / "whole"
+            unfinished.mkdir()
+            yield unfinished
+            unfinished.replace(target)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {printable(target)}: {error.strerror or error}; nothing was left there. "
+            "Make room or give another folder (--to DIR)"
+        ) from None
+
+
+def check_free(target: Path) -> None:
+    """Checks that nothing would be written over.
+
+    Raises:
+      UserError: when `target` is a file, a folder that is not empty, or a path that no run reads.
+    """
+    check_path(target.resolve(), "give another one (--to DIR)")
+    try:
+        taken = target.exists() and (not target.is_dir() or next(target.iterdir(), None) is not None)
+    except OSError as error:
+        raise UserError(f"cannot look into {printable(target)} (--to DIR): {error.strerror}") from None
+    if taken:
+        what = "is not empty" if target.is_dir() else "is a file"
+        raise UserError(
+            f"{printable(target)} {what}; expected a new or an empty folder. Remove it, or give another one (--to DIR)"
+        )
+
+
+def write_settings(folder: Path, source: Path, target: Path, command: str, data: dict[str, Any]) -> None:
+    """Writes settings.yaml and schema.pbtxt to `folder`, for a dataset that will be found at `target`.
+
+    Args:
+      folder: where the files are written.
+      source: what the dataset was made of, absolute; it gives the name of the runs.
+      target: where they will be, absolute.
+      command: the command that made the dataset, for the header.
+      data: the keys of the section `data` that describe it; `classes` is among them.
+    """
+    settings = {
+        "name": run_name(source),
+        "data": {"directory": str(target), "schema_file": str(target / SCHEMA), **data},
+    }
+    photos = data["image_size"] >= _XCEPTION_LEAST and data.get("channels", 3) == 3
+    preset = "flowers-xception" if photos else "NAME"
+    header = (
+        f"# Made by: {printable(command)}\n"
+        f"# Run it:  python local_runner.py --config {_quoted(target / SETTINGS)}\n"
+        "# With a preset's model and recipe (where both set something, this file wins):\n"
+        f"#          python local_runner.py --preset {preset} --config {_quoted(target / SETTINGS)}\n"
+    )
+    text = header + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    (folder / SETTINGS).write_text(text, encoding="utf-8")
+    made = f"# Made from schemas/flowers.pbtxt by: {printable(command)}\n"
+    (folder / SCHEMA).write_text(made + schema.to_text(schema.for_classes(data["classes"])), encoding="utf-8")
+
+
+def shard_names(stem: str, counts: Sequence[int]) -> list[str]:
+    """Returns a name for each shard that sorts in their order and says how many records it holds."""
+    digits = max(2, len(str(len(counts) - 1)))
+    stem += "-" if stem[-1].isdigit() else ""
+    return [f"{stem}{index:0{digits}d}-{count}.tfrec" for index, count in enumerate(counts)]
+
+
+def printable(text: object) -> str:
+    """Returns a text in which what a terminal would obey or cannot show is written as an escape."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in str(text))
+
+
+def _quoted(path: Path) -> str:
+    return printable(shlex.quote(str(path)))

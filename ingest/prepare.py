@@ -1,0 +1,174 @@
+"""Makes what the settings name be there on disk: data and weights, checked, before anything heavy starts."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
+from errors import UserError
+from ingest import download, public, records, sample
+from ingest.records import Shard
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+ZIP_MAGIC = b"PK\x03\x04"
+_FAR = 1.5  # a factor of data.eval_fraction: 8 shards at 0.19 hold out 0.25, 3 hold out 0.33
+_NAMED = 5
+_SPLIT = {"shards": "the training split", "hash": "both splits"}
+
+
+def cache_folder() -> Path:
+    """Returns the folder for downloads and drawings, the user's cache folder of this project."""
+    return user_cache_path("tfx-photo-pipeline")
+
+
+@contextmanager
+def _cache_for(what: str) -> Iterator[Path]:
+    """Gives the cache folder to one process at a time, which fetches or draws `what`; others wait (issue 11).
+
+    Raises:
+      UserError: when the folder has not what is asked, and cannot be written.
+    """
+    cache = cache_folder()
+    lock = FileLock(cache / f".{what}.lock")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another run to prepare {what} in {cache} …", file=sys.stderr, flush=True)
+            lock.acquire()
+    except OSError:  # read-only: then it is whole, or what is missing cannot be written
+        pass
+    try:
+        yield cache
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the cache folder {cache}: {error.strerror or error}; set XDG_CACHE_HOME to another "
+            "folder, or give the data and weights (--data DIR, --weights FILE)"
+        ) from None
+    finally:
+        lock.release()
+
+
+def prepare_data(source: str | None, directory: Path | None, pattern: str, image_size: int) -> tuple[Path, list[Shard]]:
+    """Returns the absolute folder of TFRecords, made or fetched if need be and checked, and its shards.
+
+    Raises:
+      UserError: when it is missing, empty, damaged or cannot be fetched.
+    """
+    if directory is None and source is None:
+        raise UserError("no data: give a folder of TFRecords (--data DIR), or set data.source to sample or flowers")
+    if directory is None:
+        with _cache_for(f"{source}-{image_size}") as cache:
+            directory = sample.ensure(cache) if source == "sample" else public.ensure_flowers(cache, image_size)
+    directory = directory.expanduser().resolve()
+    return directory, records.check_folder(directory, pattern)
+
+
+def check_split(shards: int, split: str, eval_fraction: float) -> None:
+    """Checks that a split by shards leaves some for training.
+
+    Raises:
+      UserError: when every shard would be held out.
+    """
+    held_out = records.held_out_shards(shards, eval_fraction)
+    if split == "shards" and shards <= held_out:
+        fewer = "hold out fewer (data.eval_fraction) or " if shards > 1 else ""
+        raise UserError(
+            f"{held_out} of {shards} shards would be held out for evaluation: none is left to train on; {fewer}split "
+            "by record (--set data.split=hash)"
+        )
+
+
+def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, batches: Mapping[str, int]) -> None:
+    """Checks that the training split fills one batch on one replica.
+
+    A split by hash is known when the records are assigned: a batch is refused here if all records do not fill it.
+
+    Args:
+      shards: the checked shards.
+      split: data.split.
+      eval_fraction: data.eval_fraction.
+      batches: the largest size that each setting names.
+
+    Raises:
+      UserError: naming the largest batch that works.
+    """
+    total = sum(shard.records for shard in shards)
+    held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
+    most = total if split == "hash" else total - held_out
+    works = int(total * (1 - eval_fraction) / 2) or 1 if split == "hash" else most
+    for setting, batch in batches.items():
+        if batch > most:
+            command = f" (--set {setting}={works})" if setting == "trainer.batch_size" else ""
+            raise UserError(
+                f"{setting}: expected a batch of at most {most}, the examples of {_SPLIT[split]}; received {batch}. "
+                f"Lower it{command} or give more data"
+            )
+
+
+def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> str:
+    """Returns what to know where whole shards hold out a share far from `eval_fraction`, else nothing."""
+    held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
+    total = sum(shard.records for shard in shards)
+    if split != "shards" or eval_fraction / _FAR <= held_out / total <= eval_fraction * _FAR:
+        return ""
+    return (
+        f"whole shards are held out for evaluation: {held_out:,} of {total:,} photos ({held_out / total:.0%}), and "
+        f"data.eval_fraction is {eval_fraction:g}. To split by record: --set data.split=hash"
+    )
+
+
+def unread_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
+    """Returns which record files the pattern leaves out, or nothing."""
+    names = records.unread(directory, shards)
+    more = " …" if len(names) > _NAMED else ""
+    if not names:
+        return ""
+    files = f"{len(names)} file{'s' * (len(names) > 1)}"
+    return f"skipped {files} that {pattern!r} (data.pattern) does not match: {', '.join(names[:_NAMED])}{more}"
+
+
+def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:
+    """Returns the absolute weights file that `model.weights` names ('imagenet', a file, or None).
+
+    Raises:
+      UserError: when it is missing, a folder, neither HDF5 nor a zip, or of another checksum than `sha256`.
+    """
+    if weights is None:
+        return None
+    if weights == "imagenet":
+        with _cache_for("weights") as cache:
+            return public.ensure_weights(cache)
+    path = Path(weights).expanduser().resolve()
+    if path.is_dir():
+        raise UserError(_no_folder(path))
+    if not path.is_file():
+        raise UserError(f"the weights file {path} does not exist (--weights FILE)")
+    with path.open("rb") as file:
+        if not file.read(len(HDF5_MAGIC)).startswith((HDF5_MAGIC, ZIP_MAGIC)):
+            raise UserError(
+                f"the weights file {path} is neither HDF5 nor a zip; expected .h5, .weights.h5, .keras or .npz"
+            )
+    if sha256 and (received := download.digest(path, "sha256:")) != f"sha256:{sha256}":
+        raise UserError(
+            f"the weights file {path} is not the expected one: expected sha256:{sha256} (model.weights_sha256), "
+            f"received {received}"
+        )
+    return path
+
+
+def _no_folder(path: Path) -> str:
+    """Says where the weights of a folder, such as a SavedModel, are to be had."""
+    beside = next((file for place in (path, path.parent) for file in sorted(place.glob("*.weights.h5"))), None)
+    what = "a SavedModel" if (path / "saved_model.pb").exists() else "a folder"
+    instead = (
+        f"the weights are in the file --weights {shlex.quote(str(beside))}"
+        if beside
+        else "write them where the model was made, by Keras's model.save_weights('NAME.weights.h5'), and give that file"
+    )
+    return f"the weights {path} are {what}; expected a file: .h5, .weights.h5, .keras or .npz; {instead}"

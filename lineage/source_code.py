@@ -1,0 +1,90 @@
+"""Finds the project's files that a node's executor imports, so that the node's cache key follows them (issue 11)."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from modulefinder import ModuleFinder
+from pathlib import Path
+from typing import Any, Protocol
+
+ROOT = Path(__file__).parents[1]
+_DIGITS = 12  # of a file's digest
+_BACKUPS = ("~", ".bak", ".orig", ".rej")  # of editors and patch
+
+
+class Node(Protocol):
+    """The part of TFX's BaseComponent that is read here."""
+
+    executor_spec: Any
+    exec_properties: dict[str, Any]
+
+
+class _ProjectFinder(ModuleFinder):
+    """Follows imports, those inside functions too, but not into other packages."""
+
+    def __init__(self, root: Path):
+        super().__init__(path=[str(root)])
+        self._packages = _packages()
+
+    def find_module(self, name: str, path: Any, parent: Any = None) -> Any:
+        """Finds a module; see the base class."""
+        if path is None and name not in self._packages:
+            raise ImportError(name)
+        return super().find_module(name, path, parent)
+
+
+@functools.cache
+def _packages() -> frozenset[str]:
+    return frozenset((metadata.distribution("tfx-photo-pipeline").read_text("top_level.txt") or "").split())
+
+
+def files_of_node(node: Node) -> dict[str, str]:
+    """Returns `files_of` the node's executor and of its user functions: execution properties such as `run_fn`."""
+    paths = [getattr(node.executor_spec, "class_path", None)]
+    paths += [value for key, value in node.exec_properties.items() if key.endswith("_fn")]
+    return files_of(path.rpartition(".")[0] for path in paths if path)
+
+
+def files_of(modules: Iterable[str], root: Path | None = None) -> dict[str, str]:
+    """Returns the digest of each project file that the modules run or read, by its path from the project's root.
+
+    These are the modules, what they import, and the data files of a package whose modules are among them.
+
+    Args:
+      modules: dotted names; those of other packages are left out.
+      root: the folder that holds the project's packages; None is the one of this file.
+    """
+    root = root or ROOT
+    finder = _ProjectFinder(root)
+    for module in modules:
+        if module.partition(".")[0] in _packages():
+            finder.import_hook(module)
+    sources = {name: Path(module.__file__) for name, module in finder.modules.items()}  # type: ignore[attr-defined]
+    packages = {name.rpartition(".")[0] for name in sources if "." in name and sources[name].name != "__init__.py"}
+    found = {*sources.values(), *(file for name in packages for file in _data_files(sources[name].parent))}
+    return {str(file.relative_to(root)): _digest(file.read_bytes()) for file in sorted(found)}
+
+
+def _data_files(package: Path) -> Iterator[Path]:
+    """Yields the files of a package that are not Python's, without those of the packages in it."""
+    inner = [init.parent for init in package.glob("*/**/__init__.py")]
+    for file in package.rglob("*"):
+        hidden = any(part.startswith((".", "__pycache__")) for part in file.relative_to(package).parts)
+        if (
+            file.is_file()
+            and not hidden
+            and not file.name.endswith((".py", *_BACKUPS))
+            and not set(inner) & set(file.parents)
+        ):
+            yield file
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """Returns one digest of what `files_of` returned."""
+    return _digest(json.dumps(files, sort_keys=True).encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]

@@ -1,0 +1,43 @@
+"""What `--devices` shows: the devices that would train here, found as the Trainer finds them."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from errors import UserError
+from ingest.quiet import chatter_to
+
+
+def table() -> str:
+    """Returns a line for each fact: the strategy, the kind of device, replicas, workers, devices, what is there.
+
+    Only TensorFlow is imported. With several workers in TF_CONFIG this machine is shown alone, since a strategy over
+    all of them waits until they have come.
+
+    Raises:
+      UserError: when a TPU is there and fails, or TF_CONFIG cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder, chatter_to(Path(folder) / "log", also_terminal=False):
+        from trainer import devices, strategy
+
+        try:
+            workers = devices.count_workers(os.environ.get("TF_CONFIG", ""))
+            alone = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
+            chosen = strategy.choose(environment=alone)
+        except devices.Unusable as error:
+            raise UserError(f"the devices cannot be used: {error}") from None
+        rows = _rows(strategy.details(chosen), workers, devices.inventory())
+    return "\n".join(f"{name:<9} {text}" for name, text in rows)
+
+
+def _rows(record: dict, workers: int, there: Iterable[str]) -> Iterator[tuple[str, str]]:
+    each = " on each worker" if workers > 1 else ""
+    yield "strategy", "Workers (MultiWorkerMirroredStrategy)" if workers > 1 else record["strategy"]
+    yield "kind", record["kind"]
+    yield "replicas", f"{record['replicas']}{each}"
+    yield "workers", f"{workers} (TF_CONFIG)" if workers > 1 else "1"
+    for index, name in enumerate(record["devices"]):
+        yield "" if index else "devices", f"{name}{each}"
+    for index, name in enumerate(there):
+        yield "" if index else "there is", name

@@ -1,0 +1,162 @@
+"""Resolves and validates settings before a local run."""
+
+import os
+import sys
+from pathlib import Path
+
+from errors import UserError, collect_errors
+from ingest import download, prepare
+from ingest.quiet import chatter_to
+from pipeline import beam
+from pipeline.config import LEAST_SIZES, Config, Metadata
+from pipeline.local.output import writable
+from pipeline.schema_file import check_schema
+
+
+def prepare_config(config: Config) -> Config:
+    """Returns the settings with absolute paths to data, schema, weights and output, all checked.
+
+    Raises:
+      UserError: naming all of them that cannot be used. The output folder is not made then.
+    """
+    problems: list[str] = []
+    with (
+        collect_errors(problems),
+        chatter_to(Path(os.devnull), also_terminal=False),
+    ):  # Google's libraries warn when imported
+        beam.check(config.beam, here=True)
+    with collect_errors(problems):
+        directory = _checked_data(config)
+    with collect_errors(problems):
+        schema = check_schema(_here(config.data.schema_file, "data.schema_file"), len(config.data.classes))
+    with collect_errors(problems):
+        _check_database(config.metadata)
+    with collect_errors(problems):
+        weights = _prepared_weights(config)
+    with collect_errors(problems):
+        pushed = _push_folder(config)
+    with collect_errors(problems):
+        writable(config.output, "the output folder", "--output DIR", make=False)
+    with collect_errors(problems):
+        if not problems and weights:  # the one check that imports TensorFlow
+            _check_weights(config, weights)
+    if problems:
+        raise UserError("\n".join(problems))
+    output = writable(config.output, "the output folder", "--output DIR", make=True)
+    digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
+    return config.model_copy(
+        update={
+            "output": output,
+            "data": config.data.model_copy(update={"directory": directory, "schema_file": schema}),
+            "model": config.model.model_copy(
+                update={"weights": str(weights) if weights else None, "weights_sha256": digest}
+            ),
+            "pusher": config.pusher.model_copy(update={"directory": pushed}),
+        }
+    )
+
+
+def _prepared_weights(config: Config) -> Path | None:
+    weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
+    if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
+        raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
+    return weights
+
+
+def _push_folder(config: Config) -> Path:
+    if not config.pusher.directory:
+        return config.output.expanduser().resolve() / "pushed" / config.name
+    folder = _here(config.pusher.directory, "pusher.directory")
+    return writable(folder, "the folder for pushed models", "pusher.directory", make=False)
+
+
+def _check_database(settings: Metadata) -> None:
+    if settings.url:
+        from lineage import metadata  # ML Metadata's library
+
+        metadata.opened(metadata.connection(settings.url, settings.password_file), settings.url.rpartition("@")[2])
+
+
+def _here(place: str | Path, key: str) -> Path:
+    """Returns a path of this machine.
+
+    Raises:
+      UserError: when it is of a bucket.
+    """
+    if isinstance(place, str):
+        raise UserError(f"{key}: expected a path of this machine, received {place} (kubeflow_runner.py takes buckets)")
+    return place
+
+
+def _checked_data(config: Config) -> Path:
+    """Returns the folder of the checked shards, and prints what to know of them."""
+    data = config.data
+    folder = _here(data.directory, "data.directory") if data.directory else None
+    with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
+        directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
+    _print_note(prepare.unread_notice(directory, data.pattern, shards))
+    prepare.check_split(len(shards), data.split, data.eval_fraction)
+    prepare.check_batches(shards, data.split, data.eval_fraction, _batches(config))
+    _print_note(prepare.split_notice(shards, data.split, data.eval_fraction))
+    return directory
+
+
+def _print_note(notice: str) -> None:
+    if notice:
+        print(f"note: {notice}", file=sys.stderr)
+
+
+def _batches(config: Config) -> dict[str, int]:
+    """Returns the largest batch that each setting asks for."""
+    tried = config.tuner.search.get("trainer.batch_size", ()) if config.tuner.trials else ()
+    return {"trainer.batch_size": config.trainer.batch_size} | ({"tuner.search": max(map(int, tried))} if tried else {})
+
+
+def _check_weights(config: Config, weights: Path) -> None:
+    """Loads the weights into the model that the settings describe, as the Trainer will.
+
+    Raises:
+      UserError: when they cannot be read, do not fit, or expect other pixels.
+    """
+    with chatter_to(Path(os.devnull), also_terminal=False):
+        import keras
+        import tensorflow as tf
+
+        from trainer import devices, pretrained, weight_files
+
+    model, data = config.model, config.data
+    recipe = config.model_dump(mode="json", include={"data", "model"})
+    recipe["model"]["weights"] = str(weights)
+    with chatter_to(Path(os.devnull), also_terminal=False):
+        devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
+    try:
+        applications = model.name in LEAST_SIZES and model.weights_match == "base" and weight_files.is_keras2(weights)
+        if applications and data.normalize != "range":
+            raise UserError(
+                f"data.normalize: expected range, since {weights} is of Keras Applications, whose {model.name} expects "
+                f"pixels in [-1, 1]; received {data.normalize} (--set data.normalize=range)"
+            )
+        with tf.device("CPU"):
+            pretrained.load(pretrained.build(recipe), recipe)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    finally:
+        keras.utils.clear_session()  # the Trainer's layers are counted from the start
+
+
+def check_alone(tf_config: str) -> None:
+    """Refuses to run where TF_CONFIG names several workers: all nodes run in this one process.
+
+    Raises:
+      UserError: then, and when it cannot be read.
+    """
+    if not tf_config:
+        return
+    from trainer import devices  # TensorFlow
+
+    try:
+        workers = devices.count_workers(tf_config)
+    except devices.Unusable as error:
+        raise UserError(str(error)) from None
+    if workers > 1:
+        raise UserError(f"TF_CONFIG names {workers} workers, and this runner is one process: unset TF_CONFIG")

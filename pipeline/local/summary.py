@@ -1,0 +1,100 @@
+"""The end of a run: what was trained, how good it is, whether it passed, and where everything is.
+
+Names, paths and error texts are data: they go to rich as `Text`, never as markup.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from components.checks import Check, Evaluation
+from ingest.paths import exists
+from ingest.sample import is_drawn
+from lineage.text import safe
+from pipeline.config import Config
+from pipeline.local import figures
+from pipeline.local.dag_runner import NodeResult
+from trainer.intervals import digits
+
+_UNDECIDED = "† The floor is inside the value's 95 % interval: another eval split of this size may decide otherwise."
+_COMPUTED = (
+    "The accuracy floor is computed from the eval split: above the share of its largest class. "
+    "The setting evaluator.min_accuracy replaces it."
+)
+
+
+def show(
+    console: Console,
+    config: Config,
+    results: dict[str, NodeResult],
+    evaluation: Evaluation,
+    places: Mapping[str, object],
+) -> None:
+    """Prints the summary.
+
+    Args:
+      console: where it is printed.
+      config: the settings of the run.
+      results: what became of each node.
+      evaluation: what Evaluator measured and decided.
+      places: what else to name, such as the log, by its caption.
+    """
+    record = figures.history(results["Trainer"].outputs)
+    console.print()
+    console.print(_trained(config, record), soft_wrap=True)
+    console.print(_table(evaluation.checks))
+    notes = [_UNDECIDED] * any(check.undecided for check in evaluation.checks)
+    notes += [_COMPUTED] * (config.evaluator.min_accuracy is None)
+    for note in notes:
+        console.print(Text(note, style="dim"), soft_wrap=True)
+    console.print(_verdict(evaluation, results["Pusher"]), soft_wrap=True)
+    for caption, place in places.items():
+        console.print(Text(f"{caption:<12} ").append_text(safe(place)), soft_wrap=True)
+
+
+def _trained(config: Config, record: dict) -> Text:
+    drawn = isinstance(config.data.directory, Path) and is_drawn(config.data.directory)
+    drawings = " The data are drawings, not photos." if drawn else ""
+    reached = record["history"]["val_accuracy"]
+    last = reached[-5:]
+    epochs = figures.plural(record["epochs"], "epoch")
+    return Text.assemble(
+        "Trained ",
+        (record["recipe"]["model"]["name"], "bold"),
+        f" ({record['parameters']:,} parameters) for {epochs} on ",
+        safe(record["devices"]),
+        f": {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
+        f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
+        f"{len(last)} epochs {sum(last) / len(last):.4f}.",
+    )
+
+
+def _table(checks: list[Check]) -> Table:
+    table = Table("check on the eval split", "value", "95 % interval", "at least", "")
+    for check in checks:
+        mark = Text("passed", style="green") if check.passed else Text("refused", style="red")
+        table.add_row(safe(check.what), *_numbers(check), mark.append(" †" * check.undecided))
+    return table
+
+
+def _numbers(check: Check) -> tuple[str, str, str]:
+    """Returns the value, its interval and the floor, with as many decimals as tell the value from the floor."""
+    if check.value is None:
+        return "no examples", "", f"{check.floor:.4f}"
+    places = digits(check.value, check.floor)
+    return f"{check.value:.{places}f}", f"{check.low:.4f} to {check.high:.4f}", f"{check.floor:.{places}f}"
+
+
+def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:
+    if not evaluation.blessed:
+        refused = ("Refused by the gate", "red")
+        return Text.assemble(refused, ": nothing was pushed, and what was pushed before stays as it is.")
+    blessed = ("Blessed", "green")
+    pushed = pusher.outputs["pushed_model"][0].get_string_custom_property("pushed_destination")
+    if not exists(pushed):
+        gone = " in an earlier run, and is no longer there."
+        return Text.assemble(blessed, "; it was pushed to ", safe(pushed), gone)
+    return Text.assemble(blessed, " and pushed to ", safe(pushed))

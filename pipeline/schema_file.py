@@ -1,0 +1,66 @@
+"""The curated schema that `data.schema_file` names, checked before a run or a compilation."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+import schemas
+from errors import UserError
+
+SCHEMAS = Path(schemas.__file__).parent
+
+
+def check_schema(path: Path, classes: int) -> Path:
+    """Returns the absolute path of a schema that Transform can use and that agrees with the number of classes.
+
+    A bare name that is no file of the current folder is one of the curated schemas.
+
+    Raises:
+      UserError: when it is missing, cannot be read, gives `class` another range, or a feature a shape that Transform
+        cannot use.
+    """
+    curated = SCHEMAS / path.name
+    path = (
+        curated if path == Path(path.name) and not path.exists() and curated.exists() else path.expanduser().resolve()
+    )
+    try:
+        schema = text_format.Parse(path.read_text(), schema_pb2.Schema())
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise UserError(f"cannot read the schema {path} (data.schema_file): {error}") from None
+    domains = [feature.int_domain for feature in schema.feature if feature.name == "class"]
+    if not domains or not domains[0].HasField("max"):
+        raise UserError(f"the schema {path} is to give the feature 'class' an int_domain with min and max")
+    if (domains[0].min, domains[0].max) != (0, classes - 1):
+        raise UserError(
+            f"the schema {path} says that class is {domains[0].min} to {domains[0].max}, and data.classes names "
+            f"{classes} classes (0 to {classes - 1}); make them agree (data.schema_file)"
+        )
+    if problems := list(_shape_problems(schema)):
+        raise UserError("\n  ".join([f"Transform cannot use the schema {path} (data.schema_file):", *problems]))
+    return path
+
+
+def _shape_problems(schema: schema_pb2.Schema) -> Iterator[str]:
+    """Yields what would fail inside Transform: it reads one value of `image` and of `class` from each record."""
+    for name, kind in (("image", "BYTES"), ("class", "INT")):
+        found = [feature for feature in schema.feature if feature.name == name]
+        if len(found) != 1:
+            yield f"{name}: expected one feature of that name, received {len(found)}"
+        elif (
+            found[0].type != schema_pb2.FeatureType.Value(kind)
+            or not found[0].HasField("shape")
+            or [dim.size for dim in found[0].shape.dim] != [1]
+            or found[0].presence.min_fraction != 1
+        ):
+            text = text_format.MessageToString(found[0], as_one_line=True)
+            expected = f"type: {kind} presence {{ min_fraction: 1.0 }} shape {{ dim {{ size: 1 }} }}"
+            yield f"{name}: expected {expected}, received {text}"
+    for feature in schema.feature:
+        if feature.name in ("image", "class"):
+            continue
+        if feature.type == schema_pb2.TYPE_UNKNOWN:
+            yield f"{feature.name}: expected a type (BYTES, INT or FLOAT), received none"
+        if feature.HasField("shape") and feature.presence.min_fraction != 1:
+            yield f"{feature.name}: a shape needs presence {{ min_fraction: 1.0 }}; write value_count in its place"
