@@ -11,7 +11,7 @@ import ml_metadata as mlmd
 from rich.console import Console
 
 from ingest.paths import exists, is_folder
-from lineage import again, compare, gc, models, names, runs, store, tree, why
+from lineage import compare, gc, models, names, report_command, runs, store, tree, why
 
 _ABOUT = "What ran, what made what, what is served: docs/lineage.md has all of it."
 _RUN = "an id, the start of a name, a pipeline's name (its latest run), or 'latest' (latest)"
@@ -52,7 +52,7 @@ def _add_of_runs(add: Callable[..., argparse.ArgumentParser]) -> None:
     asked = add("why", "why a node ran, or was taken from the cache", _why, why.print_why)
     asked.add_argument("node", metavar="NODE", help="as `show` names it, as in Trainer")
     asked.add_argument("--run", metavar="RUN", default="latest", help=_RUN)
-    made = add("report", "the report of a run, made again; takes TensorFlow", _report, again.print_report)
+    made = add("report", "the report of a run, made again; takes TensorFlow", _report, report_command.print_report)
     made.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
     made.add_argument("--to", metavar="DIR", type=Path, help="the folder to write report.html to (report-ID)")
 
@@ -120,7 +120,7 @@ def _why(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 
 def _report(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return again.report(names.find_run(opened, args.run), args.to)
+    return report_command.report(names.find_run(opened, args.run), args.to)
 
 
 def _gc(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:

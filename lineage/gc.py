@@ -176,10 +176,10 @@ def _forget(store: mlmd.MetadataStore, ids: list[int]) -> None:
 
 def print_collected(console: Console, answer: dict[str, Any]) -> None:
     """Prints what `collect` found."""
-    rows = [(text.size(each["bytes"]), each["why"], text.near(each["path"])) for each in answer["folders"]]
+    rows = [(text.size(each["bytes"]), each["why"], text.relative_path(each["path"])) for each in answer["folders"]]
     text.lines(console, rows)
     for place in answer["kept"]:
-        console.print(text.safe(f"kept, with what it was made of: {text.near(place)}"), soft_wrap=True)
+        console.print(text.safe(f"kept, with what it was made of: {text.relative_path(place)}"), soft_wrap=True)
     if answer["unseen"]:
         _print_unseen(console, answer["unseen"])
     total = f"{text.size(answer['bytes'])} in {len(rows)} folder{'s' * (len(rows) != 1)}"
@@ -189,7 +189,7 @@ def print_collected(console: Console, answer: dict[str, Any]) -> None:
 def _print_unseen(console: Console, versions: list[str]) -> None:
     """Says which pushed versions are kept because their folder cannot be seen, and how to give them up."""
     for place in versions:
-        console.print(text.safe(f"kept, as its folder cannot be seen: {text.near(place)}"), soft_wrap=True)
+        console.print(text.safe(f"kept, as its folder cannot be seen: {text.relative_path(place)}"), soft_wrap=True)
     folders = sorted({str(Path(place).parent) for place in versions})
     commands = "\n".join(f"  mkdir -p {quote(each)} && touch {quote(each)}/.removed" for each in folders)
     count = f"{len(versions)} pushed version{'s' * (len(versions) > 1)}"

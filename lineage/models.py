@@ -80,7 +80,7 @@ def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
         word = {True: "blessed", False: "refused", None: "not judged"}[row["blessed"]]
         notes = [f"refused in run {row['judged_in']}: {row['refused']}"] * (row["blessed"] is False)
-        notes += [f"pushed to {text.near(place)}" for place in row["pushed"]] + ["in service"] * row["served"]
+        notes += [f"pushed to {text.relative_path(place)}" for place in row["pushed"]] + ["in service"] * row["served"]
         made = text.when(row["created"])
         last = "; ".join(notes + ["deleted"] * row["deleted"])
         table.append([row["id"], row["pipeline"], row["run"], made, accuracy, parameters, word, last])

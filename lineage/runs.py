@@ -151,9 +151,8 @@ def print_runs(console: Console, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
         last, took = row["pushed"] or _first_line(row["error"] or ""), text.duration(row["seconds"])
-        table.append(
-            [row["id"], row["pipeline"], text.when(row["started"]), took, row["state"], accuracy, text.near(last)]
-        )
+        started, last = text.when(row["started"]), text.relative_path(last)
+        table.append([row["id"], row["pipeline"], started, took, row["state"], accuracy, last])
     text.lines(console, table, ["bold", *(_STYLES.get(row["state"]) for row in rows)])
 
 
@@ -245,4 +244,4 @@ def refusal(check: dict[str, Any]) -> list[str]:
 
 def _cells(channel: str, output: dict[str, Any]) -> list[Any]:
     size = "deleted" if output["deleted"] else text.size(output["bytes"])
-    return [output["id"], output["type"], channel, size, text.near(output["uri"])]
+    return [output["id"], output["type"], channel, size, text.relative_path(output["uri"])]

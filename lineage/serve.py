@@ -93,7 +93,7 @@ def make_app(opened: Open, output: Path, hosts: set[str]) -> flask.Flask:
         return response
 
     @app.errorhandler(HTTPException)
-    def _told(error: HTTPException) -> tuple[str, int]:
+    def _as_page(error: HTTPException) -> tuple[str, int]:
         return flask.render_template("error.html", title=error.name, reason=error.description), error.code or 500
 
     @app.errorhandler(UserError)
@@ -154,7 +154,7 @@ def _add_reports(app: flask.Flask, output: Path) -> None:
     def report(number: int) -> flask.Response:
         file = _report(names.find_artifact(flask.g.store, str(number)), output)
         if not file:
-            flask.abort(404, f"artifact {number} has no {REPORT} below {text.near(str(output))}/artifacts")
+            flask.abort(404, f"artifact {number} has no {REPORT} below {text.relative_path(str(output))}/artifacts")
         response = flask.send_file(file, mimetype="text/html")
         response.headers["Content-Security-Policy"] = _REPORT_POLICY
         return response

@@ -61,7 +61,7 @@ def size_of(uri: str) -> int | None:
         return None
 
 
-def near(uri: str) -> str:
+def relative_path(uri: str) -> str:
     """Returns a path relative to the current folder where it lies below it, anything else as it is."""
     here = Path.cwd()
     return str(Path(uri).relative_to(here)) if uri.startswith(f"{here}/") else uri

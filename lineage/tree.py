@@ -102,6 +102,6 @@ def _label(node: Node) -> Any:
     facts = [f"{key} {node[key]}" for key in _FACTS if key in node]
     marks = ["deleted"] * node["deleted"] + ["told above"] * ("again" in node)
     name = " ".join(str(node[key]) for key in ("channel", "type", "id") if key in node)
-    label = text.safe(" · ".join([name, text.near(node["uri"]), *facts, *marks]))
+    label = text.safe(" · ".join([name, text.relative_path(node["uri"]), *facts, *marks]))
     label.stylize("bold", 0, len(name))
     return label

@@ -25,14 +25,14 @@ from components import (
     tuner,
 )
 from components.report import component as report
-from components.report.sources import AGAIN
+from components.report.sources import RERUN_COMMAND
 from lineage import source_code
 from pipeline import beam
 from pipeline.config import Config, Data
 from trainer.features import CODE
 
 
-class Place(NamedTuple):
+class Environment(NamedTuple):
     """The nodes that depend on where the pipeline runs, and where its artifacts and checkpoints go.
 
     Attributes:
@@ -54,31 +54,31 @@ class Place(NamedTuple):
     warm_start: Callable[[], BaseNode] = baseline.model_to_start_from
     trainer: Callable[..., BaseNode] = trainer.trainer
     baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_blessed_model
-    command: str = AGAIN
+    command: str = RERUN_COMMAND
 
 
-def here(config: Config) -> Place:
+def local_environment(config: Config) -> Environment:
     """Returns this machine."""
-    return Place(root=str(root(config)), checkpoints=str(root(config) / "checkpoints"))
+    return Environment(root=str(root(config)), checkpoints=str(root(config) / "checkpoints"))
 
 
 def create_pipeline(
-    config: Config, place: Place, metadata: tfx.orchestration.metadata.ConnectionConfigType | None = None
+    config: Config, environment: Environment, metadata: tfx.orchestration.metadata.ConnectionConfigType | None = None
 ) -> tfx.dsl.Pipeline:
     """Returns the whole pipeline.
 
     Args:
       config: settings whose paths are absolute and whose data is there (`pipeline.local.prepared`).
-      place: where it runs.
+      environment: where it runs.
       metadata: where ML Metadata is kept; a cluster keeps its own.
     """
     examples = _example_gen(config.data)
-    schema = place.schema(str(config.data.schema_file))
+    schema = environment.schema(str(config.data.schema_file))
     checks = _checks(config.data, examples, schema)
     graph = _graph(config.data, examples, schema)
     graph.add_upstream_node(checks[-1])
-    searches, model = _training(config, place, examples, schema, graph)
-    latest = place.baseline(model.outputs["model"])
+    searches, model = _training(config, environment, examples, schema, graph)
+    latest = environment.baseline(model.outputs["model"])
     evaluation = evaluator.evaluator(
         examples.outputs["examples"],
         model.outputs["model"],
@@ -87,11 +87,11 @@ def create_pipeline(
     )
     push = pusher.pusher(model.outputs["model"], evaluation.outputs["blessing"], str(config.pusher.directory))
     nodes = [examples, schema, *checks, graph, *searches, model, latest, evaluation, push]
-    nodes.append(_report(config, place, nodes))
+    nodes.append(_report(config, environment, nodes))
     _follow_code(nodes)
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
-        pipeline_root=place.root,
+        pipeline_root=environment.root,
         components=nodes,
         metadata_connection_config=metadata,
         enable_cache=True,
@@ -123,7 +123,7 @@ def _graph(data: Data, examples: BaseNode, schema: BaseNode) -> BaseNode:
 
 
 def _training(
-    config: Config, place: Place, examples: BaseNode, schema: BaseNode, graph: BaseNode
+    config: Config, environment: Environment, examples: BaseNode, schema: BaseNode, graph: BaseNode
 ) -> tuple[list[BaseNode], BaseNode]:
     """Returns the Trainer, and before it the nodes that find hyper-parameters or weights for it, if there are any."""
     inputs = examples.outputs["examples"], graph.outputs["transform_graph"], schema.outputs["schema"]
@@ -135,14 +135,14 @@ def _training(
         searches.append(tune)
         channels["hyperparameters"] = tune.outputs["best_hyperparameters"]
     if config.trainer.warm_start:
-        start = place.warm_start()
+        start = environment.warm_start()
         searches.append(start)
         channels["base_model"] = start.outputs["model"]
-    custom |= {"checkpoints": place.checkpoints, "devices": place.devices}
-    return searches, place.trainer(*inputs, custom_config=custom, **channels)
+    custom |= {"checkpoints": environment.checkpoints, "devices": environment.devices}
+    return searches, environment.trainer(*inputs, custom_config=custom, **channels)
 
 
-def _report(config: Config, place: Place, nodes: list[BaseNode]) -> BaseNode:
+def _report(config: Config, environment: Environment, nodes: list[BaseNode]) -> BaseNode:
     outputs = {node.id: node.outputs for node in nodes}
     before = outputs.pop("LatestBlessedModel")
     start = outputs.pop("WarmStart", {})
@@ -151,7 +151,7 @@ def _report(config: Config, place: Place, nodes: list[BaseNode]) -> BaseNode:
     starts = {"base_model": start["model"]} if start else {}
     channels = {**made, **baselines, **starts, "data_blessing": outputs["DataGate"]["blessing"]}
     settings = config.model_dump(mode="json", exclude={"cluster"})  # where it runs may change after it is compiled
-    return report.report(channels, settings, place.command)
+    return report.report(channels, settings, environment.command)
 
 
 def root(config: Config) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 from lineage import source_code
 from pipeline.config import Config
-from pipeline.pipeline import code_of, create_pipeline, here
+from pipeline.pipeline import code_of, create_pipeline, local_environment
 from tests.conftest import PACKAGES, ROOT
 from trainer.features import CODE
 
@@ -42,7 +42,7 @@ def nodes(tmp_path_factory):
         pusher={"directory": folder},
         tuner={"trials": 1, "search": {"trainer.batch_size": [1]}},
     )
-    return create_pipeline(config, here(config)).components
+    return create_pipeline(config, local_environment(config)).components
 
 
 def test_the_nodes_that_run_code_of_this_project_follow_it(nodes):

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         arrays: dict[str, Any] = weight_files.read(args.file)  # Any for the keyword argument allow_pickle
-        with weight_files.whole(args.to) as part:
+        with weight_files.atomic_write(args.to) as part:
             np.savez(part, **arrays)
     except (ValueError, OSError) as error:
         print(f"to_npz: {error}", file=sys.stderr)

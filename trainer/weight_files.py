@@ -81,7 +81,7 @@ def on_disk(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Gives a file to write, on disk, which comes to `path`, here or in a bucket, whole or not at all."""
     nearby = None if _in_bucket(path) else Path(path).parent
     if nearby:

@@ -14,6 +14,7 @@ from trainer.models.head import HEAD
 from trainer.weight_files import (
     VARIABLE_NAMES,
     Layers,
+    atomic_write,
     by_layer,
     flat,
     is_keras2,
@@ -21,7 +22,6 @@ from trainer.weight_files import (
     numbers,
     on_disk,
     read_layers,
-    whole,
 )
 
 _NAMED = 5  # so many layers are named in a message; the others are counted
@@ -75,7 +75,7 @@ def save(model: keras.Model, path: str | Path) -> None:
     variables = flat(_variables(model))
     if not str(path).endswith((".npz", ".weights.h5")):
         raise ValueError(f"expected a weights file that ends in .npz or .weights.h5, received {str(path)!r}")
-    with whole(path) as file:
+    with atomic_write(path) as file:
         if file.suffix == ".npz":
             arrays: dict[str, Any] = {key: numbers(key, variable.numpy()) for key, variable in variables.items()}
             np.savez(file, **arrays)

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-AGAIN = "python local_runner.py --config settings.yaml"  # a run on this machine
+RERUN_COMMAND = "python local_runner.py --config settings.yaml"  # a run on this machine
 REPORT, NUMBERS = "report.html", "report.json"  # what it is written to
 REPORT_NODE = "Report"  # the node that writes it
 

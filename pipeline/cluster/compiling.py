@@ -22,7 +22,7 @@ def compile_job(config: Config, target_name: str) -> Job:
       target_name: a key of TARGETS.
     """
     target = TARGETS[target_name]
-    pipeline = create_pipeline(config, target.place(config))
+    pipeline = create_pipeline(config, target.environment(config))
     for node in pipeline.components:
         _take_parameters(node)
     experimental = tfx.orchestration.experimental

@@ -42,7 +42,7 @@ class _Client(kfp.Client):
         return config
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
-        return _SERVICE.again()(self.healthzs.healthz_service_get_healthz)(_request_timeout=_timeout())
+        return _SERVICE.retried()(self.healthzs.healthz_service_get_healthz)(_request_timeout=_timeout())
 
 
 def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, Any], wait: bool) -> int:
@@ -62,9 +62,9 @@ def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, An
       SubmissionFailed: when Kubeflow Pipelines does not take it.
       ContactLost: when it is not known whether it was taken, or how it goes on.
     """
-    with _SERVICE.told():
+    with _SERVICE.reported():
         client = _connect(str(cluster.endpoint))
-        again = _SERVICE.again(lambda fault: fault.transient or fault.status == 409)  # 409: another made it just now
+        again = _SERVICE.retried(lambda fault: fault.transient or fault.status == 409)  # 409: another made it just now
         experiment_id = again(_experiment)(client, experiment, cluster.namespace or client.get_user_namespace())
     body = {
         "experiment_id": experiment_id,
@@ -100,16 +100,16 @@ def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
     The API takes no id of ours, so what may have been acted on is not sent again: the run is looked for by its name.
     A 503 may be a gateway's, of which the server behind it knows nothing.
     """
-    create = _SERVICE.again(lambda fault: fault.transient and not fault.taken)(client.runs.run_service_create_run)
+    create = _SERVICE.retried(lambda fault: fault.transient and not fault.taken)(client.runs.run_service_create_run)
     try:
         return create(body, _request_timeout=_timeout()).run_id
     except Exception as error:
         fault = _SERVICE.fault(error)
         if fault is None or not (fault.transient and fault.taken):
-            with _SERVICE.told():
+            with _SERVICE.reported():
                 raise
     try:
-        return _SERVICE.again()(_find)(client, body)
+        return _SERVICE.retried()(_find)(client, body)
     except (RetryError, kfp_server_api.ApiException, HTTPError):
         also = f"before you submit again, look whether {body['display_name']} runs: {runs}"
         raise ContactLost(f"{_SERVICE.sentence(fault)}; {also}") from None
@@ -125,7 +125,7 @@ def _find(client: kfp.Client, body: dict[str, Any]) -> str:
 
 
 def _look(client: kfp.Client, run_id: str) -> Progress:
-    run = _SERVICE.again()(client.runs.run_service_get_run)(run_id=run_id, _request_timeout=_timeout())
+    run = _SERVICE.retried()(client.runs.run_service_get_run)(run_id=run_id, _request_timeout=_timeout())
     details = (run.run_details and run.run_details.task_details) or []
     tasks = {
         task.task_id: (task.display_name, task.state, task.error.message if task.error else "")

@@ -51,7 +51,7 @@ class Service(NamedTuple):
     read: Reader
     advice: dict[int, str]
 
-    def again(
+    def retried(
         self, when: Callable[[Fault], bool] = lambda fault: fault.transient, seen: list[BaseException] | None = None
     ) -> retry.Retry:
         """Returns a decorator that sends a request again, with back-off for TRY_S, on faults that `when` names.
@@ -69,7 +69,7 @@ class Service(NamedTuple):
         return retry.Retry(predicate=predicate, initial=FIRST_WAIT_S, timeout=TRY_S, on_error=on_error)
 
     @contextmanager
-    def told(self, failure: type[Exception] = SubmissionFailed, also: str = "") -> Iterator[None]:
+    def reported(self, failure: type[Exception] = SubmissionFailed, also: str = "") -> Iterator[None]:
         """Turns the service's errors into one line, raised as `failure`."""
         try:
             yield
@@ -84,11 +84,11 @@ class Service(NamedTuple):
         print(f"started on {self.name}: {link}", flush=True)
         if look is None:
             return 0
-        with self.told(ContactLost, f"; the run goes on: {link}"):
+        with self.reported(ContactLost, f"; the run goes on: {link}"):
             return _follow(look)
 
     def fault(self, error: Exception) -> Fault | None:
-        """Reads an error that came out of `again`."""
+        """Reads an error that came out of `retried`."""
         return self.read(error.cause if isinstance(error, exceptions.RetryError) and error.cause else error)
 
     def sentence(self, fault: Fault) -> str:

@@ -14,7 +14,7 @@ from tfx.types import BaseChannel
 from components import baseline, schema_gen, trainer
 from pipeline.cluster.machines import MACHINES, Machine
 from pipeline.config import Cluster, Config
-from pipeline.pipeline import Place
+from pipeline.pipeline import Environment
 from pipeline.schema_file import check_schema
 
 
@@ -27,7 +27,7 @@ class Target(NamedTuple):
       longest_retry: the end of a task's retries: Vertex AI's longest pause, but Kubeflow's (Argo's) time since a task's
         first start, at which it also stops a try that runs.
       command: what a task's container starts; None is TFX's own.
-      place: the nodes that depend on where the pipeline runs.
+      environment: the nodes that depend on where the pipeline runs.
       trainer: what the Trainer's container is given; None where that only waits for a job elsewhere.
     """
 
@@ -35,7 +35,7 @@ class Target(NamedTuple):
     has_driver: bool
     longest_retry: str
     command: tuple[str, ...] | None
-    place: Callable[[Config], Place]
+    environment: Callable[[Config], Environment]
     trainer: Callable[[Cluster], Machine | None]
 
 
@@ -45,7 +45,7 @@ def trainer_image(cluster: Cluster) -> str:
     return str(cluster.image) if kind == "cpu" else f"{cluster.image}-{kind}"
 
 
-def _vertex(config: Config) -> Place:
+def _vertex(config: Config) -> Environment:
     cluster = config.cluster
     job = partial(
         trainer.on_vertex,
@@ -55,7 +55,7 @@ def _vertex(config: Config) -> Place:
         machine=MACHINES[cluster.trainer].vertex,
         service_account=cluster.service_account,
     )
-    return Place(
+    return Environment(
         root=str(cluster.pipeline_root),
         checkpoints=None,
         devices=MACHINES[cluster.trainer].kind.upper(),
@@ -66,12 +66,12 @@ def _vertex(config: Config) -> Place:
     )
 
 
-def _kubeflow(config: Config) -> Place:
+def _kubeflow(config: Config) -> Environment:
     def pushed(candidate: BaseChannel) -> BaseNode:
         latest = baseline.LatestPushedModel(candidate=candidate, pushed=str(config.pusher.directory))
         return latest.with_id("LatestBlessedModel")
 
-    return Place(
+    return Environment(
         root=str(config.cluster.pipeline_root),
         checkpoints=None,
         devices=MACHINES[config.cluster.trainer].kind.upper(),
@@ -104,7 +104,7 @@ TARGETS = {
         has_driver=True,
         longest_retry="600s",
         command=None,
-        place=_vertex,
+        environment=_vertex,
         trainer=lambda cluster: None,
     ),
     "kubeflow": Target(
@@ -112,7 +112,7 @@ TARGETS = {
         has_driver=False,
         longest_retry="604800s",
         command=("python", "-m", "pipeline.cluster.task"),
-        place=_kubeflow,
+        environment=_kubeflow,
         trainer=lambda cluster: MACHINES[cluster.trainer],
     ),
 }

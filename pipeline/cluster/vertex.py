@@ -48,7 +48,7 @@ def submit(job: Job, cluster: Cluster, parameters: dict[str, Any], wait: bool) -
       SubmissionFailed: when Vertex AI does not take it.
       ContactLost: when it is not known whether it was taken, or how it goes on.
     """
-    with _SERVICE.told():
+    with _SERVICE.reported():
         run, client = _prepare(job, cluster, parameters)
     project, region = cluster.project, cluster.region
     job_id = submission.unique(re.sub("[^-0-9a-z]+", "-", job["displayName"].lower()).lstrip("-0123456789") or "run")
@@ -88,7 +88,7 @@ def _prepare(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tuple[ai
 def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.PipelineJob, link: str) -> str:
     """Creates the run under an id that is its alone: sent again, it cannot start a second one. Returns its name."""
     seen: list[BaseException] = []
-    create = _SERVICE.again(seen=seen)(client.create_pipeline_job)
+    create = _SERVICE.retried(seen=seen)(client.create_pipeline_job)
     try:
         create(parent=parent, pipeline_job=run, pipeline_job_id=job_id, timeout=submission.REQUEST_S)
     except Exception as error:
@@ -96,13 +96,13 @@ def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.Pipelin
             return f"{parent}/pipelineJobs/{job_id}"
         unsure = any(fault.taken for fault in map(_read, seen) if fault)
         also = f"; before you submit again, look whether it runs: {link}" if unsure else ""
-        with _SERVICE.told(ContactLost if unsure else SubmissionFailed, also):
+        with _SERVICE.reported(ContactLost if unsure else SubmissionFailed, also):
             raise
     return f"{parent}/pipelineJobs/{job_id}"
 
 
 def _look(client: Client, name: str) -> Progress:
-    run = _SERVICE.again()(client.get_pipeline_job)(name=name, timeout=submission.REQUEST_S)
+    run = _SERVICE.retried()(client.get_pipeline_job)(name=name, timeout=submission.REQUEST_S)
     tasks = {
         str(task.task_id): (task.task_name, task.state.name, task.error.message) for task in run.job_detail.task_details
     }

@@ -59,7 +59,7 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         from lineage import metadata, source_code
         from pipeline.local.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.local.display import NodeLines
-        from pipeline.pipeline import code_of, create_pipeline, here
+        from pipeline.pipeline import code_of, create_pipeline, local_environment
         from trainer import devices
         from trainer.features import CODE
 
@@ -67,7 +67,7 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     connection = metadata.connection(_store(config), config.metadata.password_file)
     lines = NodeLines(console, config)
-    made = create_pipeline(config, here(config), connection)
+    made = create_pipeline(config, local_environment(config), connection)
     code = code_of(made.components)
     facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
     facts |= {"code": source_code.digest(code), CODE: json.dumps(code)}

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from trainer.models.batch_norm import BatchNormalization
-from trainer.models.head import logits, wide
+from trainer.models.head import logits, scaled_width
 
 CONVOLUTIONS = ((6, 24, 1), (5, 48, 2), (4, 64, 2))  # (side, filters, stride)
 HIDDEN = 200
@@ -16,9 +16,9 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
     inputs = layers.Input(input_shape, name="pixels")
     x = inputs
     for side, filters, stride in CONVOLUTIONS:
-        x = layers.Conv2D(wide(filters, alpha), side, stride, padding="same", use_bias=False)(x)
+        x = layers.Conv2D(scaled_width(filters, alpha), side, stride, padding="same", use_bias=False)(x)
         x = _norm_relu(x)
-    x = layers.Dense(wide(HIDDEN, alpha), use_bias=False)(layers.Flatten()(x))
+    x = layers.Dense(scaled_width(HIDDEN, alpha), use_bias=False)(layers.Flatten()(x))
     x = layers.Dropout(DROPOUT)(_norm_relu(x))
     return keras.Model(inputs, logits(x, classes), name="cnn")
 

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from trainer.models.head import logits, wide
+from trainer.models.head import logits, scaled_width
 
 STAGES = (16, 30, 60, 90, 110)  # filters of each 3×3 convolution; pooling halves the side between stages
 SQUEEZE = (130, 40)  # a last 3×3 and a 1×1 convolution before the average over the picture
@@ -16,7 +16,7 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
     for index, filters in enumerate(STAGES):
         if index:
             x = layers.MaxPooling2D(2)(x)
-        x = layers.Conv2D(wide(filters, alpha), 3, padding="same", activation="relu")(x)
-    x = layers.Conv2D(wide(SQUEEZE[0], alpha), 3, padding="same", activation="relu")(x)
-    x = layers.Conv2D(wide(SQUEEZE[1], alpha), 1, padding="same", activation="relu")(x)
+        x = layers.Conv2D(scaled_width(filters, alpha), 3, padding="same", activation="relu")(x)
+    x = layers.Conv2D(scaled_width(SQUEEZE[0], alpha), 3, padding="same", activation="relu")(x)
+    x = layers.Conv2D(scaled_width(SQUEEZE[1], alpha), 1, padding="same", activation="relu")(x)
     return keras.Model(inputs, logits(layers.GlobalAveragePooling2D()(x), classes), name="convnet")

@@ -11,6 +11,6 @@ def logits(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
     return layers.Dense(classes, dtype="float32", name=HEAD)(x)
 
 
-def wide(units: int, alpha: float) -> int:
+def scaled_width(units: int, alpha: float) -> int:
     """Returns the units of a hidden layer under a width multiplier, one at least."""
     return max(1, round(units * alpha))

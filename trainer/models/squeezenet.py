@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from trainer.models.batch_norm import BatchNormalization
-from trainer.models.head import logits, wide
+from trainer.models.head import logits, scaled_width
 
 MOMENTUM = 0.9
 STEM = 32
@@ -14,11 +14,11 @@ FIRES = ((24, 48), (48, 96), (64, 128), (48, 96), (24, 48))  # (squeeze, expand)
 def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
     """Builds the network; see `trainer.models.build`."""
     inputs = layers.Input(input_shape, name="pixels")
-    x = _norm(_conv(inputs, wide(STEM, alpha), 3))
+    x = _norm(_conv(inputs, scaled_width(STEM, alpha), 3))
     for index, (squeeze, expand) in enumerate(FIRES):
         if index:
             x = layers.MaxPooling2D(2)(x)
-        x = _fire(x, wide(squeeze, alpha), wide(expand // 2, alpha))
+        x = _fire(x, scaled_width(squeeze, alpha), scaled_width(expand // 2, alpha))
     return keras.Model(inputs, logits(layers.GlobalAveragePooling2D()(x), classes), name="squeezenet")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from components.report.sources import AGAIN, NODES, REPORT, Sources
+from components.report.sources import NODES, REPORT, RERUN_COMMAND, Sources
 from errors import UserError
 from ingest.quiet import chatter_to
 from lineage import text
@@ -35,7 +35,7 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     sources = Sources(
         settings=settings,
         code=run.facts.get("code", ""),
-        command=AGAIN,
+        command=RERUN_COMMAND,
         pushed_to=pushed_to(run) or "",
         failed=reason(run) or "",
         set_aside=str(evaluation.facts.get(SET_ASIDE, "")) if evaluation else "",
