@@ -94,6 +94,8 @@ def test_a_rerun_comes_from_the_cache_opens_the_same_report_and_shows_the_chatte
     assert (tmp_path / "opened").read_text().strip() == Path(report).as_uri()
     # The resolver asks the store each time; it has no executor whose work could be kept.
     assert _states(done.stdout) == dict.fromkeys(NODES, "cached") | {"LatestBlessedModel": "done"}
+    assert "Trained in an earlier run (cached): convnet" in done.stdout
+    assert " in an earlier run (cached)\n" in done.stdout[done.stdout.index("Blessed and pushed to") :]
     assert _files(output / "pushed") == pushed
     assert "Running launcher for" in done.stderr
     (log,) = re.findall(r"^log: (.+)$", done.stdout, re.MULTILINE)

@@ -42,9 +42,8 @@ def show(
       evaluation: what Evaluator measured and decided.
       places: what else to name, such as the log, by its caption.
     """
-    record = figures.history(results["Trainer"].outputs)
     console.print()
-    console.print(_trained(config, record), soft_wrap=True)
+    console.print(_trained(config, results["Trainer"]), soft_wrap=True)
     console.print(_table(evaluation.checks))
     notes = [_UNDECIDED] * any(check.undecided for check in evaluation.checks)
     notes += [_COMPUTED] * (config.evaluator.min_accuracy is None)
@@ -55,20 +54,21 @@ def show(
         console.print(Text(f"{caption:<12} ").append_text(safe(place)), soft_wrap=True)
 
 
-def _trained(config: Config, record: dict) -> Text:
+def _trained(config: Config, trainer: NodeResult) -> Text:
+    record = figures.history(trainer.outputs)
     drawn = isinstance(config.data.directory, Path) and is_drawn(config.data.directory)
     drawings = " The data are drawings, not photos." if drawn else ""
     reached = record["history"]["val_accuracy"]
     last = reached[-5:]
     epochs = figures.plural(record["epochs"], "epoch")
     return Text.assemble(
-        "Trained ",
+        "Trained in an earlier run (cached): " if trainer.cached else "Trained ",
         (record["recipe"]["model"]["name"], "bold"),
         f" ({record['parameters']:,} parameters) for {epochs} on ",
         safe(record["devices"]),
         f": {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
         f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
-        f"{len(last)} epochs {sum(last) / len(last):.4f}.",
+        f"{figures.plural(len(last), 'epoch')} {sum(last) / len(last):.4f}.",
     )
 
 
@@ -97,4 +97,4 @@ def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:
     if not exists(pushed):
         gone = " in an earlier run, and is no longer there."
         return Text.assemble(blessed, "; it was pushed to ", safe(pushed), gone)
-    return Text.assemble(blessed, " and pushed to ", safe(pushed))
+    return Text.assemble(blessed, " and pushed to ", safe(pushed), " in an earlier run (cached)" * pusher.cached)
