@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from tfx import v1 as tfx
+from tfx.orchestration.portable.input_resolution import node_inputs_resolver
 
 from lineage import metadata
 from lineage.runs import list_runs
@@ -57,6 +58,18 @@ def handler(monkeypatch):
     before = signal.signal(signal.SIGINT, local._interrupt)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_that_tfx_takes_for_missing_inputs(handler, tmp_path, monkeypatch):
+    node = Swallows().with_id("first")
+    monkeypatch.setattr(node_inputs_resolver, "resolve", lambda *_: _press_ctrl_c())
+    pipeline = tfx.dsl.Pipeline("tiny", str(tmp_path / "root"), components=[node])
+    pipeline.metadata_connection_config = metadata.connection(str(tmp_path / metadata.SQLITE))
+    with pytest.raises(NodeFailed) as error:
+        ReportingDagRunner(Nodes(), {"pipeline": "tiny"}).run(pipeline)
+    assert isinstance(error.value.__cause__, Interrupted)
+    (run,) = list_runs(open_store(str(tmp_path)), 1, None, None)
+    assert run["state"] == "interrupted"
 
 
 @pytest.mark.parametrize(("first", "finished"), [(Swallows, ["first"]), (Disguises, [])])

@@ -1,6 +1,8 @@
 """What a run prints of names, paths and errors: text as it is, never rich's markup or emoji codes (issue 11)."""
 
+import io
 import json
+import sys
 
 import pytest
 from rich.console import Console
@@ -13,6 +15,7 @@ from pipeline.cluster import summary as cluster_summary
 from pipeline.local import summary
 from pipeline.local.dag_runner import NodeResult
 from pipeline.local.display import NodeLines
+from pipeline.local.spinner import spinner
 from tests.test_report import HISTORY
 
 HOSTILE = ("a[/b]", "[red]cat", ":dog:", "x\\", "\x1b[31mowl", "[link=file:///etc/passwd]here[/link]")
@@ -85,3 +88,10 @@ def test_no_note_where_none_is_needed(console, tmp_path):
     printed = console.export_text()
     assert "†" not in printed
     assert "computed" not in printed
+
+
+def test_the_spinner_leaves_standard_error_alone():
+    """rich's own would catch it, and with it the log of what starts to log meanwhile."""
+    before = sys.stderr
+    with spinner(Console(file=io.StringIO(), force_terminal=True), "loading …"):
+        assert sys.stderr is before

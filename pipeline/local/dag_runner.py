@@ -104,7 +104,8 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
             outputs = execution_lib.get_output_artifacts(store, info.execution_id)
         state = metadata_store_pb2.Execution.State
         if execution.last_known_state not in (state.COMPLETE, state.CACHED):
-            raise NodeFailed(name) from RuntimeError("its inputs are not there; see the log")
+            missing = RuntimeError("its inputs are not there; see the log")
+            raise NodeFailed(name) from (Interrupted() if Interruption.came else missing)
         cached = execution.last_known_state == state.CACHED
         self._listener.finished(NodeResult(name, cached, time.monotonic() - started, outputs))
 

@@ -1,13 +1,14 @@
 """What a person sees of a run: a line a node, then a summary."""
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
 from rich.text import Text
 
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
 from pipeline.local.figures import figure
+from pipeline.local.spinner import spinner
 
 _TALKS = ("Trainer", "Tuner")  # Keras shows its own progress there
 
@@ -18,13 +19,13 @@ class NodeLines:
     def __init__(self, console: Console, config: Config):
         self.results: dict[str, NodeResult] = {}
         self._console, self._config = console, config
-        self._status: Status | None = None
+        self._spinner: Live | None = None
 
     def started(self, node: str) -> None:
         """Shows that a node runs."""
         if node not in _TALKS:
-            self._status = self._console.status(f"{node} …")
-            self._status.start()
+            self._spinner = spinner(self._console, f"{node} …")
+            self._spinner.start()
 
     def finished(self, result: NodeResult) -> None:
         """Prints the node's line."""
@@ -41,6 +42,6 @@ class NodeLines:
 
     def stop(self) -> None:
         """Takes the spinner away."""
-        if self._status:
-            self._status.stop()
-            self._status = None
+        if self._spinner:
+            self._spinner.stop()
+            self._spinner = None

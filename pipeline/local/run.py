@@ -20,6 +20,7 @@ from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
 from pipeline.local.failure import Interrupted, Interruption, cause
+from pipeline.local.spinner import spinner
 
 if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeResult
@@ -52,7 +53,7 @@ def run(config: Config, verbose: bool, show: bool = False) -> int:
 
 
 def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
-    with console.status("loading TensorFlow and TFX …"):
+    with spinner(console, "loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
 
