@@ -103,7 +103,10 @@ def _undecodable(uri: str, split: str, directory: str, pattern: str) -> list[Pro
         if photo in bad
     ]
     named = "; ".join(places[:_NAMED]) + (" …" if len(places) > _NAMED else "")
-    return [Problem(split, IMAGE, f"{len(places)} not a JPEG, PNG, GIF or BMP that can be decoded: {named}")]
+    return [Problem(split, IMAGE, f"{len(places)} {_EXPECTED}: {named}")]
+
+
+_EXPECTED = f"not a JPEG, PNG, GIF or BMP that can be decoded, of at most {images.MAX_PIXELS:,} pixels"
 
 
 def _photos(files: list[str]) -> tf.data.Dataset:

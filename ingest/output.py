@@ -74,6 +74,7 @@ def write_settings(folder: Path, source: Path, target: Path, command: str, data:
     settings = {
         "name": run_name(source),
         "data": {"directory": str(target), "schema_file": str(target / SCHEMA), **data},
+        "evaluator": {"min_accuracy": None, "min_class_recall": None},  # computed: a preset's are for its own data
     }
     photos = data["image_size"] >= _XCEPTION_LEAST and data.get("channels", 3) == 3
     preset = "flowers-xception" if photos else "NAME"

@@ -73,7 +73,7 @@ def _bracketed(host: str) -> str:
 def make_app(opened: Open, output: Path, hosts: set[str]) -> flask.Flask:
     """Returns the application; see `serve`."""
     app = flask.Flask("lineage", root_path=str(Path(__file__).parent), template_folder="pages", static_folder=None)
-    app.jinja_env.filters |= {each.__name__: each for each in (text.when, text.duration, text.size, text.near)}
+    app.jinja_env.filters |= {each.__name__: each for each in (text.when, text.duration, text.size, text.relative_path)}
     app.jinja_env.filters["refusal"] = lambda check: " ".join(runs.refusal(check)[1:])
     app.jinja_env.filters["json"] = functools.partial(json.dumps, indent=2)
 

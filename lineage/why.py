@@ -119,5 +119,5 @@ def _row(what: str, before: Any, now: Any) -> list[object]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return ", ".join(map(text.near, value)) or "none"
+        return ", ".join(map(text.relative_path, value)) or "none"
     return "none" if value is None else json.dumps(value)

@@ -31,6 +31,10 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+for _kind in ("set", "omap", "pairs", "binary"):  # a set has another order in each process
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_undefined)  # type: ignore[type-var]
+
+
 def load(text: str) -> Any:
     """Returns what a text of YAML holds, as `yaml.safe_load` does.
 

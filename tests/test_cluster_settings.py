@@ -187,6 +187,17 @@ def test_minus_one_computes_a_floor_and_is_an_error_elsewhere():
     assert parameters.read(["data=-1"]) == {"data": "-1"}
 
 
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [(".", "it is a folder; give a file in it"), ("/proc/here/a.json", "cannot write to the folder /proc/here")],
+)
+def test_a_file_that_cannot_be_written_is_refused_at_once(file, says, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert kubeflow_runner.main(["compile", "--target", "vertex", "-o", file]) == 2
+    assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", ["check", "submit", "compile"])
 def test_a_mistake_costs_no_import_of_tfx_and_writes_nothing(command, tmp_path):
     file = tmp_path / "new" / "pipeline.json"

@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from components import data_gate
 from trainer import images
@@ -64,7 +64,7 @@ def test_what_is_no_photo_is_an_error():
 # what comes before the two sides, and how they are written
 SIZES = {
     "PNG": (b"IHDR", ">2I"),
-    "GIF": (b",\0\0\0\0", "<2H"),  # the first frame's: the decoder takes no notice of the screen's
+    "GIF": (b",\0\0\0\0", "<2H"),  # a frame's: the decoder takes no notice of the screen's
     "BMP": (b"\x28\0\0\0", "<2i"),
     "JPEG": (b"\xff\xc0\0\x0b\x08", ">2H"),
 }
@@ -85,14 +85,31 @@ def test_a_header_of_too_many_pixels_is_refused_before_it_is_decoded(form, sides
 
 
 @pytest.mark.parametrize("options", [{}, {"comment": b"x" * 700}, {"loop": 0, "duration": 10}])
-def test_a_gif_is_as_large_as_its_first_frame(options):
+def test_a_gif_is_as_large_as_its_frames(options):
     buffer = io.BytesIO()
-    Image.new("RGB", (300, 200)).save(buffer, "GIF", save_all=True, append_images=[Image.new("RGB", (9, 9))], **options)
+    second = Image.effect_noise((300, 200), 50).convert("RGB")
+    Image.new("RGB", (300, 200)).save(buffer, "GIF", save_all=True, append_images=[second], **options)
     encoded = buffer.getvalue()
     on_a_large_screen = encoded[:6] + struct.pack("<2H", 65535, 65535) + encoded[10:]
+    with Image.open(buffer) as frames:
+        boxes = [frame.tile[0][1] for frame in ImageSequence.Iterator(frames)]
+    pixels = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
+    assert len(boxes) == 2 and pixels > 300 * 200
     for gif in (encoded, on_a_large_screen):
-        assert images._first_frame(tf.constant(gif)) == 300 * 200
+        assert tf.function(images._pixels_of_frames)(tf.constant(gif)) == pixels
         assert images.decode(tf.constant(gif)).shape == (200, 300, 3)
+
+
+def test_a_later_frame_of_too_many_pixels_is_refused():
+    """TensorFlow decodes it, too."""
+    buffer = io.BytesIO()
+    second = Image.effect_noise((31, 17), 50).convert("RGB")
+    Image.new("RGB", (31, 17)).save(buffer, "GIF", save_all=True, append_images=[second])
+    encoded, frame = buffer.getvalue(), b",\0\0\0\0" + struct.pack("<2H", 31, 17)
+    assert encoded.count(frame) == 2
+    before, after = encoded[: encoded.rindex(frame)], encoded[encoded.rindex(frame) + len(frame) :]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels"):
+        images.checked(tf.constant(before + frame[:5] + struct.pack("<2H", 30_000, 30_000) + after))
 
 
 def test_a_bmp_from_top_to_bottom_is_decoded():

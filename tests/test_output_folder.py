@@ -66,6 +66,10 @@ def _newer(output: Path) -> None:
         file.execute("UPDATE MLMDEnv SET schema_version = 99")
 
 
+def _artifacts_alone(output: Path) -> None:
+    (output / "artifacts" / "sample" / "ImportExampleGen" / "examples" / "1").mkdir(parents=True)
+
+
 def _file(name: str):
     def make(output: Path) -> None:
         (output / name).parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,7 @@ def _folder(name: str):
         (_dangling(metadata.SQLITE), "metadata.sqlite is a link to /not/mounted, which does not exist"),
         (_dangling("logs"), "/logs is a link to /not/mounted, which does not exist"),
         (_dangling("artifacts"), "/artifacts is a link to /not/mounted, which does not exist"),
+        (_artifacts_alone, "metadata.sqlite is missing, the record of"),
         (_file("logs"), "/logs is a file"),
         (_file("artifacts"), "/artifacts is a file"),
         (_file("pushed"), "/pushed is a file"),

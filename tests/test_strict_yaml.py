@@ -27,6 +27,8 @@ from pipeline import settings
         ("name: 2024-13-45", "is not YAML: month must be in 1..12"),
         ("name: 2024", r"name: Input should be a valid string; received 2024 \(quote it\)"),
         ("data: {classes: [yes, no]}", r"data.classes.0: Input should be a valid string; received True \(quote it\)"),
+        ("data: {classes: !!set {rose, tulip}}", "could not determine a constructor for the tag .*set"),
+        ("name: !!binary eA==", "could not determine a constructor for the tag .*binary"),
         ("name: !!timestamp x", "a value does not fit its tag"),
         ('name: !!int ""', "a value does not fit its tag"),
         ("name: !!bool x", "a value does not fit its tag"),

@@ -73,31 +73,37 @@ def _pixels_named_otherwise(encoded: tf.Tensor) -> tf.Tensor:
         return tf.reduce_prod(tf.where(sides < 2**31, sides, 2**32 - sides))  # a BMP's from top to bottom is negative
 
     png_or_bmp = tf.where(is_kind(b"\x89PNG"), product(16, 3), tf.where(is_kind(b"BM"), product(18, 0), 0))
-    return tf.cond(is_kind(b"GIF8"), lambda: _first_frame(encoded), lambda: png_or_bmp)
+    return tf.cond(is_kind(b"GIF8"), lambda: _pixels_of_frames(encoded), lambda: png_or_bmp)
 
 
-def _first_frame(gif: tf.Tensor) -> tf.Tensor:
-    """Returns width × height of a GIF's first frame, int64: the decoder takes its size, not the logical screen's.
+def _pixels_of_frames(gif: tf.Tensor) -> tf.Tensor:
+    """Returns width × height of a GIF's frames, int64, added up to the first frame that exceeds MAX_PIXELS.
 
-    The frame follows a palette and extensions, which are chains of blocks (GIF89a, 18 to 26).
+    TensorFlow decodes all frames, even for the first one, and takes their sizes, not the logical screen's. After a
+    palette, a GIF is extensions and frames, each with a chain of blocks (GIF89a, 18 to 26).
     """
     data = tf.io.decode_raw(tf.strings.join([gif, "\0" * _HEADER]), tf.uint8)
-    end = tf.size(data) - 1
+    end = tf.size(data) - _HEADER
 
     def byte(at: tf.Tensor | int) -> tf.Tensor:
         return tf.cast(data[tf.minimum(at, end)], tf.int32)
 
-    def is_before(at: tf.Tensor, in_blocks: tf.Tensor) -> tf.Tensor:
-        return (at < end) & (in_blocks | (byte(at) == 0x21))  # an extension begins
+    def palette(flags: tf.Tensor) -> tf.Tensor:
+        return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
-    def step(at: tf.Tensor, in_blocks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        after = tf.where(in_blocks, at + 1 + byte(at), at + 2)
-        return after, ~in_blocks | (byte(at) != 0)
+    def goes_on(at: tf.Tensor, in_blocks: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+        known = in_blocks | (byte(at) == 0x21) | (byte(at) == 0x2C)  # an extension or a frame begins
+        return (at < end) & known & (total <= MAX_PIXELS)
 
-    palette = tf.where(byte(10) >= 128, 3 * tf.bitwise.left_shift(2, byte(10) % 8), 0)
-    at, _ = tf.while_loop(is_before, step, [13 + palette, tf.constant(False)])
-    width, height = (byte(at + place) + 256 * byte(at + place + 1) for place in (5, 7))
-    return tf.cast(width, tf.int64) * tf.cast(height, tf.int64)
+    def step(at: tf.Tensor, in_blocks: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        is_frame = ~in_blocks & (byte(at) == 0x2C)
+        width, height = (tf.cast(byte(at + place) + 256 * byte(at + place + 1), tf.int64) for place in (5, 7))
+        begun = tf.where(is_frame, at + 11 + palette(byte(at + 9)), at + 2)
+        after = tf.where(in_blocks, at + 1 + byte(at), begun)
+        return after, ~in_blocks | (byte(at) != 0), total + tf.where(is_frame, width * height, tf.constant(0, tf.int64))
+
+    start = [13 + palette(byte(10)), tf.constant(False), tf.constant(0, tf.int64)]
+    return tf.while_loop(goes_on, step, start)[2]
 
 
 def _bmp(encoded: tf.Tensor) -> tf.Tensor:

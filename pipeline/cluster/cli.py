@@ -15,6 +15,7 @@ from ingest.quiet import chatter_to
 from pipeline import cli
 from pipeline.cluster import compiled, parameters, prepared
 from pipeline.config import Config
+from pipeline.local.output import writable
 
 WORKING_COPY = Path(pipeline.__file__).parent.parent
 FLAGS = {
@@ -101,6 +102,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _compile(args: argparse.Namespace) -> int:
+    if args.file.is_dir():
+        raise UserError(f"cannot write {args.file}: it is a folder; give a file in it (-o FILE)")
+    writable(args.file.parent, "the folder", "-o FILE", make=False)
     config = _prepared(args, submitted=False, given={})
     job = _job(config, args.target)
     compiled.write(job, args.file)

@@ -29,7 +29,7 @@ def image_of(name: str, kind: str, root: Path, allow_dirty: bool) -> str:
     match, received = _IMAGE.fullmatch(name), quoted(name)
     if not match:
         raise UserError(
-            "cluster.image: expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case, as in "
+            "cluster.image: expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case, with the registry's host, as in "
             f"europe-docker.pkg.dev/PROJECT/REPOSITORY/photos or localhost:5000/photos; received {received}"
         )
     if match["digest"]:

@@ -148,7 +148,11 @@ def _read(error: BaseException) -> Fault | None:
         return Fault(error.status or 0, _text(error), taken=error.status != 429)
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
         connection = error.conn if isinstance(error, NewConnectionError) else error.args[0]
-        return Fault(0, f"{connection.host}:{connection.port} cannot be reached", taken=False)
+        return Fault(
+            0,
+            f"{connection.host}:{connection.port} cannot be reached; check --endpoint and its port-forward",
+            taken=False,
+        )
     if isinstance(error, HTTPError):
         return Fault(0, "the connection broke or timed out", taken=True)
     if isinstance(error, _NotSeen):

@@ -22,6 +22,7 @@ def check_output(config: Config) -> None:
         writable(folder, "the folder", "--output DIR", make=False)
     writable(Path(str(config.pusher.directory)), "the folder for pushed models", "pusher.directory", make=False)
     if not config.metadata.url:
+        _check_store_of(config.output / "artifacts")
         _check_sqlite(config.output)
 
 
@@ -82,4 +83,16 @@ def _check_sqlite(output: Path) -> None:
         raise UserError(f"{error}; {_OTHER}") from None
 
 
-_OTHER = "if no other process uses it, move it away; or give another folder (--output DIR)"
+def _check_store_of(artifacts: Path) -> None:
+    """Refuses artifacts without their store: a new one would count from 1 again and write into their folders."""
+    from lineage import metadata
+
+    store, recorded = artifacts.parent / metadata.SQLITE, next(artifacts.glob("*/*/*/[0-9]*"), None)
+    if recorded and not store.exists():
+        raise UserError(
+            f"{store} is missing, the record of {recorded} and others: put it back, name the database that has it "
+            f"(metadata.url), or move {artifacts} away; or give another folder (--output DIR)"
+        )
+
+
+_OTHER = "if no other process uses it, move it and artifacts/ away; or give another folder (--output DIR)"

@@ -43,13 +43,17 @@ def run(config: Config, verbose: bool, show: bool = False) -> int:
     with chatter_to(log, also_terminal=verbose):
         try:
             return _run_nodes(config, console, log, show)
-        except Interrupted:
+        except Exception:
+            if not Interruption.came:  # else an import, TFX or Beam turned Interrupted into an error of its own
+                raise
             console.print(
                 "\n[yellow]Interrupted.[/] The same command goes on: finished nodes come from the cache, and training "
                 "from its last finished epoch.",
                 highlight=False,
             )
             return INTERRUPTED
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)  # see `_interrupt`
 
 
 def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
