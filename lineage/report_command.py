@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from components.report.sources import NODES, REPORT, RERUN_COMMAND, Sources
-from errors import UserError
+from errors import UserError, shortened
 from ingest.quiet import chatter_to
 from lineage import text
 from lineage.history import Run
@@ -27,7 +27,8 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     """Writes report.html and report.json of a run into a folder; `report-ID` where none is given.
 
     Raises:
-      UserError: when the store does not know the run's settings, or the folder cannot be written.
+      UserError: when the store does not know the run's settings, an artifact is damaged, or the folder cannot be
+        written.
     """
     if "settings" not in run.facts:
         raise UserError(f"run {run.id} has no settings in the store, so no report: it is of another runner")
@@ -48,9 +49,15 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; give another folder (--to)") from None
     with chatter_to(Path(os.devnull), also_terminal=False):
-        from components.report.make import make  # TensorFlow
+        import tensorflow as tf
 
-        make(sources, str(folder))
+        from components.report.make import make
+
+        try:
+            make(sources, str(folder))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            why = shortened(" ".join(str(error).split()))
+            raise UserError(f"cannot make the report of run {run.id} in {folder}: {why}") from None
     return {"run": run.id, "report": str(folder / REPORT)}
 
 

@@ -12,6 +12,8 @@ from ml_metadata.proto import metadata_store_pb2
 
 from lineage import metadata
 from lineage.__main__ import main
+from pipeline import settings
+from tests.stores import Store
 
 
 @pytest.fixture
@@ -144,3 +146,13 @@ def test_a_run_is_running_while_its_process_is(folder, capsys):
     metadata.end(store, "2026-11-04T10:00:00")
     assert main(["runs", "--store", str(folder), "--state", "running", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_report_that_cannot_be_written(tmp_path, capsys):
+    config = settings.load().model_copy(update={"output": tmp_path})
+    run = Store(tmp_path, "sample").run(
+        "2026-11-01T10:00:00", {"pipeline": "sample", "settings": config.model_dump_json()}
+    )
+    (tmp_path / "to" / "report.html" / "a folder").mkdir(parents=True)
+    said = _fails(capsys, "report", "--store", tmp_path, "--to", tmp_path / "to")
+    assert f"cannot make the report of run {run} in {tmp_path}/to: " in said

@@ -25,8 +25,9 @@ def make(sources: Sources, to: str) -> dict[str, Any]:
     html = page.render(numbers, pictures, sources, to)
     tf.io.gfile.makedirs(to)
     for name, text in ((REPORT, html), (NUMBERS, json.dumps(numbers, indent=2))):
-        with tf.io.gfile.GFile(f"{to}/{name}", "w") as file:
+        with tf.io.gfile.GFile(part := f"{to}/.{name}.part", "w") as file:
             file.write(text)
+        tf.io.gfile.rename(part, f"{to}/{name}", overwrite=True)
     return numbers
 
 
