@@ -1,5 +1,6 @@
 """Which image a cluster is told to run: real git repositories, each made for its test."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import kubeflow_runner
 from errors import UserError
 from pipeline.cluster.images import image_of
 from tests.conftest import ROOT
+from tests.test_kubeflow_runner import KUBEFLOW, _spec
 
 NAME = "europe-docker.pkg.dev/a-project/photos/pipeline"
 DIGEST = "@sha256:" + "0123456789abcdef" * 4
@@ -150,3 +153,16 @@ def test_make_builds_the_image_that_a_cluster_is_told_to_run(checkout, target):
     assert done.returncode != 0
     assert "Commit or stash the changes first" in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("trainer", "devices", "tag"), [("cpu-8", "CPU", ":1"), ("l4", "GPU", ":1-gpu"), ("tpu-v3-8", "TPU", ":1-tpu")]
+)
+def test_the_trainer_gets_the_image_of_its_devices(tmp_path, trainer, devices, tag):
+    file = tmp_path / "sample.yaml"
+    assert kubeflow_runner.main(["compile", *KUBEFLOW, "--set", f"cluster.trainer={trainer}", "-o", str(file)]) == 0
+    executors = _spec(file)["deploymentSpec"]["executors"]
+    assert executors["Trainer_executor"]["container"]["image"].endswith(tag)
+    assert executors["Evaluator_executor"]["container"]["image"].endswith(":1")
+    config = _spec(file)["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
+    assert json.loads(config["runtimeValue"]["constant"])["devices"] == devices

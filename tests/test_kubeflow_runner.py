@@ -122,19 +122,6 @@ def test_kubeflow_takes_no_old_answer_for_data_of_the_same_name(compiled):
     assert "preCacheCheck" in vertex["container"]["lifecycle"]
 
 
-@pytest.mark.parametrize(
-    ("trainer", "devices", "tag"), [("cpu-8", "CPU", ":1"), ("l4", "GPU", ":1-gpu"), ("tpu-v3-8", "TPU", ":1-tpu")]
-)
-def test_the_trainer_gets_the_image_of_its_devices(tmp_path, trainer, devices, tag):
-    file = tmp_path / "sample.yaml"
-    assert kubeflow_runner.main(["compile", *KUBEFLOW, "--set", f"cluster.trainer={trainer}", "-o", str(file)]) == 0
-    executors = _spec(file)["deploymentSpec"]["executors"]
-    assert executors["Trainer_executor"]["container"]["image"].endswith(tag)
-    assert executors["Evaluator_executor"]["container"]["image"].endswith(":1")
-    config = _spec(file)["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
-    assert json.loads(config["runtimeValue"]["constant"])["devices"] == devices
-
-
 def test_a_task_of_kubeflow_is_told_the_types_that_the_backend_loses(compiled):
     container = _spec(compiled("kubeflow-sample"))["deploymentSpec"]["executors"]["StatisticsGen_executor"]["container"]
     assert container["command"] == ["python", "-m", "pipeline.cluster.task"]
@@ -176,11 +163,9 @@ def test_submitting_to_vertex(monkeypatch, capfd, recipe):
     printed = "".join(capfd.readouterr())
     assert "https://console.cloud.google.com/vertex-ai/locations/us-central1/pipelines/runs/" in printed
     assert stubs.TOKEN not in printed + json.dumps(job)
-    trainer = job["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
-    custom = json.loads(trainer["runtimeValue"]["constantValue"]["stringValue"])
-    (pool,) = custom["ai_platform_training_args"]["job_spec"]["worker_pool_specs"]
-    account = "photos@a-project.iam.gserviceaccount.com"
-    assert account == job["serviceAccount"] == custom["ai_platform_training_args"]["job_spec"]["service_account"]
+    custom = files._custom_config(job)["ai_platform_training_args"]["job_spec"]
+    (pool,) = custom["worker_pool_specs"]
+    assert "photos@a-project.iam.gserviceaccount.com" == job["serviceAccount"] == custom["service_account"]
     if recipe:
         assert pool["machine_spec"] == {"machine_type": "ct5lp-hightpu-4t", "tpu_topology": "2x2"}
         assert pool["container_spec"]["image_uri"] == "r.io/photos/pipeline:1-tpu"

@@ -288,14 +288,13 @@ def test_nothing_is_left_after_ctrl_c(native, tmp_path):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, "ingest: interrupted; nothing was written\n")
+    assert process.communicate(timeout=30)[1] == "ingest: interrupted; nothing was written\n"
+    assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ctrl_c_into_an_eval_of_an_import_exits_with_130(native, tmp_path):
-    fault = "import os, signal; os.kill(os.getpid(), signal.SIGINT); list(range(1000))"
-    (tmp_path / "tensorflow.py").write_text(f"exec({fault!r})")
+    (tmp_path / "tensorflow.py").write_text("exec('import os; os.kill(os.getpid(), 2); list(range(1000))')")
     process = _hears_ctrl_c(native, tmp_path, PYTHONPATH=str(tmp_path))
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "ingest: interrupted; nothing was written\n")
+    assert process.communicate(timeout=60)[1] == "ingest: interrupted; nothing was written\n"
+    assert process.returncode == 130

@@ -20,10 +20,8 @@ def prepare_config(config: Config) -> Config:
       UserError: naming all of them that cannot be used. The output folder is not made then.
     """
     problems: list[str] = []
-    with (
-        collect_errors(problems),
-        chatter_to(Path(os.devnull), also_terminal=False),
-    ):  # Google's libraries warn when imported
+    # Google's libraries warn when they are imported
+    with collect_errors(problems), chatter_to(Path(os.devnull), also_terminal=False):
         beam.check(config.beam, here=True)
     with collect_errors(problems):
         directory = _checked_data(config)
