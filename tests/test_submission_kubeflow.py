@@ -134,7 +134,7 @@ def test_an_experiment_whose_answer_got_lost_is_found(service, submit):
 
 def test_a_service_that_is_not_there(submit, hurried):
     says = refusal(SubmissionFailed, submit, endpoint="http://127.0.0.1:9")
-    advice = "check --endpoint and its port-forward; try later"
+    advice = "check the address and its port-forward; try later"
     assert says == f"no answer of Kubeflow Pipelines: 127.0.0.1:9 cannot be reached; {advice}"
 
 

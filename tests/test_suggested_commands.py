@@ -59,6 +59,7 @@ REMEDIES = {
     "python local_runner.py --output busy": "python local_runner.py --output free",
     "python local_runner.py --output locked": "python local_runner.py --output free",
     "python local_runner.py --output foreign": "python local_runner.py --output free",
+    "python local_runner.py --output orphans": "python local_runner.py --output free",
     "python local_runner.py --output file/out": "python local_runner.py --output free",
     f"{LOCAL} --set 'beam.args=[--runner=FlinkRunner]'": f"{LOCAL} --set beam.runner=DirectRunner",
     f"{LOCAL} --set beam.runner=PortableRunner": BEAM % ("PORT", "LOOPBACK"),
@@ -133,6 +134,7 @@ def _write_data(folder: Path) -> None:
     (folder / "busy").mkdir()
     weights.save(models.build("xception", (71, 71, 3), 5), folder / "xception.weights.h5")
     (folder / "locked" / ".lock").mkdir(parents=True)
+    (folder / "orphans" / "artifacts" / "sample" / "ImportExampleGen" / "examples" / "1").mkdir(parents=True)
     (folder / "foreign").mkdir()
     with closing(sqlite3.connect(folder / "foreign" / "metadata.sqlite")) as store:
         store.execute("CREATE TABLE other (id INTEGER)")

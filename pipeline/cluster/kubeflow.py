@@ -150,7 +150,7 @@ def _read(error: BaseException) -> Fault | None:
         connection = error.conn if isinstance(error, NewConnectionError) else error.args[0]
         return Fault(
             0,
-            f"{connection.host}:{connection.port} cannot be reached; check --endpoint and its port-forward",
+            f"{connection.host}:{connection.port} cannot be reached; check the address and its port-forward",
             taken=False,
         )
     if isinstance(error, HTTPError):
