@@ -46,7 +46,7 @@ def load(text: str) -> Any:
     except NotYaml:
         raise
     except (AttributeError, LookupError, TypeError):  # PyYAML raises these for `!!bool x`
-        raise NotYaml("a value does not fit its tag (!!int, !!bool and the like); leave the tag out") from None
+        raise NotYaml("a value does not match its YAML tag, such as !!int or !!bool; remove the tag") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML raises ValueError for 2024-13-45
         raise NotYaml(_reason(error)) from None
 

@@ -1,4 +1,4 @@
-"""The run's last word: what it was made of and how good the model is, as one page; see `components.report`."""
+"""The Report node: writes the run's page and its numbers; see `components.report`."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a line a node, then a summary."""
+"""Prints a run to the terminal: one line for each node."""
 
 from rich.console import Console
 from rich.live import Live
