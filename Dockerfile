@@ -1,14 +1,14 @@
-# The pipeline's images, one a target: cpu (the default), gpu and tpu. docs/images.md says what each holds.
+# The pipeline's images, one for each target: cpu (default), gpu and tpu. docs/images.md describes them.
 
 FROM debian:bookworm-slim AS base
-# Debian serves one version of a package, and drops it with the next fix: none is pinned.
+# No version is pinned, because Debian removes a package's old version when it publishes a fix.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3 \
  && rm -rf /var/lib/apt/lists/*
 
 FROM base AS build
-# pyfarmhash comes as source alone, hence the compiler.
+# The compiler is for pyfarmhash, which has no wheel.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends g++ python3-dev python3-venv \
@@ -31,7 +31,7 @@ RUN uv pip install --no-deps --require-hashes -r requirements/gpu.txt
 FROM build AS tpu-packages
 COPY requirements/tpu.txt requirements/
 RUN uv pip sync --require-hashes requirements/tpu.txt
-# The one libtpu that TensorFlow 2.16 loads is on no package index; any other ends the import with an abort.
+# TensorFlow 2.16 needs this libtpu, which no package index has. With any other, the import aborts.
 ARG LIBTPU
 RUN : "${LIBTPU:?expected --build-arg LIBTPU=https://…/libtpu-2.16.0rc0-….whl#sha256=…; see docs/images.md}" \
  && echo "libtpu @ $LIBTPU" > libtpu.txt \
@@ -43,12 +43,12 @@ COPY . .
 RUN /opt/pipeline/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
 
 FROM base AS run
-# Kubeflow's launcher, as the container's user, puts artifacts into folders at the root.
+# Kubeflow's launcher writes artifacts to these folders as the container's user.
 RUN useradd --uid 1000 --create-home pipeline \
  && install --directory --owner=pipeline /gcs /minio /s3
 ENV PATH=/opt/pipeline/bin:$PATH PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=1
 WORKDIR /home/pipeline
-# No entry point: a cluster gives the whole command, and this one says which.
+# No entry point, because a cluster gives the whole command. This default prints its usage.
 CMD ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor", "--help"]
 ARG COMMIT=unknown
 ARG SOURCE=unknown

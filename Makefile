@@ -1,5 +1,5 @@
-# Each target sets up what it needs and skips what is current.
-# The Python that .venv was made with, where there is one.
+# Each target sets up what it needs and skips what is up to date.
+# Default: the Python that created .venv, then python3.11 to python3.13, then python3.
 PYTHON ?= $(shell for name in $$(sed -n 's/^executable = //p' .venv/pyvenv.cfg 2>/dev/null) python3.11 python3.12 python3.13; do \
   command -v $$name && exit; done; echo python3)
 CXX ?= c++
@@ -20,13 +20,13 @@ help: ## list the targets
 	@echo "ARGS='…' passes arguments on: make run ARGS='--set trainer.epochs=5', make test ARGS=tests/test_settings.py"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
-run: $(READY) ## run the pipeline on this machine; without ARGS, on the built-in sample
+run: $(READY) ## run the pipeline on this machine; the default is the built-in sample
 	@$(BIN)/python local_runner.py $(ARGS)
 
-test: lint ## lint, then run the test suite
+test: lint ## run lint, then the test suite
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: $(READY) ## check style, the direction of imports, and types
+lint: $(READY) ## check style, import direction and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
@@ -40,21 +40,21 @@ stack:
 bench: $(READY) ## measure speed and memory
 	@$(BIN)/python -m benchmarks
 
-tensorboard: $(READY) ## show the trainings (LOGS=runs/artifacts)
+tensorboard: $(READY) ## show the trainings in TensorBoard (LOGS=runs/artifacts)
 	@$(BIN)/tensorboard --logdir $(LOGS) --host 127.0.0.1
 
-inspect: $(READY) ## list the runs; ARGS='show latest' asks another question of python -m lineage
+inspect: $(READY) ## list the runs; ARGS='show latest' passes another command to python -m lineage
 	@$(BIN)/python -m lineage $(or $(ARGS),runs)
 
-# The picture in the README: without the page's head, which has paths of this machine. As root, Chromium needs --no-sandbox.
-screenshot: $(READY) ## take docs/report.png of the latest run's report (needs chromium)
+# The screenshot in the README. It omits the page's head, which contains local paths. As root, Chromium needs --no-sandbox.
+screenshot: $(READY) ## save a screenshot of the latest run's report as docs/report.png (needs chromium)
 	$(BIN)/python -m lineage report latest --to build/report
 	chromium --headless $(if $(filter 0,$(shell id -u)),--no-sandbox) --hide-scrollbars --window-size=1000,1300 \
 	  --screenshot=docs/report.png "file://$(CURDIR)/build/report/report.html" 2>build/report/chromium.log
 	$(BIN)/python -c "from PIL import Image; \
 	  Image.open('docs/report.png').crop((0, 270, 1000, 1120)).quantize(48).save('docs/report.png', optimize=True)"
 
-check: stack tools ## check what the set-up needs, and install nothing
+check: stack tools ## check the requirements of the set-up; installs nothing
 
 tools:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
@@ -64,7 +64,7 @@ tools:
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
 	  { echo "Python's headers are needed (pyfarmhash has no wheel). On Debian: apt-get install python3-dev" >&2; exit 1; }
 
-# wildcard: where no stack fits there is no such lock, and `stack` says why
+# wildcard: if no stack fits, the lock does not exist, and `stack` prints why
 $(LOCKED): $(wildcard requirements/lock-$(CHOSEN).txt requirements/dev-$(CHOSEN).txt) requirements/uv.txt | stack
 	@$(MAKE) --no-print-directory tools
 	@echo "Setting up $(VENV): one download of about 1 GB, then a minute of byte-compiling."
@@ -78,14 +78,14 @@ $(READY): $(LOCKED) setup.py pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# PyTorch's wheel brings NVIDIA's libraries: 5 GB, in an environment of its own that nothing else uses.
-bench-pytorch: $(READY) ## compare with PyTorch; downloads 5 GB
+# PyTorch's wheel depends on NVIDIA's libraries (5 GB), so it gets a separate environment.
+bench-pytorch: $(READY) ## compare the speed with PyTorch; downloads 5 GB
 	@$(PYTHON) -m venv .venv-pytorch
 	@$(BIN)/uv pip install --quiet --python .venv-pytorch/bin/python --require-hashes -r requirements/pytorch.txt
 	@$(BIN)/python -m benchmarks.pytorch
 
-# The tag is the one that pipeline/cluster/images.py gives to a cluster.
-image: ## build a container image (IMAGE=REGISTRY/NAME TARGET=cpu, gpu or tpu)
+# pipeline/cluster/images.py uses the same tag.
+image: ## build a container image; needs IMAGE=REGISTRY/NAME, accepts TARGET=cpu, gpu or tpu
 	@test -n "$(IMAGE)" || { echo "Name the image: make image IMAGE=REGISTRY/NAME TARGET=cpu (or gpu, tpu)" >&2; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "Commit or stash the changes first: the image is named by its commit" >&2; exit 1; }
 	docker build --target $(TARGET) --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg SOURCE --build-arg LIBTPU \
@@ -95,7 +95,7 @@ COMPILE := ../$(BIN)/uv pip compile --generate-hashes --python-version 3.11 --no
 OLD := $(COMPILE) --python-platform x86_64-manylinux_2_28
 NEW := $(COMPILE) --universal
 
-lock: $(READY) ## resolve all versions again, into requirements/*.txt
+lock: $(READY) ## resolve all versions again and write requirements/*.txt
 	cd requirements && for name in lock-old gpu uv pytorch; do $(OLD) $$name.in --output-file $$name.txt || exit; done
 	cd requirements && $(OLD) tpu.in --override tpu-overrides.in --output-file tpu.txt
 	cd requirements && $(NEW) lock-new.in --output-file lock-new.txt
@@ -106,5 +106,5 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove .venv and all that is built
+clean: ## remove .venv, build files and tool caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
