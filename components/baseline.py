@@ -6,6 +6,7 @@ models are pushed.
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import ml_metadata as mlmd
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tfx import v1 as tfx
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts import Artifacts
+from components.stage import Stage
 from trainer import class_names
 
 _NAMED = 3  # classes that a notice names
@@ -49,21 +51,16 @@ def _read_for(store: mlmd.MetadataStore, models: list[types.Artifact]) -> set[in
     return {event.artifact_id for event in store.get_events_by_execution_ids(trainings) if event.type == kinds.INPUT}
 
 
-def blessed_before(node_id: str) -> tfx.dsl.Resolver:
+def latest_blessed_model() -> tfx.dsl.Resolver:
     """Returns the Resolver whose `model` output is the latest blessed model before this run, or empty."""
     return tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id(node_id)
+    )
 
 
-def model_to_start_from() -> tfx.dsl.Resolver:
-    """Returns the Resolver of the model whose weights the Trainer begins with."""
-    return blessed_before("WarmStart")
-
-
-def latest_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
+def latest_other_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
     """Returns the Resolver of the baseline: its `model`, and the `examples` behind it; empty in a first run."""
     return tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
@@ -71,7 +68,7 @@ def latest_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
         examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("LatestBlessedModel")
+    )
 
 
 @tfx.dsl.components.component
@@ -144,3 +141,12 @@ def _fingerprint(model: str) -> bytes:
     if not tf.io.gfile.exists(f"{model}/fingerprint.pb"):
         return b""
     return io_utils.read_bytes_file(f"{model}/fingerprint.pb")
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    models = outputs.get("model")
+    return f"model {models[0].id}" if models else "no other blessed model"
+
+
+STAGE = Stage("LatestBlessedModel", ("model", "examples"), _figure)
+WARM_START = Stage("WarmStart", ("model",), _figure)  # the model whose weights the Trainer starts from

@@ -14,11 +14,10 @@ from tfx import types
 from tfx.utils import io_utils
 
 from components.artifacts import Artifacts
-from trainer.features import CLASS
+from trainer.features import CHECKS, CLASS
 from trainer.intervals import difference, digits, is_undecided, proportion
 
 ACCURACY = "SparseCategoricalAccuracy"
-CHECKS = "checks.json"  # in the evaluation's folder
 _TFMA_NAME = "sparse_categorical_accuracy"
 _WHOLE = ()  # the slice key of all examples
 

@@ -4,16 +4,19 @@ It reads the anomalies of each split, refuses a split without examples, and deco
 the first bytes of an image alone, and a photo that cannot be decoded would end the training instead.
 """
 
-from typing import NamedTuple
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import tensorflow as tf
-import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import v1 as tfx
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
-from components.artifacts import DataBlessing
+from components.artifacts import Artifacts, DataBlessing
+from components.stage import Stage
+from components.statistics_gen import example_count
 from ingest.records import list_files
 from trainer import images, records
 from trainer.features import IMAGE
@@ -59,7 +62,7 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
     problems: list[Problem] = []
     counts = {}
     for split in artifact_utils.decode_split_names(examples.split_names):
-        counts[split] = _example_count(artifact_utils.get_split_uri([statistics], split))
+        counts[split] = example_count(statistics, split)
         if counts[split] == 0:
             problems.append(Problem(split, "—", "the split has no examples"))
             continue
@@ -70,11 +73,6 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
     if problems:
         raise DataRefused(problems)
     io_utils.write_string_file(f"{blessing.uri}/blessing.json", json_utils.dumps({"examples": counts}))
-
-
-def _example_count(uri: str) -> int:
-    statistics = tfdv.load_stats_binary(f"{uri}/FeatureStats.pb")
-    return int(statistics.datasets[0].num_examples)
 
 
 def _anomalies(uri: str, split: str) -> list[Problem]:
@@ -121,3 +119,12 @@ def _decodes(photo: bytes) -> bool:
     except tf.errors.InvalidArgumentError:
         return False
     return True
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    (blessing,) = outputs["blessing"]
+    counts = json.loads((Path(blessing.uri) / "blessing.json").read_text())["examples"]
+    return f"{sum(counts.values()):,} photos keep the schema and can be decoded"
+
+
+STAGE = Stage("DataGate", ("blessing",), _figure, parameters={"data": "directory"})

@@ -25,6 +25,7 @@ from tfx.utils import io_utils
 
 from components import baseline, checks
 from components.artifacts import Artifacts
+from components.stage import Stage
 from trainer import records
 from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, setting_value
 
@@ -179,3 +180,14 @@ def evaluator(
         eval_config=config,
         example_splits=[SPLIT],
     )
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    evaluation = checks.read(outputs)
+    verdict = "blessed" if evaluation.blessed else "not blessed"
+    reason = outputs[EVALUATION_KEY][0].get_string_custom_property(SET_ASIDE)
+    aside = f" · no comparison with the baseline, only the floors apply: {reason}" if reason else ""
+    return f"accuracy {evaluation.accuracy:.3f} · {verdict}{aside}"
+
+
+STAGE = Stage("Evaluator", ("evaluation", "blessing"), _figure, {name: name for name in THRESHOLDS})

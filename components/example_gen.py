@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
+from rich.filesize import decimal
 from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.driver import FileBasedDriver
@@ -19,6 +21,7 @@ from tfx.types import artifact_utils
 
 from components import shards
 from components.artifacts import Artifacts
+from components.stage import Stage
 from ingest.records import INPUT_FILES, held_out_shards, list_files
 
 _FILES = "_files"  # by which Do hands its list of files on, as TFX does with `_beam_pipeline_args`
@@ -124,19 +127,24 @@ class ListingExampleGen(FileBasedExampleGen):
     DRIVER_CLASS = Driver
 
 
-def by_shards(input_base: str, pattern: str, eval_fraction: float) -> FileBasedExampleGen:
-    """Returns an ExampleGen whose eval split is about `eval_fraction` of the files, the first ones by path."""
+def example_gen(input_base: str, pattern: str, split: str, eval_fraction: float) -> FileBasedExampleGen:
+    """Returns the ExampleGen whose eval split is about `eval_fraction` of the data.
+
+    Args:
+      input_base: the folder of the record files.
+      pattern: of the files, relative to `input_base`.
+      split: 'shards' holds out whole files, the first ones by path; 'hash' holds out records by their hash.
+      eval_fraction: between 0 and 1.
+    """
+    if split == "hash":
+        buckets = max(1, min(99, round(100 * eval_fraction)))
+        return _example_gen(input_base, pattern, buckets, HashSplitExecutor)
     options = struct_pb2.Struct()
     options.update({"eval_fraction": eval_fraction})
     custom = example_gen_pb2.CustomConfig()
     custom.custom_config.Pack(options)
-    # the buckets name the splits; the executor fills them by shard
+    # the hash buckets only name the splits; the executor fills them by shard
     return _example_gen(input_base, pattern, 50, ShardSplitExecutor, custom_config=custom)
-
-
-def by_hash(input_base: str, pattern: str, eval_fraction: float) -> FileBasedExampleGen:
-    """Returns an ExampleGen whose eval split is about `eval_fraction` of the records, by their hash."""
-    return _example_gen(input_base, pattern, max(1, min(99, round(100 * eval_fraction))), HashSplitExecutor)
 
 
 def _example_gen(
@@ -150,4 +158,13 @@ def _example_gen(
         output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits)),
         custom_executor_spec=executor_spec.BeamExecutorSpec(executor),
         **options,
-    ).with_id("ImportExampleGen")
+    )
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    (examples,) = outputs["examples"]
+    size = sum(path.stat().st_size for path in Path(examples.uri).rglob("*.gz"))
+    return f"{decimal(size)} from {properties['input_base']}"
+
+
+STAGE = Stage("ImportExampleGen", ("examples",), _figure, parameters={"data": "input_base"})

@@ -3,6 +3,10 @@
 from tfx import types
 from tfx import v1 as tfx
 
+from components.stage import Stage
+
+STAGE = Stage("ExampleValidator", ("anomalies",))
+
 
 def example_validator(statistics: types.BaseChannel, schema: types.BaseChannel) -> tfx.components.ExampleValidator:
     """Returns ExampleValidator over every split."""

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import PurePath
+from typing import Any
 
 import ml_metadata as mlmd
 import tensorflow as tf
@@ -14,6 +15,9 @@ from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types.standard_component_specs import MODEL_BLESSING_KEY, PUSH_DESTINATION_KEY
+
+from components.artifacts import Artifacts
+from components.stage import Stage
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
@@ -64,3 +68,16 @@ def pusher(model: types.BaseChannel, model_blessing: types.BaseChannel, base_dir
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
         ),
     )
+
+
+def pushed_to(outputs: Artifacts) -> str:
+    """Returns the folder that the model was pushed to; '' if it was not pushed."""
+    models = outputs["pushed_model"]
+    return models[0].get_string_custom_property("pushed_destination") if models else ""
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    return pushed_to(outputs) or "not pushed"
+
+
+STAGE = Stage("Pusher", ("pushed_model",), _figure)

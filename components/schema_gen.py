@@ -7,6 +7,10 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.utils import io_utils
 
+from components.stage import Stage
+
+STAGE = Stage("ImportSchemaGen", ("schema",))
+
 
 def schema_gen(schema_file: str) -> tfx.components.ImportSchemaGen:
     """Returns the node that imports a schema's text file. Its cache key follows the content of a local file."""
@@ -26,5 +30,5 @@ def SchemaText(  # noqa: N802 (a TFX component is named as a class)
 
 
 def schema_from_text(text: str) -> BaseNode:
-    """Returns the node that stands for ImportSchemaGen where the schema's file cannot be read."""
-    return SchemaText(text=text).with_id("ImportSchemaGen")
+    """Returns the node that replaces ImportSchemaGen where the schema's file cannot be read."""
+    return SchemaText(text=text)

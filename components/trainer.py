@@ -13,6 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import Artifacts
+from components.stage import Stage
 from trainer.features import CHANGEABLE, CODE, HISTORY
 from trainer.recipe import changed
 
@@ -46,8 +47,7 @@ def _with_changes(exec_properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _record(output_dict: Artifacts) -> None:
-    run = artifact_utils.get_single_uri(output_dict["model_run"])
-    record = json.loads(io_utils.read_string_file(f"{run}/{HISTORY}"))
+    record = history(output_dict)
     model = artifact_utils.get_single_instance(output_dict["model"])
     for key in ("devices", "precision"):
         model.set_string_custom_property(key, record[key])
@@ -111,3 +111,18 @@ def on_vertex(
     job = {"project": project, "job_spec": spec}
     custom = {ENABLE_VERTEX_KEY: True, VERTEX_REGION_KEY: region, vertex.TRAINING_ARGS_KEY: job}
     return trainer(*inputs, custom_config=custom_config | custom, executor=VertexExecutor, **channels)
+
+
+def history(outputs: Artifacts) -> dict[str, Any]:
+    """Returns what the training recorded; see `trainer.run`."""
+    run = artifact_utils.get_single_uri(outputs["model_run"])
+    return json.loads(io_utils.read_string_file(f"{run}/{HISTORY}"))
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    record = history(outputs)
+    best = f"val_accuracy {max(record['history']['val_accuracy']):.3f} in epoch {record['best_epoch']}"
+    return f"{best} of {record['epochs']} · {record['devices']}"
+
+
+STAGE = Stage("Trainer", ("model", "model_run"), _figure, {name: name for name in CHANGEABLE}, prints=True)

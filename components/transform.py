@@ -1,9 +1,13 @@
 """Decode, resize and normalise, as one graph that training and serving share."""
 
+import json
 from typing import Any
 
 from tfx import types
 from tfx import v1 as tfx
+
+from components.artifacts import Artifacts
+from components.stage import Stage
 
 
 def transform(
@@ -19,3 +23,12 @@ def transform(
         disable_analyzer_cache=True,
         custom_config=custom_config,
     )
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    pixels = json.loads(properties["custom_config"])
+    size = f"{pixels['image_size']}×{pixels['image_size']}×{pixels['channels']}"
+    return f"{pixels['resize']} to {size}, normalised by {pixels['normalize']}"
+
+
+STAGE = Stage("Transform", ("transform_graph",), _figure)

@@ -1,9 +1,14 @@
 """Looks for hyper-parameters with KerasTuner; see trainer/tune.py for what runs inside."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from tfx import types
 from tfx import v1 as tfx
+
+from components.artifacts import Artifacts
+from components.stage import Stage
 
 
 def tuner(
@@ -22,3 +27,12 @@ def tuner(
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config=custom_config,
     )
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    (best,) = outputs["best_hyperparameters"]
+    values = json.loads((Path(best.uri) / "best_hyperparameters.txt").read_text())["values"]
+    return " · ".join(f"{key} {value}" for key, value in values.items())
+
+
+STAGE = Stage("Tuner", ("best_hyperparameters",), _figure, prints=True)

@@ -7,20 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
-from components.report.sources import NODES, REPORT, RERUN_COMMAND, Sources
+from components.report.sources import REPORT, REPORT_NODE, RERUN_COMMAND, NodeOutputs, Sources
 from errors import UserError, shortened
 from ingest.quiet import chatter_to
 from lineage import text
 from lineage.history import Run
 from lineage.runs import pushed_to, reason
 from trainer.features import SET_ASIDE
-
-_NAMES = {
-    "data_blessing": "blessing",
-    "base_model": "model",
-    "baseline_model": "model",
-    "baseline_examples": "examples",
-}
 
 
 def report(run: Run, to: Path | None) -> dict[str, Any]:
@@ -35,13 +28,13 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     settings, evaluation = json.loads(run.facts["settings"]), run.output("Evaluator", "evaluation")
     sources = Sources(
         settings=settings,
+        nodes=_nodes(run),
         code=run.facts.get("code", ""),
         command=RERUN_COMMAND,
         pushed_to=pushed_to(run) or "",
         failed=reason(run) or "",
         set_aside=str(evaluation.facts.get(SET_ASIDE, "")) if evaluation else "",
         root=str(Path(settings["output"]) / "artifacts" / run.pipeline),
-        **_folders(run),
     )
     folder = (to or Path(f"report-{run.id}")).expanduser().resolve()
     try:
@@ -61,9 +54,18 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     return {"run": run.id, "report": str(folder / REPORT)}
 
 
-def _folders(run: Run) -> dict[str, Any]:
-    found = {name: run.output(node.name, _NAMES.get(name, name)) for node in NODES for name in node.writes}
-    return {name: artifact.uri for name, artifact in found.items() if artifact}
+def _nodes(run: Run) -> list[NodeOutputs]:
+    """Returns the run's nodes, but the report, with what they read and wrote."""
+    names: dict[int, str] = {}
+    nodes = []
+    for each in run.executions:
+        if each.node != REPORT_NODE:
+            reads = dict.fromkeys(names[number] for ids in each.inputs.values() for number in ids if number in names)
+            folders = {output: run.artifacts[ids[0]].uri for output, ids in each.outputs.items() if ids}
+            nodes.append(NodeOutputs(each.node, list(reads), folders))
+            for output, ids in each.outputs.items():
+                names = dict.fromkeys(ids, f"{each.node}.{output}") | names
+    return nodes
 
 
 def print_report(console: Console, answer: dict[str, Any]) -> None:

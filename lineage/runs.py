@@ -15,6 +15,7 @@ from lineage import text
 from lineage.history import OUTPUTS, Artifact, Execution, Run, facts
 from lineage.metadata import interrupted_in, is_alive
 from lineage.reading import contexts, maker_of, pipeline_of, run_contexts, runs, touching
+from trainer.features import CHECKS
 
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
 STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "stale")
@@ -178,7 +179,7 @@ def refused(run: Run) -> list[dict[str, Any]]:
 
 def checks(run: Run) -> list[dict[str, Any]]:
     """Returns the gate's checks as `components.checks` writes them; none where they are not on this machine."""
-    return read_json(run.output("Evaluator", "evaluation"), "checks.json", [])
+    return read_json(run.output("Evaluator", "evaluation"), CHECKS, [])
 
 
 def read_json(artifact: Artifact | None, name: str, otherwise: Any) -> Any:

@@ -18,9 +18,6 @@ from tfx.utils import path_utils
 from components import baseline, evaluator
 from components.pusher import pusher as pusher_node
 from ingest.sample import CLASSES
-from pipeline.config import Config
-from pipeline.local import figures
-from pipeline.local.dag_runner import NodeResult
 from testing import graphs
 from tests import records
 from trainer import class_names, models
@@ -225,7 +222,7 @@ def _line(output: Path, made: dict[str, dict]) -> str:
         for key, value in made[name].items():
             setter = artifact.set_string_custom_property if isinstance(value, str) else artifact.set_int_custom_property
             setter(key, value if isinstance(value, str) else int(value))
-    return figures.figure(NodeResult("Evaluator", False, 1.0, outputs), Config())
+    return evaluator.STAGE.figure(outputs, {})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from ingest.sample import CLASSES
 from pipeline.config import Config
-from pipeline.pipeline import recipe
+from pipeline.nodes import recipe
 from testing import graphs
 from tests import records
 from tests.test_fitting import Cut, PowerCut

@@ -15,7 +15,7 @@ from components.example_gen import FINGERPRINT_PROPERTY_NAME
 from ingest.records import INPUT_FILES
 from tests import records
 
-SPLITS = {"shards": example_gen.by_shards, "hash": example_gen.by_hash}
+SPLITS = ("shards", "hash")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def _properties(folder, split):
-    node = SPLITS[split](str(folder), "*/*.tfrec", 0.19)
+    node = example_gen.example_gen(str(folder), "*/*.tfrec", split, 0.19)
     return node, dict(node.exec_properties)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.sample import CLASSES
 from pipeline.config import Config
-from pipeline.pipeline import recipe
+from pipeline.nodes import recipe
 from trainer import class_names, models, weights
 from trainer.recipe import model_of
 

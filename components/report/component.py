@@ -1,47 +1,39 @@
 """The Report node: writes the run's page and its numbers; see `components.report`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.types import standard_artifacts
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.types.channel import OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import Artifacts, DataBlessing, RunReport
-from components.report.sources import Sources
+from components.artifacts import Artifacts, RunReport
+from components.pusher import pushed_to
+from components.report.sources import REPORT, REPORT_NODE, NodeOutputs, Sources
+from components.stage import Stage
 from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, setting_value
 from trainer.recipe import changed
 
-INPUTS = {
-    "examples": standard_artifacts.Examples,
-    "schema": standard_artifacts.Schema,
-    "statistics": standard_artifacts.ExampleStatistics,
-    "anomalies": standard_artifacts.ExampleAnomalies,
-    "data_blessing": DataBlessing,
-    "transform_graph": standard_artifacts.TransformGraph,
-    "best_hyperparameters": standard_artifacts.HyperParameters,
-    "base_model": standard_artifacts.Model,
-    "model": standard_artifacts.Model,
-    "model_run": standard_artifacts.ModelRun,
-    "baseline_model": standard_artifacts.Model,
-    "baseline_examples": standard_artifacts.Examples,
-    "evaluation": standard_artifacts.ModelEvaluation,
-    "blessing": standard_artifacts.ModelBlessing,
-    "pushed_model": standard_artifacts.PushedModel,
-}
-
-# what of the settings a run on a cluster may change, by the name that the execution properties have for it
+# the settings that a run on a cluster may change, by execution property
 CHANGES = CHANGEABLE | {name: f"evaluator.{name}" for name in THRESHOLDS} | {"data": "data.directory"}
 
 
 class ReportSpec(ComponentSpec):
-    """What the node takes: all that a run makes, as far as it does."""
+    """The node's interface. Its inputs are those of the pipeline at hand; `report` adds them."""
 
-    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "code", "command")}
-    INPUTS = {name: ChannelParameter(type=kind, optional=True) for name, kind in INPUTS.items()}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "nodes", "code", "command")}
+    INPUTS: dict[str, ChannelParameter] = {}
     OUTPUTS = {"report": ChannelParameter(type=RunReport)}
+
+
+def _key(node: str, output: str) -> str:
+    """Returns the input's name in TFX and on clusters, where it is an identifier: 'Trainer_model'."""
+    return f"{node}_{output}"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -49,21 +41,26 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Makes the report; see the base class."""
-        from components.report.make import make  # the charts' library: not where a pipeline is only put together
+        from components.report.make import make  # imports the charts' library, which building a pipeline does not need
 
-        given = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
+        given = {key: artifacts[0] for key, artifacts in input_dict.items() if artifacts}
+        nodes = []
+        for node, each in json.loads(exec_properties["nodes"]).items():
+            keys = {output: _key(node, output) for output in each["writes"]}
+            folders = {output: given[key].uri for output, key in keys.items() if key in given}
+            nodes += [NodeOutputs(node, each["reads"], folders)] if folders else []
         said = {name: exec_properties[name] for name in CHANGES if name in exec_properties}
         changes = {CHANGES[name]: setting_value(name, value) for name, value in said.items()}
-        pushed, evaluation = given.get("pushed_model"), given.get("evaluation")
+        evaluation = given.get(_key("Evaluator", "evaluation"))
         (report,) = output_dict["report"]
         sources = Sources(
             settings=changed(json.loads(exec_properties["settings"]), changes),
+            nodes=nodes,
             code=exec_properties["code"],
             command=exec_properties["command"],
-            pushed_to=pushed.get_string_custom_property("pushed_destination") if pushed else "",
+            pushed_to=pushed_to({"pushed_model": input_dict.get(_key("Pusher", "pushed_model"), [])}),
             set_aside=evaluation.get_string_custom_property(SET_ASIDE) if evaluation else "",
             root=report.uri.rsplit("/", 3)[0],  # ROOT/NODE/OUTPUT/ID
-            **{name: artifact.uri for name, artifact in given.items()},
         )
         make(sources, report.uri)
 
@@ -75,14 +72,36 @@ class Report(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
-def report(channels: Mapping[str, types.BaseChannel], settings: dict[str, Any], command: str) -> Report:
-    """Returns the node. Its execution property `code`, the digest of all nodes' code, is set when they are known.
+def report(nodes: Sequence[tuple[Stage, BaseNode]], settings: dict[str, Any], command: str) -> Report:
+    """Returns the node. The pipeline sets its execution property `code`, the digest of all nodes' code.
 
     Args:
-      channels: what the run makes, by the names in `INPUTS`; others are left out.
-      settings: all settings, as JSON has them.
-      command: what runs the pipeline again, with the settings in `settings.yaml`.
+      nodes: the nodes before this one.
+      settings: all settings, as JSON values.
+      command: reruns the pipeline, with the settings in `settings.yaml`.
     """
-    inputs = {name: channel for name, channel in channels.items() if name in INPUTS}
+    channels, listed = {}, {}
+    for stage, node in nodes:
+        writes = [output for output in stage.outputs if output in node.outputs]
+        channels |= {_key(stage.name, output): node.outputs[output] for output in writes}
+        listed[stage.name] = {"reads": _reads(node), "writes": writes}
+
+    class Spec(ReportSpec):
+        INPUTS = {key: ChannelParameter(type=channel.type, optional=True) for key, channel in channels.items()}
+
     made = types.Channel(type=RunReport)
-    return Report(ReportSpec(settings=json.dumps(settings), code="", command=command, report=made, **inputs))
+    texts = {"settings": json.dumps(settings), "nodes": json.dumps(listed), "code": "", "command": command}
+    return Report(Spec(report=made, **texts, **channels))
+
+
+def _reads(node: BaseNode) -> list[str]:
+    """Returns the outputs that a node reads, as 'Node.output'."""
+    channels = [each for each in node.inputs.values() if isinstance(each, OutputChannel)]
+    return [f"{each.producer_component_id}.{each.output_key}" for each in channels]
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    return decimal((Path(outputs["report"][0].uri) / REPORT).stat().st_size)
+
+
+STAGE = Stage(REPORT_NODE, ("report",), _figure, parameters={name: name for name in CHANGES})

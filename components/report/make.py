@@ -10,8 +10,8 @@ import tensorflow as tf
 from components.report import data, evaluation, page, photos
 from components.report.page import Pictures
 from components.report.photos import Photos
-from components.report.sources import NODES, NUMBERS, REPORT, Sources
-from trainer.features import HISTORY
+from components.report.sources import NUMBERS, REPORT, Sources
+from trainer.features import CHECKS, HISTORY
 from trainer.intervals import is_undecided
 
 _SAMPLES, _SAMPLES_IN_ALL = 4, 60
@@ -32,31 +32,31 @@ def make(sources: Sources, to: str) -> dict[str, Any]:
 
 
 def _present(sources: Sources) -> Sources:
-    """Returns the sources without folders that are no longer there, and without a baseline that was set aside."""
-    if sources.set_aside:
-        sources = sources._replace(baseline_model=None, baseline_examples=None)
-    folders = sources._asdict()
-    names = [name for node in NODES for name in node.writes]
-    gone: dict[str, Any] = {name: None for name in names if folders[name] and not tf.io.gfile.isdir(folders[name])}
-    return sources._replace(**gone)
+    """Returns the sources without folders that no longer exist."""
+    nodes = []
+    for node in sources.nodes:
+        folders = {output: folder for output, folder in node.artifacts.items() if tf.io.gfile.isdir(folder)}
+        nodes += [node._replace(artifacts=folders)] if folders else []
+    return sources._replace(nodes=nodes)
 
 
 def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
     classes = list(sources.settings["data"]["classes"])
-    seen = _photos(sources.examples)
+    examples = sources.folder("ImportExampleGen.examples")
+    seen = _photos(examples)
     numbers = {
         "format": 1,
         "name": sources.settings["name"],
         "verdict": _verdict(sources),
         "data": _data(sources, seen, classes),
-        "training": _read(sources.model_run, HISTORY),
+        "training": _read(sources.folder("Trainer.model_run"), HISTORY),
         "evaluation": _evaluation(sources, seen, classes),
     }
     mistakes = numbers["evaluation"]["mistakes"] if numbers["evaluation"] else []
     places = [each["record"] for each in mistakes]
     return numbers, Pictures(
-        samples=_samples(sources.examples, seen, classes),
-        mistakes=photos.thumbnails(str(sources.examples), "eval", places, _MISTAKE_SIDE),
+        samples=_samples(examples, seen, classes),
+        mistakes=photos.thumbnails(str(examples), "eval", places, _MISTAKE_SIDE),
     )
 
 
@@ -65,46 +65,46 @@ def _photos(examples: str | None) -> dict[str, Photos]:
 
 
 def _verdict(sources: Sources) -> dict[str, Any] | None:
-    checks = _read(sources.evaluation, "checks.json")
-    if checks is None or not sources.blessing:
+    checks = _read(sources.folder("Evaluator.evaluation"), CHECKS)
+    blessing = sources.folder("Evaluator.blessing")
+    if checks is None or not blessing:
         return None
     for check in checks:
         check["margin"] = None if check["value"] is None else check["value"] - check["floor"]
         check["undecided"] = is_undecided(check["floor"], check["low"], check["high"])
-    blessed = tf.io.gfile.exists(f"{sources.blessing}/BLESSED")
+    blessed = tf.io.gfile.exists(f"{blessing}/BLESSED")
     return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
 
 
 def _data(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
     if not seen:
         return None
-    same = sources.baseline_examples == sources.examples
-    before = seen if same else _photos(sources.baseline_examples)
+    baseline = None if sources.set_aside else sources.folder("LatestBlessedModel.examples")
+    same = baseline == sources.folder("ImportExampleGen.examples")
+    before = seen if same else _photos(baseline)
     splits = [split for split in seen if split in before]
     return {
         "classes": classes,
         "splits": {split: data.describe(each, classes) for split, each in seen.items()},
-        "anomalies": data.anomalies(sources.anomalies) if sources.anomalies else None,
+        "anomalies": data.anomalies(anomalies) if (anomalies := sources.folder("ExampleValidator.anomalies")) else None,
         "drift": {split: data.drift(before[split], seen[split], len(classes)) for split in splits} or None,
-        "baseline": sources.baseline_examples,
+        "baseline": baseline,
         "same_as_baseline": same,
     }
 
 
 def _evaluation(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
-    if not sources.model or "eval" not in seen:
+    model = sources.folder("Trainer.model")
+    if not model or "eval" not in seen:
         return None
-    answers = evaluation.predict(sources.model, str(sources.examples))
+    answers = evaluation.predict(model, str(sources.folder("ImportExampleGen.examples")))
     return evaluation.evaluate(answers, seen["eval"], classes) if answers else None
 
 
 def _lineage(sources: Sources) -> dict[str, Any]:
-    folders = sources._asdict()
-    nodes = []
-    for node in NODES:
-        if made := {key: folders[key] for key in node.writes if folders[key]}:
-            reads = [key for key in node.reads if folders[key]]
-            nodes.append({"node": node.name, "reads": reads, "artifacts": made})
+    nodes = [
+        node._asdict() | {"reads": [name for name in node.reads if sources.folder(name)]} for node in sources.nodes
+    ]
     versions = {name: version(name) for name in ("tfx", "tensorflow", "keras")}
     return {
         "nodes": nodes,

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from components.report import charts
 from components.report.sources import Sources
+from components.stage import plural
 from ingest.paths import is_folder
 from ingest.sample import is_drawn
 from trainer.intervals import digits
@@ -44,7 +45,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "decimal": _decimal, "signed": _signed, "plural": _plural}
+    environment.filters |= {"percent": _percent, "decimal": _decimal, "signed": _signed, "plural": plural}
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     return environment.get_template("report.html").render(
         **numbers,
@@ -132,7 +133,3 @@ def _decimal(value: float | None, places: int = 4) -> str:
 
 def _signed(value: float | None, places: int = 4) -> str:
     return "–" if value is None else f"{value:+.{places}f}".replace("-", "−")
-
-
-def _plural(count: int, noun: str, many: str = "") -> str:
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

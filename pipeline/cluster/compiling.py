@@ -3,7 +3,6 @@
 from typing import Any
 
 from tfx import v1 as tfx
-from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
 
 from pipeline.cluster.compiled import Job
@@ -11,6 +10,7 @@ from pipeline.cluster.machines import Machine
 from pipeline.cluster.parameters import PARAMETERS, defaults
 from pipeline.cluster.targets import TARGETS, Target, trainer_image
 from pipeline.config import Cluster, Config
+from pipeline.nodes import NODES
 from pipeline.pipeline import create_pipeline
 
 
@@ -23,8 +23,10 @@ def compile_job(config: Config, target_name: str) -> Job:
     """
     target = TARGETS[target_name]
     pipeline = create_pipeline(config, target.environment(config))
+    parameters = {stage.name: stage.parameters for stage, _ in NODES}
     for node in pipeline.components:
-        _take_parameters(node)
+        for name, key in parameters[node.id].items():
+            node.exec_properties[key] = RuntimeParameter(name=name, ptype=PARAMETERS[name].kind)
     experimental = tfx.orchestration.experimental
     options = experimental.KubeflowV2DagRunnerConfig(
         default_image=config.cluster.image,
@@ -61,13 +63,6 @@ def _set_tries(name: str, task: Job, cluster: Cluster, target: Target) -> None:
         "backoffFactor": 2.0,
         "backoffMaxDuration": target.longest_retry,
     }
-
-
-def _take_parameters(node: BaseNode) -> None:
-    """Lets a node take what may be said at submission, in place of what the settings say."""
-    for name, parameter in PARAMETERS.items():
-        if key := parameter.takers.get(node.id):
-            node.exec_properties[key] = RuntimeParameter(name=name, ptype=parameter.kind)
 
 
 def _set_defaults(spec: Job, values: dict[str, Any], target: Target) -> None:

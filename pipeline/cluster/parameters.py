@@ -1,4 +1,4 @@
-"""What may be said when a compiled pipeline is submitted, without compiling it again."""
+"""The parameters of a compiled pipeline: settings that a submission can change without compiling again."""
 
 from typing import Any, NamedTuple
 
@@ -13,13 +13,11 @@ class Parameter(NamedTuple):
 
     Attributes:
       kind: its type.
-      setting: the setting that it stands for, and whose value is its default.
-      takers: the nodes that take it, and what they call it.
+      setting: the setting that it replaces, and whose value is its default.
     """
 
     kind: type[str] | type[int] | type[float]
     setting: str
-    takers: dict[str, str]
 
 
 def _value(config: Config, setting: str) -> Any:
@@ -34,14 +32,9 @@ def _kind(setting: str) -> type[int] | type[float]:
 
 
 PARAMETERS = {
-    "data": Parameter(
-        str, "data.directory", {"ImportExampleGen": "input_base", "DataGate": "directory", "Report": "data"}
-    ),
-    **{
-        name: Parameter(_kind(setting), setting, {"Trainer": name, "Report": name})
-        for name, setting in CHANGEABLE.items()
-    },
-    **{name: Parameter(float, f"evaluator.{name}", {"Evaluator": name, "Report": name}) for name in THRESHOLDS},
+    "data": Parameter(str, "data.directory"),
+    **{name: Parameter(_kind(setting), setting) for name, setting in CHANGEABLE.items()},
+    **{name: Parameter(float, f"evaluator.{name}") for name in THRESHOLDS},
 }
 
 

@@ -14,7 +14,7 @@ from tfx.types import BaseChannel
 from components import baseline, schema_gen, trainer
 from pipeline.cluster.machines import MACHINES, Machine
 from pipeline.config import Cluster, Config
-from pipeline.pipeline import Environment
+from pipeline.nodes import Environment
 from pipeline.schema_file import check_schema
 
 
@@ -61,15 +61,14 @@ def _vertex(config: Config) -> Environment:
         devices=MACHINES[cluster.trainer].kind.upper(),
         schema=_schema(config),
         trainer=job,
-        baseline=lambda candidate: baseline.blessed_before("LatestBlessedModel"),
+        baseline=lambda candidate: baseline.latest_blessed_model(),
         command=_submit("vertex", cluster, f"--project {cluster.project} --region {cluster.region}"),
     )
 
 
 def _kubeflow(config: Config) -> Environment:
     def pushed(candidate: BaseChannel) -> BaseNode:
-        latest = baseline.LatestPushedModel(candidate=candidate, pushed=str(config.pusher.directory))
-        return latest.with_id("LatestBlessedModel")
+        return baseline.LatestPushedModel(candidate=candidate, pushed=str(config.pusher.directory))
 
     return Environment(
         root=str(config.cluster.pipeline_root),

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
-from tfx import types
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
@@ -20,10 +19,9 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_ru
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 
+from components.artifacts import Artifacts
 from lineage.metadata import BETWEEN, begin, end
 from pipeline.local.failure import Interrupted, Interruption, cause
-
-Outputs = dict[str, list[types.Artifact]]
 
 
 class NodeResult(NamedTuple):
@@ -32,7 +30,7 @@ class NodeResult(NamedTuple):
     node: str
     cached: bool
     seconds: float
-    outputs: Outputs
+    outputs: Artifacts
 
 
 class NodeFailed(Exception):

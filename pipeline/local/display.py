@@ -1,29 +1,36 @@
 """Prints a run to the terminal: one line for each node."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+from tfx.dsl.components.base.base_node import BaseNode
 
 from lineage.text import safe
-from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
-from pipeline.local.figures import figure
 from pipeline.local.spinner import spinner
-
-_TALKS = ("Trainer", "Tuner")  # Keras shows its own progress there
+from pipeline.nodes import NODES
 
 
 class NodeLines:
-    """Prints one line a node with its state, its time and a key figure, and keeps the results."""
+    """Prints one line a node with its state, its time and a key figure, and keeps the results.
 
-    def __init__(self, console: Console, config: Config):
+    Args:
+      console: where to print.
+      nodes: the pipeline's nodes.
+    """
+
+    def __init__(self, console: Console, nodes: Iterable[BaseNode]):
         self.results: dict[str, NodeResult] = {}
-        self._console, self._config = console, config
+        self._console = console
+        self._properties = {node.id: node.exec_properties for node in nodes}
+        self._stages = {stage.name: stage for stage, _ in NODES}
         self._spinner: Live | None = None
 
     def started(self, node: str) -> None:
         """Shows that a node runs."""
-        if node not in _TALKS:
+        if not self._stages[node].prints:
             self._spinner = spinner(self._console, f"{node} …")
             self._spinner.start()
 
@@ -33,7 +40,8 @@ class NodeLines:
         self.results[result.node] = result
         state = ("cached", "cyan") if result.cached else ("done  ", "green")
         line = Text.assemble(state, f" {result.node:<19} {result.seconds:6.1f} s  ")
-        self._console.print(line.append_text(safe(figure(result, self._config))), soft_wrap=True)
+        figure = self._stages[result.node].figure(result.outputs, self._properties[result.node])
+        self._console.print(line.append_text(safe(figure)), soft_wrap=True)
 
     def failed(self, node: str) -> None:
         """Prints the line of the node that failed."""

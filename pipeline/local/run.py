@@ -71,8 +71,8 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         say_everything()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     connection = metadata.connection(_store(config), config.metadata.password_file)
-    lines = NodeLines(console, config)
     made = create_pipeline(config, local_environment(config), connection)
+    lines = NodeLines(console, made.components)
     code = code_of(made.components)
     facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
     facts |= {"code": source_code.digest(code), CODE: json.dumps(code)}

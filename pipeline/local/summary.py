@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from components.checks import Check, Evaluation
+from components.pusher import pushed_to
+from components.stage import plural
+from components.trainer import history
 from ingest.paths import exists
 from ingest.sample import is_drawn
 from lineage.text import safe
 from pipeline.config import Config
-from pipeline.local import figures
 from pipeline.local.dag_runner import NodeResult
 from trainer.intervals import digits
 
@@ -55,12 +57,12 @@ def show(
 
 
 def _trained(config: Config, trainer: NodeResult) -> Text:
-    record = figures.history(trainer.outputs)
+    record = history(trainer.outputs)
     drawn = isinstance(config.data.directory, Path) and is_drawn(config.data.directory)
     drawings = " The data are drawings, not photos." if drawn else ""
     reached = record["history"]["val_accuracy"]
     last = reached[-5:]
-    epochs = figures.plural(record["epochs"], "epoch")
+    epochs = plural(record["epochs"], "epoch")
     return Text.assemble(
         "Trained in an earlier run (cached): " if trainer.cached else "Trained ",
         (record["recipe"]["model"]["name"], "bold"),
@@ -68,7 +70,7 @@ def _trained(config: Config, trainer: NodeResult) -> Text:
         safe(record["devices"]),
         f": {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
         f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
-        f"{figures.plural(len(last), 'epoch')} {sum(last) / len(last):.4f}.",
+        f"{plural(len(last), 'epoch')} {sum(last) / len(last):.4f}.",
     )
 
 
@@ -93,7 +95,7 @@ def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:
         refused = ("Refused by the gate", "red")
         return Text.assemble(refused, ": nothing was pushed, and what was pushed before stays as it is.")
     blessed = ("Blessed", "green")
-    pushed = pusher.outputs["pushed_model"][0].get_string_custom_property("pushed_destination")
+    pushed = pushed_to(pusher.outputs)
     if not exists(pushed):
         gone = " in an earlier run, and is no longer there."
         return Text.assemble(blessed, "; it was pushed to ", safe(pushed), gone)

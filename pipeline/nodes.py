@@ -1,0 +1,177 @@
+"""The list of nodes, in the order of the data, and how each one is connected to those before it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.types import BaseChannel
+
+from components import (
+    baseline,
+    data_gate,
+    evaluator,
+    example_gen,
+    example_validator,
+    pusher,
+    schema_gen,
+    statistics_gen,
+    trainer,
+    transform,
+    tuner,
+)
+from components.report import component as report
+from components.report.sources import RERUN_COMMAND
+from components.stage import Stage
+from pipeline.config import Config
+
+
+class Environment(NamedTuple):
+    """The nodes that depend on where the pipeline runs, and where its artifacts and checkpoints are stored.
+
+    Attributes:
+      root: the pipeline root.
+      checkpoints: a folder that outlives a run; None keeps checkpoints in the Trainer's own output.
+      devices: the kind of device that the Trainer expects, 'CPU', 'GPU' or 'TPU'; None accepts any.
+      schema: returns the node of the schema, given `data.schema_file`.
+      warm_start: returns the node whose `model` the Trainer starts from.
+      trainer: returns the Trainer; see `components.trainer.trainer`.
+      baseline: returns the node whose `model` is compared with the candidate, given the candidate. If the node also
+        has the `examples` that this model was trained on, the report compares them with the run's examples.
+      command: reruns the pipeline there, with the settings in `settings.yaml`.
+    """
+
+    root: str
+    checkpoints: str | None
+    devices: str | None = None
+    schema: Callable[[str], BaseNode] = schema_gen.schema_gen
+    warm_start: Callable[[], BaseNode] = baseline.latest_blessed_model
+    trainer: Callable[..., BaseNode] = trainer.trainer
+    baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_other_blessed_model
+    command: str = RERUN_COMMAND
+
+
+class Wiring(NamedTuple):
+    """What a new node can use: the settings, the environment, and the nodes before it by name."""
+
+    config: Config
+    environment: Environment
+    nodes: dict[str, BaseNode]
+
+    def __getitem__(self, channel: str) -> BaseChannel:  # type: ignore[override]
+        """Returns an output of an earlier node, given 'Node.output'."""
+        node, _, output = channel.partition(".")
+        return self.nodes[node].outputs[output]
+
+
+def recipe(config: Config) -> dict[str, Any]:
+    """Returns all settings that the trained model depends on, as JSON values."""
+    return config.model_dump(
+        mode="json", include={"data": {"image_size", "channels", "classes"}, "model": True, "trainer": True}
+    )
+
+
+def _examples(wiring: Wiring) -> BaseNode:
+    data = wiring.config.data
+    return example_gen.example_gen(str(data.directory), data.pattern, data.split, data.eval_fraction)
+
+
+def _schema(wiring: Wiring) -> BaseNode:
+    return wiring.environment.schema(str(wiring.config.data.schema_file))
+
+
+def _statistics(wiring: Wiring) -> BaseNode:
+    return statistics_gen.statistics_gen(wiring["ImportExampleGen.examples"], wiring["ImportSchemaGen.schema"])
+
+
+def _anomalies(wiring: Wiring) -> BaseNode:
+    return example_validator.example_validator(wiring["StatisticsGen.statistics"], wiring["ImportSchemaGen.schema"])
+
+
+def _data_gate(wiring: Wiring) -> BaseNode:
+    return data_gate.DataGate(
+        examples=wiring["ImportExampleGen.examples"],
+        statistics=wiring["StatisticsGen.statistics"],
+        anomalies=wiring["ExampleValidator.anomalies"],
+        directory=str(wiring.config.data.directory),
+        pattern=wiring.config.data.pattern,
+    )
+
+
+def _transform(wiring: Wiring) -> BaseNode:
+    pixels = wiring.config.data.model_dump(mode="json", include={"image_size", "channels", "resize", "normalize"})
+    node = transform.transform(wiring["ImportExampleGen.examples"], wiring["ImportSchemaGen.schema"], pixels)
+    node.add_upstream_node(wiring.nodes["DataGate"])
+    return node
+
+
+def _training_inputs(wiring: Wiring) -> tuple[BaseChannel, BaseChannel, BaseChannel]:
+    return wiring["ImportExampleGen.examples"], wiring["Transform.transform_graph"], wiring["ImportSchemaGen.schema"]
+
+
+def _tuner(wiring: Wiring) -> BaseNode | None:
+    settings = wiring.config.tuner
+    if not settings.trials:
+        return None
+    custom = {"recipe": recipe(wiring.config), "tuner": settings.model_dump(mode="json")}
+    return tuner.tuner(*_training_inputs(wiring), custom)
+
+
+def _warm_start(wiring: Wiring) -> BaseNode | None:
+    return wiring.environment.warm_start() if wiring.config.trainer.warm_start else None
+
+
+def _trainer(wiring: Wiring) -> BaseNode:
+    environment = wiring.environment
+    optional = {"hyperparameters": "Tuner.best_hyperparameters", "base_model": "WarmStart.model"}
+    return environment.trainer(
+        *_training_inputs(wiring),
+        custom_config={
+            "recipe": recipe(wiring.config),
+            "checkpoints": environment.checkpoints,
+            "devices": environment.devices,
+        },
+        **{key: wiring[name] for key, name in optional.items() if name.partition(".")[0] in wiring.nodes},
+    )
+
+
+def _baseline(wiring: Wiring) -> BaseNode:
+    return wiring.environment.baseline(wiring["Trainer.model"])
+
+
+def _evaluator(wiring: Wiring) -> BaseNode:
+    config = wiring.config
+    return evaluator.evaluator(
+        wiring["ImportExampleGen.examples"],
+        wiring["Trainer.model"],
+        wiring["LatestBlessedModel.model"],
+        evaluator.eval_config(config.data.classes, **config.evaluator.model_dump()),
+    )
+
+
+def _pusher(wiring: Wiring) -> BaseNode:
+    directory = str(wiring.config.pusher.directory)
+    return pusher.pusher(wiring["Trainer.model"], wiring["Evaluator.blessing"], directory)
+
+
+def _report(wiring: Wiring) -> BaseNode:
+    settings = wiring.config.model_dump(mode="json", exclude={"cluster"})  # where it runs may change after compiling
+    nodes = [(stage, wiring.nodes[stage.name]) for stage, _ in NODES if stage.name in wiring.nodes]
+    return report.report(nodes, settings, wiring.environment.command)
+
+
+# Each entry: the node's record, and the function that returns the node, or None where the settings leave it out.
+NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
+    (example_gen.STAGE, _examples),
+    (schema_gen.STAGE, _schema),
+    (statistics_gen.STAGE, _statistics),
+    (example_validator.STAGE, _anomalies),
+    (data_gate.STAGE, _data_gate),
+    (transform.STAGE, _transform),
+    (tuner.STAGE, _tuner),
+    (baseline.WARM_START, _warm_start),
+    (trainer.STAGE, _trainer),
+    (baseline.STAGE, _baseline),
+    (evaluator.STAGE, _evaluator),
+    (pusher.STAGE, _pusher),
+    (report.STAGE, _report),
+]
