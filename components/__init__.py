@@ -5,7 +5,7 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     """Returns an artifact type, as TFX asks for one: `components.DataBlessing`. TFX is imported only then."""
-    if name in ("DataBlessing", "RunReport"):
+    if name in ("DataBlessing", "PhotoTable", "RunReport"):
         from components import artifacts
 
         return getattr(artifacts, name)

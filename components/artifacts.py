@@ -12,6 +12,12 @@ class DataBlessing(tfx.dsl.Artifact):
     TYPE_NAME = "components.DataBlessing"  # a cluster's tasks import the type by this name, of two parts
 
 
+class PhotoTable(tfx.dsl.Artifact):
+    """What each photo is like: Split-NAME/photos.npz; see `components.photos`."""
+
+    TYPE_NAME = "components.PhotoTable"
+
+
 class RunReport(tfx.dsl.Artifact):
     """The report of a run: report.html, and its numbers in report.json; see `components.report`."""
 

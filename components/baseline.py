@@ -15,7 +15,7 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.utils import io_utils, path_utils
 
-from components.artifacts import Artifacts
+from components.artifacts import Artifacts, PhotoTable
 from components.stage import Stage
 from trainer import class_names
 
@@ -24,31 +24,38 @@ _NONE = "none.txt"  # in place of a model, since Kubeflow Pipelines gives each o
 
 
 class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
-    """TFX's LatestBlessedModelStrategy, leaving the candidate out, and the examples that the model was trained on.
+    """TFX's LatestBlessedModelStrategy without the candidate, and with the examples that the model was trained on.
 
-    A model taken from the cache would else be its own baseline in the next run, which compares nothing and makes
-    Evaluator run again.
+    If the candidate counted, a cached model would be its own baseline in the next run: nothing would be compared, and
+    Evaluator would run again.
     """
 
     def resolve_artifacts(self, store: mlmd.MetadataStore, input_dict: Artifacts) -> Artifacts | None:
-        """Resolves `model`, `model_blessing` and `examples`, given all, and the `candidate`; see the base class."""
+        """Returns the `model`, its `model_blessing`, and the `examples` and `table` of its data; see the base class.
+
+        Args:
+          store: ML Metadata.
+          input_dict: all artifacts of these types, and the `candidate`.
+        """
         candidates = {artifact.id for artifact in input_dict["candidate"]}
         others = {
             "model": [model for model in input_dict["model"] if model.id not in candidates],
             "model_blessing": input_dict["model_blessing"],
         }
         resolved = tfx.dsl.experimental.LatestBlessedModelStrategy().resolve_artifacts(store, others) or {}
-        read = _read_for(store, resolved.get("model", []))
-        examples = [each for each in input_dict["examples"] if each.id in read]
-        return {"candidate": input_dict["candidate"], "examples": examples, **resolved}
+        read, written = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
+        inputs = _beside(store, resolved.get("model", []), written, read)
+        examples = [each for each in input_dict["examples"] if each.id in inputs]
+        tables = _beside(store, examples, read, written)
+        table = [each for each in input_dict["table"] if each.id in tables][-1:]
+        return {"candidate": input_dict["candidate"], "examples": examples, "table": table, **resolved}
 
 
-def _read_for(store: mlmd.MetadataStore, models: list[types.Artifact]) -> set[int]:
-    """Returns the ids of what the executions read that made the models."""
-    kinds = metadata_store_pb2.Event
-    made = store.get_events_by_artifact_ids([model.id for model in models])
-    trainings = [event.execution_id for event in made if event.type == kinds.OUTPUT]
-    return {event.artifact_id for event in store.get_events_by_execution_ids(trainings) if event.type == kinds.INPUT}
+def _beside(store: mlmd.MetadataStore, artifacts: list[types.Artifact], event: int, other: int) -> set[int]:
+    """Returns the ids of artifacts with the event `other` in the executions that have `event` with the artifacts."""
+    events = store.get_events_by_artifact_ids([each.id for each in artifacts]) if artifacts else []
+    executions = [each.execution_id for each in events if each.type == event]
+    return {each.artifact_id for each in store.get_events_by_execution_ids(executions) if each.type == other}
 
 
 def latest_blessed_model() -> tfx.dsl.Resolver:
@@ -66,6 +73,7 @@ def latest_other_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver
         strategy_class=LatestOtherBlessedModelStrategy,
         candidate=candidate,
         examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
+        table=tfx.dsl.Channel(type=PhotoTable),
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     )
@@ -148,5 +156,5 @@ def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     return f"model {models[0].id}" if models else "no other blessed model"
 
 
-STAGE = Stage("LatestBlessedModel", ("model", "examples"), _figure)
+STAGE = Stage("LatestBlessedModel", ("model", "examples", "table"), _figure)
 WARM_START = Stage("WarmStart", ("model",), _figure)  # the model whose weights the Trainer starts from

@@ -5,6 +5,7 @@ the first bytes of an image alone, and a photo that cannot be decoded would end 
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
-from components.artifacts import Artifacts, DataBlessing
+from components import photos
+from components.artifacts import Artifacts, DataBlessing, PhotoTable
 from components.stage import Stage
 from components.statistics_gen import example_count
 from ingest.records import list_files
@@ -49,6 +51,7 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
     statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     blessing: tfx.dsl.components.OutputArtifact[DataBlessing],
+    table: tfx.dsl.components.OutputArtifact[PhotoTable],
     directory: tfx.dsl.components.Parameter[str],
     pattern: tfx.dsl.components.Parameter[str],
 ) -> None:
@@ -68,7 +71,10 @@ def DataGate(  # noqa: N802 (a TFX component is named as a class)
             continue
         found = _anomalies(artifact_utils.get_split_uri([anomalies], split), split)
         if not any(problem.feature == IMAGE for problem in found):
-            found += _undecodable(artifact_utils.get_split_uri([examples], split), split, directory, pattern)
+            measured = photos.measure(examples.uri, split)
+            photos.write(measured, table.uri, split)
+            if len(measured.places) < measured.records:
+                found.append(_undecodable(examples.uri, split, directory, pattern))
         problems += found
     if problems:
         raise DataRefused(problems)
@@ -84,33 +90,26 @@ def _anomalies(uri: str, split: str) -> list[Problem]:
     return rows
 
 
-def _undecodable(uri: str, split: str, directory: str, pattern: str) -> list[Problem]:
-    """Decodes each photo of a split; returns one row that says how many cannot be, and where the first ones are."""
-    photos = _photos(tf.io.gfile.glob(io_utils.all_files_pattern(uri)))
-    sizes = photos.map(lambda photo: tf.size(images.decode(images.checked(photo))), num_parallel_calls=tf.data.AUTOTUNE)
-    try:
-        sizes.reduce(0, lambda total, size: total + tf.cast(size > 0, tf.int32)).numpy()
-        return []
-    except tf.errors.InvalidArgumentError:
-        pass
-    bad = {photo for photo in photos.as_numpy_iterator() if not _decodes(photo)}
+def _undecodable(examples: str, split: str, directory: str, pattern: str) -> Problem:
+    """Returns how many photos of a split cannot be decoded, and the places of the first ones."""
+    bad = {photo for photo in _encoded(photos.of_split(examples, split)) if not _decodes(photo)}
     places = [
         f"{file.rpartition('/')[2]} record {index} ({len(photo):,} bytes, the first are {photo[:12]!r})"
         for file in list_files(directory, pattern)
-        for index, photo in enumerate(_photos([file]).as_numpy_iterator())
+        for index, photo in enumerate(_encoded(records.read([file])))
         if photo in bad
     ]
     named = "; ".join(places[:_NAMED]) + (" …" if len(places) > _NAMED else "")
-    return [Problem(split, IMAGE, f"{len(places)} {_EXPECTED}: {named}")]
+    return Problem(split, IMAGE, f"{len(places)} {_EXPECTED}: {named}")
 
 
 _EXPECTED = f"not a JPEG, PNG, GIF or BMP that can be decoded, of at most {images.MAX_PIXELS:,} pixels"
 
 
-def _photos(files: list[str]) -> tf.data.Dataset:
-    """Returns the encoded photos of record files, scalar strings, in order."""
-    spec = {IMAGE: tf.io.FixedLenFeature([], tf.string, default_value="")}
-    return records.read(files).map(lambda record: tf.io.parse_single_example(record, spec)[IMAGE])
+def _encoded(serialized: tf.data.Dataset) -> Iterator[bytes]:
+    """Yields the encoded photo of each record."""
+    spec = {IMAGE: photos.SPEC[IMAGE]}
+    return serialized.map(lambda record: tf.io.parse_single_example(record, spec)[IMAGE]).as_numpy_iterator()
 
 
 def _decodes(photo: bytes) -> bool:
@@ -127,4 +126,4 @@ def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     return f"{sum(counts.values()):,} photos keep the schema and can be decoded"
 
 
-STAGE = Stage("DataGate", ("blessing",), _figure, parameters={"data": "directory"})
+STAGE = Stage("DataGate", ("blessing", "table"), _figure, parameters={"data": "directory"})

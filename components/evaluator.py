@@ -23,7 +23,7 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import io_utils
 
-from components import baseline, checks
+from components import baseline, checks, extractors, predictions
 from components.artifacts import Artifacts
 from components.stage import Stage
 from trainer import records
@@ -128,7 +128,9 @@ class ChangeableExecutor(Executor):
         if not whole.threshold.HasField("value_threshold"):
             set_thresholds(config, {"min_accuracy": accuracy_floor(_count_classes(input_dict[EXAMPLES_KEY]))})
         exec_properties = {**exec_properties, EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True)}
-        super().Do({**input_dict, BASELINE_MODEL_KEY: models}, output_dict, exec_properties)
+        exec_properties["custom_extractors"] = f"{extractors.__name__}.custom_extractors"
+        with predictions.written_to(output_dict[EVALUATION_KEY][0].uri):
+            super().Do({**input_dict, BASELINE_MODEL_KEY: models}, output_dict, exec_properties)
         checks.record(config, input_dict[MODEL_KEY][0], output_dict)
 
 

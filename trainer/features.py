@@ -9,6 +9,7 @@ LABEL = "label"  # bytes[1]: the name of its class
 PIXELS = "pixels"  # float32[height, width, channels]: what the model sees
 
 HISTORY = "history.json"  # the Trainer's record of a training, in its model_run
+PREDICTIONS = "predictions"  # the start of the names of files there: a tf.Example for each eval record
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
 SET_ASIDE = "baseline_set_aside"  # of an evaluation: why its baseline was not compared with, where it was not
 CODE = "code_files"  # the execution property with what a node's executor runs; see `lineage.source_code`

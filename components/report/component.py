@@ -80,7 +80,8 @@ def report(nodes: Sequence[tuple[Stage, BaseNode]], settings: dict[str, Any], co
       settings: all settings, as JSON values.
       command: reruns the pipeline, with the settings in `settings.yaml`.
     """
-    channels, listed = {}, {}
+    channels: dict[str, types.BaseChannel] = {}
+    listed = {}
     for stage, node in nodes:
         writes = [output for output in stage.outputs if output in node.outputs]
         channels |= {_key(stage.name, output): node.outputs[output] for output in writes}

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components.report import metrics, photos
-from components.report.photos import Photos
+from components import photos
+from components.photos import Photos
+from components.report import metrics
 
 _PARTS = 20  # of a histogram
 _SIZES = 10  # that are listed

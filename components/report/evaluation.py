@@ -1,47 +1,44 @@
-"""The evaluation's section: the exported model's answers over the eval split, and what they amount to."""
+"""The evaluation's section: the candidate's predictions on the eval split, and the numbers computed from them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from components.report import data, metrics, photos
-from components.report.photos import Photos
-from trainer.features import CLASS, EXAMPLES, PROBABILITIES
+from components.photos import DIGEST, Photos
+from components.report import data, metrics
+from trainer import records
+from trainer.features import PREDICTIONS, PROBABILITIES
 
-_BATCH = 32
 _MISTAKES = 12
 
 
-class Answers(NamedTuple):
-    """A model's answers in the order of the records: `true` int64 [n], `probabilities` float32 [n, classes]."""
+def read(evaluation: str) -> dict[bytes, np.ndarray] | None:
+    """Returns the class probabilities, float32 [classes], by the record's digest, as `components.predictions` wrote.
 
-    true: np.ndarray
-    probabilities: np.ndarray
-
-
-def predict(model: str, examples: str) -> Answers | None:
-    """Runs an exported model's `serve_examples` over the eval split; None where that has no examples."""
-    answer = tf.saved_model.load(f"{model}/Format-Serving").signatures["serve_examples"]
-    spec = {CLASS: tf.io.FixedLenFeature([], tf.int64)}
-    true, probabilities = [], []
-    for batch in photos.of_split(examples, "eval").batch(_BATCH).prefetch(1):
-        true.append(tf.io.parse_example(batch, spec)[CLASS].numpy())
-        probabilities.append(answer(**{EXAMPLES: batch})[PROBABILITIES].numpy())
-    return Answers(np.concatenate(true), np.concatenate(probabilities)) if true else None
+    None if the evaluation has no predictions: an older version of this project wrote it.
+    """
+    spec = {
+        DIGEST: tf.io.FixedLenFeature([], tf.string),
+        PROBABILITIES: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
+    }
+    files = sorted(tf.io.gfile.glob(f"{evaluation}/{PREDICTIONS}-*"))
+    parsed = records.read(files).map(lambda record: tf.io.parse_single_example(record, spec)) if files else []
+    return {each[DIGEST].numpy(): each[PROBABILITIES].numpy() for each in parsed} or None
 
 
-def evaluate(answers: Answers, seen: Photos, names: Sequence[str]) -> dict[str, Any]:
+def evaluate(predicted_by_digest: dict[bytes, np.ndarray], seen: Photos, names: Sequence[str]) -> dict[str, Any]:
     """Returns the section's numbers.
 
     Args:
-      answers: of the model, over the eval split.
-      seen: its photos, all of which can be decoded.
+      predicted_by_digest: see `read`.
+      seen: the photos of the eval split, all of which can be decoded.
       names: of the classes.
     """
-    true, predicted = answers.true, answers.probabilities.argmax(axis=1)
-    right, confidence = true == predicted, answers.probabilities.max(axis=1)
+    probabilities = np.stack([predicted_by_digest[digest.tobytes()] for digest in seen.digests])
+    true, predicted, confidence = seen.labels, probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right = true == predicted
     counts = metrics.confusion(true, predicted, len(names))
     slices = {"size": _by(data.side(seen), right, _size), "brightness": _by(seen.brightness, right, _shade)}
     return {
@@ -50,22 +47,23 @@ def evaluate(answers: Answers, seen: Photos, names: Sequence[str]) -> dict[str, 
         "confusion": counts.tolist(),
         "classes": metrics.per_class(counts, names),
         "calibration": metrics.calibration(confidence, right),
-        "mistakes": list(_mistakes(answers, predicted, confidence, names)),
+        "mistakes": list(_mistakes(true, probabilities, seen.places, names)),
         "slices": slices,
     }
 
 
 def _mistakes(
-    answers: Answers, predicted: np.ndarray, confidence: np.ndarray, names: Sequence[str]
+    true: np.ndarray, probabilities: np.ndarray, places: np.ndarray, names: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    wrong = np.flatnonzero(answers.true != predicted)
-    for record in wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]:
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(true != predicted)
+    for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]:
         yield {
-            "record": int(record),
-            "true": names[answers.true[record]],
-            "predicted": names[predicted[record]],
-            "probability": float(confidence[record]),
-            "probability_of_true": float(answers.probabilities[record, answers.true[record]]),
+            "record": int(places[index]),
+            "true": names[true[index]],
+            "predicted": names[predicted[index]],
+            "probability": float(confidence[index]),
+            "probability_of_true": float(probabilities[index, true[index]]),
         }
 
 

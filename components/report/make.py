@@ -7,10 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.report import data, evaluation, page, photos
+from components import photos
+from components.photos import Photos
+from components.report import data, evaluation, page
 from components.report.page import Pictures
-from components.report.photos import Photos
 from components.report.sources import NUMBERS, REPORT, Sources
+from components.report.thumbnails import thumbnails
 from trainer.features import CHECKS, HISTORY
 from trainer.intervals import is_undecided
 
@@ -43,7 +45,7 @@ def _present(sources: Sources) -> Sources:
 def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
     classes = list(sources.settings["data"]["classes"])
     examples = sources.folder("ImportExampleGen.examples")
-    seen = _photos(examples)
+    seen = _photos(examples, sources.folder("DataGate.table"))
     numbers = {
         "format": 1,
         "name": sources.settings["name"],
@@ -56,12 +58,16 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
     places = [each["record"] for each in mistakes]
     return numbers, Pictures(
         samples=_samples(examples, seen, classes),
-        mistakes=photos.thumbnails(str(examples), "eval", places, _MISTAKE_SIDE),
+        mistakes=thumbnails(str(examples), "eval", places, _MISTAKE_SIDE),
     )
 
 
-def _photos(examples: str | None) -> dict[str, Photos]:
-    return {split: photos.look(examples, split) for split in photos.splits(examples)} if examples else {}
+def _photos(examples: str | None, table: str | None) -> dict[str, Photos]:
+    """Returns the photos of each split: from the data gate's table or, if the gate has not passed, by decoding them."""
+    if not examples:
+        return {}
+    splits = photos.splits(examples)
+    return {split: photos.read(table, split) if table else photos.measure(examples, split) for split in splits}
 
 
 def _verdict(sources: Sources) -> dict[str, Any] | None:
@@ -81,7 +87,7 @@ def _data(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict
         return None
     baseline = None if sources.set_aside else sources.folder("LatestBlessedModel.examples")
     same = baseline == sources.folder("ImportExampleGen.examples")
-    before = seen if same else _photos(baseline)
+    before = seen if same else _photos(baseline, sources.folder("LatestBlessedModel.table"))
     splits = [split for split in seen if split in before]
     return {
         "classes": classes,
@@ -94,11 +100,9 @@ def _data(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict
 
 
 def _evaluation(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
-    model = sources.folder("Trainer.model")
-    if not model or "eval" not in seen:
-        return None
-    answers = evaluation.predict(model, str(sources.folder("ImportExampleGen.examples")))
-    return evaluation.evaluate(answers, seen["eval"], classes) if answers else None
+    folder = sources.folder("Evaluator.evaluation")
+    predicted = evaluation.read(folder) if folder and "eval" in seen else None
+    return evaluation.evaluate(predicted, seen["eval"], classes) if predicted else None
 
 
 def _lineage(sources: Sources) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def _samples(examples: str | None, seen: dict[str, Photos], classes: list[str]) 
     most = max(1, min(_SAMPLES, _SAMPLES_IN_ALL // len(classes)))
     labels, places = seen["train"].labels, seen["train"].places
     first = [places[labels == index][:most].tolist() for index in range(min(len(classes), _SAMPLES_IN_ALL))]
-    small = photos.thumbnails(examples, "train", [place for row in first for place in row], _SAMPLE_SIDE)
+    small = thumbnails(examples, "train", [place for row in first for place in row], _SAMPLE_SIDE)
     return [[small[place] for place in row] for row in first]
 
 
