@@ -75,6 +75,7 @@ def measure(examples: str, split: str) -> Photos:
     return Photos(count, *(np.concatenate(column) for column in zip(*batches, strict=True)))
 
 
+@tf.autograph.experimental.do_not_convert
 def _measure(place: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
     example = tf.io.parse_single_example(serialized, SPEC)
     decoded = images.decode(images.checked(example[IMAGE]))

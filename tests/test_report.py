@@ -8,13 +8,15 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components.report import photos
+from components import photos, predictions
+from components.report import sections
 from components.report.make import make
 from components.report.sources import Sources
 from pipeline import settings
 from testing import graphs
 from tests import browser, records
 from tests.parsed import Page
+from tests.report_sources import folders_of, sources
 from trainer import models
 from trainer.export import export
 
@@ -88,19 +90,33 @@ def whole(tmp_path_factory) -> Sources:
     transform = graphs.build(root / "graph", [records.jpeg()], image_size=16)
     export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(root / "model" / "Format-Serving"))
     config = settings.load(changes={"data.classes": CLASSES, "data.directory": "/data/<i>photos</i>"})
-    return Sources(
-        settings=config.model_dump(mode="json"),
-        code="0123456789abcdef",
-        command="python local_runner.py --config settings.yaml",
-        root=str(root),
-        examples=_examples(root / "examples"),
-        anomalies=_anomalies(root / "anomalies"),
-        transform_graph=str(root / "graph"),
-        model=str(root / "model"),
-        model_run=_write(root / "model_run", "history.json", json.dumps(HISTORY)),
-        evaluation=_write(root / "evaluation", "checks.json", json.dumps(CHECKS)),
-        blessing=_write(root / "blessing", "NOT_BLESSED"),
+    examples = _examples(root / "examples")
+    _predict(root / "model", f"{examples}/Split-eval/data.gz", root / "evaluation")
+    folders = {
+        "ImportExampleGen.examples": examples,
+        "ExampleValidator.anomalies": _anomalies(root / "anomalies"),
+        "Transform.transform_graph": str(root / "graph"),
+        "Trainer.model": str(root / "model"),
+        "Trainer.model_run": _write(root / "model_run", "history.json", json.dumps(HISTORY)),
+        "Evaluator.evaluation": _write(root / "evaluation", "checks.json", json.dumps(CHECKS)),
+        "Evaluator.blessing": _write(root / "blessing", "NOT_BLESSED"),
+    }
+    more = {"code": "0123456789abcdef", "command": "python local_runner.py --config settings.yaml", "root": str(root)}
+    return sources(config.model_dump(mode="json"), folders, **more)
+
+
+def _predict(model: Path, records_file: str, evaluation: Path) -> None:
+    """Writes a model's predictions as Evaluator does, from the records in the reverse order: Beam keeps none."""
+    serialized = list(tf.data.TFRecordDataset(records_file, "GZIP").as_numpy_iterator())[::-1]
+    answer = tf.saved_model.load(f"{model}/Format-Serving").signatures["serve_examples"](
+        examples=tf.constant(serialized)
     )
+    labels = np.array([_class(each) for each in serialized])
+    batch = {"input": serialized, "labels": labels, "predictions": {"probabilities": answer["probabilities"].numpy()}}
+    evaluation.mkdir()
+    with tf.io.TFRecordWriter(str(evaluation / "predictions-00000-of-00001.gz"), "GZIP") as writer:
+        for each in predictions._examples(batch):
+            writer.write(each)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +144,7 @@ def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
     ]
     evaluation = numbers["evaluation"]
     photos = [bytes(example.features.feature["image"].bytes_list.value[0]) for example in _read(whole, "eval")]
-    serving = tf.saved_model.load(f"{whole.model}/Format-Serving").signatures["serving_default"]
+    serving = tf.saved_model.load(f"{whole.folder('Trainer.model')}/Format-Serving").signatures["serving_default"]
     answers = serving(image_bytes=tf.constant(photos))["class_index"].numpy()
     assert evaluation["accuracy"]["value"] == sum(answers == [index % 5 for index in range(15)]) / 15
     assert [sum(row) for row in evaluation["confusion"]] == [3] * 5
@@ -141,20 +157,8 @@ def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
     assert numbers["training"] == HISTORY
 
 
-def test_brightness_and_contrast_are_those_of_the_luma(tmp_path):
-    random = np.random.default_rng(3).integers(0, 256, [24, 30, 3]).astype(np.uint8)
-    (tmp_path / "Split-train").mkdir()
-    with tf.io.TFRecordWriter(str(tmp_path / "Split-train" / "data.gz"), "GZIP") as writer:
-        writer.write(records.example(4, tf.io.encode_png(random).numpy()).SerializeToString())
-    seen = photos.look(str(tmp_path), "train")
-    luma = tf.image.rgb_to_grayscale(random.astype(np.float32) / 255).numpy()
-    assert (seen.brightness[0], seen.contrast[0]) == pytest.approx((luma.mean(), luma.std()), abs=1e-4)
-    assert seen.colours[0] == pytest.approx(random.mean(axis=(0, 1)) / 255, abs=1e-4)
-    assert (seen.records, seen.labels.tolist(), seen.sizes.tolist()) == (1, [4], [[24, 30]])
-
-
 def _read(whole: Sources, split: str) -> list[tf.train.Example]:
-    data = tf.data.TFRecordDataset(f"{whole.examples}/Split-{split}/data.gz", "GZIP")
+    data = tf.data.TFRecordDataset(f"{whole.folder('ImportExampleGen.examples')}/Split-{split}/data.gz", "GZIP")
     return [tf.train.Example.FromString(record) for record in data.as_numpy_iterator()]
 
 
@@ -221,20 +225,36 @@ def test_each_picture_has_words_and_each_region_can_be_reached(made):
 @pytest.mark.parametrize(
     ("missing", "section", "says"),
     [
-        (["evaluation"], "verdict", "Evaluator's outputs are missing"),
-        (["blessing"], "verdict", "No verdict: Evaluator has not finished"),
-        (["examples"], "data", "The examples are missing"),
-        (["model_run"], "training", "The Trainer's record is missing"),
-        (["model"], "evaluation", "The model or the examples are missing"),
-        (["anomalies"], None, "ExampleValidator has not run"),
+        (["Evaluator.evaluation"], "verdict", "Evaluator's outputs are missing"),
+        (["Evaluator.blessing"], "verdict", "No verdict: Evaluator has not finished"),
+        (["ImportExampleGen.examples"], "data", "The examples are missing"),
+        (["Trainer.model_run"], "training", "The Trainer's record is missing"),
+        (["Evaluator.evaluation"], "evaluation", "The predictions or the examples are missing"),
+        (["ExampleValidator.anomalies"], None, "ExampleValidator has not run"),
         ([], None, "There is no baseline to compare with."),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(whole, tmp_path, missing, section, says):
-    numbers = make(whole._replace(**dict.fromkeys(missing)), str(tmp_path))
+    numbers = make(_changed(whole, dict.fromkeys(missing)), str(tmp_path))
     assert says in Page((tmp_path / "report.html").read_text()).text
     if section:
         assert numbers[section] is None
+
+
+def _changed(whole: Sources, changes: dict[str, str | None]) -> Sources:
+    folders = {channel: folder for channel, folder in (folders_of(whole) | changes).items() if folder}
+    return sources(whole.settings, folders, root=whole.root)
+
+
+def test_a_node_adds_a_section(whole, tmp_path):
+    sections.write(str(tmp_path), "Audit <b>", "3 of 4 are <i>fine</i>", ["what", "n"], [["a & b", 3]])
+    numbers = make(sources(whole.settings, {"Audit.result": str(tmp_path)}), str(tmp_path))
+    (section,) = numbers["sections"]
+    assert (section["node"], section["rows"]) == ("Audit", [["a & b", 3]])
+    page = Page((tmp_path / "report.html").read_text())
+    for text in ("Audit <b>", "3 of 4 are <i>fine</i>", "a & b"):
+        assert text in page.text
+    assert "#Audit" in page.values("href")
 
 
 def test_a_run_that_failed_at_once_has_a_report(whole, tmp_path):
@@ -246,29 +266,37 @@ def test_a_run_that_failed_at_once_has_a_report(whole, tmp_path):
 
 
 def test_of_folders_that_are_gone_the_names_stay(whole, tmp_path):
-    gone = whole._replace(examples=f"{whole.root}/gone", evaluation=f"{whole.root}/gone-too", model_run=None)
-    numbers = make(gone, str(tmp_path))
+    gone = f"{whole.root}/gone"
+    folders = {"ImportExampleGen.examples": gone, "Evaluator.evaluation": f"{gone}-too", "Trainer.model_run": None}
+    numbers = make(_changed(whole, folders), str(tmp_path))
     assert numbers["data"] is numbers["evaluation"] is numbers["verdict"] is None
-    assert numbers["lineage"]["nodes"][0]["artifacts"] == {"examples": gone.examples}
+    assert numbers["lineage"]["nodes"][0]["artifacts"] == {"examples": gone}
     page = Page((tmp_path / "report.html").read_text())
-    assert gone.examples in page.text
+    assert gone in page.text
     assert "The examples are missing" in page.text
 
 
 def test_photos_that_cannot_be_decoded_are_counted(whole, tmp_path):
     examples = _examples(tmp_path / "examples", bad=2)
-    numbers = make(Sources(settings=whole.settings, examples=examples), str(tmp_path))
+    numbers = make(sources(whole.settings, {"ImportExampleGen.examples": examples}), str(tmp_path))
     assert [each["unreadable"] for each in numbers["data"]["splits"].values()] == [2, 2]
     assert "2 records of train cannot be read." in (tmp_path / "report.html").read_text()
 
 
 def test_drift_is_what_differs_from_the_baselines_data(whole, tmp_path):
-    only = Sources(settings=whole.settings, examples=whole.examples)
-    lighter = _examples(tmp_path / "before", light=50)
-    drift = make(only._replace(baseline_examples=lighter), str(tmp_path))["data"]["drift"]["train"]
+    examples, lighter = whole.folder("ImportExampleGen.examples"), _examples(tmp_path / "before", light=50)
+    for split in photos.splits(lighter):
+        photos.write(photos.measure(lighter, split), str(tmp_path / "table"), split)
+    (tmp_path / "before").rename(tmp_path / "photos are read from the table")
+    (tmp_path / "before").mkdir()
+    for split in PER_SPLIT:
+        (tmp_path / "before" / f"Split-{split}").mkdir()
+    baseline = {"LatestBlessedModel.examples": lighter, "LatestBlessedModel.table": str(tmp_path / "table")}
+    folders = {"ImportExampleGen.examples": examples}
+    drift = make(sources(whole.settings, folders | baseline), str(tmp_path))["data"]["drift"]["train"]
     assert drift["labels"] == drift["sizes"] == {"l_infinity": 0, "jensen_shannon": pytest.approx(0, abs=1e-7)}
     assert drift["brightness"]["jensen_shannon"] > 0.3
-    same = make(only._replace(baseline_examples=whole.examples), str(tmp_path))["data"]
+    same = make(sources(whole.settings, folders | {"LatestBlessedModel.examples": examples}), str(tmp_path))["data"]
     assert same["same_as_baseline"]
     assert same["drift"]["eval"]["brightness"]["l_infinity"] == 0
     assert "the baseline was trained on these very data" in (tmp_path / "report.html").read_text()

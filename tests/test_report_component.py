@@ -5,10 +5,10 @@ import json
 import numpy as np
 
 from components.artifacts import RunReport
+from components.photos import Photos
 from components.report import component as report
-from components.report import photos
 from components.report.data import describe
-from components.report.evaluation import Answers, evaluate
+from components.report.evaluation import evaluate
 from components.report.page import Pictures, render
 from components.report.sources import Sources
 from pipeline import settings
@@ -23,7 +23,7 @@ def test_the_settings_are_those_of_the_run(tmp_path):
     given = settings.load().model_dump(mode="json")
     compiled = changed(given, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
     said = {"min_accuracy": -1.0, "min_class_recall": 0.3, "max_accuracy_drop": -1.0, "epochs": 4, "data": "gs://b/c"}
-    properties = {"settings": json.dumps(compiled), "code": "", "command": "", **said}
+    properties = {"settings": json.dumps(compiled), "nodes": "{}", "code": "", "command": "", **said}
     report.Executor().Do({}, {"report": [artifact]}, properties)
     (file,) = tmp_path.glob("**/report.json")
     shown = json.loads(file.read_text())["lineage"]["settings"]
@@ -34,16 +34,19 @@ def test_the_settings_are_those_of_the_run(tmp_path):
 def test_a_hundred_classes_are_listed_and_their_confusion_is_cut_short(tmp_path):
     names = [f"class of the number {index}" for index in range(100)]
     true = np.arange(100).repeat(2)
-    answers = Answers(true, np.eye(100)[true // 2 * 2])  # each odd class is taken for the one before it
-    none = np.zeros(200)
-    seen = photos.Photos(200, np.arange(200), true, np.full([200, 2], 8), none, none, np.zeros([200, 3]))
+    none, digests = np.zeros(200), np.arange(1600).reshape(200, 8).astype(np.uint16).astype(np.uint8)
+    digests[:, 0] = np.arange(200)
+    each_odd_as_the_one_before = np.eye(100)[true // 2 * 2]
+    predicted = {digest.tobytes(): row for digest, row in zip(digests, each_odd_as_the_one_before, strict=True)}
+    seen = Photos(200, np.arange(200), true, np.full([200, 2], 8), none, none, np.zeros([200, 3]), digests)
     numbers = {
         "name": "many",
         "verdict": None,
         "data": {"classes": names, "splits": {"eval": describe(seen, names)}, "anomalies": [], "drift": None,
                  "same_as_baseline": False},
         "training": None,
-        "evaluation": evaluate(answers, seen, names),
+        "evaluation": evaluate(predicted, seen, names),
+        "sections": [],
         "lineage": {"nodes": [], "versions": {}, "code": "", "command": ""},
     }  # fmt: skip
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from components.report.make import make
-from components.report.sources import Sources
 from pipeline import settings
 from tests import records
 from tests.parsed import Page
+from tests.report_sources import sources
 
 
 def _colour(label: int) -> tuple[int, int, int]:
@@ -36,7 +36,7 @@ def test_each_sample_photo_is_named_by_its_class(counts, tmp_path):
     names = [f"class <{index}>" for index in range(len(counts))]
     examples = _deal(tmp_path / "examples", counts)
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
-    make(Sources(config.model_dump(mode="json"), examples=examples), str(tmp_path))
+    make(sources(config.model_dump(mode="json"), {"ImportExampleGen.examples": examples}), str(tmp_path))
     page = Page((tmp_path / "report.html").read_text())
     photos_by_class = dict.fromkeys(range(min(len(names), 60)), 0)
     for tag, attrs in page.elements:

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 from rich.console import Console
-from tfx.types.standard_artifacts import ModelRun, PushedModel
+from tfx.types import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelRun, PushedModel
 
+from components import pusher
 from components.checks import Check, Evaluation
 from ingest.__main__ import _show
 from pipeline import settings
@@ -49,7 +51,7 @@ def test_names_paths_and_errors_are_text(name, shown, console, tmp_path, capsys)
     printed = console.export_text()
     for text in (f"recall of {shown}", f"/pushed/{shown}", f"/{shown}/report.html", f"on {shown}"):
         assert text in printed
-    lines = NodeLines(console, config.model_copy(update={"data": config.data.model_copy(update={"directory": name})}))
+    lines = NodeLines(console, [pusher.pusher(Channel(Model), Channel(ModelBlessing), "/pushed").with_id("Pusher")])
     lines.finished(NodeResult("Pusher", True, 1.0, _results(tmp_path, name)["Pusher"].outputs))
     assert f"/pushed/{shown}" in console.export_text()
     _show({name: 3})

@@ -4,7 +4,7 @@
 are of 1, and a measure is {value, low, high, n}: the bounds of its 95 % interval, and null where n is 0.
 For F1, n counts the photos that are of the class or were taken for it.
 
-  format: 1
+  format: 2
   name: the run's name in the settings
   verdict: {blessed, pushed_to (or null), checks: [{what, value, low, high, margin (or null), floor, n, passed,
     undecided: whether the floor is inside the interval from low to high}]}
@@ -25,5 +25,6 @@ For F1, n counts the photos that are of the class or were taken for it.
     calibration: {error: expected calibration error, bins: [{low, high, n, confidence, accuracy}]}, those with photos
     mistakes: [{record: in the eval split, true, predicted, probability, probability_of_true}], most confident first
     slices: by kind (size, brightness) [{name, accuracy: a measure}]
-  lineage: {nodes: [{node, reads, artifacts: folders by name}], settings, versions, code, command}
+  sections: [{node, title, text, columns, rows}], those that other nodes wrote
+  lineage: {nodes: [{node, reads: as Trainer.model, artifacts: folders by output}], settings, versions, code, command}
 """

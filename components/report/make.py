@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components import photos
 from components.photos import Photos
-from components.report import data, evaluation, page
+from components.report import data, evaluation, page, sections
 from components.report.page import Pictures
 from components.report.sources import NUMBERS, REPORT, Sources
 from components.report.thumbnails import thumbnails
@@ -23,7 +23,7 @@ _SAMPLE_SIDE, _MISTAKE_SIDE = 112, 160
 def make(sources: Sources, to: str) -> dict[str, Any]:
     """Writes `report.html` and `report.json` into the folder `to`; returns the numbers (see `components.report`)."""
     numbers, pictures = _collect(_present(sources))
-    numbers["lineage"] = _lineage(sources)
+    numbers |= {"sections": sections.read(sources), "lineage": _lineage(sources)}
     html = page.render(numbers, pictures, sources, to)
     tf.io.gfile.makedirs(to)
     for name, text in ((REPORT, html), (NUMBERS, json.dumps(numbers, indent=2))):
@@ -47,7 +47,7 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
     examples = sources.folder("ImportExampleGen.examples")
     seen = _photos(examples, sources.folder("DataGate.table"))
     numbers = {
-        "format": 1,
+        "format": 2,
         "name": sources.settings["name"],
         "verdict": _verdict(sources),
         "data": _data(sources, seen, classes),

@@ -19,6 +19,7 @@ def thumbnails(examples: str, split: str, places: Sequence[int], side: int) -> d
         return {}
     wanted = tf.constant(sorted(places), tf.int64)
 
+    @tf.autograph.experimental.do_not_convert
     def small(place: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded = tf.io.parse_single_example(serialized, {IMAGE: photos.SPEC[IMAGE]})[IMAGE]
         pixels = images.decode(images.checked(encoded))
