@@ -1,4 +1,4 @@
-"""The baseline where there is no Resolver: the latest pushed model, which is the one that ML Metadata would name."""
+"""The baseline without a Resolver: the latest pushed model, which is the model that ML Metadata would name."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEv
 from tfx.utils import path_utils
 
 from components import baseline, evaluator
+from components.artifacts import PhotoTable
 from components.pusher import pusher as pusher_node
 from ingest.sample import CLASSES
 from testing import graphs
@@ -41,15 +42,10 @@ class History:
         self.models: list[Model] = []
 
     def train(self) -> Model:
-        model = self._stored(Model(), f"model-{len(self.models)}")
-        examples = self._stored(Examples(), f"examples-{len(self.models)}")
-        kind = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name="Trainer"))
-        events = [
-            metadata_store_pb2.Event(artifact_id=artifact.id, type=direction)
-            for artifact, direction in ((examples, INPUT), (model, OUTPUT))
-        ]
-        execution = metadata_store_pb2.Execution(type_id=kind)
-        self.store.put_execution(execution, [(None, event) for event in events], [])
+        number = len(self.models)
+        examples, model = self._stored(Examples(), f"examples-{number}"), self._stored(Model(), f"model-{number}")
+        self._execute("DataGate", examples, self._stored(PhotoTable(), f"table-{number}"))
+        self._execute("Trainer", examples, model)
         layer = tf.Module()
         layer.number = tf.Variable(len(self.models))
         tf.saved_model.save(layer, path_utils.serving_model_dir(model.uri))
@@ -68,6 +64,14 @@ class History:
         given = {"model": [model], "model_blessing": [blessing]}
         pusher.Executor().Do(given, {"pushed_model": [push]}, node.exec_properties)
 
+    def _execute(self, node: str, read, written) -> None:
+        kind = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name=node))
+        events = [
+            metadata_store_pb2.Event(artifact_id=artifact.id, type=direction)
+            for artifact, direction in ((read, INPUT), (written, OUTPUT))
+        ]
+        self.store.put_execution(metadata_store_pb2.Execution(type_id=kind), [(None, each) for each in events], [])
+
     def _stored(self, artifact, name: str):
         artifact.uri = str(self.folder / name)
         artifact.mlmd_artifact.type_id = self.store.put_artifact_type(artifact.artifact_type, can_add_fields=True)
@@ -77,7 +81,8 @@ class History:
     def by_metadata(self, candidate: Model) -> dict[str, list]:
         """Asks the store, as the local run does."""
         given = {"candidate": [candidate]}
-        for key, kind in (("model", Model), ("model_blessing", ModelBlessing), ("examples", Examples)):
+        kinds = {"model": Model, "model_blessing": ModelBlessing, "examples": Examples, "table": PhotoTable}
+        for key, kind in kinds.items():
             found = self.store.get_artifacts_by_type(kind.TYPE_NAME)
             (kind_in_store,) = self.store.get_artifact_types_by_id([found[0].type_id]) if found else [None]
             given[key] = [artifact_utils.deserialize_artifact(kind_in_store, each) for each in found]
@@ -120,7 +125,8 @@ def test_the_latest_pushed_model_is_the_latest_blessed_one(judged, again, expect
     candidate = history.train() if again is None else history.models[again]
     resolved = history.by_metadata(candidate)
     by_metadata = [_number(model) for model in resolved.get("model", [])]
-    assert [Path(each.uri).name for each in resolved["examples"]] == [f"examples-{number}" for number in by_metadata]
+    for key in ("examples", "table"):
+        assert [Path(each.uri).name for each in resolved[key]] == [f"{key}-{number}" for number in by_metadata]
     latest = _latest_pushed(history.pushed, candidate, str(tmp_path / "latest"))
     by_folder = [] if baseline.is_none(latest) else [_number(latest)]
     assert by_metadata == by_folder == ([] if expected is None else [expected])
