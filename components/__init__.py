@@ -4,8 +4,8 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Returns an artifact type, as TFX asks for one: `components.DataBlessing`. TFX is imported only then."""
-    if name in ("DataBlessing", "PhotoTable", "RunReport"):
+    """Returns an artifact type by the name that TFX uses, `components.DataBlessing`. TFX is imported only then."""
+    if name[0].isupper():
         from components import artifacts
 
         return getattr(artifacts, name)

@@ -18,6 +18,12 @@ class PhotoTable(tfx.dsl.Artifact):
     TYPE_NAME = "components.PhotoTable"
 
 
+class ReportSection(tfx.dsl.Artifact):
+    """A section of the report: section.json; see `components.report.sections`."""
+
+    TYPE_NAME = "components.ReportSection"
+
+
 class RunReport(tfx.dsl.Artifact):
     """The report of a run: report.html, and its numbers in report.json; see `components.report`."""
 
