@@ -24,12 +24,12 @@ def main(argv: list[str] | None = None) -> int:
         if args.show_config:
             print(settings.to_yaml(config), end="")
             return 0
-        from lineage.lock import only_run
+        from lineage.lock import lock_output
         from pipeline.local import output, prepared, run
 
         prepared.check_alone(os.environ.get("TF_CONFIG", ""))
         config = prepared.prepare_config(config)
-        with only_run(config.output):
+        with lock_output(config.output):
             output.check_output(config)
             return run.run(config, args.verbose, args.open)
     except UserError as error:

@@ -16,7 +16,7 @@ from testing.many_runs import fill
 def main() -> None:
     """Prints the best of three for each question."""
     with tempfile.TemporaryDirectory() as folder:
-        store = mlmd.MetadataStore(metadata.connection(str(Path(folder) / metadata.SQLITE)))
+        store = mlmd.MetadataStore(metadata.connection_config(str(Path(folder) / metadata.SQLITE)))
         last = fill(store)
         (Path(folder) / "artifacts").mkdir()  # gc looks into it
         questions = (

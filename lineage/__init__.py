@@ -1,1 +1,1 @@
-"""Questions to ML Metadata: what ran, what made what, what changed, what is served."""
+"""Reads ML Metadata: runs, artifacts and their lineage, differences between runs, models in service."""

@@ -1,24 +1,24 @@
-"""Asks ML Metadata: `python -m lineage --help`."""
+"""Entry point of `python -m lineage`."""
 
 import sys
 
 from errors import UserError
 from lineage import cli, text
 
-FOUND, NOT_FOUND = 0, 2
+OK, USER_ERROR = 0, 2
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Answers one question and returns the exit code."""
+    """Runs one command and returns the exit code: 0, or 2 for a user error."""
     args = cli.parser().parse_args(argv)
     try:
-        cli.answer(args)
+        args.answer(args)
     except UserError as error:
         print(f"lineage: {text.safe(error)}", file=sys.stderr)
-        return NOT_FOUND
-    except BrokenPipeError:  # the reader, as `head`, has seen enough
+        return USER_ERROR
+    except BrokenPipeError:  # the reader closed the pipe, as `head` does
         sys.stderr.close()
-    return FOUND
+    return OK
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The questions' flags. Neither TFX nor TensorFlow is imported."""
+"""Command-line flags of `python -m lineage`. Does not import TFX or TensorFlow."""
 
 import argparse
 import json
@@ -13,86 +13,82 @@ from rich.console import Console
 from ingest.paths import exists, is_folder
 from lineage import compare, gc, models, names, report_command, runs, store, tree, why
 
-_ABOUT = "What ran, what made what, what is served: docs/lineage.md has all of it."
-_RUN = "an id, the start of a name, a pipeline's name (its latest run), or 'latest' (latest)"
-_OUTPUT = "the output folder, where --store is a database"
+_ABOUT = "Shows runs, artifacts and models from ML Metadata; see docs/lineage.md."
+_RUN = "a run's id, the start of its name, a pipeline's name (its latest run), or 'latest' (default: latest)"
+_OUTPUT = "the output folder; needed where --store is a database"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser; `answer` of what it parses is the function to call with it."""
+    """Returns the parser; call `args.answer(args)` on its result."""
     result = argparse.ArgumentParser(prog="python -m lineage", description=_ABOUT)
-    place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--store", metavar="PLACE", default="runs", help="an output folder, or a database (runs)")
-    place.add_argument("--password-file", metavar="FILE", type=Path, help="of the database's user")
-    common = argparse.ArgumentParser(add_help=False, parents=[place])
-    common.add_argument("--json", action="store_true", help="the answer as JSON")
-    commands = result.add_subparsers(required=True, metavar="QUESTION")
+    store_flags = argparse.ArgumentParser(add_help=False)
+    store_flags.add_argument("--store", metavar="STORE", default="runs", help="an output folder or a database (runs)")
+    store_flags.add_argument("--password-file", metavar="FILE", type=Path, help="file with the database password")
+    common = argparse.ArgumentParser(add_help=False, parents=[store_flags])
+    common.add_argument("--json", action="store_true", help="print the answer as JSON")
+    commands = result.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, help: str, ask: Any, show: Any) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=help, parents=[common])
-        made.set_defaults(answer=_answer, ask=ask, show=show)
-        return made
+        command = commands.add_parser(name, help=help, parents=[common])
+        command.set_defaults(answer=_answer, ask=ask, show=show)
+        return command
 
-    _add_of_runs(add)
-    _add_of_artifacts(add)
-    _add_serve(commands, place)
+    _add_run_commands(add)
+    _add_artifact_commands(add)
+    _add_serve(commands, store_flags)
     return result
 
 
-def _add_of_runs(add: Callable[..., argparse.ArgumentParser]) -> None:
-    listed = add("runs", "what ran, the latest first", _runs, runs.print_runs)
-    listed.add_argument("--limit", metavar="N", type=int, default=20, help="at most so many (20)")
-    listed.add_argument("--pipeline", metavar="NAME", help="of this preset or settings file alone")
-    listed.add_argument("--state", choices=runs.STATES, help="in this state alone; stale: its process was killed")
-    shown = add("show", "one run: its nodes, what they read and wrote", _show, runs.print_run)
-    shown.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
-    compared = add("diff", "two runs side by side: settings, data, code, metrics", _diff, compare.print_comparison)
-    compared.add_argument("run", metavar="RUN", help=f"{_RUN}; alone, it is compared with the run before it")
-    compared.add_argument("after", metavar="RUN", nargs="?", help="the later run")
-    asked = add("why", "why a node ran, or was taken from the cache", _why, why.print_why)
-    asked.add_argument("node", metavar="NODE", help="as `show` names it, as in Trainer")
-    asked.add_argument("--run", metavar="RUN", default="latest", help=_RUN)
-    made = add("report", "the report of a run, made again; takes TensorFlow", _report, report_command.print_report)
-    made.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
-    made.add_argument("--to", metavar="DIR", type=Path, help="the folder to write report.html to (report-ID)")
+def _add_run_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    list_ = add("runs", "list runs, latest first", _runs, runs.print_runs)
+    list_.add_argument("--limit", metavar="N", type=int, default=20, help="list at most N runs (20)")
+    list_.add_argument("--pipeline", metavar="NAME", help="only runs of this preset or settings file")
+    list_.add_argument("--state", choices=runs.STATES, help="only runs in this state; stale: the process was killed")
+    show = add("show", "show one run: its nodes, their inputs and outputs", _show, runs.print_run)
+    show.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
+    diff = add("diff", "compare two runs: settings, data, code, metrics", _diff, compare.print_comparison)
+    diff.add_argument("run", metavar="RUN", help=f"{_RUN}; with one RUN, compare it with the run before it")
+    diff.add_argument("after", metavar="RUN", nargs="?", help="the later run")
+    explain = add("why", "explain why a node ran or was cached", _why, why.print_why)
+    explain.add_argument("node", metavar="NODE", help="a node's name as in `show`, for example Trainer")
+    explain.add_argument("--run", metavar="RUN", default="latest", help=_RUN)
+    report = add("report", "write the report of a run again; imports TensorFlow", _report, report_command.print_report)
+    report.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
+    report.add_argument("--to", metavar="DIR", type=Path, help="the folder for report.html (report-ID)")
 
 
-def _add_of_artifacts(add: Callable[..., argparse.ArgumentParser]) -> None:
-    traced = add("lineage", "what an artifact was made of, back to the data", _lineage, tree.print_tree)
-    traced.add_argument("artifact", metavar="ARTIFACT", help="an id, or a folder: its own, or where it is pushed")
-    traced.add_argument("--forward", action="store_true", help="what was made of it")
-    modelled = add("models", "every model, the gate's word, where it is pushed", _models, models.print_models)
-    modelled.add_argument("--served", action="store_true", help="those in service alone")
-    collected = add("gc", "what nothing needs any more; deletes nothing unless told", _gc, gc.print_collected)
-    collected.add_argument("--older-than", metavar="DAYS", type=float, default=30.0, help="not touched since (30)")
-    collected.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
-    collected.add_argument("--delete", action="store_true", help="delete, and say so in the store")
+def _add_artifact_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    trace = add("lineage", "show the artifacts and nodes that an artifact was made from", _lineage, tree.print_tree)
+    trace.add_argument("artifact", metavar="ARTIFACT", help="an id, the artifact's folder, or the pushed folder")
+    trace.add_argument("--forward", action="store_true", help="show what was made from the artifact instead")
+    list_ = add("models", "list models: accuracy, the gate's result, pushed folder", _models, models.print_models)
+    list_.add_argument("--served", action="store_true", help="only models in service")
+    collect = add("gc", "list folders that are no longer needed; --delete deletes them", _gc, gc.print_collected)
+    collect.add_argument("--older-than", metavar="DAYS", type=float, default=30.0, help="not used for DAYS days (30)")
+    collect.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
+    collect.add_argument("--delete", action="store_true", help="delete the folders and mark their artifacts as deleted")
 
 
-def _add_serve(commands: Any, place: argparse.ArgumentParser) -> None:
-    served = commands.add_parser("serve", help="the answers and the reports as pages on this machine", parents=[place])
-    served.set_defaults(answer=_serve)
-    served.add_argument("--port", metavar="N", type=int, default=8080, help="(8080)")
-    served.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="as others are to name it (127.0.0.1)")
-    served.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
-
-
-def answer(args: argparse.Namespace) -> None:
-    """Does what the flags ask for.
-
-    Raises:
-      UserError: when the store cannot be read, or has not what is asked for.
-    """
-    args.answer(args)
+def _add_serve(commands: Any, store_flags: argparse.ArgumentParser) -> None:
+    serve = commands.add_parser("serve", help="serve these answers and the reports as web pages", parents=[store_flags])
+    serve.set_defaults(answer=_serve)
+    serve.add_argument("--port", metavar="N", type=int, default=8080, help="port to listen on (8080)")
+    serve.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="address to bind; also the only Host header accepted besides localhost and 127.0.0.1 (127.0.0.1)",
+    )
+    serve.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
 
 
 def _answer(args: argparse.Namespace) -> None:
-    found = args.ask(store.open_store(args.store, args.password_file, getattr(args, "delete", False)), args)
+    result = args.ask(store.open_store(args.store, args.password_file, getattr(args, "delete", False)), args)
     if args.json:
-        json.dump(found, sys.stdout, indent=2)
+        json.dump(result, sys.stdout, indent=2)
         print()
     else:
-        args.show(Console(highlight=False), found)
+        args.show(Console(highlight=False), result)
 
 
 def _runs(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
@@ -124,15 +120,15 @@ def _report(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
 
 
 def _gc(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return gc.collect(opened, _output_of(args), args.older_than, args.delete)
+    return gc.collect(opened, _output_folder(args), args.older_than, args.delete)
 
 
 def _serve(args: argparse.Namespace) -> None:
-    from lineage import serve  # Flask
+    from lineage import serve  # imports Flask
 
-    serve.serve(lambda: store.open_store(args.store, args.password_file), _output_of(args), args.host, args.port)
+    serve.serve(lambda: store.open_store(args.store, args.password_file), _output_folder(args), args.host, args.port)
 
 
-def _output_of(args: argparse.Namespace) -> Path:
-    place = Path(args.store)
-    return args.output or (place.parent if exists(place) and not is_folder(place) else place)
+def _output_folder(args: argparse.Namespace) -> Path:
+    path = Path(args.store)
+    return args.output or (path.parent if exists(path) and not is_folder(path) else path)

@@ -1,4 +1,4 @@
-"""`diff RUN RUN`: settings, data, code, metrics and classes, side by side."""
+"""`diff RUN RUN`: compares the settings, data, code, metrics and classes of two runs."""
 
 import json
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ from components.report.sources import NUMBERS, REPORT_NODE
 from ingest.paths import is_folder
 from lineage import text
 from lineage.history import Run
-from lineage.runs import checks, pushed_to, read_json, state_of
+from lineage.runs import gate_checks, pushed_to, read_json, state_of
 
 
 def compare(before: Run, after: Run) -> dict[str, Any]:
-    """Returns what differs in the settings, and data, code, checks and outcome of both.
+    """Returns the settings that differ, and the data, code, checks and outcome of both runs.
 
-    `data` has the number of examples of each class by split, the means of the photos (the side in pixels; brightness,
-    contrast and colours of 0 to 1), and the classes' `drift`: the largest difference of a class's share between the two
-    train splits (L-infinity, as TFDV measures it for categories).
+    `data` has the number of examples per class by split, the means of the photos (side in pixels; brightness, contrast
+    and colours from 0 to 1), and `drift`: the largest difference in a class's share between the two train splits
+    (L-infinity, TFDV's measure for categories).
     """
     settings = text.changes(_settings(before), _settings(after))
     counts = _counts(before), _counts(after)
     return {
         "runs": [before.id, after.id],
         "settings": [{"key": key, "before": old, "after": new} for key, old, new in settings],
-        "code": [_code(before), _code(after)],
+        "code": [before.facts.get("code"), after.facts.get("code")],
         "data": {
             "fingerprint": [_fingerprint(before), _fingerprint(after)],
             "counts": list(counts),
@@ -45,17 +45,13 @@ def _settings(run: Run) -> dict[str, Any]:
     return json.loads(run.facts.get("settings", "{}"))
 
 
-def _code(run: Run) -> str | None:
-    return run.facts.get("code")
-
-
 def _fingerprint(run: Run) -> str | None:
     examples = run.output("ImportExampleGen", "examples")
     return examples.facts.get("input_fingerprint") if examples else None
 
 
 def _counts(run: Run) -> dict[str, dict[str, int]]:
-    """Returns examples by split and class; nothing where the statistics are not on this machine."""
+    """Returns the number of examples by split and class; empty if the statistics are not on this machine."""
     statistics = run.output("StatisticsGen", "statistics")
     if not statistics or "://" in statistics.uri or not is_folder(statistics.uri):
         return {}
@@ -64,14 +60,14 @@ def _counts(run: Run) -> dict[str, dict[str, int]]:
 
 
 def _statistics(run: Run) -> dict[str, float]:
-    """Returns the means that the run's report has of its photos, by split; nothing where it is not on this machine."""
+    """Returns the means of the photos by split, from the run's report; empty if it is not on this machine."""
     splits = (read_json(run.output(REPORT_NODE, "report"), NUMBERS, {}).get("data") or {}).get("splits", {})
     keys = ("side", "brightness", "contrast", "red", "green", "blue")
     return {f"{name}.{key}": each[key]["mean"] for name, each in splits.items() for key in keys if each[key]}
 
 
 def _classes(file: Path) -> dict[str, int]:
-    """Returns the photos of each class that StatisticsGen counted: by name, or by index where there are no names."""
+    """Returns StatisticsGen's number of photos per class, keyed by name, or by index if there are no names."""
     listed = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes())
     features = {feature.path.step[0]: feature for feature in listed.datasets[0].features}
     feature = features.get("label") or features.get("class")
@@ -88,11 +84,11 @@ def _drift(before: dict[str, int], after: dict[str, int]) -> float | None:
 
 
 def _checks(run: Run) -> dict[str, float]:
-    return {each["what"]: each["value"] for each in checks(run)}
+    return {each["what"]: each["value"] for each in gate_checks(run)}
 
 
 def _training(run: Run) -> dict[str, Any]:
-    """Returns what the Trainer wrote into the model's metadata."""
+    """Returns the figures that the Trainer stored with the model."""
     model = run.output("Trainer", "model")
     keys = ("val_accuracy", "best_epoch", "epochs", "seconds", "parameters", "global_batch", "devices", "precision")
     return {key: model.facts[key] for key in keys if key in model.facts} if model else {}
@@ -104,42 +100,42 @@ def _side_by_side(before: dict[str, Any], after: dict[str, Any]) -> list[dict[st
 
 
 def print_comparison(console: Console, answer: dict[str, Any]) -> None:
-    """Prints what `compare` returned, a section each, and says of each what is the same."""
+    """Prints the sections of `compare`'s result; a section without differences says so."""
     first, second = answer["runs"]
     for title, rows in sections(answer):
         console.print(title, style="bold")
-        text.lines(console, [["", f"run {first}", f"run {second}", ""], *rows] if rows else [["the same"]], indent=2)
+        table = [["", f"run {first}", f"run {second}", ""], *rows] if rows else [["no differences"]]
+        text.print_table(console, table, indent=2)
 
 
 def sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
-    """Yields titles with rows of what differs, before and after, as text; no rows for what is the same."""
+    """Yields each section's title and its rows (key, before, after, difference) as text; no rows if nothing differs."""
     settings = answer["settings"]
     yield "settings", [[each["key"], json.dumps(each["before"]), json.dumps(each["after"]), ""] for each in settings]
-    data, same = answer["data"], [each == other for each, other in (answer["code"], answer["data"]["fingerprint"])]
-    yield "code", [] if same[0] else [["digest", *map(_shown, answer["code"]), ""]]
-    drift = "" if data["drift"] is None else f"{data['drift']:.4f}"
-    rows: list[list[Any]] = (
-        [] if same[1] else [["fingerprint", *map(_shown, data["fingerprint"]), ""], ["drift", "", drift, ""]]
-    )
-    counted = [each[:3] for each in text.changes(*data["counts"])]
-    means = [_row(each) for each in data["statistics"] if each["before"] != each["after"]]
-    yield "data", rows + [[key, _shown(old), _shown(new), ""] for key, old, new in counted] + means
+    yield "code", _pair("digest", answer["code"])
+    data = answer["data"]
+    rows = _pair("fingerprint", data["fingerprint"])
+    if rows:
+        rows.append(["drift", "", "" if data["drift"] is None else f"{data['drift']:.4f}", ""])
+    rows += [[key, _format(old), _format(new), ""] for key, old, new in text.changes(*data["counts"])]
+    yield "data", rows + [_row(each) for each in data["statistics"] if each["before"] != each["after"]]
     yield "training", [_row(each) for each in answer["training"]]
     yield "evaluation", [_row(each) for each in answer["checks"]]
-    yield "outcome", [[key, *map(_shown, answer[key]), ""] for key in ("state", "pushed")]
+    yield "outcome", [[key, *map(_format, answer[key]), ""] for key in ("state", "pushed")]
 
 
-def _if_other(what: str, both: list[Any]) -> list[list[Any]]:
-    return [] if both[0] == both[1] else [[what, *map(_shown, both), ""]]
+def _pair(key: str, values: list[Any]) -> list[list[Any]]:
+    before, after = values
+    return [] if before == after else [[key, _format(before), _format(after), ""]]
 
 
 def _row(each: dict[str, Any]) -> list[Any]:
     old, new = each["before"], each["after"]
-    both = isinstance(old, int | float) and isinstance(new, int | float)
-    return [each["what"], _shown(old), _shown(new), f"{new - old:+.4g}" if both and new != old else ""]
+    numbers = isinstance(old, int | float) and isinstance(new, int | float)
+    return [each["what"], _format(old), _format(new), f"{new - old:+.4g}" if numbers and new != old else ""]
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

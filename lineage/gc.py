@@ -1,8 +1,8 @@
-"""`gc`: which folders nothing needs any more, and, told so, their deletion.
+"""`gc`: finds artifact folders that are no longer needed, and deletes them on request.
 
-What a pushed model or the latest blessed one of a pipeline was made of stays, whatever its age. A pushed version
-counts as removed only where the folder of its versions holds something else: a missing or empty one may not be mounted,
-and one that cannot be read may hold the version.
+Pushed models, the latest blessed model of each pipeline, and all artifacts of the runs that made them are kept,
+whatever their age. A pushed version counts as removed only if its parent folder contains something else: a missing or
+empty parent may be an unmounted volume, and an unreadable parent may contain the version.
 """
 
 import math
@@ -22,39 +22,41 @@ from errors import UserError
 from ingest.paths import exists, is_folder
 from lineage import text
 from lineage.history import Execution, Graph
-from lineage.lock import only_run
-from lineage.reading import everything
+from lineage.lock import lock_output
+from lineage.reading import read_all
 
 _DAY_S = 24 * 60 * 60
 
 
 def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) -> dict[str, Any]:
-    """Returns what below `output` may go, and deletes it if told to.
+    """Returns the folders below `output` that are no longer needed; deletes them if `delete` is true.
 
     Args:
-      store: opened for writing where `delete` is true.
-      output: the runs' output folder; nothing outside its `artifacts` is looked at.
-      days: what no run has touched for so long is too old.
-      delete: removes the folders, and marks their artifacts as deleted in the store.
+      store: opened for writing if `delete` is true.
+      output: the runs' output folder; only its `artifacts` folder is examined.
+      days: artifacts that no run has used for so many days are too old.
+      delete: deletes the folders and marks their artifacts as deleted in the store.
 
     Raises:
-      UserError: when a run is using the folder, it holds no artifacts, or one cannot be deleted.
+      UserError: when a run is using the folder, the folder has no artifacts, or a folder cannot be deleted.
     """
     root = output.expanduser().resolve() / "artifacts"
     if not is_folder(root):
-        raise UserError(f"there are no artifacts in {output}; name the output folder of the runs (--output)")
-    with only_run(root.parent):
-        graph, before = everything(store), time.time() - days * _DAY_S
-        found = [*_expired(graph, root, before), *_orphans(graph, root), *_stopped(root, before)]
+        raise UserError(
+            f"expected an output folder with artifacts, but {root} does not exist; give another folder (--output DIR)"
+        )
+    with lock_output(root.parent):
+        graph, before = read_all(store), time.time() - days * _DAY_S
+        found = [*_expired(graph, root, before), *_orphans(graph, root), *_abandoned_checkpoints(root, before)]
         if delete:
-            _forget(store, [each["id"] for each in found if each["id"]])
-            _remove([each["path"] for each in found])
-    kept, unseen = (sorted(set(pushed.values())) for pushed in _pushed(graph))
+            _mark_deleted(store, [each["id"] for each in found if each["id"]])
+            _delete([each["path"] for each in found])
+    kept, unreachable = (sorted(set(pushed.values())) for pushed in _pushed(graph))
     total = sum(each["bytes"] or 0 for each in found)
-    return {"kept": kept, "unseen": unseen, "deleted": delete, "bytes": total, "folders": found}
+    return {"kept": kept, "unreachable": unreachable, "deleted": delete, "bytes": total, "folders": found}
 
 
-def _remove(paths: list[str]) -> None:
+def _delete(paths: list[str]) -> None:
     problems = []
     for path in paths:
         try:
@@ -66,26 +68,26 @@ def _remove(paths: list[str]) -> None:
 
 
 def _expired(graph: Graph, root: Path, before: float) -> Iterator[dict[str, Any]]:
-    """Yields the artifacts that are too old, and that no model in use was made of."""
-    touched: dict[int, float] = {}
+    """Yields the folders of artifacts that are too old and that no kept model needs."""
+    last_use: dict[int, float] = {}
     for execution in (each for each in graph.executions.values() if not each.is_resolver):
         for number in _artifacts_of(execution):
-            touched[number] = max(touched.get(number, 0), execution.ended)
+            last_use[number] = max(last_use.get(number, 0), execution.ended)
     needed = _needed(graph)
     for artifact in graph.artifacts.values():
-        old = touched.get(artifact.id, artifact.created) < before and artifact.id not in needed
-        if old and artifact.live and _is_inside(artifact.uri, root):
+        is_old = last_use.get(artifact.id, artifact.created) < before
+        if is_old and artifact.id not in needed and artifact.live and _is_inside(artifact.uri, root):
             yield _folder(Path(artifact.uri), f"{artifact.type}, too old", artifact.id)
 
 
 def _needed(graph: Graph) -> set[int]:
-    """Returns all that the runs read and wrote that made what is kept.
+    """Returns the ids of kept models and blessings, and of all inputs and outputs of the runs that made them.
 
-    A run that only found a kept artifact by a resolver, or took it from the cache, is not needed for it (issue 11).
-    What a resolver of a needed run found is needed where a node read it.
+    A run that found a kept artifact by a resolver, or reused it from the cache, is not needed (issue 11). An artifact
+    that a needed run's resolver found is needed only if a node read it.
     """
-    here, unseen = _pushed(graph)
-    kept = {*here, *unseen, *_latest_blessed(graph)}
+    present, unreachable = _pushed(graph)
+    kept = {*present, *unreachable, *_latest_blessed(graph)}
     runs = {graph.makers[each].run for each in kept if each in graph.makers}
     nodes = [each for each in graph.executions.values() if each.run in runs and not each.is_resolver]
     return kept.union(*map(_artifacts_of, nodes))
@@ -96,27 +98,27 @@ def _artifacts_of(execution: Execution) -> list[int]:
 
 
 def _pushed(graph: Graph) -> tuple[dict[int, str], dict[int, str]]:
-    """Returns the pushed models that are still there, and those whose folder cannot be seen, by id."""
-    here, unseen = {}, {}
+    """Returns the folders of pushed models by id: those that exist, and those whose parent folder is unreachable."""
+    present, unreachable = {}, {}
     for artifact in graph.artifacts.values():
-        place = artifact.facts.get("pushed_destination")
-        if place and ("://" in place or exists(place)):
-            here[artifact.id] = place
-        elif place and not _shows_versions(Path(place).parent):
-            unseen[artifact.id] = place
-    return here, unseen
+        folder = artifact.facts.get("pushed_destination")
+        if folder and ("://" in folder or exists(folder)):
+            present[artifact.id] = folder
+        elif folder and not _has_readable_entries(Path(folder).parent):
+            unreachable[artifact.id] = folder
+    return present, unreachable
 
 
-def _shows_versions(folder: Path) -> bool:
-    """Returns whether a folder holds anything that can be seen, so that a version that is not in it was removed."""
+def _has_readable_entries(folder: Path) -> bool:
+    """Returns whether a folder has an entry that can be read; if so, a version missing from the folder was removed."""
     try:
-        return any(each.lstat() for each in folder.iterdir())  # a folder may be listed that cannot be entered
+        return any(each.lstat() for each in folder.iterdir())  # a folder without x permission can only be listed
     except OSError:
         return False
 
 
 def _latest_blessed(graph: Graph) -> Iterator[int]:
-    """Yields the latest blessing of each pipeline that was made, not taken from the cache."""
+    """Yields the id of each pipeline's latest blessing; executions that reused one from the cache do not count."""
     latest: dict[str, int] = {}
     for number, maker in graph.makers.items():
         artifact = graph.artifacts[number]
@@ -126,9 +128,9 @@ def _latest_blessed(graph: Graph) -> Iterator[int]:
 
 
 def _orphans(graph: Graph, root: Path) -> Iterator[dict[str, Any]]:
-    """Yields folders where a killed run was to put an artifact, and those whose artifact was deleted.
+    """Yields the folders of unfinished executions, and folders whose artifact is marked as deleted.
 
-    What this store does not know may be another store's, and stays.
+    Folders unknown to this store are kept, because they may belong to another store.
     """
     artifacts = {artifact.uri: artifact.live for artifact in graph.artifacts.values()}
     unfinished = {
@@ -138,20 +140,20 @@ def _orphans(graph: Graph, root: Path) -> Iterator[dict[str, Any]]:
     }
     for folder in sorted(root.glob("*/*/*/*")):
         pipeline, node, channel, execution = folder.relative_to(root).parts
-        left = f"{pipeline}/{node}/{execution}" in unfinished and not channel.startswith(".")
-        if not artifacts.get(str(folder), not left) and _is_inside(str(folder), root):
+        is_leftover = f"{pipeline}/{node}/{execution}" in unfinished and not channel.startswith(".")
+        if not artifacts.get(str(folder), not is_leftover) and _is_inside(str(folder), root):
             yield _folder(folder, "left by a killed run", None)
 
 
-def _stopped(root: Path, before: float) -> Iterator[dict[str, Any]]:
-    """Yields the checkpoints of trainings that nobody went on with."""
+def _abandoned_checkpoints(root: Path, before: float) -> Iterator[dict[str, Any]]:
+    """Yields checkpoint folders of unfinished trainings that were not resumed in time."""
     for folder in sorted(root.glob("*/checkpoints/*")):
         if _is_inside(str(folder), root) and _last_write(folder) < before:
-            yield _folder(folder, "checkpoints of a stopped training, too old", None)
+            yield _folder(folder, "checkpoints of an unfinished training, too old", None)
 
 
 def _last_write(folder: Path) -> float:
-    """Returns when a folder or a file in it was last written; infinity where the folder cannot be read."""
+    """Returns the latest modification time of a folder and its files; infinity if the folder cannot be read."""
     try:
         return max(each.stat().st_mtime for each in (folder, *folder.iterdir()))
     except OSError:
@@ -167,36 +169,37 @@ def _folder(path: Path, why: str, artifact: int | None) -> dict[str, Any]:
     return {"path": str(path), "why": why, "id": artifact, "bytes": text.size_of(str(path))}
 
 
-def _forget(store: mlmd.MetadataStore, ids: list[int]) -> None:
+def _mark_deleted(store: mlmd.MetadataStore, ids: list[int]) -> None:
     artifacts = store.get_artifacts_by_id(ids) if ids else []
     for artifact in artifacts:
-        artifact.state = metadata_store_pb2.Artifact.DELETED  # TFX's cache takes live ones alone
+        artifact.state = metadata_store_pb2.Artifact.DELETED  # TFX's cache uses only LIVE artifacts
     store.put_artifacts(artifacts)
 
 
 def print_collected(console: Console, answer: dict[str, Any]) -> None:
-    """Prints what `collect` found."""
-    rows = [(text.size(each["bytes"]), each["why"], text.relative_path(each["path"])) for each in answer["folders"]]
-    text.lines(console, rows)
-    for place in answer["kept"]:
-        console.print(text.safe(f"kept, with what it was made of: {text.relative_path(place)}"), soft_wrap=True)
-    if answer["unseen"]:
-        _print_unseen(console, answer["unseen"])
-    total = f"{text.size(answer['bytes'])} in {len(rows)} folder{'s' * (len(rows) != 1)}"
-    console.print(f"{total} deleted" if answer["deleted"] else f"{total} may be deleted; nothing was (--delete)")
+    """Prints the result of `collect`."""
+    folders = answer["folders"]
+    rows = [(text.format_size(each["bytes"]), each["why"], text.relative_path(each["path"])) for each in folders]
+    text.print_table(console, rows)
+    for folder in answer["kept"]:
+        line = f"kept, with all artifacts of the run that made it: {text.relative_path(folder)}"
+        console.print(text.safe(line), soft_wrap=True)
+    if answer["unreachable"]:
+        _print_unreachable(console, answer["unreachable"])
+    total = f"{text.format_size(answer['bytes'])} in {len(rows)} folder{'s' * (len(rows) != 1)}"
+    console.print(f"deleted {total}" if answer["deleted"] else f"not needed: {total}; add --delete to delete them")
 
 
-def _print_unseen(console: Console, versions: list[str]) -> None:
-    """Says which pushed versions are kept because their folder cannot be seen, and how to give them up."""
-    for place in versions:
-        console.print(text.safe(f"kept, as its folder cannot be seen: {text.relative_path(place)}"), soft_wrap=True)
-    folders = sorted({str(Path(place).parent) for place in versions})
-    commands = "\n".join(f"  mkdir -p {quote(each)} && touch {quote(each)}/.removed" for each in folders)
+def _print_unreachable(console: Console, versions: list[str]) -> None:
+    """Prints the pushed versions that are kept because their folder is unreachable, and how to release them."""
+    for version in versions:
+        line = f"kept, because its parent folder cannot be read: {text.relative_path(version)}"
+        console.print(text.safe(line), soft_wrap=True)
     count = f"{len(versions)} pushed version{'s' * (len(versions) > 1)}"
     console.print(
-        text.safe(
-            f"{count} kept: the push folder is missing, empty or not readable. Mount it or get the right to read it,"
-        ).append(" and run this command again, or, if you removed the versions, put any file into the folder first:"),
+        f"kept {count}, because the push folder is missing, empty or not readable. Mount the folder or make it "
+        "readable, and run this command again. If you deleted these versions yourself, run first:",
         soft_wrap=True,
     )
-    console.print(Text(commands), soft_wrap=True)
+    for folder in sorted({str(Path(version).parent) for version in versions}):
+        console.print(Text(f"  mkdir -p {quote(folder)} && touch {quote(folder)}/.removed"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What the store holds, as plain values: runs, the executions of their nodes, and the artifacts between them."""
+"""Plain Python values for what ML Metadata stores: runs, their nodes' executions, and artifacts."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPU
 OUTPUTS = (
     metadata_store_pb2.Event.OUTPUT,
     metadata_store_pb2.Event.DECLARED_OUTPUT,
-    metadata_store_pb2.Event.INTERNAL_OUTPUT,  # what a resolver found
+    metadata_store_pb2.Event.INTERNAL_OUTPUT,  # of a resolver
 )
 _STATES = {
     metadata_store_pb2.Execution.NEW: "running",
@@ -23,12 +23,12 @@ _STATES = {
     metadata_store_pb2.Execution.FAILED: "failed",
     metadata_store_pb2.Execution.CANCELED: "failed",
 }
-PUSHED_MODEL = "PushedModel"  # its pushed_destination is the folder that serves it
-Facts = dict[str, Any]  # as JSON has values
+PUSHED_MODEL = "PushedModel"  # artifact type; the property pushed_destination is the folder that is served
+Facts = dict[str, Any]  # values that JSON can represent
 
 
 class Artifact(NamedTuple):
-    """An artifact; `live` is false for one that was deleted, or never finished."""
+    """An artifact; `live` is false if it was deleted or never finished."""
 
     id: int
     type: str
@@ -39,7 +39,7 @@ class Artifact(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """A node in one run. `inputs` and `outputs` are ids of artifacts by channel; times are seconds since the epoch."""
+    """A node in one run. `inputs` and `outputs` map channels to artifact ids; times are seconds since the epoch."""
 
     id: int
     run: int
@@ -54,20 +54,20 @@ class Execution(NamedTuple):
     outputs: dict[str, list[int]]
 
     @property
-    def makes(self) -> bool:
-        """Whether it made its outputs: it did not find them, as a resolver does, or take them from the cache."""
+    def is_maker(self) -> bool:
+        """Whether the execution made its outputs: it is no resolver, and did not reuse them from the cache."""
         return self.state != "cached" and not self.is_resolver
 
     @property
     def is_resolver(self) -> bool:
-        """Whether it only asked the store."""
+        """Whether the node is a resolver, which only queries the store."""
         return is_resolver(self.type)
 
 
 class Graph(NamedTuple):
-    """Executions and artifacts, each by id, in the order of the store, and who made and read the artifacts.
+    """Executions and artifacts by id, in the store's order.
 
-    `makers` and `readers` are by artifact, without executions that took it from the cache, or resolved it.
+    `makers` and `readers` map an artifact's id to executions. They omit resolvers and cached executions.
     """
 
     executions: dict[int, Execution]
@@ -77,7 +77,7 @@ class Graph(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A run: its id, TFX's name of it (its start), what the runner wrote down, and its nodes in order."""
+    """A run. `name` is TFX's run id (the start time), `facts` are recorded by the runner, `executions` are in order."""
 
     id: int
     name: str
@@ -88,27 +88,27 @@ class Run(NamedTuple):
 
     @property
     def pipeline(self) -> str:
-        """The pipeline's name, which is the preset's or the settings file's."""
+        """The pipeline's name: that of the preset or the settings file."""
         return self.executions[0].pipeline if self.executions else self.facts.get("pipeline", "")
 
     def node(self, name: str) -> Execution | None:
-        """Returns the execution of a node, if it came to it."""
+        """Returns the execution of a node; None if the run did not reach it."""
         return next((each for each in self.executions if each.node.lower() == name.lower()), None)
 
     def output(self, node: str, channel: str) -> Artifact | None:
-        """Returns the first artifact of a node's output channel, if there is one."""
+        """Returns the first artifact of a node's output channel, or None."""
         execution = self.node(node)
         ids = execution.outputs.get(channel, []) if execution else []
         return self.artifacts[ids[0]] if ids else None
 
 
 def is_resolver(execution_type: str) -> bool:
-    """Returns whether executions of a type only ask the store."""
+    """Returns whether the type is that of a resolver."""
     return execution_type.endswith(".Resolver")
 
 
 def is_over(run: Facts) -> bool:
-    """Returns whether a run has ended or its process was killed; false where another host has to be asked."""
+    """Returns whether a run has ended or its process was killed; False if the process is on another host."""
     return "ended" in run or ("process" in run and is_alive(run["process"]) is False)
 
 
@@ -119,25 +119,25 @@ def graph(
     nodes: dict[int, metadata_store_pb2.Context],
     runs: dict[int, metadata_store_pb2.Context],
 ) -> Graph:
-    """Returns what ML Metadata holds as plain values.
+    """Returns executions and artifacts as plain values.
 
     Args:
       executions: by id.
-      artifacts: by id, those of the events at least.
+      artifacts: by id; at least those that the events name.
       events: of the executions.
-      nodes: the node's context of each execution, named PIPELINE.NODE.
-      runs: the run's context of each execution.
+      nodes: the node context of each execution, named PIPELINE.NODE.
+      runs: the run context of each execution.
     """
     channels: dict[int, tuple[dict, dict]] = {number: ({}, {}) for number in executions}
     for event in events:
-        _note(event, channels, artifacts)
+        _add_event(event, channels, artifacts)
     found = {
         number: _execution(executions[number], nodes.get(number), runs.get(number), *channels[number])
         for number in sorted(executions)
     }
     makers: dict[int, Execution] = {}
     readers: dict[int, list[Execution]] = {}
-    for execution in (each for each in found.values() if each.makes):
+    for execution in (each for each in found.values() if each.is_maker):
         for number in (number for ids in execution.outputs.values() for number in ids):
             makers.setdefault(number, execution)
         for number in {number for ids in execution.inputs.values() for number in ids}:
@@ -146,17 +146,17 @@ def graph(
 
 
 def run(context: metadata_store_pb2.Context, of: Graph) -> Run:
-    """Returns a run from its context and the executions in it."""
+    """Returns the run of a context, with its executions from the graph."""
     executions = [each for each in of.executions.values() if each.run == context.id]
     return Run(
         context.id, context.name, context.create_time_since_epoch / 1000, facts(context), executions, of.artifacts
     )
 
 
-def _note(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]], artifacts: dict) -> None:
+def _add_event(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]], artifacts: dict) -> None:
     if event.execution_id not in channels or event.artifact_id not in artifacts:  # deleted meanwhile
         return
-    if _holds_nothing(artifacts[event.artifact_id]):
+    if _is_placeholder(artifacts[event.artifact_id]):
         return
     inputs, outputs = channels[event.execution_id]
     side = inputs if event.type in INPUTS else outputs if event.type in OUTPUTS else None
@@ -165,8 +165,8 @@ def _note(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]
         side[key].append(event.artifact_id)
 
 
-def _holds_nothing(artifact: metadata_store_pb2.Artifact) -> bool:
-    """Returns whether this is the PushedModel that Pusher makes for a model which it does not push."""
+def _is_placeholder(artifact: metadata_store_pb2.Artifact) -> bool:
+    """Returns whether this is the PushedModel that Pusher writes for a model that it does not push."""
     pushed = artifact.custom_properties
     return artifact.type == PUSHED_MODEL and "pushed" in pushed and not pushed["pushed"].int_value
 
@@ -187,21 +187,21 @@ def _execution(
     pipeline, _, name = node.name.partition(".") if node else ("", "", "")
     state = _STATES.get(found.last_known_state, "running")
     if state in ("running", "failed") and run:
-        state = _state_in(facts(run), name, state)
+        state = _refine_state(facts(run), name, state)
     started, ended = found.create_time_since_epoch / 1000, found.last_update_time_since_epoch / 1000
     number = run.id if run else 0
     return Execution(found.id, number, pipeline, name, found.type, state, started, ended, facts(found), inputs, outputs)
 
 
-def _state_in(run: Facts, node: str, state: str) -> str:
-    """Returns the state of a node that has not ended well, given what the runner wrote about the run."""
+def _refine_state(run: Facts, node: str, state: str) -> str:
+    """Returns 'interrupted' or 'stale' where the runner's record of the run says so, else the state."""
     if state == "failed":
         return "interrupted" if interrupted_in(run) == node else state
     return "stale" if is_over(run) else state
 
 
 def facts(found: Any) -> Facts:
-    """Returns properties and custom properties as plain values."""
+    """Returns the properties and custom properties of a message as plain values."""
     values = [*found.properties.items(), *found.custom_properties.items()]
     return {key: _plain(getattr(value, str(value.WhichOneof("value")))) for key, value in values}
 

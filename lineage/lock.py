@@ -1,4 +1,4 @@
-"""The lock of an output folder: one process at a time writes to it, a run or `gc`."""
+"""Locks an output folder, so that only one process (a run or `gc`) writes to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +10,18 @@ from errors import UserError
 
 
 @contextmanager
-def only_run(output: Path) -> Iterator[None]:
-    """Holds the output folder for this process. The lock goes with the process, however it ends.
+def lock_output(output: Path) -> Iterator[None]:
+    """Locks the output folder; the operating system releases the lock if the process is killed.
 
     Raises:
-      UserError: when another run holds it, or it cannot be locked.
+      UserError: when another process holds the lock, or the lock file cannot be written.
     """
     lock = FileLock(output / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            f"another run is using {output}; wait for it to end, or give another folder (--output DIR)"
+            f"another run is using {output}; wait until it ends, or give another folder (--output DIR)"
         ) from None
     except OSError as error:
         raise UserError(

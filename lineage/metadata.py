@@ -1,4 +1,4 @@
-"""Where ML Metadata is kept, and what of a run it is told beyond what TFX writes. No TFX is imported."""
+"""Connects to ML Metadata, and records the facts of a run that TFX does not record. Does not import TFX."""
 
 import datetime
 import os
@@ -22,28 +22,28 @@ from ingest.quiet import chatter_to
 
 SQLITE = "metadata.sqlite"
 DATABASES = ("mysql", "postgresql")
-RUN_CONTEXT = "pipeline_run"  # TFX's name of the context that holds a run's executions
-BETWEEN = "between two nodes"  # where Ctrl-C came, if not in a node
-ANSWER_S = 5.0  # a database's server answers within; ML Metadata itself would wait for minutes
-_PATIENCE_S = 3.0  # for another process to end its writing
-_opening = threading.Lock()  # one at a time sends standard error elsewhere
+RUN_CONTEXT = "pipeline_run"  # TFX's type name for the context of a run
+BETWEEN_NODES = "between two nodes"  # recorded if Ctrl-C did not interrupt a node
+CONNECT_TIMEOUT_S = 5.0  # for a database server; ML Metadata itself would wait for minutes
+_LOCK_TIMEOUT_S = 3.0  # for another process to finish writing
+_opening = threading.Lock()  # redirecting standard error is not thread-safe
 
 
-def connection(place: str, password_file: Path | None = None) -> metadata_store_pb2.ConnectionConfig:
-    """Returns the connection to a SQLite file, or to mysql://USER@HOST:PORT/DATABASE or postgresql://….
+def connection_config(address: str, password_file: Path | None = None) -> metadata_store_pb2.ConnectionConfig:
+    """Returns the configuration for a SQLite file, mysql://USER@HOST:PORT/DATABASE or postgresql://….
 
     Raises:
-      UserError: when the address is of another form, or the password cannot be read.
+      UserError: when the address has another form, or the password file cannot be read.
     """
     config = metadata_store_pb2.ConnectionConfig()
-    if "://" not in place:
-        config.sqlite.filename_uri = place
+    if "://" not in address:
+        config.sqlite.filename_uri = address
         config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         return config
-    url, port = _split(place)
+    url, port = _split(address)
     name = url.path.strip("/")
     if url.scheme not in DATABASES or not (url.username and url.hostname and name) or url.password:
-        raise _not_an_address(place)
+        raise _address_error(address)
     database = getattr(config, url.scheme)
     database.host, database.user, database.skip_db_creation = url.hostname, url.username, True
     if password_file:
@@ -57,33 +57,33 @@ def connection(place: str, password_file: Path | None = None) -> metadata_store_
 
 
 def _quoted(value: str) -> str:
-    """ML Metadata puts the words for PostgreSQL's library into one line as they are."""
+    """Returns the value quoted for libpq; ML Metadata passes it in a connection string without quoting."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _split(place: str) -> tuple[SplitResult, int | None]:
+def _split(address: str) -> tuple[SplitResult, int | None]:
     try:
-        url = urlsplit(place)
+        url = urlsplit(address)
         return url, url.port
-    except ValueError:  # a port that is no number, half a bracket
-        raise _not_an_address(place) from None
+    except ValueError:  # a port that is not a number, or an unmatched bracket
+        raise _address_error(address) from None
 
 
-def _not_an_address(place: str) -> UserError:
+def _address_error(address: str) -> UserError:
     forms = " or ".join(f"{scheme}://USER@HOST:PORT/DATABASE" for scheme in DATABASES)
-    received = place.rpartition("@")[2]  # a password may stand before it
-    return UserError(f"metadata: expected {forms}, the password in a file of its own, received {received}")
+    received = address.rpartition("@")[2]  # omits a password
+    return UserError(f"metadata: expected {forms} without a password, received {received}; give a password file")
 
 
-def opened(config: metadata_store_pb2.ConnectionConfig, where: str) -> mlmd.MetadataStore:
-    """Returns the store.
+def connect(config: metadata_store_pb2.ConnectionConfig, name: str) -> mlmd.MetadataStore:
+    """Returns the opened store.
 
     Args:
-      config: how to reach it.
-      where: the same, for a person.
+      config: the connection.
+      name: the file or address that error messages show.
 
     Raises:
-      UserError: when it cannot be used: not reached, locked, of another version, or no store.
+      UserError: when the store cannot be reached, is locked, has another version, or is not ML Metadata.
     """
     kind = config.WhichOneof("config")
     if kind in DATABASES:
@@ -92,37 +92,40 @@ def opened(config: metadata_store_pb2.ConnectionConfig, where: str) -> mlmd.Meta
         with _opening, chatter_to(Path(os.devnull), also_terminal=False):
             store = mlmd.MetadataStore(config)
             store.get_context_types()
-    except (mlmd.errors.StatusError, RuntimeError) as error:  # the latter from its constructor
+    except (mlmd.errors.StatusError, RuntimeError) as error:  # the constructor raises RuntimeError
         reason = " ".join(str(error).split())[:300]
-        if kind in DATABASES:  # of a wrong password, ML Metadata says that a pointer is NULL, or nothing
+        if kind in DATABASES:  # for a wrong password, ML Metadata reports a NULL pointer or nothing
             reason = f"check the user, the password file, the database and the user's rights to it ({reason})"
-        raise UserError(f"cannot use the ML Metadata in {where}: {reason}") from None
+        raise UserError(f"cannot use the ML Metadata in {name}: {reason}") from None
     return store
 
 
 @contextmanager
-def opened_sqlite(path: Path, mode: Literal["ro", "rw"]) -> Iterator[tuple[sqlite3.Connection, bool | None]]:
-    """Opens an existing SQLite file by Python's own library.
+def open_sqlite(path: Path, mode: Literal["ro", "rw"]) -> Iterator[tuple[sqlite3.Connection, bool | None]]:
+    """Opens an existing SQLite file with Python's sqlite3 module.
 
-    ML Metadata itself would take an empty file for a new store, and would wait a minute for a locked one.
+    ML Metadata would treat an empty file as a new store, and would wait a minute for a locked file.
 
     Yields:
-      The connection, and whether the tables are ML Metadata's: None where the file has no tables.
+      The connection, and whether the file is an ML Metadata store; None if the file has no tables.
 
     Raises:
-      sqlite3.Error: when it is no database, damaged, locked, or cannot be opened.
+      sqlite3.Error: when the file is not a database, is damaged or locked, or cannot be opened.
     """
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE_S)) as file:
-        tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
-        yield file, "MLMDEnv" in tables if tables else None
+    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_S)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        yield database, "MLMDEnv" in tables if tables else None
 
 
 def _check_server(database: Any) -> None:
     try:
-        socket.create_connection((database.host, int(database.port)), timeout=ANSWER_S).close()
+        socket.create_connection((database.host, int(database.port)), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
-        where, reason = f"{database.host}:{database.port}", error.strerror or error
-        raise UserError(f"no database answers at {where}: {reason}; is it running, and the address right?") from None
+        server, reason = f"{database.host}:{database.port}", error.strerror or error
+        raise UserError(
+            f"cannot reach a database server at {server}: {reason}; check that it is running, and its address"
+        ) from None
 
 
 def _password(file: Path) -> str:
@@ -132,13 +135,13 @@ def _password(file: Path) -> str:
         raise UserError(f"metadata: cannot read the password file {file}: {error}") from None
 
 
-def begin(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> None:
-    """Makes the run's context, which TFX's nodes then join, and writes into it what the run is.
+def record_start(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> None:
+    """Creates the run's context, which TFX's nodes then join, with facts about the run.
 
     Args:
       store: ML Metadata.
       run: TFX's id of the run.
-      facts: what is known of it, as text; the command and the process are added.
+      facts: stored as custom properties, with the command and the process.
     """
     kind = metadata_store_pb2.ContextType(name=RUN_CONTEXT)
     context = metadata_store_pb2.Context(name=run, type_id=store.put_context_type(kind))
@@ -146,15 +149,15 @@ def begin(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> None:
     store.put_contexts([context])
 
 
-def end(store: mlmd.MetadataStore, run: str, failed: str = "", error: str = "", interrupted: str = "") -> None:
-    """Writes that the run has ended.
+def record_end(store: mlmd.MetadataStore, run: str, failed: str = "", error: str = "", interrupted: str = "") -> None:
+    """Records the end of the run.
 
     Args:
       store: ML Metadata.
       run: TFX's id of the run.
-      failed: the node that failed, if one did.
-      error: its error.
-      interrupted: the node that Ctrl-C ended, or BETWEEN.
+      failed: the node that failed, if any.
+      error: the node's error.
+      interrupted: the node that Ctrl-C interrupted, or BETWEEN_NODES.
     """
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run)
     ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
@@ -164,19 +167,19 @@ def end(store: mlmd.MetadataStore, run: str, failed: str = "", error: str = "", 
 
 
 def interrupted_in(facts: Mapping[str, str]) -> str | None:
-    """Returns the node that Ctrl-C ended, or BETWEEN; None for a run that was not interrupted."""
-    if facts.get("error") == "Interrupted":  # before issue 11, an interrupted node was one that failed with this error
+    """Returns the node that Ctrl-C interrupted, or BETWEEN_NODES; None for a run that was not interrupted."""
+    if facts.get("error") == "Interrupted":  # stores from before issue 11 record an interrupt as this error
         return facts.get("failed")
     return facts.get("interrupted")
 
 
 def is_alive(process: str) -> bool | None:
-    """Returns whether the process that `begin` wrote down still runs; None where another host has to be asked."""
+    """Returns whether the process that `record_start` recorded still runs; None if it is on another host."""
     host, pid, started = process.rsplit(" ", 2)
     if host != socket.gethostname():
         return None
     try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started)) < 2  # the clock may have been set
+        return abs(psutil.Process(int(pid)).create_time() - float(started)) < 2  # tolerates a small clock adjustment
     except psutil.NoSuchProcess:
         return False
 

@@ -1,4 +1,4 @@
-"""`models`: each model with its figures, the gate's word, and where it is pushed; `--served`: the one in service."""
+"""`models`: lists models with their figures, the gate's result and the pushed folder; `--served`: those in service."""
 
 from pathlib import Path
 from typing import Any
@@ -9,29 +9,29 @@ from rich.console import Console
 from ingest.paths import is_folder
 from lineage import text
 from lineage.history import Artifact, Execution, Graph, artifact
-from lineage.reading import around, touching
+from lineage.reading import events_of, graph_of
 
 
 def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]:
-    """Returns all models, the latest first, or those alone that are in service.
+    """Returns all models, latest first, or only the models in service if `served` is true.
 
-    In service is what TensorFlow Serving takes from a folder: the version with the highest number.
+    The model in service is the version with the highest number in its folder: TensorFlow Serving loads that version.
     """
     models = [artifact(each) for each in store.get_artifacts_by_type("Model")]
-    graph = around(store, {event.execution_id for event in touching(store, [each.id for each in models])})
-    judged: dict[int, list[Execution]] = {}
+    graph = graph_of(store, {event.execution_id for event in events_of(store, [each.id for each in models])})
+    readers: dict[int, list[Execution]] = {}
     for execution in graph.executions.values():
         for number in execution.inputs.get("model", []):
-            judged.setdefault(number, []).append(execution)
-    found = [_row(graph, model, judged.get(model.id, [])) for model in models]
-    return sorted((row for row in found if row["served"] or not served), key=lambda row: row["id"], reverse=True)
+            readers.setdefault(number, []).append(execution)
+    rows = [_row(graph, model, readers.get(model.id, [])) for model in models]
+    return sorted((row for row in rows if row["served"] or not served), key=lambda row: row["id"], reverse=True)
 
 
 def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, Any]:
-    """Returns a model's line; `readers` are those that took it from the cache too."""
+    """Returns a model's row; unlike `graph.readers`, `readers` include cached executions."""
     maker = graph.makers.get(model.id)
     evaluation, blessing = (_latest(graph, readers, channel) for channel in ("evaluation", "blessing"))
-    pushed = [place for each in readers if (place := _pushed(graph, each))]
+    pushed = [folder for each in readers if (folder := _pushed(graph, each))]
     return {
         "id": model.id,
         "uri": model.uri,
@@ -42,7 +42,7 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
         "val_accuracy": model.facts.get("val_accuracy"),
         "parameters": model.facts.get("parameters"),
-        "judged_in": max((each.run for each in readers if each.node == "Evaluator"), default=None),
+        "evaluated_in": max((each.run for each in readers if each.node == "Evaluator"), default=None),
         "blessed": bool(blessing.facts["blessed"]) if blessing and "blessed" in blessing.facts else None,
         "refused": evaluation.facts.get("refused") if evaluation else None,
         "pushed": sorted(set(pushed)),
@@ -61,27 +61,27 @@ def _pushed(graph: Graph, execution: Execution) -> str | None:
     return None
 
 
-def _in_service(place: str) -> bool:
-    folder = Path(place)
-    if "://" in place or not is_folder(folder):
+def _in_service(uri: str) -> bool:
+    folder = Path(uri)
+    if "://" in uri or not is_folder(folder):
         return False
     try:
         versions = [int(each.name) for each in folder.parent.iterdir() if each.name.isdecimal()]
-    except OSError:  # folders that can be entered but not listed
+    except OSError:  # the parent folder has x permission but no r permission
         return False
     return folder.name.isdecimal() and int(folder.name) == max(versions)
 
 
 def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Prints a line a model, and below it why it was refused and where it is pushed."""
-    table: list[list[Any]] = [["id", "pipeline", "run", "made", "accuracy", "parameters", "gate", ""]]
+    """Prints a row for each model; the last column has the refusal's reason, the pushed folders and the service."""
+    table: list[list[Any]] = [["id", "pipeline", "run", "created", "accuracy", "parameters", "gate", ""]]
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
-        word = {True: "blessed", False: "refused", None: "not judged"}[row["blessed"]]
-        notes = [f"refused in run {row['judged_in']}: {row['refused']}"] * (row["blessed"] is False)
-        notes += [f"pushed to {text.relative_path(place)}" for place in row["pushed"]] + ["in service"] * row["served"]
-        made = text.when(row["created"])
-        last = "; ".join(notes + ["deleted"] * row["deleted"])
-        table.append([row["id"], row["pipeline"], row["run"], made, accuracy, parameters, word, last])
-    text.lines(console, table, ["bold", *("green" if row["served"] else None for row in rows)])
+        gate = {True: "blessed", False: "refused", None: "not evaluated"}[row["blessed"]]
+        notes = [f"refused in run {row['evaluated_in']}: {row['refused']}"] * (row["blessed"] is False)
+        notes += [f"pushed to {text.relative_path(folder)}" for folder in row["pushed"]]
+        notes += ["in service"] * row["served"] + ["deleted"] * row["deleted"]
+        created = text.format_time(row["created"])
+        table.append([row["id"], row["pipeline"], row["run"], created, accuracy, parameters, gate, "; ".join(notes)])
+    text.print_table(console, table, ["bold", *("green" if row["served"] else None for row in rows)])

@@ -1,7 +1,6 @@
-"""Reads runs, executions and artifacts from ML Metadata: one call for many ids, none with `filter_query`.
+"""Reads runs, executions and artifacts from ML Metadata, many ids in a call.
 
-ML Metadata 1.21 raises UnimplementedError for `filter_query`, and has no call that returns the contexts of many
-executions: `_contexts_of` takes the cheaper of two ways.
+`filter_query` is not used, because ML Metadata 1.21 raises UnimplementedError for it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -14,91 +13,93 @@ from lineage.history import INPUTS, OUTPUTS, Execution, Graph, Run
 from lineage.metadata import RUN_CONTEXT
 
 _NODE_CONTEXT = "node"  # named PIPELINE.NODE
-_FEW = 300  # executions whose contexts are read one by one (2 ms each); all nodes' executions take a second at 12,000
-_MAX_STEPS = 50  # executions that a trace follows, one after the other
+_FEW = 300  # up to so many executions, contexts are read one by one (2 ms each); all contexts of 12,000 take a second
+_MAX_STEPS = 50  # length of the longest chain of executions that `trace` follows
 
 Executions = Iterable[metadata_store_pb2.Execution]
 Contexts = dict[int, metadata_store_pb2.Context]
 
 
-def contexts(store: mlmd.MetadataStore) -> list[metadata_store_pb2.Context]:
-    """Returns the contexts of all runs, the latest first."""
+def run_contexts(store: mlmd.MetadataStore) -> list[metadata_store_pb2.Context]:
+    """Returns the contexts of all runs, latest first."""
     return sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda each: each.id, reverse=True)
 
 
-def runs(store: mlmd.MetadataStore, of: Sequence[metadata_store_pb2.Context], at_once: int = 20) -> Iterator[Run]:
-    """Yields runs in the order of their contexts. Reads `at_once` first, and eight times as many each next time."""
+def read_runs(
+    store: mlmd.MetadataStore, contexts: Sequence[metadata_store_pb2.Context], batch: int = 20
+) -> Iterator[Run]:
+    """Yields the runs of the contexts, in their order. Each batch that is read is eight times larger than the last."""
     start = 0
-    while start < len(of):
-        some = {each.id: each for each in of[start : start + at_once]}
+    while start < len(contexts):
+        some = {each.id: each for each in contexts[start : start + batch]}
         found = [(each, context) for context in some.values() for each in store.get_executions_by_context(context.id)]
         graph = _graph(store, [each for each, _ in found], {each.id: context for each, context in found})
         for context in some.values():
             yield history.run(context, graph)
-        start, at_once = start + at_once, at_once * 8
+        start, batch = start + batch, batch * 8
 
 
-def earlier(store: mlmd.MetadataStore, run: Run) -> Iterator[Run]:
-    """Yields the runs of the same pipeline before a run, the latest first."""
-    before = [each for each in contexts(store) if each.id < run.id and pipeline_of(each) in ("", run.pipeline)]
-    return (each for each in runs(store, before, at_once=1) if each.pipeline == run.pipeline)
+def previous_runs(store: mlmd.MetadataStore, run: Run) -> Iterator[Run]:
+    """Yields the earlier runs of the run's pipeline, latest first."""
+    before = [each for each in run_contexts(store) if each.id < run.id and pipeline_of(each) in ("", run.pipeline)]
+    return (each for each in read_runs(store, before, batch=1) if each.pipeline == run.pipeline)
 
 
 def pipeline_of(context: metadata_store_pb2.Context) -> str:
-    """Returns the pipeline's name as the runner wrote it into the run's context; "" for another runner's."""
+    """Returns the pipeline's name that the runner stored in the run's context; "" for other runners."""
     return context.custom_properties["pipeline"].string_value if "pipeline" in context.custom_properties else ""
 
 
-def run_contexts(store: mlmd.MetadataStore, executions: Collection[int]) -> Contexts:
-    """Returns the run's context of each execution."""
+def run_contexts_of(store: mlmd.MetadataStore, executions: Collection[int]) -> Contexts:
+    """Returns the run context of each execution."""
     return _contexts_of(store, executions, RUN_CONTEXT)
 
 
-def everything(store: mlmd.MetadataStore) -> Graph:
+def read_all(store: mlmd.MetadataStore) -> Graph:
     """Returns all executions and artifacts."""
     return _graph(store, store.get_executions(), artifacts=store.get_artifacts())
 
 
-def touching(store: mlmd.MetadataStore, artifacts: Collection[int]) -> list[metadata_store_pb2.Event]:
-    """Returns the events of some artifacts."""
+def events_of(store: mlmd.MetadataStore, artifacts: Collection[int]) -> list[metadata_store_pb2.Event]:
+    """Returns the events of the artifacts."""
     return list(store.get_events_by_artifact_ids(list(artifacts))) if artifacts else []
 
 
-def around(store: mlmd.MetadataStore, executions: Collection[int]) -> Graph:
-    """Returns executions with what they read and wrote."""
+def graph_of(store: mlmd.MetadataStore, executions: Collection[int]) -> Graph:
+    """Returns the executions with their inputs and outputs."""
     return _graph(store, store.get_executions_by_id(sorted(executions)) if executions else [])
 
 
 def maker_of(store: mlmd.MetadataStore, cached: Execution) -> Execution | None:
-    """Returns the execution whose outputs a later one took from the cache."""
+    """Returns the execution that made the outputs that `cached` reused, or None."""
     number = next((each for ids in cached.outputs.values() for each in ids), None)
     if number is None:
         return None
-    made = {event.execution_id for event in touching(store, [number]) if event.type in OUTPUTS}
-    return around(store, made).makers.get(number)
+    made = {event.execution_id for event in events_of(store, [number]) if event.type in OUTPUTS}
+    return graph_of(store, made).makers.get(number)
 
 
 def trace(store: mlmd.MetadataStore, artifact: int, forward: bool) -> Graph:
-    """Returns an artifact with what it was made of, or what was made of it, at most 50 executions in a row.
+    """Returns the executions that led to an artifact, or with `forward` those that used it, directly or indirectly.
 
-    Executions that took outputs from the cache, and resolvers, are left out.
+    Resolvers and cached executions are omitted. A chain of executions ends after 50.
     """
-    ahead, back = (INPUTS, OUTPUTS) if forward else (OUTPUTS, INPUTS)
+    near, far = (INPUTS, OUTPUTS) if forward else (OUTPUTS, INPUTS)
     found: dict[int, metadata_store_pb2.Execution] = {}
     seen, last = {artifact}, {artifact}
     for _ in range(_MAX_STEPS):
-        ids = {event.execution_id for event in touching(store, last) if event.type in ahead} - found.keys()
+        ids = {event.execution_id for event in events_of(store, last) if event.type in near} - found.keys()
         if not ids:
             break
-        new = {each.id: each for each in store.get_executions_by_id(sorted(ids)) if _makes(each)}
+        new = {each.id: each for each in store.get_executions_by_id(sorted(ids)) if _is_maker(each)}
         found |= new
         events = store.get_events_by_execution_ids(sorted(new)) if new else []
-        last = {event.artifact_id for event in events if event.type in back} - seen
+        last = {event.artifact_id for event in events if event.type in far} - seen
         seen |= last
     return _graph(store, found.values(), artifacts=store.get_artifacts_by_id([artifact]))
 
 
-def _makes(execution: metadata_store_pb2.Execution) -> bool:
+def _is_maker(execution: metadata_store_pb2.Execution) -> bool:
     cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
     return not cached and not history.is_resolver(execution.type)
 
@@ -109,7 +110,7 @@ def _graph(
     runs_of: Contexts | None = None,
     artifacts: Sequence[metadata_store_pb2.Artifact] = (),
 ) -> Graph:
-    """Returns executions with their events' artifacts and their contexts; `artifacts` are those known already."""
+    """Returns a graph of the executions and their artifacts; reads only what `runs_of` and `artifacts` lack."""
     found = {each.id: each for each in executions}
     events = store.get_events_by_execution_ids(sorted(found)) if found else []
     known = {each.id: each for each in artifacts}
@@ -117,11 +118,14 @@ def _graph(
     if missing:
         known |= {each.id: each for each in store.get_artifacts_by_id(sorted(missing))}
     nodes = _contexts_of(store, found, _NODE_CONTEXT)
-    return history.graph(found, known, events, nodes, runs_of or run_contexts(store, found))
+    return history.graph(found, known, events, nodes, runs_of or run_contexts_of(store, found))
 
 
 def _contexts_of(store: mlmd.MetadataStore, executions: Collection[int], kind: str) -> Contexts:
-    """Returns the context of a kind that each execution is in: a call an execution for few, else a call a context."""
+    """Returns each execution's context of this type: one call per execution for few executions, else one per context.
+
+    ML Metadata has no call that returns the contexts of many executions.
+    """
     if len(executions) <= _FEW:
         pairs = ((number, context) for number in executions for context in store.get_contexts_by_execution(number))
         return {number: context for number, context in pairs if context.type == kind}

@@ -1,4 +1,4 @@
-"""`runs`: what ran, how long, and what came of it; `show`: one run, node by node."""
+"""`runs`: lists runs with duration and result; `show`: shows one run node by node."""
 
 import json
 import time
@@ -14,21 +14,21 @@ from components.report.sources import REPORT_NODE
 from lineage import text
 from lineage.history import OUTPUTS, Artifact, Execution, Run, facts
 from lineage.metadata import interrupted_in, is_alive
-from lineage.reading import contexts, maker_of, pipeline_of, run_contexts, runs, touching
+from lineage.reading import events_of, maker_of, pipeline_of, read_runs, run_contexts, run_contexts_of
 from trainer.features import CHECKS
 
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
 STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "stale")
-_LAST = {"log": "its last log line", "store": "its last write to ML Metadata"}
+_LAST_SIGN = {"log": "its last log line", "store": "its last write to ML Metadata"}
 
 
 def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state: str | None) -> list[dict[str, Any]]:
-    """Returns the latest runs, at most `limit`, of one pipeline or state where they are given."""
+    """Returns the latest runs, at most `limit`; only those of a pipeline or in a state, if given."""
     found: list[dict[str, Any]] = []
-    there = _may_be(store, contexts(store), pipeline, state)
+    candidates = _candidates(store, run_contexts(store), pipeline, state)
     if not (pipeline or state):
-        there = there[:limit]
-    for run in runs(store, there):
+        candidates = candidates[:limit]
+    for run in read_runs(store, candidates):
         row = _row(run)
         if pipeline in (None, row["pipeline"]) and state in (None, row["state"]):
             found.append(row)
@@ -37,38 +37,40 @@ def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state
     return found
 
 
-def _may_be(store: mlmd.MetadataStore, there: list[Context], pipeline: str | None, state: str | None) -> list[Context]:
-    """Leaves out most runs that are not of a pipeline or a state, without reading them; `list_runs` tells the rest."""
+def _candidates(
+    store: mlmd.MetadataStore, contexts: list[Context], pipeline: str | None, state: str | None
+) -> list[Context]:
+    """Returns the contexts whose runs may match, without reading these runs; `list_runs` checks each run."""
     if pipeline:
-        there = [each for each in there if pipeline_of(each) in ("", pipeline)]
+        contexts = [each for each in contexts if pipeline_of(each) in ("", pipeline)]
     if state == "refused":
-        unblessed = [each.id for each in store.get_artifacts_by_type("ModelBlessing") if _refuses(each)]
-        executions = {event.execution_id for event in touching(store, unblessed) if event.type in OUTPUTS}
-        ids = {each.id for each in run_contexts(store, executions).values()}
-        return [each for each in there if each.id in ids]
-    return [each for each in there if _says(each, state)]
+        unblessed = [each.id for each in store.get_artifacts_by_type("ModelBlessing") if _is_refusal(each)]
+        executions = {event.execution_id for event in events_of(store, unblessed) if event.type in OUTPUTS}
+        ids = {each.id for each in run_contexts_of(store, executions).values()}
+        return [each for each in contexts if each.id in ids]
+    return [each for each in contexts if _may_have_state(each, state)]
 
 
-def _refuses(blessing: metadata_store_pb2.Artifact) -> bool:
+def _is_refusal(blessing: metadata_store_pb2.Artifact) -> bool:
     return "blessed" in blessing.custom_properties and not blessing.custom_properties["blessed"].int_value
 
 
-def _says(context: Context, state: str | None) -> bool:
-    """Whether the runner's own words allow a state; another runner's context has none, and allows all."""
-    said = facts(context)
-    if "process" not in said:
+def _may_have_state(context: Context, state: str | None) -> bool:
+    """Returns whether the runner's record allows the state; without a record (other runners), any state is possible."""
+    recorded = facts(context)
+    if "process" not in recorded:
         return True
     if state in ("running", "stale"):
-        return "ended" not in said
+        return "ended" not in recorded
     if state == "interrupted":
-        return interrupted_in(said) is not None
-    return state != "failed" or "failed" in said or "ended" not in said
+        return interrupted_in(recorded) is not None
+    return state != "failed" or "failed" in recorded or "ended" not in recorded
 
 
 def state_of(run: Run) -> str:
-    """Returns one of STATES; a run that was killed between two nodes is stale too.
+    """Returns one of STATES. A run that was killed between two nodes is stale.
 
-    A report that failed does not decide: by then the model is pushed or refused, as the runner's exit code says too.
+    A failed report does not change the state: the model is already pushed or refused, as the exit code says.
     """
     if interrupted_in(run.facts) is not None:
         return "interrupted"
@@ -82,29 +84,27 @@ def state_of(run: Run) -> str:
     blessing = run.output("Evaluator", "blessing")
     if blessing and "blessed" in blessing.facts and run.node("Pusher"):
         return "pushed" if blessing.facts["blessed"] else "refused"
-    return "complete" if "ended" in run.facts or "process" not in run.facts else _unfinished(run)
-
-
-def _unfinished(run: Run) -> str:
+    if "ended" in run.facts or "process" not in run.facts:
+        return "complete"
     return "stale" if is_alive(run.facts["process"]) is False else "running"
 
 
 def ended(run: Run) -> tuple[float, str]:
-    """Returns when the run ended, and what says so: 'store', 'clock' for a run that goes on, or 'log'.
+    """Returns the end of the run and its source: 'store', 'log', or 'clock' for a run that is still running.
 
-    The store does not know when a process was killed. Its last log line is later than its last write to the store: a
-    training writes a line at the end of each epoch.
+    The store does not record when a process was killed. The last log line is a better estimate than the last write to
+    the store, because a training logs every epoch.
     """
     state = state_of(run)
     if state == "running":
         return time.time(), "clock"
     last = max((each.ended for each in run.executions), default=run.started)
-    written = _written(run.facts.get("log", "")) if state == "stale" else None
-    return (written, "log") if written and written > last else (last, "store")
+    logged = _last_write(run.facts.get("log", "")) if state == "stale" else None
+    return (logged, "log") if logged and logged > last else (last, "store")
 
 
-def _written(log: str) -> float | None:
-    """Returns when the log was last written to, where it is on this machine."""
+def _last_write(log: str) -> float | None:
+    """Returns the modification time of the log, or None if it is not on this machine."""
     try:
         return Path(log).stat().st_mtime if log else None
     except (OSError, ValueError):
@@ -112,7 +112,7 @@ def _written(log: str) -> float | None:
 
 
 def pushed_to(run: Run) -> str | None:
-    """Returns the folder that the run's model was pushed to, if it was."""
+    """Returns the folder that the run's model was pushed to, or None."""
     pushed = run.output("Pusher", "pushed_model")
     return (pushed.facts.get("pushed_destination") or None) if pushed else None
 
@@ -126,7 +126,7 @@ def _row(run: Run) -> dict[str, Any]:
         "pipeline": run.pipeline,
         "started": run.started,
         "seconds": round(last - run.started, 3),
-        "until": source,
+        "end_source": source,
         "state": state_of(run),
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
         "pushed": pushed_to(run),
@@ -136,7 +136,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def reason(run: Run) -> str | None:
-    """Returns why a run failed or its model was refused, if it was: what a node says may have several lines."""
+    """Returns why the run failed or its model was refused, or None; a node's error may have several lines."""
     if state_of(run) == "refused":
         evaluation = run.output("Evaluator", "evaluation")
         return evaluation.facts.get("refused") if evaluation else None
@@ -147,14 +147,14 @@ def reason(run: Run) -> str | None:
 
 
 def print_runs(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Prints a line a run."""
-    table: list[list[Any]] = [["id", "pipeline", "started", "took", "state", "accuracy", "pushed to, or why not"]]
+    """Prints a row for each run."""
+    table: list[list[Any]] = [["id", "pipeline", "started", "duration", "state", "accuracy", "pushed to, or reason"]]
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
-        last, took = row["pushed"] or _first_line(row["error"] or ""), text.duration(row["seconds"])
-        started, last = text.when(row["started"]), text.relative_path(last)
-        table.append([row["id"], row["pipeline"], started, took, row["state"], accuracy, last])
-    text.lines(console, table, ["bold", *(_STYLES.get(row["state"]) for row in rows)])
+        started, duration = text.format_time(row["started"]), text.format_duration(row["seconds"])
+        last = text.relative_path(row["pushed"] or _first_line(row["error"] or ""))
+        table.append([row["id"], row["pipeline"], started, duration, row["state"], accuracy, last])
+    text.print_table(console, table, ["bold", *(_STYLES.get(row["state"]) for row in rows)])
 
 
 def _first_line(reason: str) -> str:
@@ -163,44 +163,44 @@ def _first_line(reason: str) -> str:
 
 
 def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
-    """Returns a run with its nodes in order, what each read and wrote, and the sizes of that on disk."""
+    """Returns a run with its nodes in order, and each node's inputs and outputs with their sizes."""
     nodes = [_node(store, run, each) for each in run.executions]
-    settings = {key: run.facts.get(key) for key in ("command", "code", "log")}
-    return {**_row(run), **settings, "refused": refused(run), "nodes": nodes}
+    recorded = {key: run.facts.get(key) for key in ("command", "code", "log")}
+    return {**_row(run), **recorded, "refused": _failed_checks(run), "nodes": nodes}
 
 
-def refused(run: Run) -> list[dict[str, Any]]:
-    """Returns the checks of the gate that refused the run's model: `{what, value, floor}`, where they are here."""
+def _failed_checks(run: Run) -> list[dict[str, Any]]:
+    """Returns the gate's checks that refused the run's model: `{what, value, floor}`."""
     if state_of(run) != "refused":
         return []
     keys = ("what", "value", "floor")
-    return [{key: each.get(key) for key in keys} for each in checks(run) if not each.get("passed", True)]
+    return [{key: each.get(key) for key in keys} for each in gate_checks(run) if not each.get("passed", True)]
 
 
-def checks(run: Run) -> list[dict[str, Any]]:
-    """Returns the gate's checks as `components.checks` writes them; none where they are not on this machine."""
+def gate_checks(run: Run) -> list[dict[str, Any]]:
+    """Returns the checks that `components.checks` wrote; empty if they are not on this machine."""
     return read_json(run.output("Evaluator", "evaluation"), CHECKS, [])
 
 
-def read_json(artifact: Artifact | None, name: str, otherwise: Any) -> Any:
-    """Returns what a file in an artifact's folder holds; `otherwise` where it cannot be read on this machine."""
+def read_json(artifact: Artifact | None, name: str, default: Any) -> Any:
+    """Returns the content of a JSON file in an artifact's folder; `default` if it cannot be read on this machine."""
     if artifact is None or "://" in artifact.uri:
-        return otherwise
+        return default
     try:
         content = (Path(artifact.uri) / name).read_bytes()
     except (OSError, ValueError):  # ValueError: a NUL in the path
-        return otherwise
+        return default
     return json.loads(content)
 
 
 def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str, Any]:
-    """Returns a node; where it came from the cache, with the run that made its outputs."""
+    """Returns a node; for a cached node, `from_run` is the run that made its outputs."""
     source = maker_of(store, execution) if execution.state == "cached" else None
     failed = run.facts.get("failed") == execution.node
     return {
         "node": execution.node,
         "execution": execution.id,
-        "state": "failed" if failed and execution.state == "stale" else execution.state,  # TFX left it running
+        "state": "failed" if failed and execution.state == "stale" else execution.state,  # TFX left it RUNNING
         "from_run": source.run if source else None,
         "seconds": round((ended(run)[0] if execution.state == "stale" else execution.ended) - execution.started, 3),
         "error": run.facts.get("error") if failed else None,
@@ -220,29 +220,28 @@ def _output(artifact: Artifact) -> dict[str, Any]:
 
 
 def print_run(console: Console, run: dict[str, Any]) -> None:
-    """Prints a run: its line, then each node with what it put out."""
+    """Prints a run's row, then each node with its outputs."""
     print_runs(console, [run])
-    known = [[key, run[key] or "not known"] for key in ("run", "command", "code", "log")]
-    known += [["killed", f"duration up to {_LAST[run['until']]}"]] * (run["state"] == "stale")
-    text.lines(console, known, ["dim"] * len(known))
-    text.lines(console, [refusal(each) for each in run["refused"]], ["red"] * len(run["refused"]))
+    known = [[key, run[key] or "unknown"] for key in ("run", "command", "code", "log")]
+    known += [["killed", f"duration up to {_LAST_SIGN[run['end_source']]}"]] * (run["state"] == "stale")
+    text.print_table(console, known, ["dim"] * len(known))
+    text.print_table(console, [refusal(each) for each in run["refused"]], ["red"] * len(run["refused"]))
     for node in run["nodes"]:
         state = f"cached from run {node['from_run']}" if node["from_run"] else node["state"]
-        head = [f"{node['node']:<19}", f"{state:<19}", text.duration(node["seconds"])]
-        text.lines(console, [head], [_STYLES.get(node["state"], "bold")])
-        if node["error"]:
-            for line in node["error"].splitlines():
-                text.lines(console, [[line]], ["red"], indent=2)
+        head = [f"{node['node']:<19}", f"{state:<19}", text.format_duration(node["seconds"])]
+        text.print_table(console, [head], [_STYLES.get(node["state"], "bold")])
+        for line in (node["error"] or "").splitlines():
+            text.print_table(console, [[line]], ["red"], indent=2)
         outputs = [(channel, each) for channel, some in node["outputs"].items() for each in some]
-        text.lines(console, [_cells(*output) for output in outputs], indent=2)
+        text.print_table(console, [_cells(*output) for output in outputs], indent=2)
 
 
 def refusal(check: dict[str, Any]) -> list[str]:
-    """Returns a check that refused the model, for a line of a table."""
+    """Returns a failed check as the cells of a table row."""
     value = "no examples in the eval split" if check["value"] is None else f"{check['value']:.6g}"
     return ["refused", check["what"], value, f"at least {check['floor']:.6g}"]
 
 
 def _cells(channel: str, output: dict[str, Any]) -> list[Any]:
-    size = "deleted" if output["deleted"] else text.size(output["bytes"])
+    size = "deleted" if output["deleted"] else text.format_size(output["bytes"])
     return [output["id"], output["type"], channel, size, text.relative_path(output["uri"])]

@@ -1,4 +1,4 @@
-"""`serve`: the questions' answers as pages on this machine, for reading alone."""
+"""`serve`: a read-only web server for runs, models, lineage and reports."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from components.report.sources import REPORT
 from errors import UserError
 from lineage import compare, history, models, names, runs, text, tree
 
-LIMIT = 50  # runs of one page, until more are asked for
+LIMIT = 50  # runs on a page by default
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -26,63 +26,64 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
 }
-# a report holds its style and pictures itself; its folder is written by a pipeline, whose data may be hostile
+# A report embeds its style and pictures. A pipeline writes it, so its content may come from hostile data.
 _REPORT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'"
 )
 
-Open = Callable[[], mlmd.MetadataStore]
+OpenStore = Callable[[], mlmd.MetadataStore]
 
 
-def serve(opened: Open, output: Path, host: str, port: int) -> None:
-    """Answers until Ctrl-C.
+def serve(open_store: OpenStore, output: Path, host: str, port: int) -> None:
+    """Serves pages until Ctrl-C.
 
     Args:
-      opened: opens the store; each request reads anew.
-      output: the runs' output folder; only what lies below its `artifacts` is sent.
-      host: the address to listen at. Requests are to name it, 127.0.0.1 or localhost.
-      port: to listen at; 0 for any.
+      open_store: opens the store; called for each request.
+      output: the runs' output folder; only reports below its `artifacts` folder are served.
+      host: the address to bind. The Host header of requests must be this address, 127.0.0.1 or localhost.
+      port: the port to listen on; 0 for any free port.
 
     Raises:
-      UserError: when the store cannot be read, or the address not be listened at.
+      UserError: when the store cannot be read, or the address and port cannot be used.
     """
-    opened()
+    open_store()
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        raise UserError(f"cannot listen at {host}, port {port}: {error}; give another one (--port)") from None
+        raise UserError(f"cannot listen on {host}, port {port}: {error}; give another port (--port)") from None
     with listening:
         port = listening.getsockname()[1]
-        app = make_app(opened, output, hosts_of(host, port))
+        app = make_app(open_store, output, allowed_hosts(host, port))
         server = make_server(host, port, app, threaded=True, fd=listening.fileno())
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        print(f"http://{_bracketed(host)}:{port}  (Ctrl-C ends it)", flush=True)
+        print(f"http://{_bracketed(host)}:{port}  (Ctrl-C to stop)", flush=True)
         server.serve_forever()
 
 
-def hosts_of(host: str, port: int) -> set[str]:
-    """Returns what a request's Host may be: a page elsewhere whose name leads here by its DNS is not among them."""
-    names_of = {"127.0.0.1", "localhost", _bracketed(host).lower()}
-    return {f"{name}:{port}" for name in names_of} | (names_of if port == 80 else set())
+def allowed_hosts(host: str, port: int) -> set[str]:
+    """Returns the accepted Host headers; other hosts are rejected to prevent DNS rebinding."""
+    hosts = {"127.0.0.1", "localhost", _bracketed(host).lower()}
+    return {f"{name}:{port}" for name in hosts} | (hosts if port == 80 else set())
 
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def make_app(opened: Open, output: Path, hosts: set[str]) -> flask.Flask:
+def make_app(open_store: OpenStore, output: Path, hosts: set[str]) -> flask.Flask:
     """Returns the application; see `serve`."""
     app = flask.Flask("lineage", root_path=str(Path(__file__).parent), template_folder="pages", static_folder=None)
-    app.jinja_env.filters |= {each.__name__: each for each in (text.when, text.duration, text.size, text.relative_path)}
+    filters = (text.format_time, text.format_duration, text.format_size, text.relative_path)
+    app.jinja_env.filters |= {each.__name__: each for each in filters}
     app.jinja_env.filters["refusal"] = lambda check: " ".join(runs.refusal(check)[1:])
     app.jinja_env.filters["json"] = functools.partial(json.dumps, indent=2)
 
     @app.before_request
     def _check_host() -> None:
         if flask.request.host.lower() not in hosts:
-            flask.abort(403, "this address is served to its own pages alone")
+            flask.abort(403, f"unknown Host header; expected {' or '.join(sorted(hosts))} (set it with --host)")
         try:
-            flask.g.store = opened()
+            flask.g.store = open_store()
         except UserError as error:
             flask.abort(503, str(error))
 
@@ -97,7 +98,7 @@ def make_app(opened: Open, output: Path, hosts: set[str]) -> flask.Flask:
         return flask.render_template("error.html", title=error.name, reason=error.description), error.code or 500
 
     @app.errorhandler(UserError)
-    def _unknown(error: UserError) -> tuple[str, int]:
+    def _not_found(error: UserError) -> tuple[str, int]:
         return flask.render_template("error.html", title="Not Found", reason=str(error)), 404
 
     _add_pages(app, output)
@@ -111,26 +112,27 @@ def _add_pages(app: flask.Flask, output: Path) -> None:
         return flask.send_file(Path(__file__).parent / "pages" / "style.css")
 
     @app.get("/")
-    def listed() -> str:
+    def run_list() -> str:
         limit = max(flask.request.args.get("limit", LIMIT, int), 1)
         return flask.render_template("runs.html", rows=runs.list_runs(flask.g.store, limit, None, None), limit=limit)
 
     @app.get("/runs/<name>")
-    def shown(name: str) -> str:
+    def run(name: str) -> str:
         return flask.render_template("run.html", run=runs.show_run(flask.g.store, names.find_run(flask.g.store, name)))
 
     @app.get("/models")
-    def modelled() -> str:
+    def model_list() -> str:
         return flask.render_template("models.html", rows=models.list_models(flask.g.store, served=False))
 
     @app.get("/artifacts/<int:number>")
-    def traced(number: int) -> str:
-        artifact, forward = names.find_artifact(flask.g.store, str(number)), "forward" in flask.request.args
-        root = tree.trace(flask.g.store, artifact, forward)
-        return flask.render_template("artifact.html", root=root, forward=forward, has_report=_report(artifact, output))
+    def artifact(number: int) -> str:
+        found, forward = names.find_artifact(flask.g.store, str(number)), "forward" in flask.request.args
+        root = tree.trace(flask.g.store, found, forward)
+        has_report = _report_file(found, output) is not None
+        return flask.render_template("artifact.html", root=root, forward=forward, has_report=has_report)
 
     @app.get("/diff")
-    def compared() -> str:
+    def diff() -> str:
         before, after = flask.request.args.get("before"), flask.request.args.get("after", "latest")
         pair = names.find_pair(flask.g.store, before or after, after if before else None)
         answer = compare.compare(*pair)
@@ -139,20 +141,20 @@ def _add_pages(app: flask.Flask, output: Path) -> None:
 
 def _add_reports(app: flask.Flask, output: Path) -> None:
     @app.get("/reports")
-    def reports() -> str:
+    def report_list() -> str:
         limit = max(flask.request.args.get("limit", LIMIT, int), 1)
         rows = [row for row in runs.list_runs(flask.g.store, limit, None, None) if row["report"]]
         return flask.render_template("reports.html", rows=rows, limit=limit)
 
     @app.get("/<node>/<channel>/<int:execution>/")
-    def linked(node: str, channel: str, execution: int) -> werkzeug.Response:
-        """Where a report's links to folders beside it lead, seen from here."""
-        artifact = names.find_written(flask.g.store, node, channel, execution)
-        return flask.redirect(flask.url_for("traced", number=artifact.id))
+    def link_in_report(node: str, channel: str, execution: int) -> werkzeug.Response:
+        """Redirects a report's relative link to an artifact's folder to the artifact's page."""
+        found = names.find_output(flask.g.store, node, channel, execution)
+        return flask.redirect(flask.url_for("artifact", number=found.id))
 
     @app.get("/reports/<int:number>")
     def report(number: int) -> flask.Response:
-        file = _report(names.find_artifact(flask.g.store, str(number)), output)
+        file = _report_file(names.find_artifact(flask.g.store, str(number)), output)
         if not file:
             flask.abort(404, f"artifact {number} has no {REPORT} below {text.relative_path(str(output))}/artifacts")
         response = flask.send_file(file, mimetype="text/html")
@@ -160,14 +162,14 @@ def _add_reports(app: flask.Flask, output: Path) -> None:
         return response
 
 
-def _report(artifact: history.Artifact, output: Path) -> Path | None:
-    """Returns an artifact's report, if it is a file that lies, links followed, in the artifact's folder and the runs'.
+def _report_file(artifact: history.Artifact, output: Path) -> Path | None:
+    """Returns an artifact's report, or None if it is not a file inside the artifact's folder and the output folder.
 
-    What the store says of a place is not believed.
+    Symbolic links are resolved first. The URI in the store is not trusted.
     """
     try:
         root, folder = (output / "artifacts").resolve(), Path(artifact.uri).resolve()
         file = (folder / REPORT).resolve()
         return file if root in folder.parents and folder in file.parents and file.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # too long a name, links in a ring, a NUL
+    except (OSError, RuntimeError, ValueError):  # a name too long, a loop of links, a NUL
         return None

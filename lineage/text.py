@@ -1,4 +1,4 @@
-"""How answers are shown: safe text, times, sizes, short names."""
+"""Formats text for the terminal and for pages: tables, times, durations, sizes, paths."""
 
 import datetime
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from ingest.paths import exists
 
 
 def safe(value: object) -> Text:
-    """Returns a value for the terminal as it is: no markup, and control characters as their codes."""
+    """Returns a value as rich text: markup is not interpreted, and control characters are escaped."""
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)))
 
 
-def lines(
+def print_table(
     console: Console, rows: Sequence[Sequence[object]], styles: Sequence[str | None] = (), indent: int = 0
 ) -> None:
-    """Prints rows in columns. A table of rich's would cut paths, which people copy."""
+    """Prints rows in columns. Unlike rich's Table, it never truncates paths, which users copy."""
     if not rows:
         return
     cells = [[safe(cell) for cell in row] for row in rows]
@@ -32,15 +32,15 @@ def lines(
         console.print(line, soft_wrap=True)
 
 
-def when(seconds: float) -> str:
-    """Returns a time since the epoch as local date and time."""
+def format_time(seconds: float) -> str:
+    """Returns seconds since the epoch as local date and time."""
     return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def duration(seconds: float) -> str:
-    """Returns a duration, as in '0.1 s', '4:12' and '1:04:12'.
+def format_duration(seconds: float) -> str:
+    """Returns a duration as text.
 
-    >>> duration(0.14), duration(252), duration(3852)
+    >>> format_duration(0.14), format_duration(252), format_duration(3852)
     ('0.1 s', '4:12', '1:04:12')
     """
     if seconds < 60:
@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
 
 
 def size_of(uri: str) -> int | None:
-    """Returns the bytes below a folder or file of this machine; None for what is elsewhere, gone or not readable."""
+    """Returns the bytes in a folder or file; None if it is not on this machine or not readable."""
     path = Path(uri)
     if "://" in uri or not exists(path):
         return None
@@ -62,18 +62,18 @@ def size_of(uri: str) -> int | None:
 
 
 def relative_path(uri: str) -> str:
-    """Returns a path relative to the current folder where it lies below it, anything else as it is."""
-    here = Path.cwd()
-    return str(Path(uri).relative_to(here)) if uri.startswith(f"{here}/") else uri
+    """Returns a path below the current folder relative to it; returns other paths and URIs unchanged."""
+    current = Path.cwd()
+    return str(Path(uri).relative_to(current)) if uri.startswith(f"{current}/") else uri
 
 
-def size(number: int | None) -> str:
-    """Returns a size in words."""
-    return "not here" if number is None else decimal(number)
+def format_size(number: int | None) -> str:
+    """Returns a number of bytes with a unit; None is a file that is not on this machine."""
+    return "not on this machine" if number is None else decimal(number)
 
 
 def changes(before: object, after: object, key: str = "") -> list[tuple[str, object, object]]:
-    """Returns what differs between two nested values, by dotted key, with None for what is missing.
+    """Returns the differences of two nested values as (dotted key, before, after); a missing value is None.
 
     >>> changes({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4})
     [('a.c', 2, 3), ('d', None, 4)]
@@ -81,9 +81,9 @@ def changes(before: object, after: object, key: str = "") -> list[tuple[str, obj
     if isinstance(before, dict) or isinstance(after, dict):
         before, after = (each if isinstance(each, dict) else {} for each in (before, after))
         keys = dict.fromkeys([*before, *after])
-        found = [changes(before.get(each), after.get(each), f"{key}.{each}".lstrip(".")) for each in keys]
-        return [change for some in found for change in some]
+        nested = [changes(before.get(each), after.get(each), f"{key}.{each}".lstrip(".")) for each in keys]
+        return [change for some in nested for change in some]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         pairs = enumerate(zip(before, after, strict=True))
-        return [change for place, pair in pairs for change in changes(*pair, f"{key}[{place}]")]
+        return [change for index, pair in pairs for change in changes(*pair, f"{key}[{index}]")]
     return [] if before == after else [(key, before, after)]

@@ -22,8 +22,8 @@ def fill(store: mlmd.MetadataStore, runs: int = _RUNS) -> int:
         node.id = number
     for number in range(runs):
         run = f"2026-{number:06d}"
-        metadata.begin(store, run, {"pipeline": "flowers", "settings": "{}"})
-        metadata.end(store, run)
+        metadata.record_start(store, run, {"pipeline": "flowers", "settings": "{}"})
+        metadata.record_end(store, run)
         context = store.get_context_by_type_and_name(metadata.RUN_CONTEXT, run)
         last = None
         for node, kind in zip(nodes, kinds, strict=True):

@@ -18,7 +18,7 @@ class Store:
 
     def __init__(self, output: Path, pipeline: str):
         output.mkdir(parents=True, exist_ok=True)
-        self.store = mlmd.MetadataStore(metadata.connection(str(output / metadata.SQLITE)))
+        self.store = mlmd.MetadataStore(metadata.connection_config(str(output / metadata.SQLITE)))
         self.output, self.pipeline = output, pipeline
 
     def artifact(self, kind: str, uri: str | Path, **facts: Any) -> int:
@@ -33,8 +33,8 @@ class Store:
 
     def run(self, name: str, facts: dict[str, str]) -> int:
         """Writes a run that has ended and returns its id."""
-        metadata.begin(self.store, name, facts)
-        metadata.end(self.store, name, facts.get("failed", ""), facts.get("error", ""))
+        metadata.record_start(self.store, name, facts)
+        metadata.record_end(self.store, name, facts.get("failed", ""), facts.get("error", ""))
         return self.store.get_context_by_type_and_name(metadata.RUN_CONTEXT, name).id
 
     def execution(

@@ -128,15 +128,15 @@ def test_a_wrong_password_is_one_line_before_tfx_is_imported(server, flags, cach
 def test_a_database_that_is_missing_is_not_made(server):
     for _ in range(2):
         with pytest.raises(UserError, match=r"cannot use .*/elsewhere: check the user, the password file, the datab"):
-            metadata.opened(metadata.connection(server.to("elsewhere"), server.password_file), "HOST/elsewhere")
+            metadata.connect(metadata.connection_config(server.to("elsewhere"), server.password_file), "HOST/elsewhere")
 
 
 @pytest.mark.parametrize("scheme", metadata.DATABASES)
 def test_a_port_where_nothing_listens_is_one_line(scheme, flags, cache, tmp_path):
     url = f"{scheme}://tfx@127.0.0.1:{databases.free_port()}/lineage"
     (line,) = _refused(None, flags, cache, tmp_path, "--set", f"metadata.url={url}")
-    assert "no database answers at 127.0.0.1:" in line
-    assert "Connection refused; is it running" in line
+    assert "cannot reach a database server at 127.0.0.1:" in line
+    assert "Connection refused; check that it is running" in line
 
 
 @pytest.mark.parametrize(
@@ -152,17 +152,17 @@ def test_a_port_where_nothing_listens_is_one_line(scheme, flags, cache, tmp_path
 )
 def test_an_address_of_another_form_is_told_the_form_and_no_password(url):
     with pytest.raises(UserError, match="metadata: expected mysql://USER@HOST:PORT/DATABASE") as caught:
-        metadata.connection(url)
+        metadata.connection_config(url)
     assert "a-secret" not in str(caught.value)
 
 
 def test_a_damaged_sqlite_file_is_one_line(tmp_path):
     (tmp_path / metadata.SQLITE).write_bytes(b"SQLite format 3\0" + b"x" * 5000)
-    with pytest.raises(UserError, match="there is no ML Metadata to read in .*file is not a database") as caught:
+    with pytest.raises(UserError, match="cannot read ML Metadata from .*file is not a database") as caught:
         store.open_store(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 def test_a_password_file_that_cannot_be_read_is_said(tmp_path):
     with pytest.raises(UserError, match="metadata: cannot read the password file .*nowhere"):
-        metadata.connection("mysql://tfx@127.0.0.1/lineage", tmp_path / "nowhere")
+        metadata.connection_config("mysql://tfx@127.0.0.1/lineage", tmp_path / "nowhere")

@@ -64,7 +64,7 @@ def test_an_interrupt_that_tfx_takes_for_missing_inputs(handler, tmp_path, monke
     node = Swallows().with_id("first")
     monkeypatch.setattr(node_inputs_resolver, "resolve", lambda *_: _press_ctrl_c())
     pipeline = tfx.dsl.Pipeline("tiny", str(tmp_path / "root"), components=[node])
-    pipeline.metadata_connection_config = metadata.connection(str(tmp_path / metadata.SQLITE))
+    pipeline.metadata_connection_config = metadata.connection_config(str(tmp_path / metadata.SQLITE))
     with pytest.raises(NodeFailed) as error:
         ReportingDagRunner(Nodes(), {"pipeline": "tiny"}).run(pipeline)
     assert isinstance(error.value.__cause__, Interrupted)
@@ -76,7 +76,7 @@ def test_an_interrupt_that_tfx_takes_for_missing_inputs(handler, tmp_path, monke
 def test_a_swallowed_interrupt_ends_the_run(first, finished, handler, tmp_path):
     node = first().with_id("first")
     after = Next(model=node.outputs["model"]).with_id("second")
-    store = metadata.connection(str(tmp_path / metadata.SQLITE))
+    store = metadata.connection_config(str(tmp_path / metadata.SQLITE))
     pipeline = tfx.dsl.Pipeline("tiny", str(tmp_path / "root"), components=[node, after])
     pipeline.metadata_connection_config = store
     nodes = Nodes()

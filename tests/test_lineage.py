@@ -47,9 +47,9 @@ def _nodes(run: dict) -> dict[str, str]:
 
 
 def _walk(node: dict):
-    """Yields all executions of a tree, those told again left out."""
+    """Yields all executions of a tree, repeated ones omitted."""
     for execution in [*node.get("made_by", []), *node.get("used_by", [])]:
-        if "again" not in execution:
+        if "repeated" not in execution:
             yield execution
         for artifact in execution["artifacts"]:
             yield from _walk(artifact)
@@ -70,7 +70,7 @@ def test_the_runs_are_listed_with_what_became_of_them(ask, output):
     assert 0 < refused["accuracy"] == pushed["accuracy"] <= 1
     assert killed["accuracy"] is None
     assert all(row["seconds"] > 0 for row in rows)
-    assert killed["until"] == "log"
+    assert killed["end_source"] == "log"
     assert killed["seconds"] > sum(node["seconds"] for node in ask("show", killed["id"])["nodes"][:-1])
 
 
@@ -172,36 +172,39 @@ def test_the_models_and_the_one_in_service(ask, ids, output):
     assert (longer["blessed"], longer["refused"], longer["served"]) == (True, "", True)
     assert (first["blessed"], first["served"]) == (False, False)  # its latest judgement, with another threshold
     assert re.fullmatch(r"accuracy 0\.\d{4}, at least 1\.0000", first["refused"])
-    assert (first["judged_in"], first["pushed"]) == (ids[REFUSED], [str(min((output / "pushed" / "sample").iterdir()))])
+    assert (first["evaluated_in"], first["pushed"]) == (
+        ids[REFUSED],
+        [str(min((output / "pushed" / "sample").iterdir()))],
+    )
     (served,) = ask("models", "--served")
     assert served == longer
     assert served["pushed"] == [str(max((output / "pushed" / "sample").iterdir()))]
 
 
 @pytest.mark.parametrize(
-    ("node", "run", "because", "differs"),
+    ("node", "run", "reason", "differs"),
     [
-        ("Trainer", AGAIN, "its outputs were taken", []),
-        ("Trainer", LONGER, "what differs", ["custom_config.recipe.trainer.epochs"]),
+        ("Trainer", AGAIN, "its outputs were reused", []),
+        ("Trainer", LONGER, "these differences", ["custom_config.recipe.trainer.epochs"]),
         (
             "Evaluator",
             REFUSED,
-            "what differs",
+            "these differences",
             ["eval_config.metrics_specs[0].metrics[0].per_slice_thresholds[0].threshold."],
         ),
         (
             "ImportExampleGen",
             FAILED,
-            "what differs",
+            "these differences",
             ["input_base", "data file part2", "input_fingerprint.", "input_fingerprint."],
         ),
         ("ImportExampleGen", KILLED, "no earlier run", []),
         ("LatestBlessedModel", AGAIN, "a resolver always runs", None),
     ],
 )
-def test_why_a_node_ran_or_did_not(ask, ids, node, run, because, differs):
+def test_why_a_node_ran_or_did_not(ask, ids, node, run, reason, differs):
     answer = ask("why", node, "--run", ids[run])
-    assert because in answer["because"]
+    assert reason in answer["reason"]
     same = ("data file part0-20.tfrec", "data file part1-20.tfrec")  # or not, if another second wrote them
     keys = [each["what"] for each in answer["differs"] if each["what"] not in same]
     assert differs is None or [key[: len(start)] for key, start in zip(keys, differs, strict=True)] == differs

@@ -14,7 +14,7 @@ import pytest
 from components.report import page as page_of_report
 from lineage import gc, metadata, models, serve, text
 from lineage.__main__ import main
-from lineage.reading import everything
+from lineage.reading import read_all
 from lineage.runs import read_json
 from pipeline.local.dag_runner import NodeFailed, _recorded
 from pipeline.local.failure import Interrupted
@@ -109,7 +109,7 @@ def test_gc_frees_what_a_removed_version_was_made_of(runs, ask):
     shutil.rmtree(runs.output / "pushed" / "flowers" / "1")
     answer = ask("gc", "--older-than", 0)
     assert _freed(answer) == {"11"}
-    assert answer["unseen"] == []
+    assert answer["unreachable"] == []
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty folder"])
@@ -122,15 +122,15 @@ def test_gc_keeps_what_was_pushed_while_the_push_folder_is_not_mounted(runs, ask
         (pushed / "flowers").mkdir(parents=True)
     answer = ask("gc", "--older-than", 0, "--delete")
     assert _freed(answer) == {"13"}
-    assert answer["unseen"] == [str(pushed / "flowers" / number) for number in "12"]
+    assert answer["unreachable"] == [str(pushed / "flowers" / number) for number in "12"]
     assert main(["gc", "--store", str(runs.output)]) == 0
     said = capsys.readouterr().out
-    assert f"kept, as its folder cannot be seen: {pushed}/flowers/1\n" in said
-    assert "2 pushed versions kept" in said
+    assert f"kept, because its parent folder cannot be read: {pushed}/flowers/1\n" in said
+    assert "kept 2 pushed versions" in said
     (command,) = [line for line in said.splitlines() if "mkdir -p" in line]
     subprocess.run(command, shell=True, check=True)  # as a person pastes it who has removed the versions
     answer = ask("gc", "--older-than", 0)
-    assert (answer["unseen"], answer["kept"]) == ([], [])
+    assert (answer["unreachable"], answer["kept"]) == ([], [])
     assert _freed(answer) == {"11"}  # the other is the latest that was blessed
     assert shlex.split(command)[2] == str(pushed / "flowers")
 
@@ -179,7 +179,7 @@ def test_one_run_is_compared_with_the_one_before_of_its_pipeline(runs, ask, page
 @pytest.mark.parametrize("written", [True, False])
 def test_a_killed_runs_duration_is_up_to_its_last_log_line_or_write(runs, ask, page, tmp_path, written, capsys):
     log = tmp_path / "a.log"
-    metadata.begin(runs.store.store, "2026-03-01T00:00:00", KNOWN | {"log": str(log)})
+    metadata.record_start(runs.store.store, "2026-03-01T00:00:00", KNOWN | {"log": str(log)})
     context = runs.store.store.get_context_by_type_and_name(metadata.RUN_CONTEXT, "2026-03-01T00:00:00")
     context.custom_properties["process"].string_value = metadata._process().rsplit(" ", 1)[0] + " 1"  # another's number
     runs.store.store.put_contexts([context])
@@ -189,7 +189,7 @@ def test_a_killed_runs_duration_is_up_to_its_last_log_line_or_write(runs, ask, p
         log.write_text("Epoch 7")
         os.utime(log, (started + 3600, started + 3600))
     (row,) = ask("runs", "--state", "stale")
-    assert row["until"] == ("log" if written else "store")
+    assert row["end_source"] == ("log" if written else "store")
     assert row["seconds"] == pytest.approx(3600, abs=1) if written else row["seconds"] < 60
     (node,) = ask("show", context.id)["nodes"]
     assert node["seconds"] == pytest.approx(row["seconds"], abs=5)
@@ -266,7 +266,7 @@ def test_what_another_user_keeps_closed_is_not_removed_and_not_here(runs, tmp_pa
     for _ in range(2):
         runs.judge(True)
     (tmp_path / "out" / "artifacts" / "flowers" / "checkpoints" / "1").mkdir(parents=True)
-    graph, artifacts = everything(runs.store.store), runs.output / "artifacts"
+    graph, artifacts = read_all(runs.store.store), runs.output / "artifacts"
     evaluation = next(each for each in graph.artifacts.values() if each.type == "ModelEvaluation")
     pushed = runs.output / "pushed" / "flowers"
     for folder in (tmp_path, *tmp_path.parents):
@@ -276,9 +276,9 @@ def test_what_another_user_keeps_closed_is_not_removed_and_not_here(runs, tmp_pa
         folder.chmod(mode)
     os.seteuid(65534)
     try:
-        here, unseen = gc._pushed(graph)
-        assert (here, sorted(unseen.values())) == ({}, [str(pushed / version) for version in "12"])
-        assert list(gc._stopped(artifacts, math.inf)) == []
+        present, unreachable = gc._pushed(graph)
+        assert (present, sorted(unreachable.values())) == ({}, [str(pushed / version) for version in "12"])
+        assert list(gc._abandoned_checkpoints(artifacts, math.inf)) == []
         assert not models._in_service(str(pushed / "2"))
         assert read_json(evaluation, "checks.json", "not here") == "not here"
         assert text.size_of(f"{evaluation.uri}/file") is None

@@ -18,11 +18,11 @@ from tests.stores import Store
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """An output folder with a store of two runs, which came to no node."""
-    store = mlmd.MetadataStore(metadata.connection(str(tmp_path / metadata.SQLITE)))
+    """An output folder with a store of two runs, which did not reach a node."""
+    store = mlmd.MetadataStore(metadata.connection_config(str(tmp_path / metadata.SQLITE)))
     for number in (1, 2):
-        metadata.begin(store, f"2026-11-0{number}T10:00:00", {"pipeline": "flowers", "settings": "{}"})
-        metadata.end(store, f"2026-11-0{number}T10:00:00")
+        metadata.record_start(store, f"2026-11-0{number}T10:00:00", {"pipeline": "flowers", "settings": "{}"})
+        metadata.record_end(store, f"2026-11-0{number}T10:00:00")
     return tmp_path
 
 
@@ -36,14 +36,14 @@ def _fails(capsys, *words: object) -> str:
 
 def test_a_store_that_is_missing(tmp_path, capsys):
     said = _fails(capsys, "runs", "--store", tmp_path / "nowhere")
-    assert "there is no ML Metadata to read in" in said
-    assert "No such file or directory; name the output folder of a run (--store)" in said
+    assert "cannot read ML Metadata from" in said
+    assert "No such file or directory; give the output folder of a run (--store)" in said
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "is not of ML Metadata"), (b"no database", "not a database"), (bytes(100), "not a database")],
+    [(b"", "is not an ML Metadata store"), (b"no database", "not a database"), (bytes(100), "not a database")],
 )
 def test_a_file_that_is_no_store(tmp_path, content, reason, capsys):
     (tmp_path / metadata.SQLITE).write_bytes(content)
@@ -54,7 +54,7 @@ def test_a_file_that_is_no_store(tmp_path, content, reason, capsys):
 def test_another_database_than_ml_metadatas(tmp_path, capsys):
     with sqlite3.connect(tmp_path / metadata.SQLITE) as other:
         other.execute("CREATE TABLE flowers (name)")
-    assert "is not of ML Metadata" in _fails(capsys, "runs", "--store", tmp_path)
+    assert "is not an ML Metadata store" in _fails(capsys, "runs", "--store", tmp_path)
 
 
 def test_a_store_of_another_version(folder, capsys):
@@ -88,11 +88,11 @@ input()
         (["lineage", "pushed/nothing"], "there is no artifact 'pushed/nothing' in this store"),
         (["lineage", "gs://bucket/it's"], 'there is no artifact "gs://bucket/it\'s" in this store'),
         (["show", "2026-11-03 10:00"], "there is no run '2026-11-03T10:00'"),
-        (["why", "Trainer"], "came to no node 'Trainer'"),
-        (["gc"], "there are no artifacts in"),
+        (["why", "Trainer"], "did not reach a node 'Trainer'"),
+        (["gc"], "expected an output folder with artifacts, but"),
         (
             ["runs", "--store", "mysql://root:secret@localhost/db"],
-            "the password in a file of its own, received localhost/db",
+            "without a password, received localhost/db; give a password file",
         ),
         (["runs", "--store", "mysql://root@localhost"], "expected mysql://USER@HOST:PORT/DATABASE or postgresql://"),
         (["runs", "--store", "mysql://u@127.0.0.1/d", "--password-file", "nofile"], "cannot read the password file"),
@@ -106,7 +106,7 @@ def test_names_that_nothing_has(folder, words, expected, capsys):
 
 
 def test_a_store_without_runs(tmp_path, capsys):
-    mlmd.MetadataStore(metadata.connection(str(tmp_path / metadata.SQLITE))).put_context_type(
+    mlmd.MetadataStore(metadata.connection_config(str(tmp_path / metadata.SQLITE))).put_context_type(
         metadata_store_pb2.ContextType(name="pipeline_run")
     )
     assert "there are no runs in this store yet" in _fails(capsys, "show", "--store", tmp_path)
@@ -115,10 +115,10 @@ def test_a_store_without_runs(tmp_path, capsys):
 
 
 def test_text_from_the_store_is_printed_as_it_is(folder, capsys):
-    store = mlmd.MetadataStore(metadata.connection(str(folder / metadata.SQLITE)))
+    store = mlmd.MetadataStore(metadata.connection_config(str(folder / metadata.SQLITE)))
     error = "[red]no[/red] \x1b[2J\x1b]0;title\x07 \u202egnp"
-    metadata.begin(store, "2026-11-03T10:00:00", {"pipeline": "[bold]x[/bold]", "settings": "{}"})
-    metadata.end(store, "2026-11-03T10:00:00", "Trainer", error)
+    metadata.record_start(store, "2026-11-03T10:00:00", {"pipeline": "[bold]x[/bold]", "settings": "{}"})
+    metadata.record_end(store, "2026-11-03T10:00:00", "Trainer", error)
     for words in (["runs"], ["show"]):
         assert main([*words, "--store", str(folder)]) == 0
         printed = capsys.readouterr().out
@@ -138,12 +138,12 @@ def test_the_process_of_a_run_is_looked_for():
 
 
 def test_a_run_is_running_while_its_process_is(folder, capsys):
-    store = mlmd.MetadataStore(metadata.connection(str(folder / metadata.SQLITE)))
-    metadata.begin(store, "2026-11-04T10:00:00", {"pipeline": "flowers", "settings": "{}"})
+    store = mlmd.MetadataStore(metadata.connection_config(str(folder / metadata.SQLITE)))
+    metadata.record_start(store, "2026-11-04T10:00:00", {"pipeline": "flowers", "settings": "{}"})
     assert main(["runs", "--store", str(folder / metadata.SQLITE), "--state", "running", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["run"] == "2026-11-04T10:00:00"
-    metadata.end(store, "2026-11-04T10:00:00")
+    metadata.record_end(store, "2026-11-04T10:00:00")
     assert main(["runs", "--store", str(folder), "--state", "running", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
 

@@ -17,7 +17,7 @@ RUNS, NODES = 30, 12
 @pytest.fixture(scope="module")
 def output(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("many")
-    fill(mlmd.MetadataStore(metadata.connection(str(folder / metadata.SQLITE))), RUNS)
+    fill(mlmd.MetadataStore(metadata.connection_config(str(folder / metadata.SQLITE))), RUNS)
     return folder
 
 
@@ -40,9 +40,9 @@ def test_each_run_has_all_its_nodes(ask):
 
 
 def test_both_ways_to_read_contexts_agree(output):
-    store = mlmd.MetadataStore(metadata.connection(str(output / metadata.SQLITE)))
-    whole = reading.everything(store).executions  # more than reading._FEW
-    one_by_one = [each for run in reading.runs(store, reading.contexts(store), 1) for each in run.executions]
+    store = mlmd.MetadataStore(metadata.connection_config(str(output / metadata.SQLITE)))
+    whole = reading.read_all(store).executions  # more than reading._FEW
+    one_by_one = [each for run in reading.read_runs(store, reading.run_contexts(store), 1) for each in run.executions]
     assert len(whole) == RUNS * NODES > reading._FEW
     assert sorted(one_by_one) == list(whole.values())
 

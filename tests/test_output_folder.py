@@ -148,14 +148,14 @@ def test_a_folder_of_another_user(photos, cache, tmp_path, monkeypatch):
             folder.chmod(0o755)
     os.seteuid(65534)
     try:
-        with pytest.raises(UserError, match=r"cannot write .*\.lock: Permission denied"), lock.only_run(tmp_path):
+        with pytest.raises(UserError, match=r"cannot write .*\.lock: Permission denied"), lock.lock_output(tmp_path):
             pass
         with pytest.raises(UserError, match="cannot write to the folder .*: Permission denied"):
             output.check_output(config)
         for folder in closed:
             with pytest.raises(UserError, match=f"cannot write to the folder {folder}/sample: Permission denied; give"):
                 output.writable(folder / "sample", "the folder", "--output DIR", make=False)
-        with pytest.raises(UserError, match="there is no ML Metadata to read in .*: Permission denied"):
+        with pytest.raises(UserError, match="cannot read ML Metadata from .*: Permission denied"):
             open_store(str(closed[0] / "sample"))
     finally:
         os.seteuid(0)

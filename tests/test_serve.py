@@ -68,7 +68,7 @@ def test_a_run_has_its_nodes_with_states_artifacts_and_sizes(get, ids):
     nodes = ["ImportExampleGen", "Trainer", "Evaluator", "Pusher", "Report"]
     assert [page.index(f" {node} complete") for node in nodes] == sorted(page.index(f" {node} comp") for node in nodes)
     assert f"Model {ids['model']} model, 1.5 kB" in page
-    assert f"Examples {ids['examples']} examples, not here" in page
+    assert f"Examples {ids['examples']} examples, not on this machine" in page
     assert _text(get("/runs/latest")) == _text(get(f"/runs/{ids['second']}"))
 
 
@@ -97,7 +97,7 @@ def test_two_runs_are_compared(get, ids):
     page = _text(get(f"/diff?before={ids['first']}&after={ids['second']}"))
     assert f'a 1 "{"x" * 200}" ' in page
     assert "state refused failed" in page
-    assert "the same" in _text(get(f"/diff?before={ids['first']}&after={ids['first']}"))
+    assert "no differences" in _text(get(f"/diff?before={ids['first']}&after={ids['first']}"))
 
 
 def test_a_report_is_sent_as_it_is_and_may_run_nothing(get, ids):
@@ -240,10 +240,10 @@ def test_what_cannot_be_served_is_one_line(output, ids, tmp_path):
         for arguments, says in (
             (
                 ["--store", str(output), "--port", str(port)],
-                f"cannot listen at 127.0.0.1, port {port}: .*in use.*--port",
+                f"cannot listen on 127.0.0.1, port {port}: .*in use.*--port",
             ),
-            (["--store", str(output), "--port", "70000"], "cannot listen at 127.0.0.1, port 70000"),
-            (["--store", str(tmp_path)], "there is no ML Metadata to read in"),
+            (["--store", str(output), "--port", "70000"], "cannot listen on 127.0.0.1, port 70000"),
+            (["--store", str(tmp_path)], "cannot read ML Metadata from"),
         ):
             command = [sys.executable, "-m", "lineage", "serve", *arguments]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ, timeout=60)

@@ -98,7 +98,7 @@ REMEDIES = {
 ELSEWHERE = {  # what takes a training, a deletion or a file of Keras Applications
     r"of Keras Applications": "test_prepared.py",
     r"set XDG_CACHE_HOME": "test_download.py",
-    r"\(--delete\)": "test_lineage.py",
+    r"add --delete": "test_lineage.py",
     r"last good weights, for --weights": "test_fitting.py",
 }
 

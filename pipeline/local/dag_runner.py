@@ -20,7 +20,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 
 from components.artifacts import Artifacts
-from lineage.metadata import BETWEEN, begin, end
+from lineage.metadata import BETWEEN_NODES, record_end, record_start
 from pipeline.local.failure import Interrupted, Interruption, cause
 
 
@@ -116,16 +116,16 @@ def _stop_if_interrupted() -> None:
 
 @contextmanager
 def _recorded(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> Iterator[None]:
-    begin(store, run, facts)
+    record_start(store, run, facts)
     try:
         yield
     except NodeFailed as failure:
         if isinstance(failure.__cause__, Interrupted):
-            end(store, run, interrupted=failure.node)
+            record_end(store, run, interrupted=failure.node)
         else:
-            end(store, run, failure.node, cause(failure.__cause__ or failure, lines=5))
+            record_end(store, run, failure.node, cause(failure.__cause__ or failure, lines=5))
         raise
     except Interrupted:
-        end(store, run, interrupted=BETWEEN)
+        record_end(store, run, interrupted=BETWEEN_NODES)
         raise
-    end(store, run)
+    record_end(store, run)

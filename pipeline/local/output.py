@@ -67,7 +67,7 @@ def _check_sqlite(output: Path) -> None:
         _check_links(path, "the disk it points to may not be mounted")
         if not path.exists():
             return
-        with metadata.opened_sqlite(path, "rw") as (file, is_ml_metadata):
+        with metadata.open_sqlite(path, "rw") as (file, is_ml_metadata):
             file.execute("BEGIN IMMEDIATE")  # what a lock and a read-only file refuse
             file.rollback()
             (state,) = file.execute("PRAGMA quick_check(1)").fetchone()
@@ -75,7 +75,7 @@ def _check_sqlite(output: Path) -> None:
             raise UserError(f"the ML Metadata in {path} is damaged: {' '.join(state.split())}")
         if is_ml_metadata is False:
             raise UserError(f"{path} is a database of something else than ML Metadata")
-        metadata.opened(metadata.connection(str(path)), str(path))
+        metadata.connect(metadata.connection_config(str(path)), str(path))
     except (sqlite3.Error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot write to the ML Metadata in {path}: {reason}; {_OTHER}") from None

@@ -72,7 +72,9 @@ def _check_database(settings: Metadata) -> None:
     if settings.url:
         from lineage import metadata  # ML Metadata's library
 
-        metadata.opened(metadata.connection(settings.url, settings.password_file), settings.url.rpartition("@")[2])
+        metadata.connect(
+            metadata.connection_config(settings.url, settings.password_file), settings.url.rpartition("@")[2]
+        )
 
 
 def _here(place: str | Path, key: str) -> Path:

@@ -70,7 +70,7 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
 
         say_everything()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
-    connection = metadata.connection(_store(config), config.metadata.password_file)
+    connection = metadata.connection_config(_store(config), config.metadata.password_file)
     made = create_pipeline(config, local_environment(config), connection)
     lines = NodeLines(console, made.components)
     code = code_of(made.components)
