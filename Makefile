@@ -84,7 +84,7 @@ bench-pytorch: $(READY) ## compare the speed with PyTorch; downloads 5 GB
 	@$(BIN)/uv pip install --quiet --python .venv-pytorch/bin/python --require-hashes -r requirements/pytorch.txt
 	@$(BIN)/python -m benchmarks.pytorch
 
-# pipeline/cluster/images.py uses the same tag.
+# pipeline/cluster/container_images.py uses the same tag.
 image: ## build a container image; needs IMAGE=REGISTRY/NAME, accepts TARGET=cpu, gpu or tpu
 	@test -n "$(IMAGE)" || { echo "Name the image: make image IMAGE=REGISTRY/NAME TARGET=cpu (or gpu, tpu)" >&2; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "Commit or stash the changes first: the image is named by its commit" >&2; exit 1; }

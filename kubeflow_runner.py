@@ -1,4 +1,4 @@
-"""Compiles the pipeline for a cluster, checks, submits, or executes it here: `python kubeflow_runner.py --help`."""
+"""Compiles the pipeline for a cluster, checks it, submits it, or executes it locally; see --help."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from pipeline.exit_codes import INTERRUPTED, LOST, NOT_STARTED
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parses the flags, does what they ask for and returns the exit code."""
+    """Runs the command of the flags and returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
     args = cli.parser().parse_args(words, argparse.Namespace(words=words))
     try:
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"kubeflow_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED if isinstance(error, UserError) else LOST
     except KeyboardInterrupt:
-        print("kubeflow_runner.py: interrupted; what was submitted runs on", file=sys.stderr)
+        print("kubeflow_runner.py: interrupted; a submitted run continues", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -63,7 +63,7 @@ def _add_artifact_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     trace.add_argument("--forward", action="store_true", help="show what was made from the artifact instead")
     list_ = add("models", "list models: accuracy, the gate's result, pushed folder", _models, models.print_models)
     list_.add_argument("--served", action="store_true", help="only models in service")
-    collect = add("gc", "list folders that are no longer needed; --delete deletes them", _gc, gc.print_collected)
+    collect = add("gc", "list folders that are no longer needed, or delete them", _gc, gc.print_collected)
     collect.add_argument("--older-than", metavar="DAYS", type=float, default=30.0, help="not used for DAYS days (30)")
     collect.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
     collect.add_argument("--delete", action="store_true", help="delete the folders and mark their artifacts as deleted")

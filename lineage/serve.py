@@ -81,7 +81,7 @@ def make_app(open_store: OpenStore, output: Path, hosts: set[str]) -> flask.Flas
     @app.before_request
     def _check_host() -> None:
         if flask.request.host.lower() not in hosts:
-            flask.abort(403, f"unknown Host header; expected {' or '.join(sorted(hosts))} (set it with --host)")
+            flask.abort(403, f"unknown Host header; open one of {', '.join(sorted(hosts))}")
         try:
             flask.g.store = open_store()
         except UserError as error:

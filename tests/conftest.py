@@ -144,7 +144,7 @@ def hurried(monkeypatch):
     from pipeline.cluster import submission
 
     monkeypatch.setattr(submission, "REQUEST_S", 1.0)
-    monkeypatch.setattr(submission, "TRY_S", 1.0)
+    monkeypatch.setattr(submission, "RETRY_S", 1.0)
 
 
 def without_network(cache: Path) -> dict[str, str]:

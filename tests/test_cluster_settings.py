@@ -11,7 +11,7 @@ import pytest
 import kubeflow_runner
 from errors import UserError
 from pipeline import settings
-from pipeline.cluster import parameters, prepared
+from pipeline.cluster import cluster_settings, parameters
 from pipeline.cluster.machines import MACHINES, REGIONS
 from tests.conftest import ROOT
 
@@ -26,7 +26,7 @@ SOUND = {
 
 def prepare(target="vertex", submitted=True, **changes):
     config = settings.load(changes=SOUND | {key.replace("__", "."): value for key, value in changes.items()})
-    return prepared.prepare(config, target, ROOT, allow_dirty=False, submitted=submitted)
+    return cluster_settings.resolve(config, target, ROOT, allow_dirty=False, submitted=submitted)
 
 
 def test_what_a_cluster_is_given():
@@ -54,22 +54,25 @@ def test_what_a_cluster_is_given():
         ({"data__schema_file": "gs:/x"}, "cannot read the schema"),
         ({"cluster__image": "pipeline"}, "cluster.image: expected REGISTRY/NAME"),
         ({"cluster__image": None}, "cluster.image: expected REGISTRY/NAME.*--image"),
-        ({"cluster__project": "My Project"}, "--project.*expected a project's id.*'My Project'"),
+        ({"cluster__project": "My Project"}, "--project.*expected a project id.*'My Project'"),
         (
             {"cluster__region": "europe-west44"},
-            "--region.*as europe-west4.*'europe-west44'",
+            "--region.*for example europe-west4.*'europe-west44'",
         ),
-        ({"cluster__trainer": "tpu-v5e-5"}, "cluster.trainer: expected a machine of cpu-4.*tpu-v5e-4.*'tpu-v5e-5'"),
-        ({"cluster__trainer": "tpu-v5e-4", "cluster__region": "me-west1"}, "not to be had in me-west1.*us-west4"),
+        ({"cluster__trainer": "tpu-v5e-5"}, "cluster.trainer: expected one of cpu-4.*tpu-v5e-4.*'tpu-v5e-5'"),
+        ({"cluster__trainer": "tpu-v5e-4", "cluster__region": "me-west1"}, "not available in me-west1.*us-west4"),
         (
             {"cluster__trainer": "tpu-v5e-4", "cluster__image": f"r.io/a/b@sha256:{'0' * 64}"},
             "expected no digest with a trainer on a TPU",
         ),
-        ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "a TPU multiplies in bfloat16"),
-        ({"cluster__trainer": "l4-4", "trainer__xla": True}, "several GPUs cannot train with it"),
+        ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "TPUs do not support float16"),
+        ({"cluster__trainer": "l4-4", "trainer__xla": True}, "expected false for several GPUs"),
         ({"trainer__frozen_epochs": 1}, "trainer.frozen_epochs freezes pretrained layers"),
-        ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: a cluster keeps its own ML Metadata"),
-        ({"name": "my_run"}, "small letters, digits and dashes; received 'my_run'. Give another .--set name=my-run.$"),
+        ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: expected no such section"),
+        (
+            {"name": "my_run"},
+            "lower-case letters, digits and dashes; received 'my_run'. Give another .--set name=my-run.$",
+        ),
         ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
     ],
 )
@@ -84,7 +87,7 @@ def test_what_a_cluster_cannot_use(changes, says):
         ({"cluster__trainer": "tpu-v2-8"}, "GKE has no nodes with tpu-v2-8"),
         ({"trainer__warm_start": True}, "Kubeflow Pipelines has no resolver"),
         ({"cluster__pipeline_root": "minio://mlpipeline/root"}, "expected gs://BUCKET/FOLDER.*received minio://"),
-        ({"cluster__endpoint": "https://me:secret@kubeflow.org"}, "expected http://HOST:PORT .* and no password$"),
+        ({"cluster__endpoint": "https://me:secret@kubeflow.org"}, "expected http://HOST:PORT .* without a password$"),
         ({"cluster__endpoint": "kubeflow.org"}, "--endpoint.*expected http://HOST:PORT"),
     ],
 )
@@ -116,7 +119,7 @@ def test_kubeflow_needs_no_project():
 
 def test_what_is_public_is_read_from_its_bucket():
     config = settings.load("flowers-xception", changes={key: SOUND[key] for key in SOUND if key != "data.directory"})
-    config = prepared.prepare(config, "vertex", ROOT, allow_dirty=False, submitted=True)
+    config = cluster_settings.resolve(config, "vertex", ROOT, allow_dirty=False, submitted=True)
     assert config.data.directory == "gs://flowers-public/tfrecords-jpeg-192x192-2"
     assert re.fullmatch(r"gs://tensorflow/keras-applications/xception/\w+_notop\.h5", config.model.weights)
 
@@ -217,7 +220,7 @@ def test_a_mistake_costs_no_import_of_tfx_and_writes_nothing(command, tmp_path):
 
 def test_settings_or_a_file_are_to_be_submitted(capsys):
     assert kubeflow_runner.main(["submit"]) == 2
-    assert "expected --target with settings, or a FILE" in capsys.readouterr().err
+    assert "expected --target with settings, or a compiled FILE" in capsys.readouterr().err
 
 
 def test_kubeflow_needs_an_address(capsys):
@@ -228,10 +231,10 @@ def test_kubeflow_needs_an_address(capsys):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "is no pipeline as 'compile' writes it: .*No such file"),
-        ("a: [", "is no pipeline"),
-        ("{}", "is no pipeline"),
-        ("just words", "is no pipeline"),
+        (None, "is not a file that 'kubeflow_runner.py compile' writes: .*No such file"),
+        ("a: [", "is not a file that"),
+        ("{}", "is not a file that"),
+        ("just words", "is not a file that"),
     ],
 )
 def test_a_file_that_is_no_pipeline(tmp_path, capsys, content, says):

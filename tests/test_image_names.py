@@ -10,7 +10,7 @@ import pytest
 
 import kubeflow_runner
 from errors import UserError
-from pipeline.cluster.images import image_of
+from pipeline.cluster.container_images import image_of
 from tests.conftest import ROOT
 from tests.test_kubeflow_runner import KUBEFLOW, _spec
 

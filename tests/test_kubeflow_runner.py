@@ -16,7 +16,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 import kubeflow_runner
 from errors import UserError
 from pipeline.cluster import compiled as files
-from pipeline.cluster import images, submission, summary, task
+from pipeline.cluster import container_images, submission, summary, task
 from tests import stubs
 from tests.conftest import ROOT
 
@@ -31,7 +31,7 @@ RUNS = {
     "kubeflow-sample": KUBEFLOW,
     "kubeflow-flowers-xception-tpu": [*KUBEFLOW, *XCEPTION],
 }
-TRAINER = "Trainer: as a custom job on tpu-v5e-4 (ct5lp-hightpu-4t, 2x2); list price 1 to 5 $ an hour"
+TRAINER = "Trainer: as a custom job on tpu-v5e-4 (ct5lp-hightpu-4t, 2x2); list price 1 to 5 $ per hour"
 
 
 @pytest.fixture(scope="session")
@@ -215,7 +215,7 @@ def test_submitting_a_compiled_file_to_vertex(compiled, monkeypatch, capfd):
     defaults = json.loads(file.read_text())["runtimeConfig"]["parameters"]
     changed = {"epochs": {"intValue": "3"}, "data": {"stringValue": "gs://a-bucket/more"}}
     assert job["runtimeConfig"] == {"gcsOutputDirectory": "gs://a-bucket/root", "parameters": defaults | changed}
-    image = images.image_of("r.io/other", "cpu", ROOT, allow_dirty=True)
+    image = container_images.image_of("r.io/other", "cpu", ROOT, allow_dirty=True)
     printed = capfd.readouterr().out
     assert f"image 1: {image}" in printed
     assert TRAINER in printed
@@ -238,7 +238,7 @@ def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_pat
     (run,) = server.runs.values()
     assert (done.returncode, done.stderr) == (0, "")
     assert (
-        "Trainer: on tpu-v5e-4 (cpu 110, memory 160Gi, 4 × google.com/tpu); list price 1 to 5 $ an hour" in done.stdout
+        "Trainer: on tpu-v5e-4 (cpu 110, memory 160Gi, 4 × google.com/tpu); list price 1 to 5 $ per hour" in done.stdout
     )
     assert done.stdout.endswith(f"started on Kubeflow Pipelines: {server.url}/#/runs/details/runs-0\nset()\n")
     spec, platforms = yaml.safe_load_all(file.read_text())
@@ -249,8 +249,14 @@ def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_pat
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--target", "vertex", "--set", "a.b=c"], "--target, --set: compiled into .* expected, beside a file, --para"),
-        (["--preset", "sample", "--pipeline-root", "gs://b/c"], "--preset, --pipeline-root: compiled into .* again$"),
+        (
+            ["--target", "vertex", "--set", "a.b=c"],
+            "--target, --set: cannot change a setting that is compiled into .* expected --para",
+        ),
+        (
+            ["--preset", "sample", "--pipeline-root", "gs://b/c"],
+            "--preset, --pipeline-root: cannot change a setting that is compiled into .* again$",
+        ),
         (["--parameter", "data=here"], "--data.: expected gs://BUCKET/FOLDER, which the cluster can read; .* here"),
         (["--image", "pipeline"], "cluster.image: expected REGISTRY/NAME"),
         (["--image", f"r.io/a/b@sha256:{'0' * 64}"], "expected no digest with a trainer on a TPU"),
@@ -282,13 +288,13 @@ def test_a_file_is_held_against_what_may_be_changed_in_it(compiled, tmp_path, ca
     file.write_text(json.dumps(job))
     for command in ("submit", "run-local"):
         assert kubeflow_runner.main([command, str(file), "--parameter", "epochs=3"]) == 2
-        said = "--parameter: expected one that was compiled: batch_size, data, .*; received epochs$"
+        said = "--parameter: expected a parameter of the compiled pipeline .batch_size, data, .*; received epochs$"
         assert re.search(said, capfd.readouterr().err, re.MULTILINE)
     assert kubeflow_runner.main(["run-local", str(file), "--output", f"{tmp_path}/out*"]) == 2
     assert f"received * in {tmp_path}/out*; rename it, or give another folder (--output" in capfd.readouterr().err
     file.write_text(json.dumps(job | {"jobSpec": {}}))
     assert kubeflow_runner.main(["submit", str(file)]) == 2
-    assert "is not what vertex takes" in capfd.readouterr().err
+    assert "expected a pipeline that vertex can parse" in capfd.readouterr().err
 
 
 def test_the_command_line_itself(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
-from pipeline.cluster.launcher.run import DONE, FAILED, LEFT_OUT, Launcher
+from pipeline.cluster.launcher.run import DONE, FAILED, SKIPPED, Launcher
 from pipeline.cluster.launcher.store import Store
 from tests.conftest import ROOT
 from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
@@ -18,7 +18,7 @@ NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidat
          "Evaluator", "Pusher", "Report"]  # fmt: skip
 RESOLVERS = ["LatestBlessedModel-model-blessing-resolver", "LatestBlessedModel-model-resolver"]
 EPOCHS = 6  # of the ten that the local run trains: the learning rate does not depend on their number
-LINE = re.compile(r"^(done|failed|left out|again) +(\S+)", re.MULTILINE)
+LINE = re.compile(r"^(done|failed|skipped|retry) +(\S+)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample, run_local):
     given = [f"--parameter={text}" for text in ("epochs=2", "min_accuracy=0.1", "min_class_recall=0")]
     code, printed = run_local(file, tmp_path / "root", *given)
     assert code == 2
-    assert "the data lie in gs://a-bucket/photos, which is not read here" in printed
+    assert "expected a data folder on this machine, received gs://a-bucket/photos" in printed
     assert not (tmp_path / "root").exists()
     code, printed = run_local(file, tmp_path / "root", "--data", sample, *given)
     assert code == 0, printed
@@ -132,7 +132,7 @@ def test_a_task_that_fails_stops_its_dependents_and_no_others(tmp_path):
     spec = _spec("first", "second", "third", second={"container": _script("sys.exit('it broke')")})
     spec["root"]["dag"]["tasks"]["other"] = {"componentRef": {"name": "first"}}
     states, launcher = _launch(spec, tmp_path)
-    assert states == {"first": DONE, "second": FAILED, "third": LEFT_OUT, "other": DONE}
+    assert states == {"first": DONE, "second": FAILED, "third": SKIPPED, "other": DONE}
     assert "it broke" in launcher.log("second").read_text()
 
 
@@ -144,7 +144,7 @@ def test_a_task_is_tried_again(tmp_path, tries, state, capsys):
     spec["root"]["dag"]["tasks"]["task"]["retryPolicy"] = {"maxRetryCount": tries - 1}
     states, _ = _launch(spec, tmp_path)
     assert states == {"task": state}
-    assert ("again    task (try 2)" in capsys.readouterr().out) == (tries == 2)
+    assert ("retry    task (attempt 2)" in capsys.readouterr().out) == (tries == 2)
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ def test_a_run_whose_answer_got_lost_is_found(service, submit, monkeypatch, faul
 def test_what_may_have_been_taken_is_not_sent_again(service, submit, hurried, fault):
     service.befall([fault])
     says = refusal(ContactLost, submit)
-    assert "before you submit again, look whether tiny-" in says
-    assert says.endswith(f" runs: {service.url}/#/runs")
+    assert "before you submit again, check whether tiny-" in says
+    assert says.endswith(f" is running: {service.url}/#/runs")
     assert (service.runs, service.asked["POST runs"]) == ({}, 1)
 
 
@@ -103,7 +103,7 @@ def test_what_may_have_been_taken_is_not_sent_again(service, submit, hurried, fa
     ("fault", "says"),
     [
         (401, "Kubeflow Pipelines answered 401: made to answer 401; name a file with a valid token in KF_PIPELINES_"),
-        (403, "Kubeflow Pipelines answered 403: made to answer 403; the account needs to be allowed to create runs"),
+        (403, "Kubeflow Pipelines answered 403: made to answer 403; allow the account to create runs"),
         (404, "Kubeflow Pipelines answered 404: made to answer 404; check cluster.endpoint"),
         (409, "Kubeflow Pipelines answered 409: made to answer 409"),
     ],
@@ -121,7 +121,7 @@ def test_a_refusal_is_said(service, submit, hurried, troubled, fault, says):
 def test_without_an_experiment_no_run_is_started(service, submit, hurried, troubled, fault):
     service.troubled = troubled
     service.befall(itertools.repeat(fault))
-    assert "try later" in refusal(SubmissionFailed, submit)
+    assert "try again later" in refusal(SubmissionFailed, submit)
     assert service.asked["POST runs"] == 0
 
 
@@ -134,13 +134,13 @@ def test_an_experiment_whose_answer_got_lost_is_found(service, submit):
 
 def test_a_service_that_is_not_there(submit, hurried):
     says = refusal(SubmissionFailed, submit, endpoint="http://127.0.0.1:9")
-    advice = "check the address and its port-forward; try later"
-    assert says == f"no answer of Kubeflow Pipelines: 127.0.0.1:9 cannot be reached; {advice}"
+    advice = "check the address and its port-forward; try again later"
+    assert says == f"no answer from Kubeflow Pipelines: cannot reach 127.0.0.1:9; {advice}"
 
 
 def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
     service.looks = iter(["RUNNING"])
-    assert f"; the run goes on: {service.url}/#/runs/details/" in refusal(ContactLost, submit, wait=True)
+    assert f"; the run continues: {service.url}/#/runs/details/" in refusal(ContactLost, submit, wait=True)
     assert len(service.runs) == 1
 
 

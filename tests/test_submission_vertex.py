@@ -102,8 +102,8 @@ def test_a_lost_answer_does_not_start_a_second_run(service, submit, monkeypatch,
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (401, "Vertex AI answered 401: no credentials that can be used; log in with 'gcloud auth"),
-        (403, "Vertex AI answered 403: made to answer 403; the account needs the role 'Vertex AI User'"),
+        (401, "Vertex AI answered 401: found no usable credentials; log in with 'gcloud auth"),
+        (403, "Vertex AI answered 403: made to answer 403; give the account the role 'Vertex AI User'"),
         (404, "Vertex AI answered 404: made to answer 404; check cluster.project and cluster.region"),
         (409, "Vertex AI answered 409: made to answer 409"),
     ],
@@ -123,19 +123,19 @@ def test_a_quota_that_stays_used_up_ends_the_tries(service, submit, hurried):
 @pytest.mark.parametrize("fault", [500, "reset", "hang"])
 def test_a_fault_that_stays_leaves_it_open_whether_a_run_was_started(service, submit, hurried, fault):
     service.befall(itertools.repeat(fault))
-    assert "before you submit again, look whether it runs: https://console." in refusal(ContactLost, submit)
+    assert "before you submit again, check whether the run exists: https://console." in refusal(ContactLost, submit)
     assert service.asked["POST pipelineJobs"] >= 1
     assert service.jobs == {}
 
 
 def test_a_service_that_is_not_there(service, submit, hurried, monkeypatch):
     monkeypatch.setattr(aiplatform.initializer.global_config, "_api_endpoint", "http://127.0.0.1:9")
-    assert refusal(SubmissionFailed, submit) == "no answer of Vertex AI: 127.0.0.1:9 cannot be reached; try later"
+    assert refusal(SubmissionFailed, submit) == "no answer from Vertex AI: cannot reach 127.0.0.1:9; try again later"
 
 
 def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
     service.looks = iter(["RUNNING"])
-    assert "; the run goes on: https://console." in refusal(ContactLost, submit, wait=True)
+    assert "; the run continues: https://console." in refusal(ContactLost, submit, wait=True)
     assert len(service.jobs) == 1
 
 

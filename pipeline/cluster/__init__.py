@@ -1,1 +1,1 @@
-"""The pipeline on a cluster, Vertex AI or Kubeflow Pipelines: compiled, checked, submitted, and executed here."""
+"""Compiles the pipeline for Vertex AI or Kubeflow Pipelines, checks it, submits it, and executes it locally."""

@@ -1,4 +1,4 @@
-"""kubeflow_runner.py's commands and flags. Nothing heavy is imported before the flags are found sound."""
+"""Commands and flags of kubeflow_runner.py. Flags are validated before TFX and the SDKs are imported."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ import pipeline
 from errors import UserError
 from ingest.quiet import chatter_to
 from pipeline import cli
-from pipeline.cluster import compiled, parameters, prepared
+from pipeline.cluster import cluster_settings, compiled, parameters
 from pipeline.config import Config
 from pipeline.local.output import writable
 
@@ -28,32 +28,34 @@ FLAGS = {
     "cluster.endpoint": "endpoint",
     "cluster.namespace": "namespace",
 }
-ENDPOINT = "http://127.0.0.1:8080"  # of kubectl port-forward, as in docs/kubernetes.md
-COMPILED = ("target", "preset", "config", "weights", "set", "project", "region", "pipeline_root")  # into a file
+ENDPOINT = "http://127.0.0.1:8080"  # of kubectl port-forward, see docs/kubernetes.md
+# flags whose values are fixed in a compiled file
+COMPILED = ("target", "preset", "config", "weights", "set", "project", "region", "pipeline_root")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser; `command` of what it parses is the function to call with it."""
-    result = argparse.ArgumentParser(description="The pipeline on Vertex AI or Kubeflow Pipelines.", allow_abbrev=False)
+    """Returns the parser; call `args.command(args)` on its result."""
+    about = "Compiles the pipeline for Vertex AI or Kubeflow Pipelines, and submits it."
+    result = argparse.ArgumentParser(description=about, allow_abbrev=False)
     commands = result.add_subparsers(required=True, metavar="compile | check | submit | run-local")
-    make = commands.add_parser("compile", help="write the file that a cluster takes")
+    make = commands.add_parser("compile", help="write the pipeline file for a cluster")
     make.add_argument(
-        "-o", dest="file", metavar="FILE", type=Path, required=True, help="for Vertex AI .json, else .yaml"
+        "-o", dest="file", metavar="FILE", type=Path, required=True, help=".json for Vertex AI, .yaml for Kubeflow"
     )
     make.set_defaults(command=_compile)
-    check = commands.add_parser("check", help="compile, check all that can be without a network, print what would run")
+    check = commands.add_parser("check", help="compile, run all checks that need no network, print the tasks")
     check.set_defaults(command=_check)
-    submit = commands.add_parser("submit", help="check, then submit: what it compiles, or a compiled file")
-    submit.add_argument("file", metavar="FILE", nargs="?", type=Path, help="as compile wrote it, in place of settings")
-    submit.add_argument("--experiment", metavar="NAME", help="of Kubeflow Pipelines (default: the run's name)")
-    submit.add_argument("--wait", action="store_true", help="follow the tasks; the exit code is the run's")
+    submit = commands.add_parser("submit", help="compile, check and submit; or check and submit a compiled file")
+    submit.add_argument("file", metavar="FILE", nargs="?", type=Path, help="a compiled file, instead of settings")
+    submit.add_argument("--experiment", metavar="NAME", help="experiment of Kubeflow Pipelines (the run's name)")
+    submit.add_argument("--wait", action="store_true", help="print task states until the run ends; exit with its code")
     submit.set_defaults(command=_submit)
     for each in (make, check, submit):
-        each.add_argument("--target", choices=prepared.TARGETS, required=each is not submit)
+        each.add_argument("--target", choices=cluster_settings.TARGETS, required=each is not submit)
         _add_cluster(each)
-    local = commands.add_parser("run-local", help="execute a compiled file here, task by task")
-    local.add_argument("file", metavar="FILE", type=Path, help="as compile wrote it")
-    local.add_argument("--data", metavar="DIR", type=Path, help="the data on this machine, in place of the file's")
+    local = commands.add_parser("run-local", help="execute a compiled file on this machine, task by task")
+    local.add_argument("file", metavar="FILE", type=Path, help="a compiled file")
+    local.add_argument("--data", metavar="DIR", type=Path, help="a data folder on this machine, instead of the file's")
     local.add_argument("--output", metavar="DIR", type=Path, default=Path("runs/cluster"), help="(runs/cluster)")
     local.set_defaults(command=_run_local)
     for each in (submit, local):
@@ -62,35 +64,35 @@ def parser() -> argparse.ArgumentParser:
             metavar="NAME=VALUE",
             action="append",
             default=[],
-            help=f"of the compiled pipeline: {', '.join(parameters.PARAMETERS)}; may be repeated",
+            help=f"set a parameter of the compiled pipeline: {', '.join(parameters.PARAMETERS)}; may be repeated",
         )
     return result
 
 
 def _add_cluster(to: argparse.ArgumentParser) -> None:
     cli.add_settings(to)
-    to.add_argument("--image", metavar="REGISTRY/NAME", help="the project's image; without a tag, the commit's")
-    to.add_argument("--project", metavar="ID", help="of Google Cloud, for Vertex AI")
-    to.add_argument("--region", metavar="REGION", help="for Vertex AI")
-    to.add_argument("--pipeline-root", metavar="gs://…", help="a bucket's folder for all that the pipeline writes")
-    to.add_argument("--endpoint", metavar="URL", help="of Kubeflow Pipelines")
-    to.add_argument("--namespace", metavar="NAME", help="of Kubeflow with several users")
-    to.add_argument("--allow-dirty", action="store_true", help="let an image stand for changes that are in no commit")
+    to.add_argument("--image", metavar="REGISTRY/NAME", help="the project's image; default tag: the commit")
+    to.add_argument("--project", metavar="ID", help="Google Cloud project for Vertex AI")
+    to.add_argument("--region", metavar="REGION", help="region for Vertex AI")
+    to.add_argument("--pipeline-root", metavar="gs://…", help="bucket folder for the pipeline's outputs")
+    to.add_argument("--endpoint", metavar="URL", help="address of Kubeflow Pipelines")
+    to.add_argument("--namespace", metavar="NAME", help="namespace, for Kubeflow with several users")
+    to.add_argument("--allow-dirty", action="store_true", help="accept uncommitted changes; tag: COMMIT-dirty")
 
 
-def _prepared(args: argparse.Namespace, submitted: bool, given: dict[str, Any]) -> Config:
-    changes = parameters.settings_of(given)  # one set of rules
+def _resolve(args: argparse.Namespace, submitted: bool, values: dict[str, Any]) -> Config:
+    changes = parameters.settings_of(values)  # parameters are validated by the rules of their settings
     args.set += [f"{key}={'null' if value is None else value}" for key, value in changes.items()]
     config = cli.config_from(args, FLAGS)
-    return prepared.prepare(config, args.target, WORKING_COPY, args.allow_dirty, submitted)
+    return cluster_settings.resolve(config, args.target, WORKING_COPY, args.allow_dirty, submitted)
 
 
-def _job(config: Config, target: str) -> compiled.Job:
+def _compile_job(config: Config, target: str) -> compiled.Job:
     with _quiet():
-        from pipeline.cluster import checks, compiling
+        from pipeline.cluster import compiling, proto_check
 
         job = compiling.compile_job(config, target)
-        checks.check(job)
+        proto_check.check(job)
     return job
 
 
@@ -103,90 +105,91 @@ def _quiet() -> Iterator[None]:
 
 def _compile(args: argparse.Namespace) -> int:
     if args.file.is_dir():
-        raise UserError(f"cannot write {args.file}: it is a folder; give a file in it (-o FILE)")
+        raise UserError(f"cannot write {args.file}: it is a folder; give a file (-o FILE)")
     writable(args.file.parent, "the folder", "-o FILE", make=False)
-    config = _prepared(args, submitted=False, given={})
-    job = _job(config, args.target)
+    config = _resolve(args, submitted=False, values={})
+    job = _compile_job(config, args.target)
     compiled.write(job, args.file)
     print(f"{args.file}: {config.name} for {args.target}, {len(job['pipelineSpec']['root']['dag']['tasks'])} tasks")
-    if prepared.only_here(config):
-        _say_next("run-local", str(args.file))
+    if cluster_settings.needs_local_files(config):
+        _print_next("run-local", str(args.file))
     else:
         endpoint = ["--endpoint", config.cluster.endpoint or ENDPOINT] if args.target == "kubeflow" else []
-        _say_next("submit", str(args.file), *endpoint)
+        _print_next("submit", str(args.file), *endpoint)
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    _, config = _checked(args, given={})
+    _, config = _compile_and_show(args, values={})
     suffix = "json" if args.target == "vertex" else "yaml"
-    file = config.output / f"{config.name}.{suffix}"  # git ignores runs/: a new file elsewhere makes the checkout dirty
-    _say_next("compile", *args.words[1:], "-o", str(file))
+    file = config.output / f"{config.name}.{suffix}"  # in runs/, which git ignores, so that the checkout stays clean
+    _print_next("compile", *args.words[1:], "-o", str(file))
     return 0
 
 
-def _say_next(*words: str) -> None:
+def _print_next(*words: str) -> None:
     print(f"next: {shlex.join(['python', 'kubeflow_runner.py', *words])}")
 
 
-def _checked(args: argparse.Namespace, given: dict[str, Any]) -> tuple[compiled.Job, Config]:
-    """Compiles what is to be submitted, says what would run where, and returns it with its settings."""
-    config = _prepared(args, submitted=True, given=given)
-    job = _job(config, args.target)
+def _compile_and_show(args: argparse.Namespace, values: dict[str, Any]) -> tuple[compiled.Job, Config]:
+    """Returns the compiled job and its settings, after printing the job's tasks."""
+    config = _resolve(args, submitted=True, values=values)
+    job = _compile_job(config, args.target)
     from pipeline.cluster import summary
 
     summary.show(job)
     return job, config
 
 
-def _checked_file(args: argparse.Namespace, given: dict[str, Any]) -> tuple[compiled.Job, Config]:
-    """Returns what is in the file, changed as the flags say, with its settings."""
+def _read_and_show(args: argparse.Namespace, values: dict[str, Any]) -> tuple[compiled.Job, Config]:
+    """Returns the job of a compiled file with the flags' changes, and its settings, after printing the job's tasks."""
     fixed = [name for name in COMPILED if getattr(args, name)]
     if fixed:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
         raise UserError(
-            f"{flags}: compiled into {args.file} already; expected, beside a file, --parameter, --data, --image, "
-            "--wait and for Kubeflow Pipelines --endpoint, --namespace, --experiment. For other settings, compile again"
+            f"{flags}: cannot change a setting that is compiled into {args.file}; expected --parameter, --data, "
+            "--image, --wait, or for Kubeflow Pipelines --endpoint, --namespace, --experiment. For other settings, "
+            "compile again"
         )
     job = compiled.read(args.file)
     _check_endpoint(args, compiled.target_of(job))
-    places = {"cluster.endpoint": args.endpoint, "cluster.namespace": args.namespace}
-    config = compiled.config_of(job, given, places)
-    prepared.check_compiled(config, compiled.target_of(job))
+    changes = {"cluster.endpoint": args.endpoint, "cluster.namespace": args.namespace}
+    config = compiled.config_of(job, values, changes)
+    cluster_settings.check_compiled(config, compiled.target_of(job))
     if args.image:
         job = compiled.with_image(job, args.image, WORKING_COPY, args.allow_dirty)
     with _quiet():
-        from pipeline.cluster import checks, summary
+        from pipeline.cluster import proto_check, summary
 
-        checks.check(job)
+        proto_check.check(job)
     summary.show(job)
     return job, config
 
 
 def _check_endpoint(args: argparse.Namespace, target: str | None) -> None:
     if target == "kubeflow" and not args.endpoint:
-        raise UserError(f"--endpoint: expected the address of Kubeflow Pipelines, as {ENDPOINT}")
+        raise UserError(f"--endpoint: expected the address of Kubeflow Pipelines, for example {ENDPOINT}")
 
 
 def _submit(args: argparse.Namespace) -> int:
-    given = parameters.read(args.parameter)
+    values = parameters.read(args.parameter)
     if not (args.file or args.target):
-        raise UserError("submit: expected --target with settings, or a FILE that compile wrote")
+        raise UserError("submit: expected --target with settings, or a compiled FILE; received neither")
     if args.file and args.data:
-        given["data"] = args.data
+        values["data"] = args.data
     _check_endpoint(args, args.target)
-    job, config = (_checked_file if args.file else _checked)(args, given)
+    job, config = (_read_and_show if args.file else _compile_and_show)(args, values)
     if compiled.target_of(job) == "vertex":
         with _quiet():
             from pipeline.cluster import vertex
-        return vertex.submit(job, config.cluster, given, args.wait)
+        return vertex.submit(job, config.cluster, values, args.wait)
     with _quiet():
         from pipeline.cluster import kubeflow
-    return kubeflow.submit(job, config.cluster, args.experiment or config.name, given, args.wait)
+    return kubeflow.submit(job, config.cluster, args.experiment or config.name, values, args.wait)
 
 
 def _run_local(args: argparse.Namespace) -> int:
-    given = parameters.read(args.parameter)
+    values = parameters.read(args.parameter)
     from pipeline.cluster.launcher import command
 
-    return command.run(args.file, args.data, given, args.output, WORKING_COPY)
+    return command.run(args.file, args.data, values, args.output, WORKING_COPY)

@@ -1,4 +1,4 @@
-"""The file that a cluster takes: written, read again, and changed where that needs no compiling. No TFX is needed."""
+"""Reads and writes compiled pipeline files, and changes their images and parameters. Does not import TFX."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import yaml
 
 from errors import UserError
 from pipeline import settings
-from pipeline.cluster import images
+from pipeline.cluster import container_images
 from pipeline.cluster.parameters import settings_of
 from pipeline.cluster.spec import constant, plain
 from pipeline.config import Config
@@ -17,12 +17,12 @@ Job = dict[str, Any]
 
 
 def target_of(job: Job) -> str:
-    """Returns 'vertex' or 'kubeflow', by the schema that the job is of."""
+    """Returns 'vertex' or 'kubeflow', by the job's schema version."""
     return "kubeflow" if job["pipelineSpec"]["schemaVersion"] >= "2.1" else "vertex"
 
 
 def write(job: Job, path: Path) -> None:
-    """Writes the file that the job's target takes, whole or not at all."""
+    """Writes the job's file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(text(job))
@@ -38,88 +38,90 @@ def text(job: Job) -> str:
 
 
 def with_platforms(job: Job) -> Job:
-    """Returns the PipelineSpec as the API of Kubeflow Pipelines takes it: with what Kubernetes alone knows, if any."""
+    """Returns the PipelineSpec for the API of Kubeflow Pipelines, with the platform-specific part if there is one."""
     if "platforms" not in job:
         return job["pipelineSpec"]
     return {"pipeline_spec": job["pipelineSpec"], "platform_spec": {"platforms": job["platforms"]}}
 
 
 def read(path: Path) -> Job:
-    """Returns the PipelineJob of a compiled file; of one for Kubeflow Pipelines, its `pipelineSpec` and `platforms`.
+    """Returns the job of a compiled file; for Kubeflow Pipelines, the keys are `pipelineSpec` and `platforms`.
 
     Raises:
-      UserError: when it is none.
+      UserError: when the file is not a compiled pipeline.
     """
     try:
         document, *more = yaml.safe_load_all(path.read_text())  # JSON is YAML
         job = document if "pipelineSpec" in document else {"pipelineSpec": document, **(more[0] if more else {})}
         config_of(job, {}, {})
     except (OSError, yaml.YAMLError, KeyError, ValueError, AttributeError, TypeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise UserError(f"{path} is no pipeline as 'compile' writes it: {reason}") from None
+        reason = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise UserError(f"{path} is not a file that 'kubeflow_runner.py compile' writes: {reason}") from None
     return job
 
 
-def parameters_of(job: Job, given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the values of the pipeline's parameters: those that are given, and the defaults of the others.
+def parameters_of(job: Job, values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values of the pipeline's parameters, with defaults for those that are not in `values`.
 
     Raises:
-      UserError: for one that it has not.
+      UserError: when the pipeline does not have one of the parameters.
     """
     known = job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
-    if unknown := given.keys() - known:
+    if unknown := values.keys() - known:
         raise UserError(
-            f"--parameter: expected one that was compiled: {', '.join(known)}; received {', '.join(sorted(unknown))}"
+            f"--parameter: expected a parameter of the compiled pipeline ({', '.join(known)}); "
+            f"received {', '.join(sorted(unknown))}"
         )
-    return _defaults(job) | given
+    return _defaults(job) | values
 
 
-def config_of(job: Job, given: dict[str, Any], changes: dict[str, Any]) -> Config:
+def config_of(job: Job, values: dict[str, Any], changes: dict[str, Any]) -> Config:
     """Returns the settings that a run of the compiled pipeline depends on.
 
     Args:
-      job: as `read` gives it.
-      given: values of its parameters, in place of the defaults.
+      job: the result of `read`.
+      values: parameters that differ from the defaults.
       changes: settings that are not compiled, by dotted key.
 
     Raises:
-      UserError: when the pipeline has no such parameter, or they are not valid.
+      UserError: when the pipeline does not have a parameter, or a value is invalid.
     """
-    return settings.load(changes=_settings(job) | settings_of(parameters_of(job, given)) | changes)
+    return settings.load(changes=_settings(job) | settings_of(parameters_of(job, values)) | changes)
 
 
 def with_image(job: Job, name: str, root: Path, allow_dirty: bool) -> Job:
-    """Returns the job with another image in every container, the Trainer's with the tag of its devices.
+    """Returns a copy of the job with another image in every container; the Trainer's tag follows its devices.
 
-    `name`, `root` and `allow_dirty` are what `images.image_of` takes.
+    `name`, `root` and `allow_dirty` are arguments of `container_images.image_of`.
 
     Raises:
-      UserError: when it is no image's name, or the job reads a schema that images no longer have.
+      UserError: when the image's name is invalid, or the job reads its schema from the image.
     """
     schema = job["pipelineSpec"]["root"]["dag"]["tasks"]["ImportSchemaGen"]["inputs"]["parameters"].get("schema_file")
-    if schema and "://" not in (place := constant(schema["runtimeValue"])):
+    if schema and "://" not in (path := constant(schema["runtimeValue"])):
         raise UserError(
-            f"for another image, expected a file that holds its schema; received one that reads {place} from the "
-            "image, which newer images do not have. Compile again"
+            f"--image: expected a compiled file that contains its schema; received one that reads {path} from the "
+            "image, and newer images do not have that file. Compile again"
         )
     job = json.loads(json.dumps(job))
     custom = _custom_config(job)
-    common, own = (images.image_of(name, kind, root, allow_dirty) for kind in ("cpu", custom["devices"].lower()))
+    kinds = ("cpu", custom["devices"].lower())
+    common, trainer = (container_images.image_of(name, kind, root, allow_dirty) for kind in kinds)
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
     for executor in executors.values():
         if "container" in executor:
             executor["container"]["image"] = common
     if target_of(job) == "kubeflow":
-        executors["Trainer_executor"]["container"]["image"] = own
+        executors["Trainer_executor"]["container"]["image"] = trainer
         return job
     for pool in custom["ai_platform_training_args"]["job_spec"]["worker_pool_specs"]:
-        pool["container_spec"]["image_uri"] = own
+        pool["container_spec"]["image_uri"] = trainer
     _custom_config_source(job)["constantValue"]["stringValue"] = json.dumps(custom)
     return job
 
 
 def worker_pool(job: Job) -> dict[str, Any] | None:
-    """Returns what Vertex AI's custom job of the Trainer runs on; None where the Trainer runs in its own task."""
+    """Returns the worker pool of the Trainer's custom job on Vertex AI; None if the Trainer runs in its own task."""
     training = _custom_config(job).get("ai_platform_training_args")  # the keys are TFX's
     return training["job_spec"]["worker_pool_specs"][0] if training else None
 

@@ -18,7 +18,7 @@ def compile_job(config: Config, target_name: str) -> Job:
     """Returns the PipelineJob, as JSON has it.
 
     Args:
-      config: as `pipeline.cluster.prepared` gives it.
+      config: the result of `cluster_settings.resolve`.
       target_name: a key of TARGETS.
     """
     target = TARGETS[target_name]

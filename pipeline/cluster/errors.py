@@ -1,11 +1,11 @@
-"""What may go wrong on the way to a cluster."""
+"""Errors of a submission."""
 
 from errors import UserError
 
 
 class SubmissionFailed(UserError):
-    """The cluster did not take the pipeline: nothing was started."""
+    """The cluster did not accept the pipeline, so nothing was started."""
 
 
 class ContactLost(Exception):
-    """A run was started, or may have been, and nothing more is heard of it. The text says where to look."""
+    """A run was or may have been started, but the service no longer answers. The text says where to look."""

@@ -1,7 +1,7 @@
 """Submits a compiled pipeline to Kubeflow Pipelines.
 
-A token is read from the file that KF_PIPELINES_SA_TOKEN_PATH names, again for each request; what else the environment
-may hold, kfp.Client looks for itself.
+KF_PIPELINES_SA_TOKEN_PATH names a token file, which is read for each request. kfp.Client reads all other environment
+variables itself.
 """
 
 import json
@@ -23,18 +23,18 @@ from pipeline.config import Cluster
 
 _ADVICE = {
     401: f"name a file with a valid token in {KF_PIPELINES_SA_TOKEN_ENV}",
-    403: "the account needs to be allowed to create runs",
-    404: "check cluster.endpoint: it is the address of Kubeflow Pipelines, as its UI has it before '/#/'",
+    403: "allow the account to create runs",
+    404: "check cluster.endpoint: expected the part of the UI's address before '/#/'",
 }
-_POD = re.compile(r"root|executor|executor\(\d+\)|.*-driver(\(\d+\))?")  # in the list of tasks too
+_POD = re.compile(r"root|executor|executor\(\d+\)|.*-driver(\(\d+\))?")  # pods that the API lists among the tasks
 
 
-class _NotSeen(Exception):
-    """The run that was sent is not in the list."""
+class _RunNotListed(Exception):
+    """The submitted run is not in the list of runs."""
 
 
 class _Client(kfp.Client):
-    """kfp's own tries each request again at once, and the first five times with a stack trace for each."""
+    """A client without kfp's own retries, which do not wait and print a stack trace for each of the first five."""
 
     def _load_config(self, *args: Any) -> kfp_server_api.Configuration:
         config = super()._load_config(*args)
@@ -42,39 +42,40 @@ class _Client(kfp.Client):
         return config
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
-        return _SERVICE.retried()(self.healthzs.healthz_service_get_healthz)(_request_timeout=_timeout())
+        return _SERVICE.retry()(self.healthzs.healthz_service_get_healthz)(_request_timeout=_timeout())
 
 
 def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, Any], wait: bool) -> int:
-    """Starts one run of a compiled pipeline and says where to see it.
+    """Starts a run of a compiled pipeline and prints its link.
 
     Args:
-      job: its PipelineSpec, schema 2.1, and its platforms, if any.
-      cluster: the address, the namespace, where there are several users, and the pipeline root.
-      experiment: its name; it is made if there is none.
+      job: the PipelineSpec of schema 2.1, and its platforms, if any.
+      cluster: the address, the namespace (for several users), and the pipeline root.
+      experiment: the experiment's name; it is created if it does not exist.
       parameters: values of the pipeline's runtime parameters.
-      wait: stay until the run ends, and print each change of a task's state.
+      wait: wait until the run ends, and print each change of a task's state.
 
     Returns:
-      0 for a run that was started or, with `wait`, succeeded; 1 for one that failed, 130 for one that was stopped.
+      0 if the run was started or, with `wait`, succeeded; 1 if it failed, 130 if it was stopped or paused.
 
     Raises:
-      SubmissionFailed: when Kubeflow Pipelines does not take it.
-      ContactLost: when it is not known whether it was taken, or how it goes on.
+      SubmissionFailed: when Kubeflow Pipelines does not accept the run.
+      ContactLost: when it is unknown whether the run was accepted, or what its state is.
     """
-    with _SERVICE.reported():
+    with _SERVICE.translate_errors():
         client = _connect(str(cluster.endpoint))
-        again = _SERVICE.retried(lambda fault: fault.transient or fault.status == 409)  # 409: another made it just now
-        experiment_id = again(_experiment)(client, experiment, cluster.namespace or client.get_user_namespace())
+        # 409: another client has just created the experiment
+        retry = _SERVICE.retry(lambda fault: fault.transient or fault.status == 409)
+        experiment_id = retry(_experiment)(client, experiment, cluster.namespace or client.get_user_namespace())
     body = {
         "experiment_id": experiment_id,
-        "display_name": submission.unique(job["pipelineSpec"]["pipelineInfo"]["name"]),
+        "display_name": submission.unique_name(job["pipelineSpec"]["pipelineInfo"]["name"]),
         "pipeline_spec": with_platforms(job),
         "runtime_config": {"pipeline_root": cluster.pipeline_root, "parameters": parameters},
     }
     runs = f"{str(cluster.endpoint).rstrip('/')}/#/runs"
     run_id = _create(client, body, runs)
-    return _SERVICE.started(f"{runs}/details/{run_id}", (lambda: _look(client, run_id)) if wait else None)
+    return _SERVICE.follow(f"{runs}/details/{run_id}", (lambda: _progress(client, run_id)) if wait else None)
 
 
 def _connect(endpoint: str) -> kfp.Client:
@@ -83,7 +84,7 @@ def _connect(endpoint: str) -> kfp.Client:
 
 
 def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
-    """Returns the id of the experiment of this name, made if there is none."""
+    """Returns the id of the experiment with this name; creates the experiment if it does not exist."""
     api = client.experiments
     found = api.experiment_service_list_experiments(
         filter=_named(name), namespace=namespace, _request_timeout=_timeout()
@@ -97,22 +98,22 @@ def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
 def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
     """Creates the run and returns its id.
 
-    The API takes no id of ours, so what may have been acted on is not sent again: the run is looked for by its name.
-    A 503 may be a gateway's, of which the server behind it knows nothing.
+    The API does not accept a client's id, so a request that may have been processed is not sent again. Instead, the run
+    is looked up by its name. A 503 may come from a gateway, so it does not show whether the server got the request.
     """
-    create = _SERVICE.retried(lambda fault: fault.transient and not fault.taken)(client.runs.run_service_create_run)
+    retry = _SERVICE.retry(lambda fault: fault.transient and not fault.maybe_processed)
     try:
-        return create(body, _request_timeout=_timeout()).run_id
+        return retry(client.runs.run_service_create_run)(body, _request_timeout=_timeout()).run_id
     except Exception as error:
         fault = _SERVICE.fault(error)
-        if fault is None or not (fault.transient and fault.taken):
-            with _SERVICE.reported():
+        if fault is None or not (fault.transient and fault.maybe_processed):
+            with _SERVICE.translate_errors():
                 raise
     try:
-        return _SERVICE.retried()(_find)(client, body)
+        return _SERVICE.retry()(_find)(client, body)
     except (RetryError, kfp_server_api.ApiException, HTTPError):
-        also = f"before you submit again, look whether {body['display_name']} runs: {runs}"
-        raise ContactLost(f"{_SERVICE.sentence(fault)}; {also}") from None
+        advice = f"before you submit again, check whether {body['display_name']} is running: {runs}"
+        raise ContactLost(f"{_SERVICE.message(fault)}; {advice}") from None
 
 
 def _find(client: kfp.Client, body: dict[str, Any]) -> str:
@@ -120,12 +121,12 @@ def _find(client: kfp.Client, body: dict[str, Any]) -> str:
         experiment_id=body["experiment_id"], filter=_named(body["display_name"]), _request_timeout=_timeout()
     ).runs
     if not runs:
-        raise _NotSeen
+        raise _RunNotListed
     return runs[0].run_id
 
 
-def _look(client: kfp.Client, run_id: str) -> Progress:
-    run = _SERVICE.retried()(client.runs.run_service_get_run)(run_id=run_id, _request_timeout=_timeout())
+def _progress(client: kfp.Client, run_id: str) -> Progress:
+    run = _SERVICE.retry()(client.runs.run_service_get_run)(run_id=run_id, _request_timeout=_timeout())
     details = (run.run_details and run.run_details.task_details) or []
     tasks = {
         task.task_id: (task.display_name, task.state, task.error.message if task.error else "")
@@ -145,25 +146,25 @@ def _timeout() -> tuple[float, float]:
 
 def _read(error: BaseException) -> Fault | None:
     if isinstance(error, kfp_server_api.ApiException):
-        return Fault(error.status or 0, _text(error), taken=error.status != 429)
+        return Fault(error.status or 0, _text(error), maybe_processed=error.status != 429)
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
         connection = error.conn if isinstance(error, NewConnectionError) else error.args[0]
         return Fault(
             0,
-            f"{connection.host}:{connection.port} cannot be reached; check the address and its port-forward",
-            taken=False,
+            f"cannot reach {connection.host}:{connection.port}; check the address and its port-forward",
+            maybe_processed=False,
         )
     if isinstance(error, HTTPError):
-        return Fault(0, "the connection broke or timed out", taken=True)
-    if isinstance(error, _NotSeen):
-        return Fault(0, "the run is not listed", taken=True)
+        return Fault(0, "the connection broke or timed out", maybe_processed=True)
+    if isinstance(error, _RunNotListed):
+        return Fault(0, "the run is not listed", maybe_processed=True)
     if isinstance(error, OSError) and error.filename:
-        return Fault(401, f"the token cannot be read: {error}", taken=False)
+        return Fault(401, f"cannot read the token: {error}", maybe_processed=False)
     return None
 
 
 def _text(error: kfp_server_api.ApiException) -> str:
-    """Returns what the server says of its refusal, without the headers, which may hold cookies."""
+    """Returns the server's message without the headers, which may contain cookies."""
     try:
         return str(json.loads(error.body)["message"])
     except (KeyError, TypeError, ValueError):

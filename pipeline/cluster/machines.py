@@ -1,7 +1,7 @@
-"""What a Trainer may run on: one name for what Vertex AI and Kubernetes each call otherwise.
+"""Machines for the Trainer: one name for the names that Vertex AI and Kubernetes use.
 
-After Vertex AI's "Configure compute resources for training" and "Train with TPU accelerators", "TPU regions and zones",
-and GKE's "Plan TPUs in GKE", as of 2026. Whether a project has quota there, only the service knows.
+Sources, as of 2026: Vertex AI's "Configure compute resources for training", "Train with TPU accelerators" and "TPU
+regions and zones"; GKE's "Plan TPUs in GKE". A project's quota is not checked.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ europe-west9 europe-west12 me-central1 me-central2 me-west1 northamerica-northea
 southamerica-east1 southamerica-west1 us-central1 us-east1 us-east4 us-east5 us-south1 us-west1 us-west2
 us-west3 us-west4
 """
-REGIONS = frozenset(_NAMES.split())  # of Vertex AI; below those of its TPUs
+REGIONS = frozenset(_NAMES.split())  # of Vertex AI; its TPUs are in the regions below
 _V5E = frozenset({"us-central1", "us-south1", "us-west1", "us-west4", "europe-west4", "asia-southeast1"})
 _V3 = frozenset({"us-central1", "europe-west4"})
 _V2 = _V3 | {"asia-east1"}
@@ -25,14 +25,14 @@ class Machine(NamedTuple):
 
     Attributes:
       kind: 'cpu', 'gpu' or 'tpu'.
-      cost: the class of its list price, in US dollars an hour.
-      vertex: a worker pool's machine_spec.
-      regions: where it is to be had.
-      cpu: cores, and
-      memory_gb: memory that the Trainer asks of Kubernetes: what GKE leaves of such a node's, with some to spare.
-      resource: Kubernetes' name of the accelerator,
-      accelerators: how many of it, and
-      selector: the labels of the nodes that have it; None where GKE has no such nodes.
+      cost: the range of its list price, in US dollars per hour.
+      vertex: the machine_spec of a worker pool.
+      regions: the Vertex AI regions that have the machine.
+      cpu: cores that the Trainer requests from Kubernetes, less than the node has, because GKE reserves some.
+      memory_gb: memory that the Trainer requests, in GB, likewise.
+      resource: the accelerator's resource name in Kubernetes.
+      accelerators: the number of accelerators.
+      selector: node labels; None if GKE has no such nodes.
     """
 
     kind: str

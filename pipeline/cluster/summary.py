@@ -1,4 +1,4 @@
-"""What would run where: of a compiled pipeline, a row for each task."""
+"""Prints the tasks of a compiled pipeline: image, resources and the Trainer's price."""
 
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ class Task(NamedTuple):
     """A task of a compiled pipeline.
 
     Attributes:
-      name: the task's.
+      name: the task's name.
       kind: 'container', 'custom job', 'resolver' or 'importer'.
-      after: the tasks that it waits for.
-      image: its container's, or ''.
-      resources: as 'cpu 4, memory 16Gi', or a custom job's machine.
+      after: the upstream tasks.
+      image: the container's image, or ''.
+      resources: for example 'cpu 4, memory 16Gi', or the machine of a custom job.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Task(NamedTuple):
 
 
 def tasks(job: Job) -> list[Task]:
-    """Returns the tasks of a compiled pipeline, each after those that it waits for; the Trainer as its custom job."""
+    """Returns the tasks in topological order; for Vertex AI, the Trainer's row describes its custom job."""
     from pipeline.cluster.spec import in_order
 
     return [_task(job, name, after) for name, after in in_order(job["pipelineSpec"])]
@@ -48,7 +48,7 @@ def _task(job: Job, name: str, after: set[str]) -> Task:
 
 
 def _machine(spec: dict[str, Any]) -> str:
-    """Returns Vertex AI's machine_spec in words, as 'n1-standard-8, 1 × NVIDIA_TESLA_T4'."""
+    """Returns a machine_spec of Vertex AI as text, for example 'n1-standard-8, 1 × NVIDIA_TESLA_T4'."""
     words = [spec["machine_type"], spec.get("tpu_topology", "")]
     if "accelerator_type" in spec:
         words.append(f"{spec['accelerator_count']} × {spec['accelerator_type']}")
@@ -65,7 +65,7 @@ def _resources(limits: dict[str, Any]) -> str:
 
 
 def show(job: Job) -> None:
-    """Prints what would run where, and the class of the Trainer's cost."""
+    """Prints the tasks with their images and resources, and the range of the Trainer's list price."""
     console, table = Console(), Table("task", "image", "resources")
     rows = tasks(job)
     numbers = {image: str(number) for number, image in enumerate(sorted({row.image for row in rows if row.image}), 1)}
@@ -73,32 +73,27 @@ def show(job: Job) -> None:
         table.add_row(safe(row.name), numbers.get(row.image, row.kind), safe(row.resources or "none"))
     console.print(table)
     for image, number in numbers.items():
-        _say(f"image {number}: {image}")
+        console.print(safe(f"image {number}: {image}"), soft_wrap=True)
     (trainer,) = (row for row in rows if row.name == "Trainer")
     where = "as a custom job on" if trainer.kind == "custom job" else "on"
     name, cost = _name_and_cost(job)
-    _say(f"Trainer: {where} {name} ({trainer.resources}); list price {cost}")
+    console.print(safe(f"Trainer: {where} {name} ({trainer.resources}); list price {cost}"), soft_wrap=True)
 
 
 def _name_and_cost(job: Job) -> tuple[str, str]:
-    """Returns the name in MACHINES of what the Trainer runs on, and the class of its list price."""
+    """Returns the name in MACHINES of the Trainer's machine, and the range of its list price."""
     pool = compiled.worker_pool(job)
     for name, machine in MACHINES.items():
-        if pool["machine_spec"] == machine.vertex if pool else _is_task_on(job, machine):
-            return name, f"{machine.cost} $ an hour"
-    return "a machine of another version of this project", "not known"
+        if pool["machine_spec"] == machine.vertex if pool else _runs_on(job, machine):
+            return name, f"{machine.cost} $ per hour"
+    return "a machine of another version of this project", "unknown"
 
 
-def _is_task_on(job: Job, machine: Machine) -> bool:
-    executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
+def _runs_on(job: Job, machine: Machine) -> bool:
+    """Returns whether the Trainer's task, on Kubeflow, requests this machine."""
+    kubernetes = job.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
     labels: dict[str, Any] = {}
-    for executor in (
-        job.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {}).values()
-    ):
+    for executor in kubernetes.values():
         labels |= executor["nodeSelector"]["labels"]
-    limits = executors["Trainer_executor"]["container"]["resources"]
+    limits = job["pipelineSpec"]["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["resources"]
     return (limits["cpuLimit"], limits["memoryLimit"], labels) == (machine.cpu, machine.memory_gb, machine.selector)
-
-
-def _say(line: str) -> None:
-    Console().print(safe(line), soft_wrap=True)

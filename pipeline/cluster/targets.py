@@ -1,7 +1,7 @@
-"""What Vertex AI and Kubeflow Pipelines take, and where they differ.
+"""The differences between Vertex AI and Kubeflow Pipelines.
 
-Vertex AI takes a PipelineJob of schema 2.0, as JSON. Kubeflow Pipelines takes a bare PipelineSpec of schema 2.1, as
-YAML (its backend refuses 2.0), and knows neither resolvers nor ExampleGen's driver.
+Vertex AI accepts a PipelineJob of schema 2.0 in JSON. Kubeflow Pipelines accepts a PipelineSpec of schema 2.1 in YAML
+(its backend rejects 2.0), and supports neither resolvers nor ExampleGen's driver.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ class Target(NamedTuple):
     """A kind of cluster.
 
     Attributes:
-      schema_2_1: whether it takes that schema, and a bare spec.
-      has_driver: whether ExampleGen's driver runs before it, so that new data makes it run again.
-      longest_retry: the end of a task's retries: Vertex AI's longest pause, but Kubeflow's (Argo's) time since a task's
-        first start, at which it also stops a try that runs.
-      command: what a task's container starts; None is TFX's own.
-      environment: the nodes that depend on where the pipeline runs.
-      trainer: what the Trainer's container is given; None where that only waits for a job elsewhere.
+      schema_2_1: whether the service accepts schema 2.1, without a PipelineJob.
+      has_driver: whether ExampleGen's driver runs, which finds that data is new and prevents a stale cache hit.
+      longest_retry: backoffMaxDuration. Vertex AI: the longest pause between retries. Kubeflow (Argo): the time from
+        the task's first start until it is stopped, even if an attempt is running.
+      command: the container's command; None is TFX's default.
+      environment: returns the parts of the pipeline that depend on the target.
+      trainer: returns the machine of the Trainer's task; None if the task only waits for a custom job.
     """
 
     schema_2_1: bool
@@ -40,7 +40,7 @@ class Target(NamedTuple):
 
 
 def trainer_image(cluster: Cluster) -> str:
-    """Returns the Trainer's image: for a TPU or GPUs, the one that is tagged for them."""
+    """Returns the Trainer's image; its tag ends with '-tpu' or '-gpu' for such devices."""
     kind = MACHINES[cluster.trainer].kind
     return str(cluster.image) if kind == "cpu" else f"{cluster.image}-{kind}"
 
@@ -81,16 +81,16 @@ def _kubeflow(config: Config) -> Environment:
 
 
 def _schema(config: Config) -> Callable[[str], BaseNode]:
-    """Returns what makes the schema's node: a file of this machine becomes part of the compiled pipeline."""
-    place = config.data.schema_file
-    if isinstance(place, str):
+    """Returns a function that creates the schema node; a local schema file becomes part of the compiled pipeline."""
+    schema = config.data.schema_file
+    if isinstance(schema, str):
         return schema_gen.schema_gen
-    text = check_schema(place, len(config.data.classes)).read_text(encoding="utf-8")
+    text = check_schema(schema, len(config.data.classes)).read_text(encoding="utf-8")
     return lambda _: schema_gen.schema_from_text(text)
 
 
 def _submit(target: str, cluster: Cluster, service: str) -> str:
-    """Returns the command for the report's settings, which leave out the section `cluster`; the image may be newer."""
+    """Returns the report's rerun command. The report's settings have no `cluster` section, so flags replace it."""
     return (
         f"python kubeflow_runner.py submit --target {target} --config settings.yaml --image REGISTRY/NAME {service} "
         f"--pipeline-root {cluster.pipeline_root} --set cluster.trainer={cluster.trainer}"

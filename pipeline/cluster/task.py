@@ -1,8 +1,9 @@
-"""What a task of Kubeflow Pipelines starts: TFX's executor, with two faults of the backend worked around.
+"""Entry point of a Kubeflow task: runs TFX's executor and works around two faults of the backend.
 
-The backend leaves the types of the inputs empty (GetOutputArtifactsByExecutionId in backend/src/v2/metadata/client.go,
-up to 2.15), at which TFX stops ("fails to retrieve classpath", tensorflow/tfx#7768). The component's inputs, another
-argument, have them. And the backend cannot download TensorFlow's directory markers (pipeline/cluster/markers.py).
+The backend leaves the types of input artifacts empty (GetOutputArtifactsByExecutionId in
+backend/src/v2/metadata/client.go, up to 2.15), so TFX fails ("fails to retrieve classpath", tensorflow/tfx#7768). The
+types are taken from another argument, the component's inputs. Also, the backend cannot download TensorFlow's directory
+markers (pipeline/cluster/markers.py).
 """
 
 import argparse
@@ -15,19 +16,20 @@ from pipeline.cluster import markers
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Returns TFX's own arguments, with the types filled in, and Beam's."""
+    """Returns TFX's arguments, with artifact types filled in, and Beam's arguments."""
     args, beam_args = tfx_task._parse_flags(argv)
-    given, inputs = json.loads(args.json_serialized_invocation_args), json.loads(args.json_serialized_inputs_spec_args)
-    for name, artifacts in given.get("inputs", {}).get("artifacts", {}).items():
+    invocation = json.loads(args.json_serialized_invocation_args)
+    specs = json.loads(args.json_serialized_inputs_spec_args)
+    for name, artifacts in invocation.get("inputs", {}).get("artifacts", {}).items():
         for artifact in artifacts["artifacts"]:
             if not any(artifact.get("type", {}).values()):
-                artifact["type"] = inputs["artifacts"][name]["artifactType"]
-    args.json_serialized_invocation_args = json.dumps(given)
+                artifact["type"] = specs["artifacts"][name]["artifactType"]
+    args.json_serialized_invocation_args = json.dumps(invocation)
     return args, beam_args
 
 
 def main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
-    """Runs TFX's executor and then removes the directory markers under the task's outputs."""
+    """Runs TFX's executor, then removes the directory markers under the task's outputs."""
     tfx_task.main(parsed)
     outputs = json.loads(parsed[0].json_serialized_invocation_args)["outputs"].get("artifacts", {})
     markers.remove(artifact["uri"] for each in outputs.values() for artifact in each["artifacts"])

@@ -1,4 +1,4 @@
-"""Submits a compiled pipeline to Vertex AI, with the credentials of the environment (application default ones)."""
+"""Submits a compiled pipeline to Vertex AI with Application Default Credentials."""
 
 import json
 import re
@@ -23,44 +23,45 @@ from pipeline.config import Cluster
 
 _ADVICE = {
     401: "log in with 'gcloud auth application-default login', or name a key file in GOOGLE_APPLICATION_CREDENTIALS",
-    403: "the account needs the role 'Vertex AI User' in the project, and the project the Vertex AI API",
+    403: "give the account the role 'Vertex AI User' in the project, and enable the Vertex AI API",
     404: "check cluster.project and cluster.region",
     429: "wait, or ask for more quota",
 }
 
-Client = Any  # the SDK's wrapper of aiplatform_v1.PipelineServiceClient, which is not typed as one
+Client = Any  # the SDK's wrapper of aiplatform_v1.PipelineServiceClient, which has no types
 
 
 def submit(job: Job, cluster: Cluster, parameters: dict[str, Any], wait: bool) -> int:
-    """Starts one run of a compiled pipeline and says where to see it.
+    """Starts a run of a compiled pipeline and prints its link.
 
     Args:
       job: the PipelineJob that TFX's KubeflowV2DagRunner returns.
-      cluster: the project, its region, the pipeline root and the account that the tasks run as.
+      cluster: the project, the region, the pipeline root and the service account of the tasks.
       parameters: values of the pipeline's runtime parameters.
-      wait: stay until the run ends, and print each change of a task's state.
+      wait: wait until the run ends, and print each change of a task's state.
 
     Returns:
-      0 for a run that was started or, with `wait`, succeeded; 1 for one that failed, 130 for one that was stopped.
+      0 if the run was started or, with `wait`, succeeded; 1 if it failed, 130 if it was stopped or paused.
 
     Raises:
-      UserError: when the job cannot be sent as it is.
-      SubmissionFailed: when Vertex AI does not take it.
-      ContactLost: when it is not known whether it was taken, or how it goes on.
+      UserError: when the SDK cannot build a request from the job.
+      SubmissionFailed: when Vertex AI does not accept the run.
+      ContactLost: when it is unknown whether the run was accepted, or what its state is.
     """
-    with _SERVICE.reported():
-        run, client = _prepare(job, cluster, parameters)
+    with _SERVICE.translate_errors():
+        run, client = _build_request(job, cluster, parameters)
     project, region = cluster.project, cluster.region
-    job_id = submission.unique(re.sub("[^-0-9a-z]+", "-", job["displayName"].lower()).lstrip("-0123456789") or "run")
+    prefix = re.sub("[^-0-9a-z]+", "-", job["displayName"].lower()).lstrip("-0123456789") or "run"
+    job_id = submission.unique_name(prefix)
     link = f"https://console.cloud.google.com/vertex-ai/locations/{region}/pipelines/runs/{job_id}?project={project}"
     name = _create(client, f"projects/{project}/locations/{region}", job_id, run, link)
-    return _SERVICE.started(link, (lambda: _look(client, name)) if wait else None)
+    return _SERVICE.follow(link, (lambda: _progress(client, name)) if wait else None)
 
 
-def _prepare(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tuple[aiplatform_v1.PipelineJob, Client]:
-    """Returns the request as the SDK builds it, and its client.
+def _build_request(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tuple[aiplatform_v1.PipelineJob, Client]:
+    """Returns the SDK's request and client.
 
-    The SDK's own submit() is not used: it also makes missing buckets, and it logs a stack trace where it may not.
+    The SDK's submit() is not used, because it creates missing buckets, and logs a stack trace if it has no right to.
     """
     try:
         aiplatform.init(project=cluster.project, location=cluster.region, api_transport="rest")
@@ -86,23 +87,23 @@ def _prepare(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tuple[ai
 
 
 def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.PipelineJob, link: str) -> str:
-    """Creates the run under an id that is its alone: sent again, it cannot start a second one. Returns its name."""
-    seen: list[BaseException] = []
-    create = _SERVICE.retried(seen=seen)(client.create_pipeline_job)
+    """Creates the run and returns its name; a retry cannot start a second run, because the id is unique."""
+    errors: list[BaseException] = []
+    create = _SERVICE.retry(errors=errors)(client.create_pipeline_job)
     try:
         create(parent=parent, pipeline_job=run, pipeline_job_id=job_id, timeout=submission.REQUEST_S)
     except Exception as error:
-        if seen and isinstance(error, exceptions.Conflict):  # what is there after a fault is what was sent
+        if errors and isinstance(error, exceptions.Conflict):  # an earlier attempt created the run
             return f"{parent}/pipelineJobs/{job_id}"
-        unsure = any(fault.taken for fault in map(_read, seen) if fault)
-        also = f"; before you submit again, look whether it runs: {link}" if unsure else ""
-        with _SERVICE.reported(ContactLost if unsure else SubmissionFailed, also):
+        maybe_started = any(fault.maybe_processed for fault in map(_read, errors) if fault)
+        advice = f"; before you submit again, check whether the run exists: {link}" if maybe_started else ""
+        with _SERVICE.translate_errors(ContactLost if maybe_started else SubmissionFailed, advice):
             raise
     return f"{parent}/pipelineJobs/{job_id}"
 
 
-def _look(client: Client, name: str) -> Progress:
-    run = _SERVICE.retried()(client.get_pipeline_job)(name=name, timeout=submission.REQUEST_S)
+def _progress(client: Client, name: str) -> Progress:
+    run = _SERVICE.retry()(client.get_pipeline_job)(name=name, timeout=submission.REQUEST_S)
     tasks = {
         str(task.task_id): (task.task_name, task.state.name, task.error.message) for task in run.job_detail.task_details
     }
@@ -111,19 +112,19 @@ def _look(client: Client, name: str) -> Progress:
 
 def _read(error: BaseException) -> Fault | None:
     if isinstance(error, exceptions.GoogleAPICallError):
-        text = str(error.message).split(": ", 1)[-1]  # without the address that it begins with
-        return Fault(int(error.code or 0), text, taken=error.code != 429)
+        text = str(error.message).split(": ", 1)[-1]  # the message begins with the request's address
+        return Fault(int(error.code or 0), text, maybe_processed=error.code != 429)
     if isinstance(error, TransportError):
-        return Fault(0, "the server that gives tokens cannot be reached", taken=False)
+        return Fault(0, "cannot reach the OAuth token server", maybe_processed=False)
     if isinstance(error, GoogleAuthError):
-        return Fault(401, "no credentials that can be used", taken=False)
+        return Fault(401, "found no usable credentials", maybe_processed=False)
     if isinstance(error, requests.RequestException):
         reason = getattr(error.args[0] if error.args else None, "reason", None)
         refused = isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError))
         refused = refused or isinstance(reason, NewConnectionError)
-        host = urlsplit(str(error.request.url)).netloc if error.request else "it"
-        what = f"{host} cannot be reached" if refused else f"the connection to {host} broke or timed out"
-        return Fault(0, what, taken=not refused)
+        host = urlsplit(str(error.request.url)).netloc if error.request else "the service"
+        text = f"cannot reach {host}" if refused else f"the connection to {host} broke or timed out"
+        return Fault(0, text, maybe_processed=not refused)
     return None
 
 

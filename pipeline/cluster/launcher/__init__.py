@@ -1,1 +1,1 @@
-"""Executes a compiled pipeline on this machine, task by task, as a cluster's launcher would."""
+"""Executes a compiled pipeline on this machine, task by task, in place of a cluster's launcher."""

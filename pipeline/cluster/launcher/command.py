@@ -1,4 +1,4 @@
-"""`kubeflow_runner.py run-local`: from a compiled file to an exit code."""
+"""`kubeflow_runner.py run-local`: executes a compiled file."""
 
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,26 @@ from pipeline.cluster.launcher import executor_input
 from pipeline.exit_codes import FAILED, PUSHED, REFUSED
 
 
-def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work: Path) -> int:
-    """Executes a compiled file and returns the exit code: FAILED when a task failed, else the gate's PUSHED or REFUSED.
+def run(path: Path, data: Path | None, values: dict[str, Any], output: Path, work: Path) -> int:
+    """Executes a compiled file and returns the exit code: FAILED if a task failed, else PUSHED or REFUSED.
+
+    Args:
+      path: the compiled file.
+      data: a data folder, instead of the file's.
+      values: parameters that differ from the file's defaults.
+      output: a folder in place of the pipeline root.
+      work: the working directory of the tasks.
 
     Raises:
-      UserError: when the file or the data cannot be used. Nothing is started then.
+      UserError: when the file or the data cannot be used; no task has started then.
     """
     job = compiled.read(path)
-    spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, given)
+    spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, values)
     if data:
         parameters["data"] = str(data)
     output = output.expanduser().resolve()
     check_path(output, "give another folder (--output DIR)")
-    folder, _ = prepare.prepare_data(None, _here(parameters.get("data")), _pattern(spec), 0)
+    folder, _ = prepare.prepare_data(None, _local_folder(parameters.get("data")), _pattern(spec), 0)
     from pipeline.cluster.launcher import run as tasks
 
     output.mkdir(parents=True, exist_ok=True)
@@ -33,14 +40,14 @@ def run(path: Path, data: Path | None, given: dict[str, Any], output: Path, work
         finished = launcher.run()
     failed = [name for name, result in finished.items() if result.state == tasks.FAILED]
     for name in failed:
-        print(f"{name} failed; its log: {launcher.log(name)}")
+        print(f"{name} failed; log: {launcher.log(name)}")
     return FAILED if failed else _verdict(finished)
 
 
-def _here(place: str | None) -> Path | None:
-    if place and "://" in place:
-        raise UserError(f"the data lie in {place}, which is not read here: give a folder of the same (--data DIR)")
-    return Path(place) if place else None
+def _local_folder(data: str | None) -> Path | None:
+    if data and "://" in data:
+        raise UserError(f"expected a data folder on this machine, received {data}; give a local copy (--data DIR)")
+    return Path(data) if data else None
 
 
 def _pattern(spec: dict[str, Any]) -> str:
@@ -48,7 +55,7 @@ def _pattern(spec: dict[str, Any]) -> str:
 
 
 def _verdict(finished: dict[str, Any]) -> int:
-    """Prints what the gate decided, and returns the exit code."""
+    """Prints the gate's decision and returns the exit code."""
     evaluator = finished["Evaluator"].outputs
     (blessing,), (evaluation,) = evaluator["blessing"], evaluator["evaluation"]
     if blessing["metadata"].get("blessed") != 1:

@@ -1,4 +1,4 @@
-"""Runs a task's command: in a process of its own, forked from one that has imported TFX where that can be."""
+"""Runs a task's command in a new process; Python modules run in a fork of a process that has imported TFX."""
 
 import multiprocessing
 import os
@@ -14,31 +14,31 @@ _PRELOADED = ["tensorflow", "tfx.v1", "pipeline.pipeline", "pipeline.cluster.lau
 
 
 def warm_up() -> ForkServerContext:
-    """Returns a context whose processes are forked from one that imports TFX once: 15 seconds of each task."""
+    """Returns a context whose processes are forks of a process that has imported TFX, which saves 15 s per task."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context
 
 
 def run(context: ForkServerContext, command: list[str], log: Path, folder: Path) -> int:
-    """Runs a container's command in `folder`, with what it prints in `log`; returns its exit code."""
+    """Runs a container's command in `folder`, appends its output to `log` and returns its exit code."""
     if command[:2] == _PYTHON:
         process = context.Process(target=_module, args=(command[2], command[3:], log, folder))
         process.start()
         process.join()
         return int(process.exitcode or 0)
     with log.open("ab") as output:
-        done = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 (the file's)
+        done = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603
     return done.returncode
 
 
 def _module(name: str, arguments: list[str], log: Path, folder: Path) -> None:
-    """Is what `python -m NAME ARGUMENTS` is, in a fork."""
+    """Does in a fork what `python -m NAME ARGUMENTS` does."""
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.chdir(folder)
-    _run_jobs_here()
+    _run_custom_jobs_locally()
     _main(name, *arguments)
 
 
@@ -47,25 +47,25 @@ def _main(name: str, *arguments: str) -> None:
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
-def _run_jobs_here() -> None:
-    """Lets Vertex AI's custom jobs, which the Trainer's task starts, run their container's command on this machine."""
+def _run_custom_jobs_locally() -> None:
+    """Replaces TFX's Vertex client: the custom job of the Trainer's task runs on this machine."""
     from google.cloud.aiplatform_v1.types import CustomJob, JobState
     from tfx.extensions.google_cloud_ai_platform import training_clients
 
-    class JobsHere(training_clients.VertexJobClient):
+    class LocalJobClient(training_clients.VertexJobClient):
         def create_client(self) -> None:
             pass
 
         def launch_job(self, project: str, training_job: dict[str, Any]) -> None:
-            (pool,) = CustomJob(training_job).job_spec.worker_pool_specs  # as the service would read it
-            _, _, *module = pool.container_spec.command  # "python -m", as TFX has it
-            process = multiprocessing.get_context("fork").Process(target=_main, args=module)  # TFX is imported here
+            (pool,) = CustomJob(training_job).job_spec.worker_pool_specs  # validates the fields, as the service does
+            _, _, *module = pool.container_spec.command  # after "python -m"
+            process = multiprocessing.get_context("fork").Process(target=_main, args=module)  # has TFX imported
             process.start()
             process.join()
             state = JobState.JOB_STATE_FAILED if process.exitcode else JobState.JOB_STATE_SUCCEEDED
-            self._job_name, self._job = "here", CustomJob(state=state)
+            self._job_name, self._job = "local", CustomJob(state=state)
 
         def get_job(self) -> CustomJob:
             return self._job
 
-    training_clients.VertexJobClient = JobsHere
+    training_clients.VertexJobClient = LocalJobClient

@@ -1,4 +1,4 @@
-"""What the launcher tells a task: an ExecutorInput, in the words of schema 2.0 or 2.1, as JSON."""
+"""Builds the ExecutorInput of a task in JSON, for schema 2.0 or 2.1."""
 
 from typing import Any
 
@@ -6,42 +6,37 @@ from pipeline.cluster.launcher.store import Artifact
 from pipeline.cluster.spec import KINDS, Json, constant, plain
 
 
-class Words:
-    """The fields that a schema has for parameters."""
+class Format:
+    """Reads and writes parameters and artifacts in the format of the spec's schema version."""
 
     def __init__(self, spec: Json):
-        self.new = spec["schemaVersion"] >= "2.1"
+        self.is_2_1 = spec["schemaVersion"] >= "2.1"
 
     def inputs(self, values: Json) -> Json:
-        """Returns the parameters as an ExecutorInput has them."""
-        if self.new:
+        """Returns the parameters of an ExecutorInput."""
+        if self.is_2_1:
             return {"parameterValues": values}
         return {"parameters": {name: _typed(value) for name, value in values.items()}}
 
     def artifact(self, artifact: Artifact) -> Artifact:
-        """Returns an input as the backend gives it: that of schema 2.1 has lost its type."""
-        return artifact | {"type": {"instanceSchema": ""}} if self.new else artifact
+        """Returns an input artifact; for schema 2.1 without its type, which Kubeflow's backend loses."""
+        return artifact | {"type": {"instanceSchema": ""}} if self.is_2_1 else artifact
 
     def outputs(self, output: Json) -> Json:
         """Returns the parameters of an ExecutorOutput."""
-        if self.new:
+        if self.is_2_1:
             return output.get("parameterValues", {})
-        # TFX's driver writes the new field for both schemas
+        # TFX's driver writes `parameterValues` for both schemas
         old = {name: plain(value) for name, value in output.get("parameters", {}).items()}
         return old | output.get("parameterValues", {})
 
 
-def parameters_of(task: Json, given: Json) -> Json:
-    """Returns a task's parameters: constants, and those of the run.
-
-    Args:
-      task: of the PipelineSpec.
-      given: the run's own.
-    """
+def parameters_of(task: Json, run_parameters: Json) -> Json:
+    """Returns the parameter values of a task of the PipelineSpec."""
     values = {}
     for name, source in task.get("inputs", {}).get("parameters", {}).items():
         if "componentInputParameter" in source:
-            values[name] = given[source["componentInputParameter"]]
+            values[name] = run_parameters[source["componentInputParameter"]]
         else:
             values[name] = constant(source["runtimeValue"])
     return values
@@ -53,17 +48,17 @@ def executor_input(
     """Returns the ExecutorInput of a task.
 
     Args:
-      spec: the PipelineSpec, for its schema's version.
+      spec: the PipelineSpec, which has the schema version.
       values: the parameters.
-      inputs: the artifacts by the task's names for them; a resolver may have found none.
-      outputs: the artifacts that it is to make.
-      output_file: where it writes its ExecutorOutput.
+      inputs: the input artifacts by name; a list is empty if a resolver found nothing.
+      outputs: the output artifacts by name.
+      output_file: path for the task's ExecutorOutput.
     """
-    words = Words(spec)
+    format_ = Format(spec)
     return {
         "inputs": {
-            **words.inputs(values),
-            "artifacts": {name: {"artifacts": list(map(words.artifact, found))} for name, found in inputs.items()},
+            **format_.inputs(values),
+            "artifacts": {name: {"artifacts": list(map(format_.artifact, found))} for name, found in inputs.items()},
         },
         "outputs": {
             "artifacts": {name: {"artifacts": [artifact]} for name, artifact in outputs.items()},

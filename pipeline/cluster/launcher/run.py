@@ -1,7 +1,7 @@
-"""Runs the tasks of a compiled pipeline in the order of their data.
+"""Runs the tasks of a compiled pipeline in topological order.
 
-What a cluster does and this does not: containers, so that every image is this machine's environment; caching; running
-tasks side by side; and waiting between the tries of a task. A bucket's folder, the pipeline root, is a folder here.
+Unlike a cluster, the launcher starts no containers (every task runs in this Python environment), has no cache, runs
+tasks one at a time, and does not wait between retries. A local folder replaces the pipeline root.
 """
 
 import json
@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from pipeline.cluster.launcher import containers, executor_input
 from pipeline.cluster.launcher.store import Artifact, Store
-from pipeline.cluster.spec import Json, in_order
+from pipeline.cluster.spec import Json, constant, in_order
 
-DONE, FAILED, LEFT_OUT = "done", "failed", "left out"
+DONE, FAILED, SKIPPED = "done", "failed", "skipped"
 
 
-class Finished(NamedTuple):
-    """What became of a task: DONE, FAILED or LEFT_OUT, the seconds it took, and its artifacts by name."""
+class TaskResult(NamedTuple):
+    """Result of a task: DONE, FAILED or SKIPPED, its duration in seconds, and its output artifacts by name."""
 
     state: str
     seconds: float
@@ -31,9 +31,9 @@ class Launcher:
 
     Args:
       spec: the PipelineSpec.
-      parameters: the run's own.
-      folder: in place of the pipeline root; its store is kept from run to run.
-      work: the folder that the tasks start in, as an image's.
+      parameters: the values of the pipeline's parameters.
+      folder: replaces the pipeline root; the store in it is kept between runs.
+      work: the working directory of the tasks.
     """
 
     def __init__(self, spec: Json, parameters: Json, folder: Path, work: Path):
@@ -44,86 +44,87 @@ class Launcher:
         self._run = f"{spec['pipelineInfo']['name']}-{time.strftime('%Y%m%d%H%M%S')}-{uuid.uuid4().hex[:6]}"
         self._folder = folder / self._run
         self._folder.mkdir(parents=True)
-        self._store = Store(folder / f"{spec['pipelineInfo']['name']}.sqlite")  # a query is of one pipeline
+        self._store = Store(folder / f"{spec['pipelineInfo']['name']}.sqlite")  # resolvers query one pipeline's store
         self._tasks: Json = self._spec["root"]["dag"]["tasks"]
         self._context = containers.warm_up()
 
-    def run(self) -> dict[str, Finished]:
-        """Runs all tasks; one that fails stops those that depend on it, and no others."""
-        finished: dict[str, Finished] = {}
+    def run(self) -> dict[str, TaskResult]:
+        """Runs all tasks; only tasks downstream of a failed task are skipped."""
+        results: dict[str, TaskResult] = {}
         for name, upstream in in_order(self._spec):
-            if all(finished[other].state == DONE for other in upstream):
-                finished[name] = self._timed(name, finished)
+            if all(results[other].state == DONE for other in upstream):
+                results[name] = self._run_task(name, results)
             else:
-                finished[name] = Finished(LEFT_OUT, 0.0, {})
-            _say(f"{finished[name].state:<8} {name:<42} {finished[name].seconds:7.1f} s")
-        return finished
+                results[name] = TaskResult(SKIPPED, 0.0, {})
+            print(f"{results[name].state:<8} {name:<42} {results[name].seconds:7.1f} s", flush=True)
+        return results
 
     def log(self, name: str) -> Path:
-        """Returns where a task's output is."""
+        """Returns the log file of a task."""
         return self._folder / f"{name}.log"
 
-    def _timed(self, name: str, finished: dict[str, Finished]) -> Finished:
+    def _run_task(self, name: str, results: dict[str, TaskResult]) -> TaskResult:
         started = time.monotonic()
-        outputs = self._task(name, finished)
+        outputs = self._outputs(name, results)
         state = FAILED if outputs is None else DONE
         for artifacts in (outputs or {}).values():
             for artifact in artifacts:
-                if artifact["name"].startswith(f"{self._run}/"):  # else a resolver has found it there
+                if artifact["name"].startswith(f"{self._run}/"):  # a resolver's artifact is already in the store
                     self._store.put(artifact)
-        return Finished(state, time.monotonic() - started, outputs or {})
+        return TaskResult(state, time.monotonic() - started, outputs or {})
 
-    def _task(self, name: str, finished: dict[str, Finished]) -> dict[str, list[Artifact]] | None:
-        """Returns the artifacts of a task, or None when it failed."""
+    def _outputs(self, name: str, results: dict[str, TaskResult]) -> dict[str, list[Artifact]] | None:
+        """Runs a task and returns its output artifacts, or None if it failed."""
         task = self._tasks[name]
         component = self._spec["components"][task["componentRef"]["name"]]
         executor = self._spec["deploymentSpec"]["executors"][component["executorLabel"]]
         inputs = {}
         for key, source in task.get("inputs", {}).get("artifacts", {}).items():
             output = source["taskOutputArtifact"]
-            inputs[key] = finished[output["producerTask"]].outputs[output["outputArtifactKey"]]
+            inputs[key] = results[output["producerTask"]].outputs[output["outputArtifactKey"]]
         if "resolver" in executor:
-            return self._resolve(executor["resolver"], inputs)
+            queries = executor["resolver"]["outputArtifactQueries"]
+            return {key: self._store.latest(query["filter"], inputs) for key, query in queries.items()}
         values = executor_input.parameters_of(task, self._parameters)
         if name == "Trainer":
-            values["custom_config"] = _on_any_device(values["custom_config"])
-        made = self._new_artifacts(name, component)
+            values["custom_config"] = _without_devices(values["custom_config"])
+        outputs = self._new_artifacts(name, component)
         if "importer" in executor:
-            return self._import(executor["importer"], values, made)
+            return self._import(executor["importer"], values, outputs)
         for attempt in range(1 + int(task.get("retryPolicy", {}).get("maxRetryCount", 0))):
             if attempt:
-                _say(f"again    {name} (try {attempt + 1}); see {self.log(name)}")
+                print(f"retry    {name} (attempt {attempt + 1}); log: {self.log(name)}", flush=True)
             output_file = self._folder / name / str(attempt) / "executor_output.json"
             output_file.parent.mkdir(parents=True)
-            for artifact in made.values():  # a bucket has no folders that would have to be there
+            for artifact in outputs.values():  # in a bucket, no folder has to exist
                 Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
-            if self._contain(name, executor["container"], values, inputs, made, output_file):
-                return {key: [artifact] for key, artifact in _updated(made, output_file).items()}
+            if self._run_container(name, executor["container"], values, inputs, outputs, output_file):
+                return {key: [artifact] for key, artifact in _updated(outputs, output_file).items()}
         return None
 
-    def _contain(
+    def _run_container(
         self,
         name: str,
         container: Json,
         values: Json,
         inputs: dict[str, list[Artifact]],
-        made: dict[str, Artifact],
+        outputs: dict[str, Artifact],
         output_file: Path,
     ) -> bool:
-        """Runs a task's driver, if it has one, and its container; returns whether both went well."""
+        """Runs a task's driver, if it has one, and its container; returns whether both succeeded."""
         driver = container.get("lifecycle", {}).get("preCacheCheck")
         if driver:
-            given = executor_input.executor_input(self._spec, values, inputs, made, str(output_file))
-            if self._start(name, driver, given):
+            task_input = executor_input.executor_input(self._spec, values, inputs, outputs, str(output_file))
+            if self._start(name, driver, task_input):
                 return False
-            values = values | executor_input.Words(self._spec).outputs(json.loads(output_file.read_text()))
-            made = _updated(made, output_file)
-        given = executor_input.executor_input(self._spec, values, inputs, made, str(output_file))
-        return self._start(name, container, given) == 0
+            values = values | executor_input.Format(self._spec).outputs(json.loads(output_file.read_text()))
+            outputs = _updated(outputs, output_file)
+        task_input = executor_input.executor_input(self._spec, values, inputs, outputs, str(output_file))
+        return self._start(name, container, task_input) == 0
 
-    def _start(self, name: str, container: Json, given: Json) -> int:
+    def _start(self, name: str, container: Json, task_input: Json) -> int:
         words = [*container.get("command", []), *container.get("args", [])]
-        command = [word.replace("{{$}}", json.dumps(given)) for word in words]
+        command = [word.replace("{{$}}", json.dumps(task_input)) for word in words]
         return containers.run(self._context, command, self.log(name), self._work)
 
     def _new_artifacts(self, name: str, component: Json) -> dict[str, Artifact]:
@@ -138,38 +139,24 @@ class Launcher:
             for key, spec in specs.items()
         }
 
-    def _resolve(self, resolver: Json, inputs: dict[str, list[Artifact]]) -> dict[str, list[Artifact]]:
-        """Answers a resolver's queries; one that asks for what was not found finds nothing."""
-        found: dict[str, list[Artifact]] = {}
-        for key, query in resolver["outputArtifactQueries"].items():
-            found[key] = self._store.latest(query["filter"], inputs)
-        return found
-
-    def _import(self, importer: Json, values: Json, made: dict[str, Artifact]) -> dict[str, list[Artifact]]:
-        ((key, artifact),) = made.items()
-        uri = importer["artifactUri"]
-        place = values[uri["runtimeParameter"]] if "runtimeParameter" in uri else executor_input.constant(uri)
-        return {key: [artifact | {"uri": place, "metadata": importer.get("metadata", {})}]}
+    def _import(self, importer: Json, values: Json, outputs: dict[str, Artifact]) -> dict[str, list[Artifact]]:
+        ((key, artifact),) = outputs.items()
+        source = importer["artifactUri"]
+        uri = values[source["runtimeParameter"]] if "runtimeParameter" in source else constant(source)
+        return {key: [artifact | {"uri": uri, "metadata": importer.get("metadata", {})}]}
 
 
-def _on_any_device(custom_config: str) -> str:
-    """Returns the Trainer's configuration without the kind of devices that a cluster's machine would have."""
+def _without_devices(custom_config: str) -> str:
+    """Returns the Trainer's configuration without `devices`, the devices of the cluster's machine."""
     custom = json.loads(custom_config)
     return json.dumps({key: value for key, value in custom.items() if key != "devices"})
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _updated(made: dict[str, Artifact], output_file: Path) -> dict[str, Artifact]:
-    """Returns the artifacts with what a task says of them in its ExecutorOutput."""
-    said = json.loads(output_file.read_text()).get("artifacts", {})
-    return {
-        key: artifact | {field: value for field, value in _first(said.get(key)).items() if field in ("uri", "metadata")}
-        for key, artifact in made.items()
-    }
-
-
-def _first(artifact_list: Json | None) -> Json:
-    return artifact_list["artifacts"][0] if artifact_list else {}
+def _updated(artifacts: dict[str, Artifact], output_file: Path) -> dict[str, Artifact]:
+    """Returns the artifacts with the URIs and metadata that the task wrote into its ExecutorOutput."""
+    written = json.loads(output_file.read_text()).get("artifacts", {})
+    updated = dict(artifacts)
+    for key in artifacts.keys() & written.keys():
+        fields = written[key]["artifacts"][0]
+        updated[key] = artifacts[key] | {name: fields[name] for name in ("uri", "metadata") if name in fields}
+    return updated

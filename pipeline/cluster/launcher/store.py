@@ -1,4 +1,4 @@
-"""The artifacts of the runs here, and the resolvers' queries over them: ML Metadata in place of a cluster's."""
+"""Stores the launcher's artifacts in ML Metadata, and answers the resolvers' queries."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import ml_metadata as mlmd
 import yaml
 from ml_metadata.proto import metadata_store_pb2
 
-Artifact = dict[str, Any]  # a RuntimeArtifact as JSON has it: name, uri, type, metadata
+Artifact = dict[str, Any]  # a RuntimeArtifact in JSON: name, uri, type, metadata
 
 _TYPE, _METADATA = "type", "metadata"
 _STATES = metadata_store_pb2.Artifact.State
@@ -19,7 +19,7 @@ _METADATA_OF = re.compile(r"\{\{\$\.inputs\.artifacts\['(\w+)'\]\.metadata\['(\w
 
 
 class Store:
-    """Artifacts in a SQLite file, by the names that a cluster would give them."""
+    """Artifacts in a SQLite file, under the names that a cluster gives them."""
 
     def __init__(self, path: Path):
         connection = metadata_store_pb2.ConnectionConfig()
@@ -28,7 +28,7 @@ class Store:
         self._store = mlmd.MetadataStore(connection)
 
     def put(self, artifact: Artifact) -> None:
-        """Keeps an artifact that a task has finished."""
+        """Stores an artifact of a finished task."""
         kind = metadata_store_pb2.ArtifactType(name=title(artifact["type"]))
         type_id = self._store.put_artifact_type(kind, can_add_fields=True)
         kept = metadata_store_pb2.Artifact(
@@ -44,16 +44,15 @@ class Store:
         self._store.put_artifacts([kept])
 
     def latest(self, query: str, inputs: dict[str, list[Artifact]]) -> list[Artifact]:
-        """Returns the latest artifact that a resolver's filter finds, or none.
+        """Returns a list with the latest artifact that matches a resolver's filter; an empty list if none does.
 
-        The filter is of Vertex ML Metadata's language: conditions of the kinds that TFX compiles, joined by AND. A
-        filter on an input that was not found finds nothing.
+        The filter is in the language of Vertex ML Metadata: conditions that TFX compiles, joined by AND. A filter that
+        refers to an empty input matches nothing.
 
         Raises:
-          ValueError: for a condition of another kind.
+          ValueError: when the filter has another kind of condition.
         """
-        asked = set(_METADATA_OF.findall(query))
-        if not all(inputs[key] for key, _ in asked):
+        if not all(inputs[key] for key, _ in _METADATA_OF.findall(query)):
             return []
         query = _METADATA_OF.sub(lambda match: str(inputs[match[1]][0]["metadata"][match[2]]), query)
         wanted = dict(_condition(each) for each in query.split(" AND "))
@@ -70,7 +69,7 @@ class Store:
 
 
 def _condition(text: str) -> tuple[str, str | float]:
-    """Returns a condition's name and value.
+    """Returns the name and value of a condition.
 
     >>> _condition('name="a"'), _condition("metadata.blessed.number_value=1")
     (('name', 'a'), ('metadata.blessed.number_value', 1.0))
@@ -84,11 +83,11 @@ def _condition(text: str) -> tuple[str, str | float]:
 
 
 def _meets(artifact: metadata_store_pb2.Artifact, wanted: dict[str, str | float]) -> bool:
-    """Returns whether an artifact has the wanted values."""
-    has = {"schema_title": artifact.type, "name": artifact.name, "state": _STATES.Name(artifact.state)}
+    """Returns whether an artifact meets all conditions."""
+    values = {"schema_title": artifact.type, "name": artifact.name, "state": _STATES.Name(artifact.state)}
     numbers = {k: v.double_value for k, v in artifact.custom_properties.items() if v.HasField("double_value")}
-    has |= {f"metadata.{key}.{_NUMBER}": value for key, value in numbers.items()}
-    return all(has.get(key) == value for key, value in wanted.items())
+    values |= {f"metadata.{key}.{_NUMBER}": value for key, value in numbers.items()}
+    return all(values.get(key) == value for key, value in wanted.items())
 
 
 def title(type_schema: dict[str, str]) -> str:

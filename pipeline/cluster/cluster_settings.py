@@ -1,4 +1,4 @@
-"""From settings to a pipeline that a cluster can run: everything is checked here, and nothing is sent."""
+"""Resolves and validates the settings of a pipeline that runs on a cluster. Sends nothing."""
 
 import difflib
 import re
@@ -11,7 +11,7 @@ from ingest import public, sample
 from ingest.prepare import cache_folder, prepare_weights
 from ingest.records import WILDCARDS
 from pipeline import beam
-from pipeline.cluster import images
+from pipeline.cluster import container_images
 from pipeline.cluster.machines import MACHINES, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
@@ -21,22 +21,22 @@ _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
 
-def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitted: bool) -> Config:
-    """Returns the settings with every place of a bucket and the image with its tag.
+def resolve(config: Config, target: str, root: Path, allow_dirty: bool, submitted: bool) -> Config:
+    """Returns the settings with bucket URIs for data, weights and outputs, and with the image's tag.
 
     Args:
       config: the settings.
       target: one of TARGETS.
-      root: the working copy whose commit is the image's tag.
-      allow_dirty: whether it may have changes that are in no commit.
-      submitted: whether a cluster is to read the data; else they may be a folder of this machine (`run-local`).
+      root: the working copy, whose commit is the image's tag.
+      allow_dirty: accepts uncommitted changes in the working copy.
+      submitted: whether a cluster reads the data; if not (`run-local`), data may be a folder on this machine.
 
     Raises:
-      UserError: naming all that a cluster cannot use.
+      UserError: naming all settings that a cluster cannot use.
     """
     problems: list[str] = []
     with collect_errors(problems):
-        config = _with_places(config, submitted)
+        config = _with_uris(config, submitted)
     problems += [*_cluster(config, target), *_machine(config, target), *_data(config, submitted)]
     with collect_errors(problems):
         image = _image(config.cluster, root, allow_dirty)
@@ -57,27 +57,27 @@ def prepare(config: Config, target: str, root: Path, allow_dirty: bool, submitte
 
 
 def check_compiled(config: Config, target: str) -> None:
-    """Checks what of a compiled pipeline may differ from run to run, or is more than `run-local` asks for.
+    """Checks the settings of a compiled pipeline that a submission needs, and those that may change between runs.
 
     Raises:
-      UserError: naming all that a cluster cannot use.
+      UserError: naming all settings that a cluster cannot use.
     """
     if problems := [*_cluster(config, target), *_data(config, submitted=True)]:
         raise UserError("\n".join(problems))
 
 
-def only_here(config: Config) -> bool:
-    """Returns whether data or weights are files of this machine, so that no cluster can run the pipeline."""
-    return any("://" not in str(place) for place in (config.data.directory, config.model.weights) if place)
+def needs_local_files(config: Config) -> bool:
+    """Returns whether data or weights are files on this machine, which no cluster can read."""
+    return any("://" not in str(path) for path in (config.data.directory, config.model.weights) if path)
 
 
-def _with_places(config: Config, submitted: bool) -> Config:
-    """Returns the settings with the public flowers and weights in their buckets.
+def _with_uris(config: Config, submitted: bool) -> Config:
+    """Returns the settings with the bucket URIs of the public flowers and weights.
 
-    Where nothing is submitted, data and weights may be this machine's: they are looked for, and the sample is drawn.
+    If nothing is submitted, data and weights may be local: weights are validated, and the sample is drawn.
 
     Raises:
-      UserError: when weights of this machine cannot be used.
+      UserError: when local weights cannot be used.
     """
     data, model = config.data, config.model
     if data.directory is None and data.source == "flowers":
@@ -87,67 +87,69 @@ def _with_places(config: Config, submitted: bool) -> Config:
     if model.weights == "imagenet":
         model = model.model_copy(update={"weights": public.XCEPTION_WEIGHTS_URI})
     elif not submitted and "://" not in (model.weights or "://"):
-        here = prepare_weights(model.weights, model.weights_sha256)
-        model = model.model_copy(update={"weights": str(here)})
+        model = model.model_copy(update={"weights": str(prepare_weights(model.weights, model.weights_sha256))})
     return config.model_copy(update={"data": data, "model": model})
 
 
 def _image(cluster: Cluster, root: Path, allow_dirty: bool) -> str:
     if cluster.image is None:
-        raise UserError("cluster.image: expected REGISTRY/NAME of the project's image (--image)")
+        raise UserError("cluster.image: expected REGISTRY/NAME of the project's image, received nothing; give --image")
     machine = MACHINES.get(cluster.trainer, MACHINES["cpu-8"])
-    images.image_of(cluster.image, machine.kind, root, allow_dirty)  # the Trainer's, which not every name has
-    return images.image_of(cluster.image, "cpu", root, allow_dirty)
+    container_images.image_of(cluster.image, machine.kind, root, allow_dirty)  # raises if the Trainer cannot have one
+    return container_images.image_of(cluster.image, "cpu", root, allow_dirty)
 
 
 def _cluster(config: Config, target: str) -> Iterator[str]:
     cluster = config.cluster
     if config.metadata != Metadata():
-        yield "metadata: a cluster keeps its own ML Metadata; leave the section out (local_runner.py alone reads it)"
+        yield "metadata: expected no such section, because a cluster has its own ML Metadata; remove it"
     yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root)
     if config.pusher.directory:
         yield from _bucket("pusher.directory", config.pusher.directory)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", config.name):
         suggested = config.name.replace("_", "-")
         yield (
-            f"name: a cluster takes small letters, digits and dashes; received {config.name!r}. Give another "
+            f"name: expected lower-case letters, digits and dashes; received {config.name!r}. Give another name "
             f"(--set name={suggested})"
         )
     if target == "vertex":
         if not _PROJECT.fullmatch(cluster.project or ""):
             received = quoted(cluster.project)
-            yield f"cluster.project (--project): expected a project's id, as my-project-1; received {received}"
+            yield f"cluster.project (--project): expected a project id like my-project-1; received {received}"
         if cluster.region not in REGIONS:
-            near = difflib.get_close_matches(str(cluster.region), REGIONS) or ["us-central1", "europe-west4"]
+            similar = difflib.get_close_matches(str(cluster.region), REGIONS) or ["us-central1", "europe-west4"]
             yield (
-                f"cluster.region (--region): expected a region of Vertex AI, as {', '.join(near)}; "
+                f"cluster.region (--region): expected a region of Vertex AI, for example {', '.join(similar)}; "
                 f"received {quoted(cluster.region)}"
             )
         return
     if cluster.endpoint is not None and not _ENDPOINT.fullmatch(cluster.endpoint):
-        yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, and no password"
+        yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, without a password"
     if config.trainer.warm_start:
         yield (
-            "trainer.warm_start: Kubeflow Pipelines has no resolver to find the model with; start from a file of its "
-            "weights (--weights)"
+            "trainer.warm_start: expected false, because Kubeflow Pipelines has no resolver that finds the latest "
+            "model; give a weights file (--weights)"
         )
 
 
 def _machine(config: Config, target: str) -> Iterator[str]:
     name, region = config.cluster.trainer, config.cluster.region
     if name not in MACHINES:
-        yield f"cluster.trainer: expected a machine of {', '.join(MACHINES)}; received {quoted(name)}"
+        yield f"cluster.trainer: expected one of {', '.join(MACHINES)}; received {quoted(name)}"
         return
     machine = MACHINES[name]
     if target == "kubeflow" and machine.selector is None:
-        yield f"cluster.trainer: GKE has no nodes with {name}; take tpu-v3-8 or a tpu-v5e"
+        yield f"cluster.trainer: GKE has no nodes with {name}; choose tpu-v3-8 or a tpu-v5e machine"
     if target == "vertex" and region in REGIONS and region not in machine.regions:
-        where = ", ".join(sorted(machine.regions))
-        yield f"cluster.trainer: {name} is not to be had in {region}; expected cluster.region of {where}"
+        regions = ", ".join(sorted(machine.regions))
+        yield f"cluster.trainer: {name} is not available in {region}; expected cluster.region to be one of {regions}"
     if config.trainer.xla and machine.kind == "gpu" and machine.accelerators > 1:
-        yield "trainer.xla: several GPUs cannot train with it; turn it off or take a machine with one"
+        yield f"trainer.xla: expected false for several GPUs; received true with {name}. Turn it off or use one GPU"
     if config.trainer.precision == "mixed_float16" and machine.kind == "tpu":
-        yield "trainer.precision: a TPU multiplies in bfloat16; expected auto, float32 or mixed_bfloat16"
+        yield (
+            "trainer.precision: expected auto, float32 or mixed_bfloat16, because TPUs do not support float16; "
+            "received mixed_float16"
+        )
 
 
 def _data(config: Config, submitted: bool) -> Iterator[str]:
@@ -157,25 +159,25 @@ def _data(config: Config, submitted: bool) -> Iterator[str]:
     if weights and (submitted or "://" in weights):
         yield from _bucket("model.weights (--weights)", weights)
     elif config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
-        yield "trainer.frozen_epochs freezes pretrained layers: give their weights (--weights gs://…)"
+        yield "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights gs://…)"
 
 
-def _bucket(key: str, place: str | Path | None) -> Iterator[str]:
-    """Yields what is wrong with a place that a cluster is to read or write: TensorFlow knows no other buckets."""
-    parts = urlsplit(str(place or ""))
+def _bucket(key: str, uri: str | Path | None) -> Iterator[str]:
+    """Yields an error if this is not a gs:// URI, the only scheme of buckets that TensorFlow supports."""
+    parts = urlsplit(str(uri or ""))
     if parts.scheme != "gs" or not parts.netloc or ".." in parts.path.split("/"):
-        received = "nothing" if place is None else place
+        received = "nothing" if uri is None else uri
         yield f"{key}: expected gs://BUCKET/FOLDER, which the cluster can read; received {received}"
-    elif set(WILDCARDS) & set(str(place)):
-        yield f"{key}: expected no {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; received {place}"
+    elif set(WILDCARDS) & set(str(uri)):
+        yield f"{key}: expected no {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; received {uri}"
 
 
 def _schema(config: Config) -> str | Path:
-    """Returns the schema's place in a bucket, or its file here, which compiling writes into the pipeline."""
-    place = config.data.schema_file
-    if isinstance(place, str):
-        if problems := list(_bucket("data.schema_file", place)):
+    """Returns the schema's URI, or its local file, whose content becomes part of the compiled pipeline."""
+    schema = config.data.schema_file
+    if isinstance(schema, str):
+        if problems := list(_bucket("data.schema_file", schema)):
             raise UserError(problems[0])
-        return place
-    path = check_schema(place, len(config.data.classes))
+        return schema
+    path = check_schema(schema, len(config.data.classes))
     return Path(path.name) if path.parent == SCHEMAS else path  # the same name on every machine

@@ -1,4 +1,4 @@
-"""Reads a compiled pipeline as the services' own code would."""
+"""Parses a compiled pipeline with the protos and the SDK of the services."""
 
 import io
 from contextlib import redirect_stderr
@@ -12,10 +12,10 @@ from pipeline.cluster import compiled
 
 
 def check(job: compiled.Job) -> None:
-    """Parses what the target takes into the real protos, and loads it with Kubeflow's SDK.
+    """Parses the job into the target's protos; loads a pipeline for Kubeflow with Kubeflow's SDK too.
 
     Raises:
-      UserError: when they do not know a field, or a value.
+      UserError: when a field or a value is unknown.
     """
     target = compiled.target_of(job)
     try:
@@ -27,4 +27,4 @@ def check(job: compiled.Job) -> None:
             with redirect_stderr(io.StringIO()):
                 load_component_from_text(compiled.text(job))
     except (json_format.ParseError, ValueError) as error:
-        raise UserError(f"what was compiled is not what {target} takes: {error}") from None
+        raise UserError(f"expected a pipeline that {target} can parse, received: {error}; compile it again") from None
