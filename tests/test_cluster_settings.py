@@ -71,7 +71,7 @@ def test_what_a_cluster_is_given():
         ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: expected no such section"),
         (
             {"name": "my_run"},
-            "lower-case letters, digits and dashes; received 'my_run'. Give another .--set name=my-run.$",
+            "lower-case letters, digits and dashes; received 'my_run'. Give another name .--set name=my-run.$",
         ),
         ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
     ],
@@ -192,7 +192,7 @@ def test_minus_one_computes_a_floor_and_is_an_error_elsewhere():
 
 @pytest.mark.parametrize(
     ("file", "says"),
-    [(".", "it is a folder; give a file in it"), ("/proc/here/a.json", "cannot write to the folder /proc/here")],
+    [(".", "it is a folder; give a file"), ("/proc/here/a.json", "cannot write to the folder /proc/here")],
 )
 def test_a_file_that_cannot_be_written_is_refused_at_once(file, says, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -75,7 +75,9 @@ def test_a_tag_or_a_digest_is_kept_and_no_repository_is_asked(tmp_path, name, ki
 
 @pytest.mark.parametrize("name", [NAME + DIGEST, f"{NAME}:v1{DIGEST}"])
 def test_the_image_of_a_tpu_is_not_made_of_a_digest(tmp_path, name):
-    with pytest.raises(UserError, match="expected no digest with a trainer on a TPU.*Give REGISTRY/NAME, or a tag"):
+    with pytest.raises(
+        UserError, match="expected no digest with a trainer on a TPU.*Give REGISTRY/NAME or REGISTRY/NAME:TAG"
+    ):
         image_of(name, "tpu", tmp_path, allow_dirty=False)
 
 

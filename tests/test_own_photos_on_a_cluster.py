@@ -76,4 +76,4 @@ def test_a_machine_that_this_version_does_not_know_is_said(folder, call, monkeyp
     job = compiled.read(folder / "old.yaml")
     from pipeline.cluster import summary
 
-    assert summary._name_and_cost(job) == ("a machine of another version of this project", "not known")
+    assert summary._name_and_cost(job) == ("a machine of another version of this project", "unknown")

@@ -146,7 +146,7 @@ def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
 
 @pytest.mark.parametrize(
     ("token", "says"),
-    [("another", "answered 401: Request is missing"), (None, "the token cannot be read: [Errno 2] No such file")],
+    [("another", "answered 401: Request is missing"), (None, "cannot read the token: [Errno 2] No such file")],
 )
 def test_without_a_valid_token_nothing_is_started(service, submit, tmp_path, token, says):
     (tmp_path / "token").write_text(token) if token else (tmp_path / "token").unlink()

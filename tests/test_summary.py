@@ -60,7 +60,7 @@ def test_names_paths_and_errors_are_text(name, shown, console, tmp_path, capsys)
 
 @pytest.mark.parametrize(("name", "shown"), zip(HOSTILE, SHOWN, strict=True))
 def test_the_images_of_a_compiled_file_are_text_too(name, shown, capsys):
-    cluster_summary._say(f"image 1: registry/{name}")
+    cluster_summary._print_line(f"image 1: registry/{name}")
     assert capsys.readouterr().out == f"image 1: registry/{shown}\n"
 
 

@@ -73,11 +73,11 @@ def show(job: Job) -> None:
         table.add_row(safe(row.name), numbers.get(row.image, row.kind), safe(row.resources or "none"))
     console.print(table)
     for image, number in numbers.items():
-        console.print(safe(f"image {number}: {image}"), soft_wrap=True)
+        _print_line(f"image {number}: {image}")
     (trainer,) = (row for row in rows if row.name == "Trainer")
     where = "as a custom job on" if trainer.kind == "custom job" else "on"
     name, cost = _name_and_cost(job)
-    console.print(safe(f"Trainer: {where} {name} ({trainer.resources}); list price {cost}"), soft_wrap=True)
+    _print_line(f"Trainer: {where} {name} ({trainer.resources}); list price {cost}")
 
 
 def _name_and_cost(job: Job) -> tuple[str, str]:
@@ -97,3 +97,7 @@ def _runs_on(job: Job, machine: Machine) -> bool:
         labels |= executor["nodeSelector"]["labels"]
     limits = job["pipelineSpec"]["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["resources"]
     return (limits["cpuLimit"], limits["memoryLimit"], labels) == (machine.cpu, machine.memory_gb, machine.selector)
+
+
+def _print_line(line: str) -> None:
+    Console().print(safe(line), soft_wrap=True)
