@@ -1,1 +1,1 @@
-"""Making TFRecords of labelled photos, fetching them, and checking them before anything runs."""
+"""Makes TFRecords from labelled photos, downloads public data, and validates data before a run."""

@@ -1,4 +1,4 @@
-"""The record schema: what one labelled photo looks like as a tf.Example."""
+"""Builds the tf.Example of a labelled photo."""
 
 import os
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from ingest.quiet import stderr_to
 
-with stderr_to(Path(os.devnull)):  # TensorFlow 2.21 prints when it is imported, whatever TF_CPP_MIN_LOG_LEVEL says
+with stderr_to(Path(os.devnull)):  # TensorFlow 2.21 prints at import and ignores TF_CPP_MIN_LOG_LEVEL
     import tensorflow as tf
 
 
 def make_example(image: bytes, label: int, classes: Sequence[str], size: tuple[int, int]) -> tf.train.Example:
-    """Returns a tf.Example with the features of the public flowers' TFRecords.
+    """Returns a tf.Example with the same features as the public flowers' TFRecords.
 
     Args:
       image: an encoded photo.
-      label: the index of its class in `classes`.
+      label: the index of the photo's class in `classes`.
       classes: the class names.
       size: (height, width) in pixels.
     """

@@ -1,16 +1,16 @@
-"""The names of runs, by which their cache, baseline and pushed models are kept."""
+"""Names of runs; the cache, the baseline and pushed models are stored by name."""
 
 import hashlib
 from pathlib import Path
 
-MAX_LENGTH = 60  # what the settings take
+MAX_LENGTH = 60  # the limit of the setting `name`
 _DIGITS = 8
 
 
 def run_name(source: Path) -> str:
-    """Returns the name of runs on the data of a folder: its last name and a digest of its absolute path.
+    """Returns the name for runs on a data folder: the folder's name and a digest of its absolute path.
 
-    Runs on `pets/data` and `flowers/data` are kept apart by it (issue 11). A folder that grows keeps its name.
+    The digest distinguishes `pets/data` from `flowers/data` (issue 11). The name does not depend on the content.
 
     >>> run_name(Path("/pets/data")), run_name(Path("/flowers/data"))
     ('data-5fbed134', 'data-8f29f532')
@@ -20,6 +20,6 @@ def run_name(source: Path) -> str:
 
 
 def safe_name(name: str) -> str:
-    """Returns a folder's name with only what a run's name may hold: a-z, 0-9, `-` and `_`."""
+    """Returns a name with only the characters that a run's name may have: a-z, 0-9, `-` and `_`."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in name.lower())
     return kept.strip("-_")[:MAX_LENGTH] or "photos"

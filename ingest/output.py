@@ -1,4 +1,4 @@
-"""A dataset's folder: it appears whole or not at all, with its schema and the settings that `--config` takes."""
+"""Writes a dataset's folder atomically, with its schema and a settings file for `--config`."""
 
 import json
 import shlex
@@ -21,43 +21,44 @@ _XCEPTION_LEAST = 71  # pixels a side: the header names no preset that would be 
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """Gives a folder beside `target` to write to, and renames it to `target` when all went well.
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yields a temporary folder, and renames it to `target` if no error is raised.
 
     Raises:
-      UserError: when `target` is taken, or cannot be written.
+      UserError: when `target` exists and is not an empty folder, or cannot be written.
     """
     check_free(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # The inner folder has the permissions that the user's umask gives; a temporary one is closed to others.
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as hidden:
-            unfinished = Path(hidden) / "whole"
-            unfinished.mkdir()
-            yield unfinished
-            unfinished.replace(target)
+        # The temporary directory is private; the folder inside it has the permissions of the user's umask.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+            folder = Path(temporary) / "folder"
+            folder.mkdir()
+            yield folder
+            folder.replace(target)
     except OSError as error:
         raise UserError(
-            f"cannot write {printable(target)}: {error.strerror or error}; nothing was left there. "
-            "Make room or give another folder (--to DIR)"
+            f"cannot write {printable(target)}: {error.strerror or error}; nothing was written. "
+            "Free disk space or give another folder (--to DIR)"
         ) from None
 
 
 def check_free(target: Path) -> None:
-    """Checks that nothing would be written over.
+    """Checks that writing to `target` would not overwrite anything.
 
     Raises:
-      UserError: when `target` is a file, a folder that is not empty, or a path that no run reads.
+      UserError: when `target` is a file or a folder that is not empty, or a path that a run cannot read.
     """
-    check_path(target.resolve(), "give another one (--to DIR)")
+    check_path(target.resolve(), "give another folder (--to DIR)")
     try:
         taken = target.exists() and (not target.is_dir() or next(target.iterdir(), None) is not None)
     except OSError as error:
-        raise UserError(f"cannot look into {printable(target)} (--to DIR): {error.strerror}") from None
+        raise UserError(f"cannot read {printable(target)}: {error.strerror}; give another folder (--to DIR)") from None
     if taken:
-        what = "is not empty" if target.is_dir() else "is a file"
+        problem = "is not empty" if target.is_dir() else "is a file"
         raise UserError(
-            f"{printable(target)} {what}; expected a new or an empty folder. Remove it, or give another one (--to DIR)"
+            f"expected a new or an empty folder, but {printable(target)} {problem}. "
+            "Remove it, or give another folder (--to DIR)"
         )
 
 
@@ -91,14 +92,14 @@ def write_settings(folder: Path, source: Path, target: Path, command: str, data:
 
 
 def shard_names(stem: str, counts: Sequence[int]) -> list[str]:
-    """Returns a name for each shard that sorts in their order and says how many records it holds."""
+    """Returns a name for each shard, with its index and its number of records; the names sort in this order."""
     digits = max(2, len(str(len(counts) - 1)))
     stem += "-" if stem[-1].isdigit() else ""
     return [f"{stem}{index:0{digits}d}-{count}.tfrec" for index, count in enumerate(counts)]
 
 
 def printable(text: object) -> str:
-    """Returns a text in which what a terminal would obey or cannot show is written as an escape."""
+    """Returns the text with control characters and unprintable characters escaped."""
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in str(text))
 
 

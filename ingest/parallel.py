@@ -1,4 +1,4 @@
-"""Work on many files at once: a few ahead in threads, results in order, files that cannot be read noted."""
+"""Processes many photo files in threads: results in order, unreadable files skipped."""
 
 import os
 import warnings
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ingest.decoding import Unreadable
 
-_AHEAD = 4  # files in work or waiting, per thread
+_QUEUE_LENGTH = 4  # submitted files per thread
 
 Result = TypeVar("Result")
 
@@ -25,55 +25,55 @@ class Photo(NamedTuple):
     label: int
 
 
-class LeftOut(NamedTuple):
-    """A file or folder that is not in the dataset, and why."""
+class Skipped(NamedTuple):
+    """A file or folder that is not in the dataset, and the reason."""
 
     path: Path
     reason: str
 
 
 class Workers:
-    """Threads, the progress bar that they move, and the list of what they could not read."""
+    """A thread pool with a progress display and the list of skipped files."""
 
-    def __init__(self, pool: ThreadPoolExecutor, shown: Progress):
-        self.left_out: list[LeftOut] = []
-        self._pool, self._shown = pool, shown
+    def __init__(self, pool: ThreadPoolExecutor, display: Progress):
+        self.skipped: list[Skipped] = []
+        self._pool, self._display = pool, display
 
     def task(self, description: str, total: int) -> TaskID:
-        """Adds a line to the progress bar."""
-        return self._shown.add_task(description, total=total)
+        """Adds a progress bar and returns its id."""
+        return self._display.add_task(description, total=total)
 
-    def each(
+    def map(
         self, task: TaskID, function: Callable[[Path], Result], photos: Iterable[Photo]
     ) -> Iterator[tuple[Photo, Result]]:
-        """Yields each photo with what `function` makes of its file, in order; what it cannot read is left out."""
-        for photo, future in self._ahead(function, photos):
+        """Yields each photo with the result of `function` for its path, in order; unreadable photos are skipped."""
+        for photo, future in self._submit(function, photos):
             try:
                 yield photo, future.result()
             except Unreadable as error:
-                self.left_out.append(LeftOut(photo.path, str(error)))
-            self._shown.advance(task)
+                self.skipped.append(Skipped(photo.path, str(error)))
+            self._display.advance(task)
 
-    def _ahead(
+    def _submit(
         self, function: Callable[[Path], Result], photos: Iterable[Photo]
     ) -> Iterator[tuple[Photo, "Future[Result]"]]:
-        """Starts a few photos ahead of the one that is yielded (Executor.map would start all and hold them)."""
-        waiting: deque[tuple[Photo, Future[Result]]] = deque()
+        """Yields photos with futures; only a few are pending, while Executor.map would keep all results in memory."""
+        pending: deque[tuple[Photo, Future[Result]]] = deque()
         for photo in photos:
-            waiting.append((photo, self._pool.submit(function, photo.path)))
-            if len(waiting) >= _AHEAD * (os.cpu_count() or 1):
-                yield waiting.popleft()
-        yield from waiting
+            pending.append((photo, self._pool.submit(function, photo.path)))
+            if len(pending) >= _QUEUE_LENGTH * (os.cpu_count() or 1):
+                yield pending.popleft()
+        yield from pending
 
 
 @contextmanager
 def workers() -> Iterator[Workers]:
-    """Gives a thread for each core and a progress bar; when an error or Ctrl-C comes, what waits is dropped."""
+    """Yields workers with one thread per core; cancels pending photos after an error or Ctrl-C."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     pool = ThreadPoolExecutor(os.cpu_count())
-    with warnings.catch_warnings(), Progress(*columns) as shown:
-        warnings.simplefilter("ignore")  # Pillow's, on odd EXIF: a photo is used, or listed with its reason
+    with warnings.catch_warnings(), Progress(*columns) as display:
+        warnings.simplefilter("ignore")  # Pillow warns about unusual EXIF data; the photo is used or skipped anyway
         try:
-            yield Workers(pool, shown)
+            yield Workers(pool, display)
         finally:
             pool.shutdown(cancel_futures=True)

@@ -1,17 +1,14 @@
-"""Looks at paths that the store or a person names, which may be below folders of another user (issue 11)."""
+"""Checks paths that may be inside another user's unreadable folders (issue 11)."""
 
 import os
 from pathlib import Path
 
 
 def exists(path: str | Path) -> bool:
-    """Returns whether a path can be seen.
-
-    `Path.exists` raises PermissionError below a folder that cannot be entered.
-    """
+    """Returns whether a path exists; False inside an unreadable folder, where `Path.exists` raises PermissionError."""
     return os.path.exists(path)  # noqa: PTH110
 
 
 def is_folder(path: str | Path) -> bool:
-    """Returns whether a path can be seen and is a folder, as `exists` does."""
+    """Returns whether a path is a folder; False inside an unreadable folder."""
     return os.path.isdir(path)  # noqa: PTH112

@@ -125,7 +125,7 @@ def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> s
 
 def unread_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
     """Returns which record files the pattern leaves out, or nothing."""
-    names = records.unread(directory, shards)
+    names = records.unmatched(directory, shards)
     more = " …" if len(names) > _NAMED else ""
     if not names:
         return ""

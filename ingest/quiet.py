@@ -1,4 +1,4 @@
-"""Keeps what TFX, Beam, TensorFlow and C++ libraries print off the terminal: it goes to a file."""
+"""Redirects the log output of TFX, Beam, TensorFlow and C++ libraries from the terminal to a file."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def stderr_to(path: Path) -> Iterator[None]:
-    """Appends what is written to standard error, also from C++, to a file."""
+    """Redirects standard error, also that of C++ code, to a file (appends)."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with path.open("ab") as file:
@@ -25,10 +25,7 @@ def stderr_to(path: Path) -> Iterator[None]:
 
 @contextmanager
 def chatter_to(path: Path, also_terminal: bool) -> Iterator[None]:
-    """Sends all that is logged, or written to standard error from Python or C++, to a file.
-
-    With `also_terminal`, standard error stays as it is and what Python logs goes to the file as well.
-    """
+    """Redirects standard error and logging to a file; with `also_terminal`, only copies Python's logging to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if also_terminal:
         handlers: list[logging.Handler] = [logging.FileHandler(path), logging.StreamHandler()]
@@ -42,8 +39,8 @@ def chatter_to(path: Path, also_terminal: bool) -> Iterator[None]:
         yield
 
 
-def say_everything() -> None:
-    """Lets TFX and Beam log from INFO on; to be called when they are imported."""
+def log_info() -> None:
+    """Sets the log level of TFX and Beam to INFO; call it after they are imported."""
     from absl import logging as absl_logging
 
     absl_logging.set_verbosity(absl_logging.INFO)

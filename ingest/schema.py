@@ -1,4 +1,4 @@
-"""Derives a dataset's schema from the curated one of the flowers: the same contract, for other classes."""
+"""Derives a dataset's schema from the curated schema of the flowers, with other classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ FLOWERS = Path(schemas.__file__).parent / "flowers.pbtxt"
 
 
 def for_classes(classes: Sequence[str]) -> schema_pb2.Schema:
-    """Returns the schema of records whose `class` is an index into `classes`."""
+    """Returns the schema for records whose `class` is an index into `classes`."""
     schema = text_format.Parse(FLOWERS.read_text(encoding="utf-8"), schema_pb2.Schema())
     features = {feature.name: feature for feature in schema.feature}
     features["class"].int_domain.max = len(classes) - 1
@@ -23,5 +23,5 @@ def for_classes(classes: Sequence[str]) -> schema_pb2.Schema:
 
 
 def to_text(schema: schema_pb2.Schema) -> str:
-    """Returns a schema as the text (pbtxt) that `data.schema_file` takes."""
+    """Returns a schema as pbtxt, the format of `data.schema_file`."""
     return text_format.MessageToString(schema, as_utf8=True)

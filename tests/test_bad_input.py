@@ -106,7 +106,7 @@ def test_weights_of_another_model(main, real_data, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda folder: (folder / "part0-10.tfrec").write_bytes(b""), "part0-10.tfrec: holds no records"),
+        (lambda folder: (folder / "part0-10.tfrec").write_bytes(b""), "part0-10.tfrec: contains no records"),
         (lambda folder: _cut(folder / "part1-10.tfrec"), "part1-10.tfrec: truncated in record 9"),
         (lambda folder: [path.unlink() for path in folder.iterdir()], "no file in"),
         (lambda folder: (folder / "part2-10.tfrec").unlink() or _only(folder, 1), "none is left to train on"),

@@ -1,4 +1,4 @@
-"""How photos are dealt to shards, of which the first ones are held out."""
+"""How photos are assigned to shards; the first shards are held out."""
 
 from pathlib import Path
 
@@ -12,18 +12,18 @@ from ingest.records import held_out_shards
 @pytest.mark.parametrize("shards", [2, 5, 16])
 def test_each_class_is_spread_evenly(counts, shards):
     photos = [[Path(f"{label}/{index}") for index in range(count)] for label, count in enumerate(counts)]
-    decks = class_folders.deal(photos, shards, seed=0)
-    assert sorted(photo.path for deck in decks for photo in deck) == sorted(sum(photos, []))
-    assert all(decks)
-    assert 2 <= len(decks) <= shards
-    held_out = held_out_shards(len(decks), 0.19)
+    assigned = class_folders.assign_shards(photos, shards, seed=0)
+    assert sorted(photo.path for shard in assigned for photo in shard) == sorted(sum(photos, []))
+    assert all(assigned)
+    assert 2 <= len(assigned) <= shards
+    held_out = held_out_shards(len(assigned), 0.19)
     for label, count in enumerate(counts):
-        in_shard = [sum(photo.label == label for photo in deck) for deck in decks]
+        in_shard = [sum(photo.label == label for photo in shard) for shard in assigned]
         assert max(in_shard) - min(in_shard) <= 1
         assert 0 < sum(in_shard[:held_out]) < count
 
 
 def test_shards_of_full_classes_are_of_one_size():
     photos = [[Path(f"{label}/{index}") for index in range(17)] for label in range(100)]
-    sizes = [len(deck) for deck in class_folders.deal(photos, 16, seed=0)]
+    sizes = [len(shard) for shard in class_folders.assign_shards(photos, 16, seed=0)]
     assert max(sizes) - min(sizes) <= 1

@@ -40,9 +40,9 @@ def _flip(data: bytes) -> bytes:
         (lambda data: data[:-1], "truncated in record 3 "),
         (lambda data: data + b"1234", "truncated in the header of record 4 "),
         (_flip, "corrupted in record "),
-        (lambda data: b"", "holds no records"),
+        (lambda data: b"", "contains no records"),
         (lambda data: b"<html>no such file</html>", "not an uncompressed TFRecord file"),
-        (lambda data: data * 2, "its name says 4 records .*, it holds 8"),
+        (lambda data: data * 2, "expected 4 records .*, received 8"),
     ],
 )
 def test_damage_is_named(tmp_path, damage, says):
@@ -67,20 +67,20 @@ def test_all_damaged_shards_are_listed(tmp_path):
     (folder / "part2-10.tfrec").write_bytes((folder / "part2-10.tfrec").read_bytes()[:-5])
     with pytest.raises(UserError, match="2 of 3 shards") as error:
         check_folder(folder, "*.tfrec")
-    assert "part0-10.tfrec: holds no records" in str(error.value)
+    assert "part0-10.tfrec: contains no records" in str(error.value)
     assert "part2-10.tfrec: truncated in record 9" in str(error.value)
 
 
 def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
-    with pytest.raises(UserError, match="does not exist; give one that holds"):
+    with pytest.raises(UserError, match="does not exist; give a folder with"):
         check_folder(tmp_path / "nowhere", "*.tfrec")
     (tmp_path / "photos.tfrecord").touch()
-    with pytest.raises(UserError, match=r"matches '\*.tfrec'; it holds: photos.tfrecord. Set .*='\*.tfrec\*'$"):
+    with pytest.raises(UserError, match=r"matches '\*.tfrec'; it contains: photos.tfrecord. Set .*='\*.tfrec\*'$"):
         check_folder(tmp_path, "*.tfrec")
     (tmp_path / "photos.tfrecord").unlink()
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match="it holds: cat, dog. If these are class .* ingest photos /.* --to DIR"):
+    with pytest.raises(UserError, match="it contains: cat, dog. If these are class .* ingest photos /.* --to DIR"):
         check_folder(tmp_path, "*.tfrec")
 
 

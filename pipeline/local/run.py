@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from components.report.sources import REPORT, REPORT_NODE
-from ingest.quiet import chatter_to, say_everything
+from ingest.quiet import chatter_to, log_info
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
@@ -68,7 +68,7 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         from trainer import devices
         from trainer.features import CODE
 
-        say_everything()
+        log_info()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     connection = metadata.connection_config(_store(config), config.metadata.password_file)
     made = create_pipeline(config, local_environment(config), connection)
