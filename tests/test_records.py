@@ -132,7 +132,7 @@ def test_paths_that_are_patterns_to_beam_are_refused(tmp_path, character):
     with pytest.raises(UserError, match=r"expected a path without .* rename it, or give another folder \(--data DIR\)"):
         list_files(tmp_path / f"a{character}", "*.tfrec")
     _files(tmp_path, f"c{character}.tfrec")
-    with pytest.raises(UserError, match=r"expected a path without .* rename it, or leave it out \(data.pattern\)"):
+    with pytest.raises(UserError, match=r"expected a path without .* rename it, or exclude it \(data.pattern\)"):
         list_files(tmp_path, "*.tfrec")
 
 
