@@ -100,8 +100,8 @@ def with_image(job: Job, name: str, root: Path, allow_dirty: bool) -> Job:
     schema = job["pipelineSpec"]["root"]["dag"]["tasks"]["ImportSchemaGen"]["inputs"]["parameters"].get("schema_file")
     if schema and "://" not in (path := constant(schema["runtimeValue"])):
         raise UserError(
-            f"cluster.image: expected a compiled file that contains its schema; received one that reads {path} from the "
-            "image, and newer images do not have that file. Compile again"
+            f"cluster.image: expected a compiled file that contains its schema; received a file that reads {path} from "
+            "the image, and newer images do not have it. Compile again"
         )
     job = json.loads(json.dumps(job))
     custom = _custom_config(job)
