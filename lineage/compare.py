@@ -46,13 +46,13 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def _fingerprint(run: Run) -> str | None:
-    examples = run.output("ImportExampleGen", "examples")
+    examples = run.output("ImportExampleGen.examples")
     return examples.facts.get("input_fingerprint") if examples else None
 
 
 def _counts(run: Run) -> dict[str, dict[str, int]]:
     """Returns the number of examples by split and class; empty if the statistics are not on this machine."""
-    statistics = run.output("StatisticsGen", "statistics")
+    statistics = run.output("StatisticsGen.statistics")
     if not statistics or "://" in statistics.uri or not is_folder(statistics.uri):
         return {}
     files = Path(statistics.uri).glob("Split-*/FeatureStats.pb")
@@ -61,7 +61,7 @@ def _counts(run: Run) -> dict[str, dict[str, int]]:
 
 def _statistics(run: Run) -> dict[str, float]:
     """Returns the means of the photos by split, from the run's report; empty if it is not on this machine."""
-    splits = (read_json(run.output(REPORT_NODE, "report"), NUMBERS, {}).get("data") or {}).get("splits", {})
+    splits = (read_json(run.output(f"{REPORT_NODE}.report"), NUMBERS, {}).get("data") or {}).get("splits", {})
     keys = ("side", "brightness", "contrast", "red", "green", "blue")
     return {f"{name}.{key}": each[key]["mean"] for name, each in splits.items() for key in keys if each[key]}
 
@@ -89,7 +89,7 @@ def _checks(run: Run) -> dict[str, float]:
 
 def _training(run: Run) -> dict[str, Any]:
     """Returns the figures that the Trainer stored with the model."""
-    model = run.output("Trainer", "model")
+    model = run.output("Trainer.model")
     keys = ("val_accuracy", "best_epoch", "epochs", "seconds", "parameters", "global_batch", "devices", "precision")
     return {key: model.facts[key] for key in keys if key in model.facts} if model else {}
 

@@ -95,10 +95,11 @@ class Run(NamedTuple):
         """Returns the execution of a node; None if the run did not reach it."""
         return next((each for each in self.executions if each.node.lower() == name.lower()), None)
 
-    def output(self, node: str, channel: str) -> Artifact | None:
-        """Returns the first artifact of a node's output channel, or None."""
+    def output(self, channel: str) -> Artifact | None:
+        """Returns the first artifact of an output, given 'Node.output', or None."""
+        node, _, output = channel.partition(".")
         execution = self.node(node)
-        ids = execution.outputs.get(channel, []) if execution else []
+        ids = execution.outputs.get(output, []) if execution else []
         return self.artifacts[ids[0]] if ids else None
 
 

@@ -25,7 +25,7 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
     """
     if "settings" not in run.facts:
         raise UserError(f"run {run.id} has no settings in the store, so no report: it is of another runner")
-    settings, evaluation = json.loads(run.facts["settings"]), run.output("Evaluator", "evaluation")
+    settings, evaluation = json.loads(run.facts["settings"]), run.output("Evaluator.evaluation")
     sources = Sources(
         settings=settings,
         nodes=_nodes(run),

@@ -81,7 +81,7 @@ def state_of(run: Run) -> str:
     for state in ("stale", "running"):
         if state in states:
             return state
-    blessing = run.output("Evaluator", "blessing")
+    blessing = run.output("Evaluator.blessing")
     if blessing and "blessed" in blessing.facts and run.node("Pusher"):
         return "pushed" if blessing.facts["blessed"] else "refused"
     if "ended" in run.facts or "process" not in run.facts:
@@ -113,12 +113,12 @@ def _last_write(log: str) -> float | None:
 
 def pushed_to(run: Run) -> str | None:
     """Returns the folder that the run's model was pushed to, or None."""
-    pushed = run.output("Pusher", "pushed_model")
+    pushed = run.output("Pusher.pushed_model")
     return (pushed.facts.get("pushed_destination") or None) if pushed else None
 
 
 def _row(run: Run) -> dict[str, Any]:
-    evaluation, report = run.output("Evaluator", "evaluation"), run.output(REPORT_NODE, "report")
+    evaluation, report = run.output("Evaluator.evaluation"), run.output(f"{REPORT_NODE}.report")
     last, source = ended(run)
     return {
         "id": run.id,
@@ -138,7 +138,7 @@ def _row(run: Run) -> dict[str, Any]:
 def reason(run: Run) -> str | None:
     """Returns why the run failed or its model was refused, or None; a node's error may have several lines."""
     if state_of(run) == "refused":
-        evaluation = run.output("Evaluator", "evaluation")
+        evaluation = run.output("Evaluator.evaluation")
         return evaluation.facts.get("refused") if evaluation else None
     interrupted = interrupted_in(run.facts)
     if interrupted:
@@ -179,7 +179,7 @@ def _failed_checks(run: Run) -> list[dict[str, Any]]:
 
 def gate_checks(run: Run) -> list[dict[str, Any]]:
     """Returns the checks that `components.checks` wrote; empty if they are not on this machine."""
-    return read_json(run.output("Evaluator", "evaluation"), CHECKS, [])
+    return read_json(run.output("Evaluator.evaluation"), CHECKS, [])
 
 
 def read_json(artifact: Artifact | None, name: str, default: Any) -> Any:

@@ -62,6 +62,10 @@ class Wiring(NamedTuple):
         node, _, output = channel.partition(".")
         return self.nodes[node].outputs[output]
 
+    def inputs(self, *channels: str) -> dict[str, BaseChannel]:
+        """Returns outputs of earlier nodes by the outputs' names, for nodes that call their inputs so."""
+        return {channel.partition(".")[2]: self[channel] for channel in channels}
+
 
 def recipe(config: Config) -> dict[str, Any]:
     """Returns all settings that the trained model depends on, as JSON values."""
@@ -89,9 +93,7 @@ def _anomalies(wiring: Wiring) -> BaseNode:
 
 def _data_gate(wiring: Wiring) -> BaseNode:
     return data_gate.DataGate(
-        examples=wiring["ImportExampleGen.examples"],
-        statistics=wiring["StatisticsGen.statistics"],
-        anomalies=wiring["ExampleValidator.anomalies"],
+        **wiring.inputs("ImportExampleGen.examples", "StatisticsGen.statistics", "ExampleValidator.anomalies"),
         directory=str(wiring.config.data.directory),
         pattern=wiring.config.data.pattern,
     )
