@@ -72,7 +72,7 @@ def _trainers_way(artifacts: Path) -> Any:
     files = [f"{examples}/Split-train/*"]
     batches = input_pipeline.training(files, transform, 5, _BATCH, augment=augmentation(["flip"]))
     model = models.build("xception", (_SIZE, _SIZE, 3), 5)
-    fitting.compile_model(model, Trainer().model_dump(mode="json"), tf.distribute.get_strategy(), _STEPS)
+    fitting.compile_model(model, Trainer(), tf.distribute.get_strategy(), _STEPS)
     photos, _ = next(iter(batches))
 
     def turn() -> float:

@@ -55,7 +55,7 @@ def _step_seconds(size: int) -> float:
     from trainer import fitting, models
 
     model = models.build("xception", (size, size, 3), 5)
-    fitting.compile_model(model, Trainer().model_dump(mode="json"), tf.distribute.get_strategy(), _STEPS)
+    fitting.compile_model(model, Trainer(), tf.distribute.get_strategy(), _STEPS)
     pixels, classes = tf.zeros([_BATCH, size, size, 3]), tf.one_hot(tf.zeros([_BATCH], tf.int32), 5)
     seconds = []
     for _ in range(_STEPS + 1):

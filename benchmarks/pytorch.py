@@ -56,7 +56,7 @@ def _tensorflow(dtype: str) -> float:
 
     keras.config.set_dtype_policy("float32" if dtype == "float32" else "mixed_bfloat16")
     model = models.build("xception", (_SIZE, _SIZE, 3), _CLASSES)
-    fitting.compile_model(model, Trainer().model_dump(mode="json"), tf.distribute.get_strategy(), _STEPS)
+    fitting.compile_model(model, Trainer(), tf.distribute.get_strategy(), _STEPS)
     pixels = tf.random.normal([_BATCH, _SIZE, _SIZE, 3])
     classes = tf.one_hot(tf.range(_BATCH) % _CLASSES, _CLASSES)
     return _best(lambda: model.train_on_batch(pixels, classes))

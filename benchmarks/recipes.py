@@ -68,7 +68,7 @@ def _last_five(folder: Path, option: str, seed: int, shards: list[str], transfor
     keras.utils.set_random_seed(seed)
     model = models.build("convnet", (_SIZE, _SIZE, 3), _CLASSES)
     checkpoints = Checkpoints(str(folder))
-    fitting.fit(model, recipe.model_dump(mode="json"), tf.distribute.get_strategy(), inputs, checkpoints)
+    fitting.fit(model, recipe, tf.distribute.get_strategy(), inputs, checkpoints)
     return statistics.mean(checkpoints.history["val_accuracy"][-5:])
 
 

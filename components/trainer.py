@@ -15,7 +15,7 @@ from tfx.utils import io_utils, json_utils
 from components.artifacts import Artifacts
 from components.stage import Stage
 from trainer.features import CHANGEABLE, CODE, HISTORY
-from trainer.recipe import changed
+from trainer.settings import Recipe
 
 
 class RecordingExecutor(GenericExecutor):
@@ -42,7 +42,8 @@ class VertexExecutor(vertex.GenericExecutor):
 def _with_changes(exec_properties: dict[str, Any]) -> dict[str, Any]:
     changes = {key: exec_properties[name] for name, key in CHANGEABLE.items() if name in exec_properties}
     custom = json_utils.loads(exec_properties["custom_config"])
-    custom |= {"recipe": changed(custom["recipe"], changes), "code": exec_properties.get(CODE, "")}
+    recipe = Recipe.model_validate(custom["recipe"]).changed(changes)
+    custom |= {"recipe": recipe.model_dump(mode="json"), "code": exec_properties.get(CODE, "")}
     return {**exec_properties, "custom_config": json_utils.dumps(custom)}
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from errors import quoted, shortened
+from trainer.section import Pixels, Section
+from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
 
 PUBLIC_SIZES = (192, 224, 331, 512)
 IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
@@ -16,20 +18,7 @@ LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in 
 Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on this machine there are paths
 
 
-class Section(BaseModel):
-    """A group of settings: immutable, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _without_nul(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError("expected text without NUL bytes")
-        return value
-
-
-class Data(Section):
+class Data(Pixels, Labelled):
     """Where the labelled photos are, how they are split, and what the model sees of them.
 
     `source` is asked where there is no `directory`: drawings, or the public flowers.
@@ -39,20 +28,8 @@ class Data(Section):
     directory: Uri | Path | None = None
     pattern: str = "*.tfrec"
     schema_file: Uri | Path = Path("flowers.pbtxt")
-    classes: tuple[str, ...] = Field(default=("daisy", "dandelion", "roses", "sunflowers", "tulips"), min_length=2)
     split: Literal["shards", "hash"] = "shards"
     eval_fraction: float = Field(default=0.19, gt=0, lt=1)
-    image_size: int = Field(default=192, ge=16, le=1024)
-    channels: Literal[1, 3] = 3
-    resize: Literal["fill-crop", "plain"] = "fill-crop"
-    normalize: Literal["range", "mean-deviation"] = "range"
-
-    @field_validator("classes")
-    @classmethod
-    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(classes)) != len(classes):
-            raise ValueError("each class is to be named once")
-        return classes
 
     @field_validator("pattern")
     @classmethod
@@ -65,68 +42,6 @@ class Data(Section):
                 "something else to Beam or TFX. Move files of several depths into one folder"
             )
         return pattern
-
-
-class Model(Section):
-    """Which network, and what its weights start from."""
-
-    name: Literal["softmax", "mlp", "dense", "cnn", "convnet", "squeezenet", "mobilenet_v2", "xception"] = "convnet"
-    alpha: float = Field(default=1.0, gt=0, le=4, description="width multiplier")
-    weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
-    weights_match: Literal["base", "whole", "matching"] = Field(
-        default="base", description="all layers but the last, all, or those that match"
-    )
-    weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-
-
-class LearningRate(Section):
-    """Per epoch: over `ramp_epochs`, if any, from `start` to `peak`; then by `decay` an epoch, or along a cosine to 0.
-
-    For one replica: as many replicas as there are multiply it, as they do the batch.
-    """
-
-    schedule: Literal["exponential", "cosine"] = "exponential"
-    start: float = Field(default=1e-3, gt=0)
-    peak: float = Field(default=1e-3, gt=0)
-    ramp_epochs: int = Field(default=0, ge=0)
-    decay: float = Field(default=1.0, gt=0, le=1)
-
-
-class Trainer(Section):
-    """The training recipe. `batch_size` is per replica; the first `frozen_epochs` train the last layer alone."""
-
-    epochs: int = Field(default=10, ge=1)
-    frozen_epochs: int = Field(default=0, ge=0)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: LearningRate = LearningRate()
-    weight_decay: float = Field(default=0.0, ge=0, lt=1, description="above 0, AdamW")
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of an average of the weights; 0 for none")
-    augment: tuple[Literal["flip", "saturation", "mixup"], ...] = ()
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    xla: bool = Field(default=False, description="compile the steps; on a TPU they always are")
-    steps_per_execution: int = Field(default=1, ge=1, description="steps between two looks of Python")
-    gpu_memory_mb: int | None = Field(default=None, ge=256, description="a limit; null grows as needed")
-    profile_steps: tuple[int, int] | None = Field(default=None, description="first and last step to profile")
-    warm_start: bool = Field(default=False, description="begin with the latest blessed model's weights")
-
-    @field_validator("profile_steps")
-    @classmethod
-    def _in_order(cls, steps: tuple[int, int] | None) -> tuple[int, int] | None:
-        if steps and not 1 <= steps[0] <= steps[1]:
-            raise ValueError("the first step is 1 or more, the last no less")
-        return steps
-
-
-class Tuner(Section):
-    """A random search before the training: `trials` of `epochs` each, 0 for none, over the values in `search`."""
-
-    trials: int = Field(default=0, ge=0)
-    epochs: int = Field(default=1, ge=1)
-    search: dict[str, tuple[int, ...] | tuple[float, ...] | tuple[str, ...]] = Field(
-        default={}, description="values by key, as trainer.learning_rate.peak"
-    )
 
 
 class Evaluator(Section):
@@ -207,6 +122,12 @@ class Config(Section):
     metadata: Metadata = Metadata()
     cluster: Cluster = Cluster()
 
+    @property
+    def recipe(self) -> Recipe:
+        """All settings that the trained model depends on."""
+        data = Labelled(**self.data.model_dump(include=set(Labelled.model_fields)))
+        return Recipe(data=data, model=self.model, trainer=self.trainer)
+
     @model_validator(mode="after")
     def _agree(self, info: ValidationInfo) -> "Config":
         problems = [] if info.context == SINGLE_SETTINGS else [text for _, text in disagreements(self)]
@@ -266,20 +187,15 @@ def _unsearchable(config: Config) -> Iterator[str]:
     """Yields what is wrong with the values that the tuner is to try: each has to be valid in the recipe."""
     if config.tuner.trials and not config.tuner.search:
         yield "tuner.search: name values to try, as in {trainer.learning_rate.peak: [0.001, 0.002]}"
-    sections: dict[str, type[Section]] = {"model": Model, "trainer": Trainer}
     for key, values in config.tuner.search.items():
-        section, *path = key.split(".")
-        if section not in sections or not path or key in UNSEARCHABLE:
+        if key.partition(".")[0] not in ("model", "trainer") or "." not in key or key in UNSEARCHABLE:
             expected = f"expected keys of model and trainer but {', '.join(UNSEARCHABLE)}"
             yield f"tuner.search: {expected}; received {quoted(key)}"
             continue
         if not values:
             yield f"tuner.search: {shortened(key)}: expected at least one value, received none"
         for value in values:
-            nested: Any = value
-            for part in reversed(path[1:]):
-                nested = {part: nested}
             try:
-                sections[section].model_validate({path[0]: nested}, strict=True)
+                config.recipe.changed({key: value})
             except ValidationError as error:
                 yield f"tuner.search: {shortened(key)}: {error.errors()[0]['msg']}; received {quoted(value)}"

@@ -1,7 +1,7 @@
 """The list of nodes, in the order of the data, and how each one is connected to those before it."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import BaseChannel
@@ -23,6 +23,7 @@ from components.report import component as report
 from components.report.sources import RERUN_COMMAND
 from components.stage import Stage
 from pipeline.config import Config
+from trainer.section import Pixels
 
 
 class Environment(NamedTuple):
@@ -67,13 +68,6 @@ class Wiring(NamedTuple):
         return {channel.partition(".")[2]: self[channel] for channel in channels}
 
 
-def recipe(config: Config) -> dict[str, Any]:
-    """Returns all settings that the trained model depends on, as JSON values."""
-    return config.model_dump(
-        mode="json", include={"data": {"image_size", "channels", "classes"}, "model": True, "trainer": True}
-    )
-
-
 def _examples(wiring: Wiring) -> BaseNode:
     data = wiring.config.data
     return example_gen.example_gen(str(data.directory), data.pattern, data.split, data.eval_fraction)
@@ -100,7 +94,7 @@ def _data_gate(wiring: Wiring) -> BaseNode:
 
 
 def _transform(wiring: Wiring) -> BaseNode:
-    pixels = wiring.config.data.model_dump(mode="json", include={"image_size", "channels", "resize", "normalize"})
+    pixels = wiring.config.data.model_dump(mode="json", include=set(Pixels.model_fields))
     node = transform.transform(wiring["ImportExampleGen.examples"], wiring["ImportSchemaGen.schema"], pixels)
     node.add_upstream_node(wiring.nodes["DataGate"])
     return node
@@ -114,7 +108,7 @@ def _tuner(wiring: Wiring) -> BaseNode | None:
     settings = wiring.config.tuner
     if not settings.trials:
         return None
-    custom = {"recipe": recipe(wiring.config), "tuner": settings.model_dump(mode="json")}
+    custom = {"recipe": wiring.config.recipe.model_dump(mode="json"), "tuner": settings.model_dump(mode="json")}
     return tuner.tuner(*_training_inputs(wiring), custom)
 
 
@@ -128,7 +122,7 @@ def _trainer(wiring: Wiring) -> BaseNode:
     return environment.trainer(
         *_training_inputs(wiring),
         custom_config={
-            "recipe": recipe(wiring.config),
+            "recipe": wiring.config.recipe.model_dump(mode="json"),
             "checkpoints": environment.checkpoints,
             "devices": environment.devices,
         },

@@ -13,6 +13,7 @@ from errors import UserError, quoted, shortened
 from ingest.names import safe_name
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
+from trainer.section import merge, merged
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -33,36 +34,32 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
     Raises:
       UserError: naming every unknown key, wrong type and value out of range, with the valid choices.
     """
-    merged: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     problems: list[str] = []
     if preset or not file:
-        merged = _read_preset(preset or "sample")
+        given = _read_preset(preset or "sample")
     if file:
         theirs = _read_yaml(file)
-        merged = _merge(merged, theirs)
+        given = merge(given, theirs)
         if "name" not in {**theirs, **(changes or {})}:
             problems.append(_nameless(file))
-    for key, value in (changes or {}).items():
-        nested: Any = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        merged = _merge(merged, nested)
+    given = merged(given, changes or {})
     try:
-        config = Config.model_validate(merged)
+        config = Config.model_validate(given)
     except ValidationError as error:
         problems += [line for detail in error.errors() for line in _explain(dict(detail))]
-        problems += _disagreements(merged, {detail["loc"] for detail in error.errors()})
+        problems += _disagreements(given, {detail["loc"] for detail in error.errors()})
     if problems:
         count = f"{len(problems)} setting{'s are' if len(problems) > 1 else ' is'} not valid:"
         raise UserError("\n  ".join([count, *problems]))
     return config
 
 
-def _disagreements(merged: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
+def _disagreements(given: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
     """Returns what the settings that are valid by themselves say against one another."""
     if () in wrong:  # all were valid by themselves, and the error has said it
         return []
-    valid = merged
+    valid = given
     for loc in wrong:
         valid = _without(valid, loc[:2])
     config = Config.model_validate(valid, context=SINGLE_SETTINGS)
@@ -162,14 +159,6 @@ def _nameless(file: Path) -> str:
         f"name: {file} has none, and the name separates the cache, baseline and pushed models of its runs; "
         f"add the line 'name: {name}', or give --set name={name}"
     )
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
 
 
 def _explain(detail: dict[str, Any]) -> list[str]:

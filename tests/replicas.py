@@ -70,7 +70,7 @@ def train(chosen: tf.distribute.Strategy, name: str, folder: str) -> dict:
             model = dense() if name == "dense" else models.build(name, SHAPE, CLASSES)
             # A dense layer takes a batch that the replicas cannot share evenly: a matrix may have no rows.
             inputs = inputs_of(chosen, uneven=name == "dense")
-            fitting.fit(model, settings.model_dump(mode="json"), chosen, inputs, checkpoints)
+            fitting.fit(model, settings, chosen, inputs, checkpoints)
     return {
         "loss": checkpoints.history["loss"],
         "val_loss": checkpoints.history["val_loss"],

@@ -10,7 +10,6 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from ingest.sample import CLASSES
 from pipeline.config import Config
-from pipeline.nodes import recipe
 from testing import graphs
 from tests import records
 from tests.test_fitting import Cut, PowerCut
@@ -53,7 +52,7 @@ def _fn_args(bucket: str, graph: str, **changes) -> FnArgs:
         "transform_graph_path": graph,
         "serving_model_dir": f"{bucket}/model/Format-Serving",
         "model_run_dir": f"{bucket}/run",
-        "custom_config": {"recipe": recipe(config), "checkpoints": None, "code": "0"},
+        "custom_config": {"recipe": config.recipe.model_dump(mode="json"), "checkpoints": None, "code": "0"},
     }
     return FnArgs(**given | changes)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.config import LearningRate, Trainer
 from trainer import callbacks, fitting, models, weights
 from trainer.checkpoints import Checkpoints
+from trainer.settings import LearningRate, Trainer
 
 STEPS, BATCH, CLASSES, SIDE = 6, 8, 3, 16
 
@@ -61,7 +61,7 @@ class Replicas(NamedTuple):
     num_replicas_in_sync: int
 
 
-def _fit(folder: Path, settings: dict, chosen=None, train=_batches, seed: int = 1):
+def _fit(folder: Path, settings: Trainer, chosen=None, train=_batches, seed: int = 1):
     keras.utils.set_random_seed(seed)
     model = models.build("cnn", (SIDE, SIDE, 3), CLASSES)
     checkpoints = Checkpoints(str(folder / "checkpoints"))
@@ -70,8 +70,8 @@ def _fit(folder: Path, settings: dict, chosen=None, train=_batches, seed: int = 
     return model, checkpoints
 
 
-def _settings(**changes) -> dict:
-    return Trainer(**{"epochs": 4, "batch_size": BATCH, **changes}).model_dump(mode="json")
+def _settings(**changes) -> Trainer:
+    return Trainer(**{"epochs": 4, "batch_size": BATCH, **changes})
 
 
 @pytest.mark.parametrize(

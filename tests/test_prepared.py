@@ -59,7 +59,7 @@ def prepare(tmp_path, cache, monkeypatch):
 
 def _saved(path, **changes):
     config = settings.load(changes={"data.image_size": 71} | changes)
-    model = pretrained.build(config.model_dump(mode="json"))
+    model = pretrained.build(config.recipe)
     (model.save_weights if path.name.endswith(".weights.h5") else model.save)(path)
     return path
 

@@ -13,7 +13,7 @@ from components.report.page import Pictures, render
 from components.report.sources import Sources
 from pipeline import settings
 from tests.parsed import Page
-from trainer.recipe import changed
+from trainer.section import merged
 
 
 def test_the_settings_are_those_of_the_run(tmp_path):
@@ -21,7 +21,7 @@ def test_the_settings_are_those_of_the_run(tmp_path):
     artifact = RunReport()
     artifact.uri = str(tmp_path / "Report" / "report" / "7")
     given = settings.load().model_dump(mode="json")
-    compiled = changed(given, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
+    compiled = merged(given, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
     said = {"min_accuracy": -1.0, "min_class_recall": 0.3, "max_accuracy_drop": -1.0, "epochs": 4, "data": "gs://b/c"}
     properties = {"settings": json.dumps(compiled), "nodes": "{}", "code": "", "command": "", **said}
     report.Executor().Do({}, {"report": [artifact]}, properties)

@@ -10,11 +10,11 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import shards
-from pipeline.config import Trainer
 from testing import graphs
 from tests import records
 from trainer import fitting, models, recipe, strategy
 from trainer.checkpoints import Checkpoints
+from trainer.settings import Recipe, Trainer
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def _train(folder: Path, graph: tft.TFTransformOutput, order: int, at_a_time: in
             | beam.FlatMap(lambda bundle: bundle).with_output_types(bytes)
             | shards.Write(str(folder / "data"), 3)
         )
-    settings = Trainer(epochs=2, batch_size=8, seed=3, augment=["flip"]).model_dump(mode="json")
-    made_of = {"data": {"classes": list("abcde")}, "trainer": settings}
+    settings = Trainer(epochs=2, batch_size=8, seed=3, augment=["flip"])
+    made_of = Recipe(data={"classes": list("abcde")}, trainer=settings)
     files = [f"{folder}/data/*"]
     chosen = strategy.choose()
-    keras.utils.set_random_seed(settings["seed"])
+    keras.utils.set_random_seed(settings.seed)
     inputs = recipe.inputs_of(FnArgs(train_files=files, eval_files=files), made_of, graph, chosen)
     model = models.build("cnn", (24, 24, 3), 5)
     fitting.fit(model, settings, chosen, inputs, Checkpoints(str(folder / "checkpoints")))

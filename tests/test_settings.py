@@ -66,6 +66,16 @@ def test_what_is_shown_can_be_read_back(tmp_path):
     assert settings.load(None, file) == config
 
 
+def test_a_changed_section_is_validated():
+    recipe = settings.load("mnist-cnn").recipe
+    longer = recipe.changed({"trainer.epochs": 30, "trainer.learning_rate.peak": 0.1})
+    assert (longer.trainer.epochs, longer.trainer.learning_rate.peak) == (30, 0.1)
+    assert longer.changed({"trainer.epochs": 12, "trainer.learning_rate.peak": 4e-3}) == recipe
+    for change, says in ({"trainer.epochs": 0}, "greater than"), ({"trainer.epoch": 1}, "Extra inputs"):
+        with pytest.raises(ValueError, match=says):
+            recipe.changed(change)
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Config().trainer.epochs = 3  # type: ignore[misc]

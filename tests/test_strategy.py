@@ -14,6 +14,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tests import records
 from tests.conftest import ROOT
 from trainer import devices, recipe, strategy
+from trainer.settings import Recipe
 
 
 class FakeTpu(tf.distribute.TPUStrategy):
@@ -243,9 +244,9 @@ def test_the_flag_lists_devices_without_tfx():
 )
 def test_too_few_examples_for_a_global_batch_name_what_works(tmp_path, examples, remedy):
     file = str(records.write(tmp_path / "train.tfrec", [records.example()] * examples))
-    read, made_of = FnArgs(train_files=[file], eval_files=[file]), {"data": {"classes": "ab"}}
+    read, made_of = FnArgs(train_files=[file], eval_files=[file]), Recipe(trainer={"batch_size": 4})
     with pytest.raises(ValueError, match=f"has {examples} examples, fewer than one global batch of 32; {remedy}$"):
-        recipe.inputs_of(read, made_of | {"trainer": {"batch_size": 4}}, None, FakeTpu())
+        recipe.inputs_of(read, made_of, None, FakeTpu())
 
 
 def test_the_chiefs_arrays_are_sent_together_bit_by_bit(monkeypatch):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import augmentation, features, models, recipe, schedules
+from trainer import augmentation, features, models, schedules, section
 from trainer.models import batch_norm
+from trainer.settings import LearningRate
 
 
 @pytest.mark.parametrize("name", list(models.MODELS))
@@ -110,8 +111,9 @@ def test_models_that_do_not_exist():
 
 
 def test_the_schedule_rises_then_falls():
-    assert doctest.testmod(schedules).failed == doctest.testmod(recipe).failed == doctest.testmod(features).failed == 0
-    rates = [schedules.learning_rate(epoch, 12, "exponential", 1e-5, 4e-4, 5, 0.8) for epoch in range(12)]
+    assert doctest.testmod(schedules).failed == doctest.testmod(section).failed == doctest.testmod(features).failed == 0
+    settings = LearningRate(start=1e-5, peak=4e-4, ramp_epochs=5, decay=0.8)
+    rates = [schedules.learning_rate(epoch, 12, settings) for epoch in range(12)]
     assert rates[0] == 1e-5
     assert max(rates) == rates[5] == 4e-4
     assert rates[:6] == sorted(rates[:6])
@@ -119,11 +121,12 @@ def test_the_schedule_rises_then_falls():
 
 
 def test_no_ramp_starts_at_the_peak():
-    assert schedules.learning_rate(0, 9, "exponential", 1e-3, 5e-3, 0, 0.5) == 5e-3
+    assert schedules.learning_rate(0, 9, LearningRate(start=1e-3, peak=5e-3, decay=0.5)) == 5e-3
 
 
 def test_a_cosine_ends_near_nought():
-    rates = [schedules.learning_rate(epoch, 10, "cosine", 1e-3, 1e-2, 2, 1.0) for epoch in range(10)]
+    settings = LearningRate(schedule="cosine", start=1e-3, peak=1e-2, ramp_epochs=2)
+    rates = [schedules.learning_rate(epoch, 10, settings) for epoch in range(10)]
     assert max(rates) == rates[2] == 1e-2
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert 0 < rates[9] < 5e-4

@@ -1,8 +1,8 @@
-"""Fits a model by a recipe: first its last layer alone if the recipe says so, then all of it."""
+"""Fits a model: first the last layer alone for `frozen_epochs`, then all layers."""
 
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,16 +11,17 @@ from trainer import schedules, strategy
 from trainer.callbacks import Board, FiniteLoss
 from trainer.checkpoints import Checkpoints
 from trainer.models.head import HEAD
+from trainer.settings import Trainer
 
 
 class Inputs(NamedTuple):
-    """What a training reads.
+    """The input of a training.
 
     Attributes:
-      batch: the global batch.
-      steps: of an epoch.
-      training: gives the batches after so many epochs, (pixels, one-hot classes), without end.
-      evaluation: the eval split, once.
+      batch: the size of the global batch.
+      steps: the steps of an epoch.
+      training: returns endless batches (pixels, one-hot classes) from an epoch on, counted from 0.
+      evaluation: the eval split, once, in such batches.
     """
 
     batch: int
@@ -31,21 +32,20 @@ class Inputs(NamedTuple):
 
 def fit(
     model: keras.Model,
-    settings: dict[str, Any],
+    settings: Trainer,
     chosen: tf.distribute.Strategy,
     inputs: Inputs,
     checkpoints: Checkpoints,
 ) -> None:
-    """Trains until `settings["epochs"]` are finished, going on from the checkpoints, and leaves the best weights.
+    """Trains until `settings.epochs` are finished, resuming from the checkpoints, and restores the best weights.
 
-    Best is by validation accuracy, and of equals the first. To be called in the strategy's scope. `settings` is the
-    settings' trainer section, whose learning rates are those of one replica. TensorBoard writes to
-    `checkpoints.logs`.
+    The best epoch has the highest validation accuracy; of equal ones, the first is taken. Call this in the scope of
+    the strategy. TensorBoard's logs go to `checkpoints.logs`.
 
     Raises:
-      NotFinite: when the loss or a weight is NaN or infinite.
+      NotFinite: when the loss or a weight is NaN or Inf.
     """
-    epochs, frozen = settings["epochs"], min(settings["frozen_epochs"], settings["epochs"])
+    epochs, frozen = settings.epochs, min(settings.frozen_epochs, settings.epochs)
     for first, last in ((0, frozen), (frozen, epochs)):
         if not first <= checkpoints.finished < last:
             continue
@@ -55,7 +55,7 @@ def fit(
         batches = inputs.training(checkpoints.finished)
         photos, _ = next(iter(batches.take(1)))
         done = checkpoints.finished * inputs.steps
-        board = Board(checkpoints.logs, photos, done, settings["profile_steps"])
+        board = Board(checkpoints.logs, photos, done, settings.profile_steps)
         finite = FiniteLoss(inputs.steps, checkpoints)
         model.fit(
             batches,
@@ -63,46 +63,46 @@ def fit(
             epochs=last,
             steps_per_epoch=inputs.steps,
             validation_data=inputs.evaluation,
-            callbacks=[learning_rates(settings, chosen), board, finite, *checkpoints.callbacks(bool(settings["ema"]))],
+            callbacks=[learning_rates(settings, chosen), board, finite, *checkpoints.callbacks(bool(settings.ema))],
             verbose=1 if sys.stdout.isatty() else 2,
         )
     checkpoints.restore_best(model)
 
 
-def compile_model(model: keras.Model, settings: dict[str, Any], chosen: tf.distribute.Strategy, steps: int) -> None:
-    """Compiles with Adam, or AdamW where there is a weight decay, for one-hot classes.
+def compile_model(model: keras.Model, settings: Trainer, chosen: tf.distribute.Strategy, steps: int) -> None:
+    """Compiles with Adam, or AdamW if there is a weight decay, for one-hot classes.
 
     Kernels decay; biases and batch norm's scales and offsets, which are vectors, do not (He et al., 2019,
     arXiv:1812.01187).
     """
     optimizer = keras.optimizers.Adam(
-        settings["learning_rate"]["start"],
-        weight_decay=settings["weight_decay"] or None,
-        use_ema=bool(settings["ema"]),
-        ema_momentum=settings["ema"] or 0.99,
+        settings.learning_rate.start,
+        weight_decay=settings.weight_decay or None,
+        use_ema=bool(settings.ema),
+        ema_momentum=settings.ema or 0.99,
     )
     vectors = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
     optimizer.exclude_from_weight_decay(var_list=vectors)
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings["label_smoothing"]),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
         metrics=["accuracy"],
-        jit_compile=strategy.jit_compile(chosen, settings["xla"]),
-        steps_per_execution=strategy.steps_per_execution(chosen, steps, settings["steps_per_execution"]),
+        jit_compile=strategy.jit_compile(chosen, settings.xla),
+        steps_per_execution=strategy.steps_per_execution(chosen, steps, settings.steps_per_execution),
     )
     model.optimizer.build(model.trainable_variables)
 
 
-def learning_rates(settings: dict[str, Any], chosen: tf.distribute.Strategy) -> keras.callbacks.Callback:
-    """Returns the schedule, times the replicas."""
+def learning_rates(settings: Trainer, chosen: tf.distribute.Strategy) -> keras.callbacks.Callback:
+    """Returns the schedule, multiplied by the number of replicas."""
 
     def rate(epoch: int) -> float:
-        return strategy.scaled(chosen, schedules.learning_rate(epoch, settings["epochs"], **settings["learning_rate"]))
+        return strategy.scaled(chosen, schedules.learning_rate(epoch, settings.epochs, settings.learning_rate))
 
     return keras.callbacks.LearningRateScheduler(rate)
 
 
 def _freeze(model: keras.Model, frozen: bool) -> None:
-    """Lets the last layer alone learn, or every layer."""
+    """Makes the last layer alone trainable, or all layers."""
     for layer in model.layers:
         layer.trainable = layer.name == HEAD or not frozen

@@ -7,31 +7,33 @@ import tensorflow_transform as tft
 
 from trainer import images
 from trainer.features import CLASS, IMAGE, PIXELS
+from trainer.section import Pixels
 
-_MIN_DEVIATION = 1e-3  # a channel without any variation is centred, not blown up
+_MIN_DEVIATION = 1e-3  # a constant channel is centred, not divided by zero
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
-    """Maps raw features to what the model is given.
+    """Maps raw features to the model's input.
 
     Args:
-      inputs: `image` string [batch, 1] and `class` int64 [batch, 1]; other features are not read.
-      custom_config: `image_size`, `channels`, `resize` and `normalize` of the data's settings.
+      inputs: `image` string [batch, 1] and `class` int64 [batch, 1]; other features are ignored.
+      custom_config: a `Pixels` as JSON.
 
     Returns:
-      `pixels` float32 [batch, size, size, channels], in [-1, 1] or of mean 0 and deviation 1 over the training
-      split per channel; `class` int64 [batch].
+      `pixels` float32 [batch, size, size, channels], in [-1, 1], or with mean 0 and deviation 1 per channel over
+      the training split; `class` int64 [batch].
     """
-    size, channels = custom_config["image_size"], custom_config["channels"]
+    settings = Pixels.model_validate(custom_config)
+    size, channels = settings.image_size, settings.channels
 
     def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
-        pixels = images.fit(images.decode(encoded), size, custom_config["resize"])
+        pixels = images.fit(images.decode(encoded), size, settings.resize)
         return tf.image.rgb_to_grayscale(pixels) if channels == 1 else pixels
 
     encoded = tf.reshape(inputs[IMAGE], [-1])
     pixels = tf.map_fn(to_pixels, encoded, fn_output_signature=tf.TensorSpec([size, size, channels], tf.uint8))
     pixels = images.to_range(pixels)
-    if custom_config["normalize"] == "mean-deviation":
+    if settings.normalize == "mean-deviation":
         pixels = _standardize(pixels)
     return {PIXELS: pixels, CLASS: tf.reshape(inputs[CLASS], [-1])}
 
@@ -39,7 +41,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
 def _standardize(pixels: tf.Tensor) -> tf.Tensor:
     """Gives each channel mean 0 and deviation 1 over all pixels of the training split.
 
-    All photos have one size here, so that the mean over photos of each photo's mean is the mean over pixels.
+    All photos have the same size here, so the mean of the photos' means is the mean over all pixels.
     """
     mean = tft.mean(tf.reduce_mean(pixels, axis=[1, 2]), reduce_instance_dims=False)
     square = tft.mean(tf.reduce_mean(tf.square(pixels), axis=[1, 2]), reduce_instance_dims=False)

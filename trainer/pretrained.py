@@ -1,24 +1,12 @@
-"""Builds a recipe's model and loads its pretrained weights, without TFX: a run tries it before it starts."""
-
-from typing import Any
+"""Builds a recipe's model. Imports no TFX: a run tries this before it starts."""
 
 import keras
 
-from trainer import models, weights
+from trainer import models
+from trainer.settings import Recipe
 
 
-def build(recipe: dict[str, Any]) -> keras.Model:
+def build(recipe: Recipe) -> keras.Model:
     """Returns the recipe's model with random weights."""
-    data, settings = recipe["data"], recipe["model"]
-    shape = (data["image_size"], data["image_size"], data["channels"])
-    return models.build(settings["name"], shape, len(data["classes"]), settings["alpha"])
-
-
-def load(model: keras.Model, recipe: dict[str, Any]) -> weights.Report:
-    """Assigns the weights that the recipe names, and returns what was loaded.
-
-    Raises:
-      ValueError: when they do not fit.
-    """
-    settings = recipe["model"]
-    return weights.load(model, settings["weights"], settings["weights_match"])
+    data, model = recipe.data, recipe.model
+    return models.build(model.name, (data.image_size, data.image_size, data.channels), len(data.classes), model.alpha)

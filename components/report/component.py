@@ -17,7 +17,7 @@ from components.pusher import pushed_to
 from components.report.sources import REPORT, REPORT_NODE, NodeOutputs, Sources
 from components.stage import Stage
 from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, setting_value
-from trainer.recipe import changed
+from trainer.section import merged
 
 # the settings that a run on a cluster may change, by execution property
 CHANGES = CHANGEABLE | {name: f"evaluator.{name}" for name in THRESHOLDS} | {"data": "data.directory"}
@@ -54,7 +54,7 @@ class Executor(base_executor.BaseExecutor):
         evaluation = given.get(_key("Evaluator", "evaluation"))
         (report,) = output_dict["report"]
         sources = Sources(
-            settings=changed(json.loads(exec_properties["settings"]), changes),
+            settings=merged(json.loads(exec_properties["settings"]), changes),
             nodes=nodes,
             code=exec_properties["code"],
             command=exec_properties["command"],

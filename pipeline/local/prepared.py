@@ -112,7 +112,7 @@ def _batches(config: Config) -> dict[str, int]:
     return {"trainer.batch_size": config.trainer.batch_size} | ({"tuner.search": max(map(int, tried))} if tried else {})
 
 
-def _check_weights(config: Config, weights: Path) -> None:
+def _check_weights(config: Config, path: Path) -> None:
     """Loads the weights into the model that the settings describe, as the Trainer will.
 
     Raises:
@@ -122,22 +122,20 @@ def _check_weights(config: Config, weights: Path) -> None:
         import keras
         import tensorflow as tf
 
-        from trainer import devices, pretrained, weight_files
+        from trainer import devices, pretrained, weight_files, weights
 
     model, data = config.model, config.data
-    recipe = config.model_dump(mode="json", include={"data", "model"})
-    recipe["model"]["weights"] = str(weights)
     with chatter_to(Path(os.devnull), also_terminal=False):
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     try:
-        applications = model.name in LEAST_SIZES and model.weights_match == "base" and weight_files.is_keras2(weights)
+        applications = model.name in LEAST_SIZES and model.weights_match == "base" and weight_files.is_keras2(path)
         if applications and data.normalize != "range":
             raise UserError(
-                f"data.normalize: expected range, since {weights} is of Keras Applications, whose {model.name} expects "
+                f"data.normalize: expected range, since {path} is of Keras Applications, whose {model.name} expects "
                 f"pixels in [-1, 1]; received {data.normalize} (--set data.normalize=range)"
             )
         with tf.device("CPU"):
-            pretrained.load(pretrained.build(recipe), recipe)
+            weights.load(pretrained.build(config.recipe), path, model.weights_match)
     except ValueError as error:
         raise UserError(str(error)) from None
     finally:

@@ -1,0 +1,64 @@
+"""The base of the settings' sections, and the section that the transform graph reads. Imports no TensorFlow."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Section(BaseModel):
+    """A group of settings: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("expected text without NUL bytes")
+        return value
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """Returns this section with other values, by dotted keys.
+
+        Raises:
+          pydantic.ValidationError: when a key is unknown or a value is not valid.
+        """
+        return type(self).model_validate(merged(self.model_dump(mode="json", exclude_defaults=True), values))
+
+
+class Shape(Section):
+    """The size of the photos that a model reads."""
+
+    image_size: int = Field(default=192, ge=16, le=1024)
+    channels: Literal[1, 3] = 3
+
+
+class Pixels(Shape):
+    """How the transform graph turns an encoded photo into pixels."""
+
+    resize: Literal["fill-crop", "plain"] = "fill-crop"
+    normalize: Literal["range", "mean-deviation"] = "range"
+
+
+def merged(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested settings with other values, by dotted keys. Mappings are merged, all else is replaced.
+
+    >>> merged({"trainer": {"epochs": 9, "seed": 0}}, {"trainer.epochs": 1})
+    {'trainer': {'epochs': 1, 'seed': 0}}
+    """
+    result = dict(settings)
+    for key, value in values.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        result = merge(result, value)
+    return result
+
+
+def merge(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested settings with those of others, whose values win."""
+    result = dict(settings)
+    for key, value in others.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merge(result[key], value) if both else value
+    return result

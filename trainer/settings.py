@@ -1,0 +1,90 @@
+"""The settings that Tuner and Trainer read, each validated when it is made. Imports no TensorFlow."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from trainer.section import Section, Shape
+
+
+class Labelled(Shape):
+    """What the model is to tell apart, and in photos of which size."""
+
+    classes: tuple[str, ...] = Field(default=("daisy", "dandelion", "roses", "sunflowers", "tulips"), min_length=2)
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("each class is to be named once")
+        return classes
+
+
+class Model(Section):
+    """Which network, and what its weights start from."""
+
+    name: Literal["softmax", "mlp", "dense", "cnn", "convnet", "squeezenet", "mobilenet_v2", "xception"] = "convnet"
+    alpha: float = Field(default=1.0, gt=0, le=4, description="width multiplier")
+    weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
+    weights_match: Literal["base", "whole", "matching"] = Field(
+        default="base", description="all layers but the last, all, or those that match"
+    )
+    weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+
+class LearningRate(Section):
+    """Per epoch: over `ramp_epochs`, if any, from `start` to `peak`; then by `decay` an epoch, or along a cosine to 0.
+
+    For one replica: as many replicas as there are multiply it, as they do the batch.
+    """
+
+    schedule: Literal["exponential", "cosine"] = "exponential"
+    start: float = Field(default=1e-3, gt=0)
+    peak: float = Field(default=1e-3, gt=0)
+    ramp_epochs: int = Field(default=0, ge=0)
+    decay: float = Field(default=1.0, gt=0, le=1)
+
+
+class Trainer(Section):
+    """The training recipe. `batch_size` is per replica; the first `frozen_epochs` train the last layer alone."""
+
+    epochs: int = Field(default=10, ge=1)
+    frozen_epochs: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: LearningRate = LearningRate()
+    weight_decay: float = Field(default=0.0, ge=0, lt=1, description="above 0, AdamW")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of an average of the weights; 0 for none")
+    augment: tuple[Literal["flip", "saturation", "mixup"], ...] = ()
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    xla: bool = Field(default=False, description="compile the steps; on a TPU they always are")
+    steps_per_execution: int = Field(default=1, ge=1, description="steps between two looks of Python")
+    gpu_memory_mb: int | None = Field(default=None, ge=256, description="a limit; null grows as needed")
+    profile_steps: tuple[int, int] | None = Field(default=None, description="first and last step to profile")
+    warm_start: bool = Field(default=False, description="begin with the latest blessed model's weights")
+
+    @field_validator("profile_steps")
+    @classmethod
+    def _in_order(cls, steps: tuple[int, int] | None) -> tuple[int, int] | None:
+        if steps and not 1 <= steps[0] <= steps[1]:
+            raise ValueError("the first step is 1 or more, the last no less")
+        return steps
+
+
+class Tuner(Section):
+    """A random search before the training: `trials` of `epochs` each, 0 for none, over the values in `search`."""
+
+    trials: int = Field(default=0, ge=0)
+    epochs: int = Field(default=1, ge=1)
+    search: dict[str, tuple[int, ...] | tuple[float, ...] | tuple[str, ...]] = Field(
+        default={}, description="values by key, as trainer.learning_rate.peak"
+    )
+
+
+class Recipe(Section):
+    """All settings that a trained model depends on; they are stored with it, as JSON."""
+
+    data: Labelled = Labelled()
+    model: Model = Model()
+    trainer: Trainer = Trainer()
