@@ -1,6 +1,7 @@
 """Errors that the user can correct: one line, exit code 2, no stack trace."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -19,6 +20,13 @@ def shortened(text: str) -> str:
 def quoted(value: object) -> str:
     """Returns the repr of a value, shortened."""
     return shortened(repr(value))
+
+
+def choices(received: str, valid: Iterable[str]) -> str:
+    """Returns the end of an error about an unknown name: the closest valid name, if any, and all valid names."""
+    close = difflib.get_close_matches(received, names := list(valid), n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid here: {', '.join(names)}"
 
 
 @contextmanager

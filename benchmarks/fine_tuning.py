@@ -22,7 +22,9 @@ def main() -> None:
     """Prints the ratio of images/s."""
     with tempfile.TemporaryDirectory() as output:
         flags = ["--preset", "flowers-convnet", "--data", DATA / "flowers-192", "--output", output]
-        run = runner(*flags, "--set", "trainer.epochs=1", "--set", "data.image_size=192", "--set", "model.alpha=0.1")
+        run = runner(
+            *flags, "--set", "trainer.epochs=1", "--set", "data.image_size=192", "--set", "model.options.alpha=0.1"
+        )
         if run.code not in (0, 3):  # 3: the gate refuses so short a training, and the artifacts are there
             raise SystemExit(run.printed)
         command = [sys.executable, "-m", "benchmarks.fine_tuning", str(Path(output) / "artifacts" / "flowers-convnet")]

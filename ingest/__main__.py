@@ -1,35 +1,43 @@
-"""Makes TFRecords of one's own photos, or of MNIST: `python -m ingest --help`."""
+"""Makes TFRecords of your own photos, or of MNIST: `python -m ingest --help`."""
 
 import argparse
 import os
+import pkgutil
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from errors import UserError
+from ingest.sources import SOURCES, Number
+
+if TYPE_CHECKING:
+    from ingest.output import Made
 
 MADE, REFUSED, INTERRUPTED = 0, 2, 130
+_SEED = Number(0, 2**63, 0, "of the order")
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C.
 
-    Where a KeyboardInterrupt itself leaves an `eval`, as those that TensorFlow's import makes for namedtuples, CPython
-    ends a `python -m` by the signal, whatever exit code it asks for.
+    TensorFlow's import runs `eval` for namedtuples. When a plain KeyboardInterrupt leaves an `eval`, CPython ends a
+    `python -m` by the signal, whatever exit code it asks for.
     """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Makes the dataset that the flags ask for and returns the exit code."""
+    """Makes the dataset that the flags describe and returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets when it is imported
+    args = vars(_parser().parse_args(argv))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow prints when it is imported
     try:
-        args.make(args, shlex.join(["python", "-m", "ingest", *argv]))
-        _say_next(args.to.expanduser())
+        make, source, target = pkgutil.resolve_name(args.pop("make")), args.pop("source"), args.pop("to")
+        made = make(source, target, command=shlex.join(["python", "-m", "ingest", *argv]), **args)
+        _print_made(made, target)
         return MADE
     except UserError as error:
         print(f"ingest: {error}", file=sys.stderr)
@@ -40,25 +48,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    commands = {name: source.command for name, source in SOURCES.items() if source.command}
     result = argparse.ArgumentParser(
         prog="python -m ingest", description="Make TFRecords, with the settings to run them.", allow_abbrev=False
     )
-    kinds = result.add_subparsers(required=True, metavar="photos | mnist")
-    photos = kinds.add_parser("photos", help="a folder of photos that holds a folder for each class")
-    photos.add_argument("source", metavar="PHOTOS_DIR", type=Path, help="holds a folder for each class")
-    photos.add_argument("--size", type=_between(16, 1024), default=192, help="pixels a side, cropped (192)")
-    photos.add_argument("--shards", type=_between(2, 10_000), default=16, help="files, at most (16)")
-    photos.set_defaults(make=_photos)
-    mnist = kinds.add_parser("mnist", help="the four IDX files of MNIST, gzipped or not")
-    mnist.add_argument("source", metavar="IDX_DIR", type=Path, help="holds train-images-idx3-ubyte.gz and the others")
-    mnist.set_defaults(make=_mnist)
-    for kind in (photos, mnist):
+    kinds = result.add_subparsers(required=True, metavar=" | ".join(commands))
+    for name, command in commands.items():
+        kind = kinds.add_parser(name, help=command.help)
+        kind.add_argument("source", metavar=command.source, type=Path, help=command.holds)
         kind.add_argument("--to", metavar="DIR", type=Path, required=True, help="a new folder for the dataset")
-        kind.add_argument("--seed", type=_between(0, 2**63), default=0, help="of the order (0)")
+        for flag, number in {**command.flags, "seed": _SEED}.items():
+            meaning = f"{number.help} ({number.default})"
+            kind.add_argument(f"--{flag}", type=_whole_number(*number[:2]), default=number.default, help=meaning)
+        kind.set_defaults(make=command.make)
     return result
 
 
-def _between(low: int, high: int) -> Callable[[str], int]:
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
         try:
             value = int(text)
@@ -71,30 +77,16 @@ def _between(low: int, high: int) -> Callable[[str], int]:
     return whole_number
 
 
-def _photos(args: argparse.Namespace, command: str) -> None:
-    from ingest import output, photos
-
-    made = photos.make(args.source, args.to, args.size, args.shards, args.seed, command)
-    _show(made.counts)
-    print(f"{sum(made.counts.values()):,} photos in {made.shards} shards: {output.printable(args.to)}")
-    if made.left_out:
-        print(f"{len(made.left_out):,} left out:")
-    for path, reason in made.left_out:
-        print(f"  {output.printable(path)}: {output.printable(reason)}")
-
-
-def _mnist(args: argparse.Namespace, command: str) -> None:
-    from ingest import mnist, output
-
-    counts = mnist.make(args.source, args.to, args.seed, command)
-    _show(counts)
-    print(f"{sum(counts.values()):,} digits in {output.printable(args.to)}")
-
-
-def _say_next(folder: Path) -> None:
+def _print_made(made: "Made", folder: Path) -> None:
     from ingest import output
 
-    settings = shlex.quote(str(folder / output.SETTINGS))
+    _show(made.counts)
+    print(f"{sum(made.counts.values()):,} photos in {made.shards} shards: {output.printable(folder)}")
+    if made.skipped:
+        print(f"{len(made.skipped):,} skipped:")
+    for path, reason in made.skipped:
+        print(f"  {output.printable(path)}: {output.printable(reason)}")
+    settings = shlex.quote(str(folder.expanduser() / output.SETTINGS))
     print(f"next: python local_runner.py --config {output.printable(settings)}")
 
 
@@ -117,6 +109,6 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores SIGINT
         signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main())

@@ -1,8 +1,9 @@
-"""Fetches a file once: resumable, checked, and in place only when it is whole."""
+"""Downloads files into the cache folder: resumable, checked by size and digest, and put in place only when complete."""
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,21 +14,102 @@ from urllib3.util.retry import Retry
 
 from errors import UserError
 
-_CHUNK = 1 << 16  # what a broken line costs at most
+STORAGE = "https://storage.googleapis.com/"  # serves public buckets
+_CHUNK = 1 << 16  # bytes that a broken connection loses at most
 _TIMEOUT = (5, 30)  # seconds to connect, seconds without a byte
 _TRIES = 4
 
 
 class Remote(NamedTuple):
-    """A file to fetch. `digest` is `sha256:HEX` or `md5:HEX`."""
+    """A file to download. `digest` is `sha256:HEX` or `md5:HEX`."""
 
     url: str
     size: int
     digest: str
 
 
-def session() -> requests.Session:
-    """Returns an HTTP session that tries again on a broken connection or a server's 5xx."""
+def ensure_folder(cache: Path, uri: str) -> Path:
+    """Returns the folder of a public bucket's TFRecords under `cache`, after downloading what is missing.
+
+    Each shard is checked against the size and the MD5 in the bucket's listing. A file `.complete` marks the folder;
+    with it, nothing is requested from the network.
+
+    Args:
+      cache: where the folder is, under its name in the bucket.
+      uri: the folder, as gs://BUCKET/FOLDER.
+
+    Raises:
+      UserError: without network, or when a shard differs from the listing.
+      OSError: when the cache cannot be written.
+    """
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    folder = cache / name
+    complete = folder / ".complete"
+    if complete.exists():
+        return folder
+    with _network(f"the public data {uri}", "a folder that holds them: --data DIR"):
+        http = _session()
+        query = {"prefix": f"{name}/", "fields": "items(name,size,md5Hash)"}
+        answer = http.get(f"{STORAGE}storage/v1/b/{bucket}/o", params=query, timeout=_TIMEOUT)
+        answer.raise_for_status()
+        items = [item for item in answer.json().get("items", []) if item["name"].endswith(".tfrec")]
+        if not items:
+            raise UserError(f"the bucket lists no TFRecords under {uri}/")
+        with _progress() as shown:
+            for item in items:
+                md5 = base64.b64decode(item["md5Hash"]).hex()
+                remote = Remote(f"{STORAGE}{bucket}/{item['name']}", int(item["size"]), f"md5:{md5}")
+                _fetch(http, remote, folder / Path(item["name"]).name, shown)
+    complete.touch()
+    return folder
+
+
+def ensure_file(cache: Path, remote: Remote) -> Path:
+    """Returns a weights file under `cache`, after downloading it if it is missing.
+
+    Raises:
+      UserError: without network, or when the file is not the expected one.
+      OSError: when the cache cannot be written.
+    """
+    target = cache / remote.url.rpartition("/")[2]
+    if not target.exists():
+        with _network(f"the weights {target.name}", "the file: --weights FILE"), _progress() as shown:
+            _fetch(_session(), remote, target, shown)
+    return target
+
+
+def bucket_uri(url: str) -> str:
+    """Returns the gs:// address of a file in a public bucket; other addresses are returned unchanged."""
+    return url.replace(STORAGE, "gs://")
+
+
+def digest(path: Path, like: str) -> str:
+    """Returns a file's digest by the algorithm that `like` (`sha256:…` or `md5:…`) names."""
+    algorithm = like.partition(":")[0]
+    with path.open("rb") as file:
+        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+
+
+@contextmanager
+def _network(what: str, instead: str) -> Iterator[None]:
+    try:
+        yield
+    except requests.RequestException as error:  # any other OSError is of the cache folder
+        raise UserError(f"cannot download {what}: {_reason(error)}. Check the network, or give {instead}") from None
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.HTTPError):
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "the server did not answer in time"
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return "the server cannot be reached"
+    return str(error)
+
+
+def _session() -> requests.Session:
+    """Returns an HTTP session that retries after a broken connection or a server's 5xx."""
     result = requests.Session()
     retry = Retry(total=2, backoff_factor=0.3, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET",))
     result.mount("https://", HTTPAdapter(max_retries=retry))
@@ -35,18 +117,12 @@ def session() -> requests.Session:
     return result
 
 
-def progress() -> Progress:
-    """Returns the progress display of a download."""
+def _progress() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
 
 
-def fetch(http: requests.Session, remote: Remote, target: Path, shown: Progress) -> None:
-    """Puts `remote` at `target`, going on from a `.part` file that an earlier try left.
-
-    Raises:
-      UserError: when what arrives is not of the right size and digest.
-      requests.RequestException: when the server cannot be reached.
-    """
+def _fetch(http: requests.Session, remote: Remote, target: Path, shown: Progress) -> None:
+    """Downloads `remote` to `target`, resuming from the `.part` file of an earlier try."""
     if target.is_file() and target.stat().st_size == remote.size:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +131,7 @@ def fetch(http: requests.Session, remote: Remote, target: Path, shown: Progress)
     for attempt in range(_TRIES):
         try:
             _receive(http, remote, part, lambda done: shown.update(task, completed=done))
-        except requests.exceptions.ChunkedEncodingError:  # the line broke: ask for the rest
+        except requests.exceptions.ChunkedEncodingError:  # the connection broke: request the rest
             if attempt + 1 == _TRIES:
                 raise
         if part.stat().st_size >= remote.size:
@@ -67,18 +143,6 @@ def fetch(http: requests.Session, remote: Remote, target: Path, shown: Progress)
             f"{remote.url} is not what it should be: expected {remote.size} bytes, {remote.digest}; received {received}"
         )
     part.replace(target)
-
-
-def digest(path: Path, like: str) -> str:
-    """Returns a file's digest by the algorithm that `like` (`sha256:…` or `md5:…`) names."""
-    algorithm = like.partition(":")[0]
-    with path.open("rb") as file:
-        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
-
-
-def from_base64(md5: str) -> str:
-    """Turns the base64 MD5 of a storage listing into `md5:HEX`."""
-    return f"md5:{base64.b64decode(md5).hex()}"
 
 
 def _receive(http: requests.Session, remote: Remote, part: Path, show: Callable[[int], None]) -> None:

@@ -21,12 +21,13 @@ CLASSES = tuple("0123456789")
 SIZE = 28
 TRAIN, TEST = 60_000, 10_000
 PER_SHARD = 5_000
+PRESET = "mnist-cnn"
 EVAL_FRACTION = 0.143  # 2 of 14 shards: the 10,000 of t10k
 _PNG_LEVEL = 1  # 84 µs and 280 bytes a digit; 0: 57 µs, 880 bytes; 6: 105 µs, 271 bytes
 
 
-def make(source: Path, target: Path, seed: int, command: str) -> dict[str, int]:
-    """Writes MNIST to `target` as 14 shards, a schema and settings; returns how many digits of each class there are.
+def make(source: Path, target: Path, seed: int, command: str) -> output.Made:
+    """Writes MNIST to `target` as 14 shards, a schema and settings.
 
     The two shards of the t10k files come first by name, in their order; the training digits are shuffled by `seed`.
 
@@ -43,9 +44,10 @@ def make(source: Path, target: Path, seed: int, command: str) -> dict[str, int]:
     with output.atomic_folder(target) as folder:
         _write(folder, f"{stem}-t10k", *test, range(TEST))  # before "train" by name
         _write(folder, f"{stem}-train", *train, order)
-        output.write_settings(folder, source, target, command, data)
+        output.write_settings(folder, source, target, command, data, PRESET)
     counts = Counter(map(int, [*test[1], *train[1]]))
-    return {name: counts[label] for label, name in enumerate(CLASSES)}
+    shards = (TRAIN + TEST) // PER_SHARD
+    return output.Made({name: counts[label] for label, name in enumerate(CLASSES)}, shards)
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -17,7 +17,14 @@ from ingest.records import check_path
 
 SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
-_XCEPTION_LEAST = 71  # pixels a side: the header names no preset that would be refused
+
+
+class Made(NamedTuple):
+    """What was written: the records of each class, the shards, and what was skipped and why."""
+
+    counts: dict[str, int]
+    shards: int
+    skipped: Sequence[tuple[Path, str]] = ()
 
 
 @contextmanager
@@ -62,23 +69,22 @@ def check_free(target: Path) -> None:
         )
 
 
-def write_settings(folder: Path, source: Path, target: Path, command: str, data: dict[str, Any]) -> None:
-    """Writes settings.yaml and schema.pbtxt to `folder`, for a dataset that will be found at `target`.
+def write_settings(folder: Path, source: Path, target: Path, command: str, data: dict[str, Any], preset: str) -> None:
+    """Writes settings.yaml and schema.pbtxt to `folder`, for a dataset that is then moved to `target`.
 
     Args:
       folder: where the files are written.
-      source: what the dataset was made of, absolute; it gives the name of the runs.
-      target: where they will be, absolute.
+      source: the absolute path of the dataset's source; the name of the runs is made from it.
+      target: the absolute path of the dataset.
       command: the command that made the dataset, for the header.
-      data: the keys of the section `data` that describe it; `classes` is among them.
+      data: the keys of the section `data` that describe the dataset; `classes` is among them.
+      preset: a preset that takes photos of every size and number of channels that the command makes.
     """
     settings = {
         "name": run_name(source),
         "data": {"directory": str(target), "schema_file": str(target / SCHEMA), **data},
         "evaluator": {"min_accuracy": None, "min_class_recall": None},  # computed: a preset's are for its own data
     }
-    photos = data["image_size"] >= _XCEPTION_LEAST and data.get("channels", 3) == 3
-    preset = "flowers-xception" if photos else "NAME"
     header = (
         f"# Made by: {printable(command)}\n"
         f"# Run it:  python local_runner.py --config {_quoted(target / SETTINGS)}\n"

@@ -7,23 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from errors import UserError
 from ingest import class_folders, decoding, output, records
 from ingest.names import safe_name
 from ingest.parallel import Photo, Skipped, Workers, workers
 
-
-class Made(NamedTuple):
-    """What was written: how many records of each class, in how many shards, and what was left out."""
-
-    counts: dict[str, int]
-    shards: int
-    left_out: list[Skipped]
+PRESET = "flowers-convnet"  # for photos of every size
 
 
-def make(source: Path, target: Path, size: int, shards: int, seed: int, command: str) -> Made:
+def make(source: Path, target: Path, size: int, shards: int, seed: int, command: str) -> output.Made:
     """Writes the photos under `source` to `target` as TFRecord shards, with a schema and settings.
 
     The result is deterministic: it depends on the photos, `size`, `shards` and `seed` only.
@@ -55,10 +48,10 @@ def make(source: Path, target: Path, size: int, shards: int, seed: int, command:
             written = _write(folder, assigned, classes, size, work)
             _check_written(written, classes, work.skipped)
             _name(folder, safe_name(target.name), [counts.total() for counts in written])
-            output.write_settings(folder, source, target, command, {"classes": classes, "image_size": size})
+            output.write_settings(folder, source, target, command, {"classes": classes, "image_size": size}, PRESET)
     total = sum(written, Counter[int]())
     counts = {name: total[label] for label, name in enumerate(classes)}
-    return Made(counts, sum(1 for each in written if each), sorted(work.skipped))
+    return output.Made(counts, sum(1 for each in written if each), sorted(work.skipped))
 
 
 def _photos_of(files: Mapping[str, Sequence[Path]], work: Workers) -> dict[str, list[Path]]:

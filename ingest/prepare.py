@@ -1,5 +1,6 @@
 """Makes what the settings name be there on disk: data and weights, checked, before anything heavy starts."""
 
+import pkgutil
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +11,10 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from errors import UserError
-from ingest import download, public, records, sample
+from ingest import download, records
+from ingest.download import Remote
 from ingest.records import Shard
+from ingest.sources import SOURCES, settable
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -61,12 +64,24 @@ def prepare_data(source: str | None, directory: Path | None, pattern: str, image
       UserError: when it is missing, empty, damaged or cannot be fetched.
     """
     if directory is None and source is None:
-        raise UserError("no data: give a folder of TFRecords (--data DIR), or set data.source to sample or flowers")
-    if directory is None:
-        with _cache_for(f"{source}-{image_size}") as cache:
-            directory = sample.ensure(cache) if source == "sample" else public.ensure_flowers(cache, image_size)
+        names = " or ".join(settable())
+        raise UserError(f"no data: give a folder of TFRecords (--data DIR), or set data.source to {names}")
+    directory = directory or ensure(str(source), image_size)
     directory = directory.expanduser().resolve()
     return directory, records.check_folder(directory, pattern)
+
+
+def ensure(source: str, image_size: int) -> Path:
+    """Returns the folder of a source's TFRecords in the cache, which are made or downloaded if they are missing.
+
+    Raises:
+      UserError: when they cannot be downloaded, or the cache cannot be written.
+    """
+    row = SOURCES[source]
+    with _cache_for(f"{source}-{image_size}") as cache:
+        if row.buckets:
+            return download.ensure_folder(cache, row.buckets[image_size])
+        return pkgutil.resolve_name(row.ensure)(cache, image_size)
 
 
 def check_split(shards: int, split: str, eval_fraction: float) -> None:
@@ -133,17 +148,22 @@ def unread_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str
     return f"skipped {files} that {pattern!r} (data.pattern) does not match: {', '.join(names[:_NAMED])}{more}"
 
 
-def prepare_weights(weights: str | None, sha256: str | None) -> Path | None:
-    """Returns the absolute weights file that `model.weights` names ('imagenet', a file, or None).
+def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | None) -> Path | None:
+    """Returns the absolute path of the weights file, or None without weights.
+
+    Args:
+      weights: 'imagenet', a file, or None.
+      sha256: the expected digest of a file, in hex; None for any.
+      imagenet: what 'imagenet' stands for.
 
     Raises:
       UserError: when it is missing, a folder, neither HDF5 nor a zip, or of another checksum than `sha256`.
     """
     if weights is None:
         return None
-    if weights == "imagenet":
+    if weights == "imagenet" and imagenet:
         with _cache_for("weights") as cache:
-            return public.ensure_weights(cache)
+            return download.ensure_file(cache, imagenet)
     path = Path(weights).expanduser().resolve()
     if path.is_dir():
         raise UserError(_no_folder(path))

@@ -26,10 +26,11 @@ _SIDE = SIZE * _SCALE
 Colour = tuple[int, int, int]
 
 
-def ensure(cache: Path, seed: int = 0) -> Path:
-    """Returns the folder of the sample's TFRecords under `cache`, drawing them if they are not there.
+def ensure(cache: Path, image_size: int = SIZE, seed: int = 0) -> Path:
+    """Returns the folder of the sample's TFRecords under `cache`, drawing them if they are missing.
 
-    The folder appears whole or not at all. The same seed gives the same bytes.
+    The folder is written completely or not at all. The same seed gives the same bytes. The drawings have one size,
+    for every `image_size`.
     """
     folder = cache / f"sample-v{VERSION}-seed{seed}"
     if folder.is_dir():
@@ -46,11 +47,6 @@ def ensure(cache: Path, seed: int = 0) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
-
-
-def is_drawn(folder: Path) -> bool:
-    """Returns whether a folder is the built-in sample."""
-    return folder.name.startswith("sample-v")
 
 
 def write(folder: Path, seed: int = 0) -> None:

@@ -3,13 +3,17 @@
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import metadata
 from modulefinder import ModuleFinder
 from pathlib import Path
+from types import CodeType
 from typing import Any, Protocol
 
 ROOT = Path(__file__).parents[1]
+_BUILDER = re.compile(r"trainer(\.\w+){2,}")  # a row of trainer.families
 _DIGITS = 12  # of a file's digest
 _BACKUPS = ("~", ".bak", ".orig", ".rej")  # of editors and patch
 
@@ -33,6 +37,14 @@ class _ProjectFinder(ModuleFinder):
         if path is None and name not in self._packages:
             raise ImportError(name)
         return super().find_module(name, path, parent)
+
+    def scan_code(self, co: CodeType, m: Any) -> None:
+        """Also follows the dotted paths of functions in strings; see the base class."""
+        super().scan_code(co, m)
+        for text in co.co_consts:
+            if isinstance(text, str) and _BUILDER.fullmatch(text):
+                with suppress(ImportError):  # a setting's key, as trainer.learning_rate.peak
+                    self.import_hook(text.rpartition(".")[0])
 
 
 @functools.cache

@@ -1,19 +1,19 @@
 """The one settings object: every decision that a person may take, validated when it is made."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from errors import quoted, shortened
+from errors import choices, quoted, shortened
+from ingest.sources import SOURCES, settable
+from trainer.families import FAMILIES
 from trainer.section import Pixels, Section
 from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
 
-PUBLIC_SIZES = (192, 224, 331, 512)
-IMAGENET = ("xception",)  # the models whose ImageNet weights can be fetched
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
-LEAST_SIZES = {"mobilenet_v2": 32, "xception": 71}  # of Keras Applications, in colour
 
 Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on this machine there are paths
 
@@ -21,15 +21,22 @@ Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on thi
 class Data(Pixels, Labelled):
     """Where the labelled photos are, how they are split, and what the model sees of them.
 
-    `source` is asked where there is no `directory`: drawings, or the public flowers.
+    Without a `directory`, `source` names what is made or downloaded.
     """
 
-    source: Literal["sample", "flowers"] | None = None
+    source: str | None = Field(default=None, description="a row of ingest/sources.py")
     directory: Uri | Path | None = None
     pattern: str = "*.tfrec"
     schema_file: Uri | Path = Path("flowers.pbtxt")
     split: Literal["shards", "hash"] = "shards"
     eval_fraction: float = Field(default=0.19, gt=0, lt=1)
+
+    @field_validator("source")
+    @classmethod
+    def _known(cls, source: str | None) -> str | None:
+        if source not in (None, *settable()):
+            raise ValueError(f"unknown source; {choices(str(source), settable())}")
+        return source
 
     @field_validator("pattern")
     @classmethod
@@ -140,38 +147,42 @@ SINGLE_SETTINGS = "single settings"  # the validation context that leaves out wh
 
 
 def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
-    """Yields what settings of different sections say against one another, with the keys that are concerned."""
-    data, model, augment = config.data, config.model, config.trainer.augment
-    if model.weights == "imagenet" and model.name not in IMAGENET:
-        text = (
-            f"model.weights: no ImageNet weights to fetch for {model.name}, only for {', '.join(IMAGENET)}; give a file"
-        )
-        yield {"model.weights", "model.name"}, text
-    if model.weights == "imagenet" and data.normalize != "range":
-        text = "data.normalize: 'range', since ImageNet weights expect pixels in [-1, 1]; or leave model.weights out"
-        yield {"model.weights", "data.normalize"}, text
-    if model.name == "xception" and model.alpha != 1:
-        yield {"model.name", "model.alpha"}, "model.alpha: xception comes in one width, 1.0"
-    if config.trainer.frozen_epochs > config.trainer.epochs:
-        text = f"trainer.frozen_epochs: at most trainer.epochs, {config.trainer.epochs}"
+    """Yields each rule between settings that is broken: the keys concerned, and an error."""
+    data, trainer = config.data, config.trainer
+    yield from _of_family(data, config.model)
+    if trainer.frozen_epochs > trainer.epochs:
+        text = f"trainer.frozen_epochs: at most trainer.epochs, {trainer.epochs}"
         yield {"trainer.frozen_epochs", "trainer.epochs"}, text
-    least = LEAST_SIZES.get(model.name)
-    if least and (data.image_size < least or data.channels != 3):
-        text = f"model.name: {model.name} needs data.image_size of {least} or more and data.channels 3"
-        yield {"model.name", "data.image_size", "data.channels"}, text
     for text in _unsearchable(config):
         yield {"tuner.search"}, text
     yield from _unlike_the_training(config)
-    if data.source == "flowers" and not data.directory and data.image_size not in PUBLIC_SIZES:
-        text = f"data.image_size: the public flowers come in {PUBLIC_SIZES}; else give data.directory (--data)"
+    sizes = SOURCES[data.source].buckets if data.source and not data.directory else {}
+    if sizes and data.image_size not in sizes:
+        text = f"data.image_size: {data.source} has {', '.join(map(str, sizes))}; else give data.directory (--data)"
         yield {"data.source", "data.directory", "data.image_size"}, text
-    if "saturation" in augment and (data.normalize != "range" or data.channels != 3):
+    if "saturation" in trainer.augment and (data.normalize != "range" or data.channels != 3):
         text = "trainer.augment: saturation needs data.normalize 'range' and data.channels 3"
         yield {"trainer.augment", "data.normalize", "data.channels"}, text
 
 
+def _of_family(data: Data, model: Model) -> Iterator[tuple[set[str], str]]:
+    """Yields what the model's family does not take."""
+    name, family = model.name, FAMILIES[model.name]
+    if model.weights == "imagenet" and not family.imagenet:
+        have = ", ".join(name for name, each in FAMILIES.items() if each.imagenet)
+        text = f"model.weights: no ImageNet weights to download for {name}, only for {have}; give a file"
+        yield {"model.weights", "model.name"}, text
+    if model.weights == "imagenet" and family.normalize not in (None, data.normalize):
+        text = f"data.normalize: {family.normalize!r}, as {name}'s ImageNet weights expect; or leave model.weights out"
+        yield {"model.weights", "model.name", "data.normalize"}, text
+    if data.image_size < family.smallest or data.channels not in family.channels:
+        channels = " or ".join(map(str, family.channels))
+        text = f"model.name: {name} needs data.image_size of {family.smallest} or more and data.channels {channels}"
+        yield {"model.name", "data.image_size", "data.channels"}, text
+
+
 def _unlike_the_training(config: Config) -> Iterator[tuple[set[str], str]]:
-    """Yields what would make the tuner's trials another training than the one that follows them."""
+    """Yields what makes the tuner's trials differ from the training that follows them."""
     if not config.tuner.trials:
         return
     ramp = config.trainer.learning_rate.ramp_epochs
@@ -184,7 +195,7 @@ def _unlike_the_training(config: Config) -> Iterator[tuple[set[str], str]]:
 
 
 def _unsearchable(config: Config) -> Iterator[str]:
-    """Yields what is wrong with the values that the tuner is to try: each has to be valid in the recipe."""
+    """Yields what is wrong with the values that the tuner tries; each must be valid in the recipe."""
     if config.tuner.trials and not config.tuner.search:
         yield "tuner.search: name values to try, as in {trainer.learning_rate.peak: [0.001, 0.002]}"
     for key, values in config.tuner.search.items():
@@ -194,8 +205,15 @@ def _unsearchable(config: Config) -> Iterator[str]:
             continue
         if not values:
             yield f"tuner.search: {shortened(key)}: expected at least one value, received none"
-        for value in values:
+        for value, name in itertools.product(values, _names(config, key)):
             try:
-                config.recipe.changed({key: value})
+                config.recipe.changed({"model.name": name, key: value})
             except ValidationError as error:
-                yield f"tuner.search: {shortened(key)}: {error.errors()[0]['msg']}; received {quoted(value)}"
+                why = error.errors()[0]["msg"].removeprefix("Value error, ")
+                yield f"tuner.search: {shortened(key)}: {why}; received {quoted(value)}"
+
+
+def _names(config: Config, key: str) -> list[Any]:
+    """Returns the models that a searched key is tried with: each one has its own options."""
+    searched = config.tuner.search.get("model.name", ()) if key.startswith("model.options.") else ()
+    return [name for name in searched if name in FAMILIES] or [config.model.name]

@@ -1,6 +1,5 @@
 """Builds the settings from a preset, a file and the command line, and says all that is wrong at once."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -9,11 +8,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from errors import UserError, quoted, shortened
+from errors import UserError, choices, quoted, shortened
 from ingest.names import safe_name
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
-from trainer.section import merge, merged
+from trainer.section import Section, merge, merged
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -60,6 +59,8 @@ def _disagreements(given: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> 
     if () in wrong:  # all were valid by themselves, and the error has said it
         return []
     valid = given
+    if ("model", "name") in wrong:  # the options are those of the unknown family
+        wrong = wrong | {("model", "options")}
     for loc in wrong:
         valid = _without(valid, loc[:2])
     config = Config.model_validate(valid, context=SINGLE_SETTINGS)
@@ -108,6 +109,8 @@ def _kind(key: str) -> Any:
     """Returns the type of a setting by its dotted key, None for an unknown key."""
     kind: Any = Config
     for part in key.split("."):
+        if kind is Section:  # its fields depend on another setting
+            return Any
         fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
         kind = fields[part].annotation if part in fields else None
     return kind
@@ -172,10 +175,7 @@ def _explain(detail: dict[str, Any]) -> list[str]:
         hint = " (quote it)" if detail["type"] == "string_type" and isinstance(detail["input"], int | float) else ""
         return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {received}{hint}"]
     *parents, key = detail["loc"]
-    valid = _keys(parents)
-    near = difflib.get_close_matches(str(key), valid, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return [f"{where}: unknown key; {hint}valid here: {', '.join(valid)}"]
+    return [f"{where}: unknown key; {choices(str(key), _keys(parents))}"]
 
 
 def _keys(parents: list[Any]) -> list[str]:

@@ -8,6 +8,7 @@ from tensorflow.core.framework import graph_pb2
 from testing import graphs
 from trainer import devices, input_pipeline, models, strategy
 from trainer.augmentation import augmentation
+from trainer.families import FAMILIES
 
 PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}  # numpy_function makes a PyFunc
 SIZE, BATCH = 96, 2
@@ -20,7 +21,7 @@ def compiled_step(model: keras.Model):
     return tf.function(lambda pixels, classes: model.train_step((pixels, classes)), jit_compile=True)
 
 
-@pytest.mark.parametrize("name", list(models.MODELS))
+@pytest.mark.parametrize("name", list(FAMILIES))
 def test_a_training_step_of_every_model_is_lowered_by_xla(name):
     """XLA's own compiler for the CPU is left out of this: it takes 100 s for Xception, and a TPU has another."""
     step = compiled_step(models.build(name, (SIZE, SIZE, 3), 5))

@@ -1,7 +1,6 @@
 """Downloads from a real HTTP server on this machine, which breaks off, lies and disappears as asked."""
 
 import base64
-import functools
 import hashlib
 import http.server
 import json
@@ -17,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from errors import UserError
-from ingest import download, prepare, public
+from ingest import download, prepare
 from ingest.download import Remote
+from ingest.sources import SOURCES
 from tests.conftest import ROOT
 
 CONTENT = bytes(range(256)) * 4000
+FLOWERS = SOURCES["flowers"].buckets[192]
 
 
 class Storage(http.server.ThreadingHTTPServer):
@@ -46,7 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked.append((self.path, self.headers.get("Range")))
         if self.server.status != 200:
             self.send_error(self.server.status)
-        elif self.path.startswith("/list"):
+        elif self.path.startswith("/storage/v1/"):
             self._answer(200, self._listing())
         else:
             wanted = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
@@ -57,14 +58,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _listing(self) -> bytes:
         md5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
-        name = public.FOLDERS[192] + "/flowers00-230.tfrec"
+        name = FLOWERS.rpartition("/")[2] + "/flowers00-230.tfrec"
         return json.dumps({"items": [{"name": name, "size": str(len(CONTENT)), "md5Hash": md5}]}).encode()
 
     def _answer(self, status: int, body: bytes):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.server.cut and not self.path.startswith("/list"):
+        if self.server.cut and not self.path.startswith("/storage/v1/"):
             self.server.cut -= 1
             body = body[: len(body) // 2]
         sent = 1000
@@ -78,8 +79,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def storage() -> Iterator[Storage]:
+def storage(monkeypatch) -> Iterator[Storage]:
     server = Storage()
+    monkeypatch.setattr(download, "STORAGE", server.url)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -87,30 +89,21 @@ def storage() -> Iterator[Storage]:
     server.server_close()
 
 
-def _flowers(storage, cache):
-    return public.ensure_flowers(cache, 192, storage.url + "list", storage.url)
-
-
 def _remote(storage) -> Remote:
     return Remote(storage.url + "weights.h5", len(CONTENT), "sha256:" + hashlib.sha256(CONTENT).hexdigest())
 
 
-def _fetch(remote, target):
-    with download.progress() as shown:
-        download.fetch(download.session(), remote, target, shown)
-
-
 def test_flowers_are_fetched_once(storage, tmp_path):
-    folder = _flowers(storage, tmp_path)
+    folder = download.ensure_folder(tmp_path, FLOWERS)
     assert (folder / "flowers00-230.tfrec").read_bytes() == CONTENT
     asked = len(storage.asked)
-    assert _flowers(storage, tmp_path) == folder
+    assert download.ensure_folder(tmp_path, FLOWERS) == folder
     assert len(storage.asked) == asked == 2
 
 
 def test_a_broken_line_is_taken_up_where_it_broke(storage, tmp_path):
     storage.cut = 2
-    _fetch(_remote(storage), tmp_path / "weights.h5")
+    download.ensure_file(tmp_path, _remote(storage))
     assert (tmp_path / "weights.h5").read_bytes() == CONTENT
     first, *later = [wanted for _, wanted in storage.asked]
     starts = [int(wanted.removeprefix("bytes=").removesuffix("-")) for wanted in later]
@@ -120,7 +113,7 @@ def test_a_broken_line_is_taken_up_where_it_broke(storage, tmp_path):
 
 def test_a_later_run_goes_on_from_the_part(storage, tmp_path):
     (tmp_path / "weights.h5.part").write_bytes(CONTENT[:1000])
-    _fetch(_remote(storage), tmp_path / "weights.h5")
+    download.ensure_file(tmp_path, _remote(storage))
     assert (tmp_path / "weights.h5").read_bytes() == CONTENT
     assert storage.asked == [("/weights.h5", "bytes=1000-")]
     assert [path.name for path in tmp_path.iterdir()] == ["weights.h5"]
@@ -129,42 +122,39 @@ def test_a_later_run_goes_on_from_the_part(storage, tmp_path):
 def test_a_server_without_ranges_starts_over(storage, tmp_path):
     storage.ranges = False
     (tmp_path / "weights.h5.part").write_bytes(b"x" * 1000)
-    _fetch(_remote(storage), tmp_path / "weights.h5")
+    download.ensure_file(tmp_path, _remote(storage))
     assert (tmp_path / "weights.h5").read_bytes() == CONTENT
 
 
 def test_other_content_is_refused_and_removed(storage, tmp_path):
     storage.content = CONTENT[:-1] + b"x"
     with pytest.raises(UserError, match="is not what it should be: expected 1024000 bytes, sha256:"):
-        public.ensure_weights(tmp_path, _remote(storage))
+        download.ensure_file(tmp_path, _remote(storage))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unfinished_folder_is_not_taken_for_whole(storage, tmp_path):
     storage.cut = 99
-    with pytest.raises(UserError, match="cannot download the public flowers.*--data DIR"):
-        _flowers(storage, tmp_path)
+    with pytest.raises(UserError, match="cannot download the public data gs://flowers-public/.*--data DIR"):
+        download.ensure_folder(tmp_path, FLOWERS)
     storage.cut = 0
-    assert (_flowers(storage, tmp_path) / "flowers00-230.tfrec").read_bytes() == CONTENT
+    assert (download.ensure_folder(tmp_path, FLOWERS) / "flowers00-230.tfrec").read_bytes() == CONTENT
 
 
 def test_a_server_that_refuses(storage, tmp_path):
     storage.status = 403
     with pytest.raises(UserError, match="the server answered 403.*--data DIR"):
-        _flowers(storage, tmp_path)
+        download.ensure_folder(tmp_path, FLOWERS)
 
 
 def test_a_cache_that_cannot_be_written_is_no_fault_of_the_network(storage, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    flowers = functools.partial(public.ensure_flowers, listing=storage.url + "list", files=storage.url)
-    monkeypatch.setattr(public, "ensure_flowers", flowers)
-    monkeypatch.setattr(public, "ensure_weights", functools.partial(public.ensure_weights, remote=_remote(storage)))
     says = f"cannot write to the cache folder {tmp_path}/file/tfx-photo-pipeline: Not a directory; set XDG_CACHE_HOME"
     with pytest.raises(UserError, match=says):
         prepare.prepare_data("flowers", None, "*.tfrec", 192)
     with pytest.raises(UserError, match=says):
-        prepare.prepare_weights("imagenet", None)
+        prepare.prepare_weights("imagenet", None, _remote(storage))
     with pytest.raises(UserError, match="cannot write to the cache folder .*: disk failed;"), prepare._cache_for("it"):
         raise OSError("disk failed")
 
@@ -194,11 +184,8 @@ def test_two_first_runs_at_once_fetch_once(tmp_path):
     server.go_on.clear()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     code = f"""
-import functools
-from ingest import prepare, public
-remote = public.Remote({server.url + "weights.h5"!r}, {len(CONTENT)}, {_remote(server).digest!r})
-public.ensure_weights = functools.partial(public.ensure_weights, remote=remote)
-print(prepare.prepare_weights("imagenet", None))
+from ingest import download, prepare
+print(prepare.prepare_weights("imagenet", None, download.{_remote(server)!r}))
 """
     command, environment = [sys.executable, "-c", code], {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     pipe = subprocess.PIPE

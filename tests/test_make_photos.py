@@ -116,7 +116,7 @@ def test_the_settings_go_together_with_a_preset(tmp_path, make):
     assert (config.evaluator.min_accuracy, config.evaluator.min_class_recall) == (None, None)  # not the flowers'
     header = (tmp_path / "pets" / "settings.yaml").read_text().splitlines()[:4]
     assert f"python -m ingest photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
-    assert "--preset flowers-xception --config" in header[3]
+    assert "--preset flowers-convnet --config" in header[3]
 
 
 def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):

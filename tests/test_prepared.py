@@ -10,7 +10,7 @@ from errors import UserError
 from pipeline import schema_file, settings
 from pipeline.local import prepared
 from tests import records
-from trainer import pretrained
+from trainer import models
 
 OF_IMAGE = "shape { dim { size: 1 } }\n  image"
 
@@ -59,7 +59,7 @@ def prepare(tmp_path, cache, monkeypatch):
 
 def _saved(path, **changes):
     config = settings.load(changes={"data.image_size": 71} | changes)
-    model = pretrained.build(config.recipe)
+    model = models.of_recipe(config.recipe)
     (model.save_weights if path.name.endswith(".weights.h5") else model.save)(path)
     return path
 
@@ -74,7 +74,10 @@ def test_a_keras_file_is_taken_as_weights(prepare, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"model.alpha": 0.5}, r"does not fit the model: .*to load only .*: --set model.weights_match=matching"),
+        (
+            {"model.options.alpha": 0.5},
+            "does not fit the model: .* load only .*: --set model.weights_match=matching",
+        ),
         ({"model.name": "softmax"}, "does not fit the model"),
         ({"model.weights_match": "whole", "data.classes": ["a", "b"], "data.schema_file": "two.pbtxt"}, "logits"),
     ],
@@ -124,7 +127,7 @@ def test_an_error_of_the_system_names_its_file_where_it_has_one(error, says):
 
 def test_weights_of_keras_applications_see_what_they_were_trained_on(prepare, real_data):
     file = real_data / "weights" / "mobilenet_v2_0.35_224_imagenet_notop.h5"
-    changes = {"model.name": "mobilenet_v2", "model.alpha": 0.35}
+    changes = {"model.name": "mobilenet_v2", "model.options.alpha": 0.35}
     assert prepare(file, **changes).model.weights == str(file.resolve())
     with pytest.raises(UserError, match=r"data.normalize: expected range, .*\(--set data.normalize=range\)"):
         prepare(file, **changes, **{"data.normalize": "mean-deviation"})

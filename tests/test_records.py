@@ -206,16 +206,16 @@ def test_the_shards_held_out(shards, held_out):
 
 def test_weights_are_checked(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
-        prepare.prepare_weights(str(tmp_path / "no.h5"), None)
+        prepare.prepare_weights(str(tmp_path / "no.h5"), None, None)
     file = tmp_path / "weights.h5"
     file.write_text("no weights")
     with pytest.raises(UserError, match=r"is neither HDF5 nor a zip; expected .h5, .weights.h5, .keras or .npz"):
-        prepare.prepare_weights(str(file), None)
+        prepare.prepare_weights(str(file), None, None)
     for magic in (prepare.ZIP_MAGIC, prepare.HDF5_MAGIC):
         file.write_bytes(magic)
-        assert prepare.prepare_weights(str(file), None) == file
+        assert prepare.prepare_weights(str(file), None, None) == file
     with pytest.raises(UserError, match=r"expected sha256:0000\w+ \(model.weights_sha256\), received sha256:"):
-        prepare.prepare_weights(str(file), "0" * 64)
+        prepare.prepare_weights(str(file), "0" * 64, None)
 
 
 def test_a_folder_is_no_weights_file_and_the_file_beside_it_is_named(tmp_path):
@@ -223,14 +223,14 @@ def test_a_folder_is_no_weights_file_and_the_file_beside_it_is_named(tmp_path):
     saved.mkdir(parents=True)
     (saved / "saved_model.pb").touch()
     with pytest.raises(UserError, match=r"are a SavedModel; expected a file: .*by Keras's model.save_weights\("):
-        prepare.prepare_weights(str(saved), None)
+        prepare.prepare_weights(str(saved), None, None)
     (tmp_path / "model 1" / "model.weights.h5").touch()
     for given in (saved, saved.parent):
         with pytest.raises(UserError, match=r"in the file --weights '.*/model 1/model.weights.h5'$"):
-            prepare.prepare_weights(str(given), None)
+            prepare.prepare_weights(str(given), None, None)
 
 
 def test_the_real_weights_keep_their_checksum(real_data):
     file = real_data / "weights" / "xception_notop_imagenet_block14_random.h5"
     sha256 = "b7f26f3d81644f708ffcca00daed48790cc8b6ca9e33b7b80adc1ace77282611"
-    assert prepare.prepare_weights(str(file), sha256) == file.resolve()
+    assert prepare.prepare_weights(str(file), sha256, None) == file.resolve()

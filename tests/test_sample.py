@@ -34,7 +34,7 @@ def test_the_record_schema_is_the_public_flowers(sample):
 
 def test_the_same_seed_draws_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(drawings, "SHARDS", 1)
-    first, again, other = (drawings.ensure(tmp_path / name, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    first, again, other = (drawings.ensure(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     (shard,) = first.iterdir()
     assert (again / shard.name).read_bytes() == shard.read_bytes()
     assert (other / shard.name).read_bytes() != shard.read_bytes()

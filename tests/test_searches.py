@@ -41,10 +41,10 @@ def _models(output: Path) -> list[metadata_store_pb2.Artifact]:
 
 
 def test_the_trainer_takes_the_best_hyper_parameters(start, tmp_path):
-    search = {"trainer.learning_rate.peak": [0.001, 0.002], "model.alpha": [0.5], "trainer.batch_size": [5]}
+    search = {"trainer.learning_rate.peak": [0.001, 0.002], "model.options.alpha": [0.5], "trainer.batch_size": [5]}
     printed = start(tuner={"trials": 2, "epochs": 1, "search": search})
     (line,) = [line for line in printed.splitlines() if line.startswith("done   Tuner")]
-    assert "model.alpha 0.5 · trainer.batch_size 5" in line
+    assert "model.options.alpha 0.5 · trainer.batch_size 5" in line
     (line,) = [line for line in printed.splitlines() if line.startswith("hyper-parameters: ")]
     assert "trainer.learning_rate.peak 0.00" in line
     (model,) = _models(tmp_path / "out")
@@ -74,7 +74,7 @@ def test_a_warm_start_begins_with_the_latest_blessed_model(start, tmp_path):
     second = start(trainer={"warm_start": True})
     assert "8 of 8 layers loaded" in second
     assert len(_models(tmp_path / "out")) == 2
-    third = start(trainer={"warm_start": True, "epochs": 1}, model={"alpha": 0.5}, code=1)
+    third = start(trainer={"warm_start": True, "epochs": 1}, model={"options": {"alpha": 0.5}}, code=1)
     assert "failed Trainer" in third
     assert "nothing in the weights file" in third
     assert "conv2d (kernel has shape (3, 3, 3, 16) in the file, (3, 3, 3, 8) in the model)" in third

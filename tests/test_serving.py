@@ -12,6 +12,7 @@ from testing import graphs
 from tests import records
 from trainer import models
 from trainer.export import export, in_float32
+from trainer.families import FAMILIES
 
 
 @pytest.fixture(
@@ -81,7 +82,7 @@ def test_examples_need_no_label(exported):
     assert answer["probabilities"].shape == (1, 5)
 
 
-@pytest.mark.parametrize("name", list(models.MODELS))
+@pytest.mark.parametrize("name", list(FAMILIES))
 def test_a_model_of_mixed_precision_is_served_in_float32(name):
     mixed = _under("mixed_bfloat16", name, 72)
     random = np.random.default_rng(0)

@@ -6,14 +6,13 @@ from pydantic import BaseModel
 
 from errors import UserError
 from pipeline import settings
-from pipeline.config import Config, Model
+from pipeline.config import Config
+from trainer.families import FAMILIES
 
 
 def test_every_preset_is_valid_and_has_its_header():
     assert {"sample", "flowers-convnet", "flowers-squeezenet", "flowers-xception"} < set(settings.preset_names())
-    assert {settings.load(name).model.name for name in settings.preset_names()} == set(
-        Model.model_fields["name"].annotation.__args__
-    )
+    assert {settings.load(name).model.name for name in settings.preset_names()} == set(FAMILIES)
     for name in settings.preset_names():
         config = settings.load(name)
         header = (settings.PRESETS / f"{name}.yaml").read_text().splitlines()[:5]
@@ -86,7 +85,9 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
         "trainer.epoch": 5,
         "trainer.batch_size": "many",
         "data.image_size": 9,
-        "model.name": "vgg",
+        "model.name": "convent",
+        "model.options.alpha": 2,
+        "data.source": "flower",
         "evaluator.min_accuracy": 1.5,
         "data.classes": ["daisy", "daisy"],
         "data.pattern": "../*.tfrec",
@@ -94,9 +95,12 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
     with pytest.raises(UserError) as error:
         settings.load("sample", None, changes)
     lines = str(error.value).splitlines()
-    assert lines[0] == "7 settings are not valid:"
+    assert lines[0] == "8 settings are not valid:"
     assert "  trainer.epoch: unknown key; did you mean 'epochs'? valid here: epochs, frozen_epochs" in str(error.value)
-    assert any(line.startswith("  model.name: Input should be 'softmax', 'mlp', ") for line in lines)
+    assert "  model.name: unknown model; did you mean 'convnet'? valid here: softmax, mlp, dense" in str(error.value)
+    assert "  data.source: unknown source; did you mean 'flowers'? valid here: sample, flowers; received" in str(
+        error.value
+    )
     assert any(line.startswith("  trainer.batch_size: ") and "valid integer" in line for line in lines)
     assert any(line.startswith("  data.image_size: ") and "greater than or equal to 16" in line for line in lines)
     assert any(line.startswith("  data.classes: each class is to be named once") for line in lines)
@@ -108,7 +112,9 @@ def test_settings_that_do_not_agree_are_named():
         settings.load(
             "sample", None, {"model.weights": "imagenet", "trainer.augment": ["saturation"], "data.channels": 1}
         )
-    assert "model.weights: no ImageNet weights to fetch for convnet, only for xception; give a file" in str(error.value)
+    assert "model.weights: no ImageNet weights to download for convnet, only for xception; give a file" in str(
+        error.value
+    )
     assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
 
 
@@ -122,7 +128,7 @@ def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
         "trainer.learning_rate: a section, whose keys are schedule, start, peak, ramp_epochs, decay; received 0.1"
         in str(error.value)
     )
-    assert "model.weights: no ImageNet weights to fetch for convnet" in str(error.value)
+    assert "model.weights: no ImageNet weights to download for convnet" in str(error.value)
     assert "trainer.augment: saturation" not in str(error.value)  # what it was to be is not known
 
 
@@ -132,7 +138,7 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
         "trainer.rate": [1],
         "trainer.ema": [],
         "data.classes": [1],
-        "model.alpha": [0.5, 1],
+        "model.options.alpha": [0.5, 1],
     }
     search |= {"trainer.epochs": [3], "trainer.batch_size": [64, 128]}
     with pytest.raises(UserError) as error:
@@ -148,7 +154,7 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
 
 
 def test_the_tuners_trials_train_as_the_training_does():
-    tuner = {"tuner.trials": 2, "tuner.epochs": 2, "tuner.search": {"model.alpha": [0.5, 1]}}
+    tuner = {"tuner.trials": 2, "tuner.epochs": 2, "tuner.search": {"model.options.alpha": [0.5, 1]}}
     settings.load("sample", None, tuner)
     ramp = {"trainer.learning_rate": {"ramp_epochs": 2}}
     with pytest.raises(UserError, match=r"tuner.epochs: more than the 2 of trainer.learning_rate.ramp_epochs"):
@@ -159,14 +165,39 @@ def test_the_tuners_trials_train_as_the_training_does():
 
 
 def test_the_tuners_values_keep_their_types():
-    search = {"trainer.batch_size": [64, 128], "model.alpha": [1, 0.5], "model.name": ["mlp", "softmax"]}
+    search = {"trainer.batch_size": [64, 128], "model.options.alpha": [1, 0.5], "model.name": ["mlp", "dense"]}
     search["trainer.ema"] = ["1e-3"]  # to YAML 1.1 this is no number
     assert settings.load("sample", None, {"tuner.search": search}).tuner.search == {
         "trainer.batch_size": (64, 128),
-        "model.alpha": (1.0, 0.5),
-        "model.name": ("mlp", "softmax"),
+        "model.options.alpha": (1.0, 0.5),
+        "model.name": ("mlp", "dense"),
         "trainer.ema": (0.001,),
     }
+
+
+def test_each_family_has_its_own_options():
+    config = settings.load("flowers-mobilenet")
+    assert config.model.options.model_dump() == {"alpha": 0.35}
+    assert config.recipe.model_dump(mode="json")["model"]["options"] == {"alpha": 0.35}
+    assert config.recipe.changed({"model.name": "mlp"}).model.options.model_dump() == {"alpha": 0.35}
+    assert settings.load("mnist-cnn").recipe.changed({"model.name": "softmax"}).model.options.model_dump() == {}
+    assert settings.parse_change("model.options.alpha=0.5") == ("model.options.alpha", 0.5)
+    for change, says in {
+        "model.name=xception": r"model.options: xception has no options; received {'alpha': 0.35}",
+        "model.options.aplha=2": "model.options: mobilenet_v2 has the options alpha; received",
+        "model.options.alpha=5": "model.options.alpha: .* less than or equal to 4; received 5",
+        "model.options=5": "model.options: .*; received 5",
+    }.items():
+        with pytest.raises(UserError, match=f"1 setting is not valid:\n  {says}"):
+            settings.load("flowers-mobilenet", None, dict([settings.parse_change(change)]))
+
+
+def test_options_are_searched_with_each_model_that_is_searched():
+    search = {"model.name": ["cnn", "mlp"], "model.options.alpha": [0.5, 1]}
+    settings.load("mnist-cnn", None, {"tuner.search": search})
+    search["model.name"].append("softmax")
+    with pytest.raises(UserError, match="tuner.search: model.options.alpha: softmax has no options; received 0.5"):
+        settings.load("mnist-cnn", None, {"tuner.search": search})
 
 
 @pytest.mark.parametrize("steps", [[9, 2], [0, 0]])
@@ -266,7 +297,7 @@ def test_a_pattern_that_would_be_read_in_several_ways_is_refused(pattern):
 def test_imagenet_weights_see_what_they_were_trained_on():
     changes = {"model.name": "xception", "model.weights": "imagenet", "data.normalize": "mean-deviation"}
     changes["data.image_size"] = 96
-    with pytest.raises(UserError, match=r"data.normalize: 'range', since ImageNet weights expect pixels in \[-1, 1\]"):
+    with pytest.raises(UserError, match="data.normalize: 'range', as xception's ImageNet weights expect"):
         settings.load(changes=changes)
     settings.load(changes=changes | {"model.weights": None})
 

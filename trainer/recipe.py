@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import class_names, fitting, input_pipeline, pretrained, strategy, weights
+from trainer import class_names, fitting, input_pipeline, models, strategy, weights
 from trainer.augmentation import augmentation
 from trainer.settings import Recipe
 
@@ -58,7 +58,7 @@ def model_of(recipe: Recipe, base_model: str | None = None) -> keras.Model:
     Raises:
       ValueError: when the weights do not fit.
     """
-    model = pretrained.build(recipe)
+    model = models.of_recipe(recipe)
     if base_model:
         same = class_names.read(base_model) == list(recipe.data.classes)
         print(weights.load(model, weights_beside(base_model), "matching" if same else "matching base"), flush=True)

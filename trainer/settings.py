@@ -1,9 +1,12 @@
 """The settings that Tuner and Trainer read, each validated when it is made. Imports no TensorFlow."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
+from errors import choices
+from trainer.families import FAMILIES
 from trainer.section import Section, Shape
 
 
@@ -23,13 +26,32 @@ class Labelled(Shape):
 class Model(Section):
     """Which network, and what its weights start from."""
 
-    name: Literal["softmax", "mlp", "dense", "cnn", "convnet", "squeezenet", "mobilenet_v2", "xception"] = "convnet"
-    alpha: float = Field(default=1.0, gt=0, le=4, description="width multiplier")
+    name: str = Field(default="convnet", description="a row of trainer/families.py")
+    options: SerializeAsAny[Section] = Field(default={}, validate_default=True, description="the family's own options")
     weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
     weights_match: Literal["base", "whole", "matching"] = Field(
         default="base", description="all layers but the last, all, or those that match"
     )
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FAMILIES:
+            raise ValueError(f"unknown model; {choices(name, FAMILIES)}")
+        return name
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _of_family(cls, value: Any, info: ValidationInfo) -> Section:
+        if "name" not in info.data:  # the name is wrong, and its own error says so
+            return Section()
+        kind = FAMILIES[info.data["name"]].options
+        names = list(kind.model_fields)
+        if isinstance(value, Mapping) and not set(value) <= set(names):
+            has = f"has the options {', '.join(names)}" if names else "has no options"
+            raise ValueError(f"{info.data['name']} {has}")
+        return kind.model_validate(value)
 
 
 class LearningRate(Section):

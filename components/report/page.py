@@ -14,7 +14,7 @@ from components.report import charts
 from components.report.sources import Sources
 from components.stage import plural
 from ingest.paths import is_folder
-from ingest.sample import is_drawn
+from ingest.sources import is_drawn
 from trainer.intervals import digits
 
 _MATRIX = 20  # classes, at most, whose confusion is shown whole

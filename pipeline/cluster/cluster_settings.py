@@ -7,14 +7,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from errors import UserError, collect_errors, quoted
-from ingest import public, sample
-from ingest.prepare import cache_folder, prepare_weights
+from ingest import download
+from ingest.prepare import ensure, prepare_weights
 from ingest.records import WILDCARDS
+from ingest.sources import SOURCES
 from pipeline import beam
 from pipeline.cluster import container_images
 from pipeline.cluster.machines import MACHINES, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
+from trainer.families import FAMILIES
 
 TARGETS = ("vertex", "kubeflow")
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
@@ -80,14 +82,15 @@ def _with_uris(config: Config, submitted: bool) -> Config:
       UserError: when local weights cannot be used.
     """
     data, model = config.data, config.model
-    if data.directory is None and data.source == "flowers":
-        data = data.model_copy(update={"directory": public.flowers_uri(data.image_size)})
-    if data.directory is None and data.source == "sample" and not submitted:
-        data = data.model_copy(update={"directory": sample.ensure(cache_folder())})
-    if model.weights == "imagenet":
-        model = model.model_copy(update={"weights": public.XCEPTION_WEIGHTS_URI})
+    if data.directory is None and data.source:
+        uri = SOURCES[data.source].buckets.get(data.image_size)
+        directory = uri or (None if submitted else ensure(data.source, data.image_size))
+        data = data.model_copy(update={"directory": directory})
+    if model.weights == "imagenet" and (published := FAMILIES[model.name].imagenet):
+        model = model.model_copy(update={"weights": download.bucket_uri(published.url)})
     elif not submitted and "://" not in (model.weights or "://"):
-        model = model.model_copy(update={"weights": str(prepare_weights(model.weights, model.weights_sha256))})
+        here = prepare_weights(model.weights, model.weights_sha256, None)
+        model = model.model_copy(update={"weights": str(here)})
     return config.model_copy(update={"data": data, "model": model})
 
 

@@ -8,9 +8,10 @@ from errors import UserError, collect_errors
 from ingest import download, prepare
 from ingest.quiet import chatter_to
 from pipeline import beam
-from pipeline.config import LEAST_SIZES, Config, Metadata
+from pipeline.config import Config, Metadata
 from pipeline.local.output import writable
 from pipeline.schema_file import check_schema
+from trainer.families import FAMILIES
 
 
 def prepare_config(config: Config) -> Config:
@@ -55,7 +56,9 @@ def prepare_config(config: Config) -> Config:
 
 
 def _prepared_weights(config: Config) -> Path | None:
-    weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256)
+    published = FAMILIES[config.model.name].imagenet
+    remote = download.Remote(*published) if published else None
+    weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256, remote)
     if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
         raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
     return weights
@@ -122,20 +125,21 @@ def _check_weights(config: Config, path: Path) -> None:
         import keras
         import tensorflow as tf
 
-        from trainer import devices, pretrained, weight_files, weights
+        from trainer import devices, models, weight_files, weights
 
     model, data = config.model, config.data
     with chatter_to(Path(os.devnull), also_terminal=False):
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     try:
-        applications = model.name in LEAST_SIZES and model.weights_match == "base" and weight_files.is_keras2(path)
-        if applications and data.normalize != "range":
+        expected = FAMILIES[model.name].normalize
+        other = expected not in (None, data.normalize)
+        if other and model.weights_match == "base" and weight_files.is_keras2(path):  # of Keras Applications
             raise UserError(
-                f"data.normalize: expected range, since {path} is of Keras Applications, whose {model.name} expects "
-                f"pixels in [-1, 1]; received {data.normalize} (--set data.normalize=range)"
+                f"data.normalize: expected {expected}, since {path} is of Keras Applications, whose {model.name} "
+                f"expects it; received {data.normalize} (--set data.normalize={expected})"
             )
         with tf.device("CPU"):
-            weights.load(pretrained.build(config.recipe), path, model.weights_match)
+            weights.load(models.of_recipe(config.recipe), path, model.weights_match)
     except ValueError as error:
         raise UserError(str(error)) from None
     finally:

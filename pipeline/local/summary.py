@@ -15,7 +15,7 @@ from components.pusher import pushed_to
 from components.stage import plural
 from components.trainer import history
 from ingest.paths import exists
-from ingest.sample import is_drawn
+from ingest.sources import is_drawn
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult

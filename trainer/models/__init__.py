@@ -1,41 +1,36 @@
-"""The table of models. Each is `build(input_shape, classes, alpha)` and gives logits, in float32."""
+"""Builds the models of `trainer.families`."""
 
-from collections.abc import Callable
+import pkgutil
+from typing import Any
 
 import keras
 
-from trainer.models import cnn, convnet, dense, mobilenet_v2, softmax, squeezenet, xception
-
-Build = Callable[[tuple[int, int, int], int, float], keras.Model]
-
-MODELS: dict[str, Build] = {
-    "softmax": softmax.build,
-    "mlp": dense.build_mlp,
-    "dense": dense.build_dense,
-    "cnn": cnn.build,
-    "convnet": convnet.build,
-    "squeezenet": squeezenet.build,
-    "mobilenet_v2": mobilenet_v2.build,
-    "xception": xception.build,
-}
+from trainer.families import FAMILIES
+from trainer.settings import Model, Recipe
 
 
-def build(name: str, input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
+def build(name: str, input_shape: tuple[int, int, int], classes: int, **options: Any) -> keras.Model:
     """Builds a model by name, with random weights.
 
     Args:
-      name: a key of MODELS.
+      name: a key of FAMILIES.
       input_shape: (height, width, channels).
       classes: the number of classes.
-      alpha: the width multiplier of MobileNets (arXiv:1704.04861): a factor on the units of every hidden layer.
+      **options: options of the family.
 
     Returns:
-      A model of float32 [batch, height, width, channels] to logits, float32 [batch, classes]. Its last layer is
-      `logits`; what comes before it is what pretrained weights are for.
+      A model that maps float32 [batch, height, width, channels] to logits, float32 [batch, classes]. Its last layer
+      is named `logits`; pretrained weights are for the layers before it.
 
     Raises:
-      ValueError: for an unknown name, or an alpha that the model does not come in.
+      ValueError: for an unknown name, and for options that the family does not have.
     """
-    if name not in MODELS:
-        raise ValueError(f"expected a model of {sorted(MODELS)}, received {name!r}")
-    return MODELS[name](input_shape, classes, alpha)
+    settings = Model.model_validate({"name": name, "options": options})
+    return pkgutil.resolve_name(FAMILIES[name].builder)(input_shape, classes, **dict(settings.options))
+
+
+def of_recipe(recipe: Recipe) -> keras.Model:
+    """Builds the recipe's model, with random weights."""
+    data, model = recipe.data, recipe.model
+    shape = (data.image_size, data.image_size, data.channels)
+    return build(model.name, shape, len(data.classes), **dict(model.options))

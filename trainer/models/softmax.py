@@ -6,7 +6,7 @@ from keras import layers
 from trainer.models.head import logits
 
 
-def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
-    """Builds the layer; see `trainer.models.build`. There is nothing hidden for `alpha` to widen."""
+def build(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    """Builds the layer; see `trainer.models.build`."""
     inputs = layers.Input(input_shape, name="pixels")
     return keras.Model(inputs, logits(layers.Flatten()(inputs), classes), name="softmax")

@@ -6,9 +6,7 @@ from trainer.models.batch_norm import fused
 from trainer.models.head import logits
 
 
-def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:
+def build(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Builds Xception for pixels in [-1, 1]; see `trainer.models.build`."""
-    if alpha != 1.0:
-        raise ValueError(f"expected alpha 1.0, the one width that Xception comes in, received {alpha}")
     base = fused(keras.applications.Xception(weights=None, include_top=False, input_shape=input_shape, pooling="avg"))
     return keras.Model(base.input, logits(base.output, classes), name="xception")

@@ -1,0 +1,64 @@
+"""The table of model families: all that is known of a family outside its own file. Imports no TensorFlow."""
+
+from typing import NamedTuple
+
+from pydantic import Field
+
+from trainer.section import Section
+
+
+class Width(Section):
+    """The option of families that come in several widths (MobileNets, arXiv:1704.04861)."""
+
+    alpha: float = Field(default=1.0, gt=0, le=4, description="a factor on the units of every hidden layer")
+
+
+class Weights(NamedTuple):
+    """A weights file that is downloaded: its size in bytes, and its digest as `sha256:HEX`."""
+
+    url: str
+    size: int
+    digest: str
+
+
+class Family(NamedTuple):
+    """A row of FAMILIES.
+
+    Attributes:
+      builder: the dotted path of `build(input_shape, classes, **options)`, imported when a model is built.
+      options: the section of `model.options`.
+      smallest: the smallest image_size that the builder takes.
+      channels: the numbers of channels that it takes.
+      normalize: the `data.normalize` that published weights of Keras Applications expect; None where there are none.
+      imagenet: what `model.weights: imagenet` downloads.
+    """
+
+    builder: str
+    options: type[Section] = Section
+    smallest: int = 1
+    channels: tuple[int, ...] = (1, 3)
+    normalize: str | None = None
+    imagenet: Weights | None = None
+
+
+FAMILIES = {
+    "softmax": Family("trainer.models.softmax.build"),
+    "mlp": Family("trainer.models.dense.build_mlp", Width),
+    "dense": Family("trainer.models.dense.build_dense", Width),
+    "cnn": Family("trainer.models.cnn.build", Width),
+    "convnet": Family("trainer.models.convnet.build", Width),
+    "squeezenet": Family("trainer.models.squeezenet.build", Width),
+    "mobilenet_v2": Family("trainer.models.mobilenet_v2.build", Width, smallest=32, channels=(3,), normalize="range"),
+    "xception": Family(
+        "trainer.models.xception.build",
+        smallest=71,
+        channels=(3,),
+        normalize="range",
+        imagenet=Weights(
+            url="https://storage.googleapis.com/tensorflow/keras-applications/xception/"
+            "xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            size=83_683_744,
+            digest="sha256:e3fa32521ed48ced4af05adc950ab24963c4a00bd42e6825f8b180c65853163c",
+        ),
+    ),
+}
