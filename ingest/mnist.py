@@ -1,4 +1,7 @@
-"""MNIST's IDX files to TFRecords. The format: http://yann.lecun.com/exdb/mnist/ (big-endian, magic number, shape)."""
+"""Converts MNIST's IDX files to TFRecords.
+
+The format: http://yann.lecun.com/exdb/mnist/ (big-endian, magic number, shape).
+"""
 
 import gzip
 import io
@@ -29,10 +32,11 @@ _PNG_LEVEL = 1  # 84 µs and 280 bytes a digit; 0: 57 µs, 880 bytes; 6: 105 µs
 def make(source: Path, target: Path, seed: int, command: str) -> output.Made:
     """Writes MNIST to `target` as 14 shards, a schema and settings.
 
-    The two shards of the t10k files come first by name, in their order; the training digits are shuffled by `seed`.
+    The two shards of the t10k files come first by name, in the files' order; the training digits are shuffled by
+    `seed`.
 
     Raises:
-      UserError: when an IDX file is missing or not what it should be, or `target` cannot be written.
+      UserError: when an IDX file is missing or not MNIST's, or `target` cannot be written.
     """
     source, target = source.expanduser().resolve(), target.expanduser().resolve()
     output.check_free(target)
@@ -51,10 +55,10 @@ def make(source: Path, target: Path, seed: int, command: str) -> output.Made:
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the bytes of an IDX file, gzipped if its name says so, as uint8 of `shape`.
+    """Returns the content of an IDX file, gzipped if its name ends in .gz, as uint8 of `shape`.
 
     Raises:
-      UserError: when it is of another type or shape, or holds more or less than its header says.
+      UserError: when the file has another type or shape, or another length than its header says.
     """
     magic = 0x800 | len(shape)  # 0x08: unsigned bytes; then the number of dimensions
     expected = struct.pack(f">{1 + len(shape)}I", magic, *shape)
@@ -107,7 +111,7 @@ def _not_idx(path: Path, expected: str, received: str) -> UserError:
 
 
 def _write(folder: Path, stem: str, images: np.ndarray, labels: np.ndarray, order: Sequence[int]) -> None:
-    from ingest.examples import make_example  # TensorFlow: 5 s to import, after all that is refused at once
+    from ingest.examples import make_example  # imports TensorFlow, 5 s: after all checks that need none
 
     shards = [order[start : start + PER_SHARD] for start in range(0, len(order), PER_SHARD)]
     names = output.shard_names(stem, [len(shard) for shard in shards])

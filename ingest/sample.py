@@ -1,7 +1,7 @@
 """Draws the built-in sample: small pictures of five flowers. They are drawings, not photos.
 
-The classes differ in shape alone: colours, place, size, turn, background and light are drawn from the same
-ranges for each, so that a linear model on pixels cannot tell them apart well and a small CNN can.
+The classes differ only in shape. Colours, position, size, rotation, background and light have the same random ranges
+in each class, so that a small CNN can tell the classes apart and a linear model on pixels cannot do it well.
 """
 
 import io
@@ -18,9 +18,9 @@ CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 SIZE = 64
 SHARDS = 8
 PER_SHARD = 200
-VERSION = 1  # part of the folder name: drawings of another version are made anew
+VERSION = 1  # part of the folder name: a new version is drawn again
 
-_SCALE = 2  # drawn at twice the size, then reduced: smooth edges
+_SCALE = 2  # drawn at twice the size, then reduced, for smooth edges
 _SIDE = SIZE * _SCALE
 
 Colour = tuple[int, int, int]
@@ -41,7 +41,7 @@ def ensure(cache: Path, image_size: int = SIZE, seed: int = 0) -> Path:
     try:
         write(unfinished, seed)
         unfinished.replace(folder)
-    except OSError:  # another run may have put it there meanwhile
+    except OSError:  # another run may have written the folder meanwhile
         if not folder.is_dir():
             raise
     finally:
@@ -50,8 +50,8 @@ def ensure(cache: Path, image_size: int = SIZE, seed: int = 0) -> Path:
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    """Writes SHARDS shards of PER_SHARD examples each, classes in equal parts, in random order."""
-    import tensorflow as tf  # 5 s to import: only where records are written
+    """Writes SHARDS shards of PER_SHARD examples each: all classes equally often, in random order."""
+    import tensorflow as tf  # 5 s to import, and only this function needs it
 
     from ingest.examples import make_example
 
@@ -103,7 +103,7 @@ def _background(rng: random.Random) -> Image.Image:
 
 
 class _Flower:
-    """A pen, and the place, size, turn and colours of the flower it is to draw."""
+    """A pen, and the position, size, rotation and colours of a flower."""
 
     def __init__(self, pen: ImageDraw.ImageDraw, rng: random.Random):
         self.pen, self.rng = pen, rng

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from errors import UserError
 from pipeline import settings
-from pipeline.cluster import prepared as on_cluster
+from pipeline.cluster import cluster_settings
 from pipeline.local import prepared
 from tests import records
 from tests.conftest import ROOT
@@ -70,5 +70,5 @@ def test_its_weights_are_taken_from_the_cache_here_and_from_the_bucket_on_a_clus
     assert prepared.prepare_config(settings.load(changes=changes | here)).model.weights == str(file)
     with pytest.raises(UserError, match="does not fit the model"):
         prepared.prepare_config(settings.load(changes=changes | here | {"model.options.units": 4}))
-    config = on_cluster.prepare(settings.load(changes=SOUND | changes), "vertex", ROOT, False, submitted=True)
+    config = cluster_settings.resolve(settings.load(changes=SOUND | changes), "vertex", ROOT, False, submitted=True)
     assert config.model.weights == "gs://a-bucket/tiny/tiny_notop.weights.h5"

@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_listed_and_not_fatal(tmp_path, make, monkeypatch
     code, said = make("photos", photos, "--to", tmp_path / "out")
     assert code == 0, said
     assert "13 photos in 7 shards" in said
-    assert "9 left out:" in said
+    assert "9 skipped:" in said
     for text in (
         r"cat/note\u001b[31m.txt: not a photo in a supported format (JPEG, ",
         "cat/empty.jpg: not a photo",

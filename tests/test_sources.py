@@ -9,7 +9,7 @@ from ingest import __main__ as command_line
 from ingest import output
 from ingest.sources import SOURCES, Command, Number, Source, is_drawn
 from pipeline import settings
-from pipeline.cluster import prepared as on_cluster
+from pipeline.cluster import cluster_settings
 from pipeline.local import prepared
 from tests import records
 from tests.conftest import ROOT
@@ -48,11 +48,11 @@ def test_a_run_makes_it_in_the_cache(tmp_path):
 def test_a_cluster_reads_it_from_its_bucket(tmp_path):
     changes = {key: value for key, value in SOUND.items() if key != "data.directory"}
     far = settings.load(changes=changes | {"data.source": "far", "data.image_size": 96})
-    assert on_cluster.prepare(far, "vertex", ROOT, False, submitted=True).data.directory == "gs://a-bucket/far-96"
+    assert cluster_settings.resolve(far, "vertex", ROOT, False, submitted=True).data.directory == "gs://a-bucket/far-96"
     made = settings.load(changes=changes | MADE)
-    assert on_cluster.prepare(made, "vertex", ROOT, False, submitted=False).data.directory.name == "dots-v1-48"
+    assert cluster_settings.resolve(made, "vertex", ROOT, False, submitted=False).data.directory.name == "dots-v1-48"
     with pytest.raises(UserError, match="--data.*received nothing"):
-        on_cluster.prepare(made, "vertex", ROOT, False, submitted=True)
+        cluster_settings.resolve(made, "vertex", ROOT, False, submitted=True)
 
 
 def test_settings_know_its_name_and_sizes():

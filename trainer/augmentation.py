@@ -1,6 +1,6 @@
 """Random changes to training batches: photos and their one-hot classes.
 
-What is drawn depends on the seed that comes with each batch alone.
+The random numbers depend only on the seed that comes with each batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ import tensorflow as tf
 
 Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
-_MIXUP_ALPHA = 0.2  # what the paper takes for ImageNet
+_MIXUP_ALPHA = 0.2  # the paper's value for ImageNet
 
 
 def augmentation(names: Sequence[str]) -> Augment | None:
-    """Returns the changes by name, as a function of a seed (int [2]), pixels and classes; None for none.
+    """Returns a function of a seed (int [2]), pixels and classes that makes the named changes; None for no names.
 
-    'flip': left and right, one photo in two. 'saturation': ×0 to ×2 (pixels in [-1, 1]). 'mixup': each photo is mixed
-    with another of its batch, and their classes likewise.
+    'flip': left and right, one photo in two. 'saturation': ×0 to ×2 (pixels in [-1, 1]). 'mixup': mixes each photo with
+    another photo of the batch, and their classes.
     """
     if not names:
         return None
@@ -36,24 +36,25 @@ def saturate(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
       pixels: float32 [batch, height, width, 3] in [-1, 1].
-      seed: int [2], of the factors.
+      seed: int [2], for the factors.
     """
     factors = tf.random.stateless_uniform([tf.shape(pixels)[0], 1, 1, 1], seed, 0.0, 2.0)
     red, green, blue = tf.split(pixels, 3, axis=-1)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
-    # Saturation is chroma / value, at most 1; hue and value stay if all channels move towards `value` by one factor.
+    # Saturation is chroma / value, at most 1. Hue and value do not change if all channels move towards `value` by one
+    # factor.
     moved = value - (value - pixels) * tf.minimum(factors, tf.math.divide_no_nan(value + 1.0, chroma))
-    return tf.maximum(moved, -1.0)  # what rounding leaves below
+    return tf.maximum(moved, -1.0)  # rounding errors may be below -1
 
 
 def mixup(pixels: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixes each photo, and its class, with the next of its batch (Zhang et al., 2018, arXiv:1710.09412).
+    """Mixes each photo, and its class, with the next photo of the batch (Zhang et al., 2018, arXiv:1710.09412).
 
     Args:
       pixels: float32 [batch, height, width, channels].
       classes: one-hot float32 [batch, classes].
-      seed: int [2], of the shares, which are Beta-distributed: Keras's MixUp layer draws from a state of its own.
+      seed: int [2], for the Beta-distributed shares. Keras's MixUp layer takes no seed for each call.
     """
     first, second = tf.unstack(tf.random.stateless_gamma([2, tf.shape(pixels)[0]], seed, _MIXUP_ALPHA))
     share = tf.math.divide_no_nan(first, first + second)  # both may be too small for a float

@@ -1,4 +1,4 @@
-"""What is watched while a model trains."""
+"""Keras callbacks: TensorBoard's logs, and a stop when the training diverges."""
 
 import math
 from typing import Any
@@ -13,12 +13,12 @@ _GRID = 4  # photos a side
 
 
 class Board(keras.callbacks.TensorBoard):
-    """TensorBoard with the learning rate of every step, and a grid of the photos as they are trained on.
+    """TensorBoard with the learning rate of every step, and a grid of augmented training photos.
 
     Args:
-      directory: of the logs.
+      directory: for the logs.
       photos: a training batch, float32 [batch, height, width, channels].
-      first_step: how many steps were made before, in a run that goes on.
+      first_step: the number of steps before a resumed run.
       profile_steps: the first and the last step to profile, or None.
     """
 
@@ -34,7 +34,7 @@ class Board(keras.callbacks.TensorBoard):
             tf.summary.image("training_photos", grid(self._photos), step=self._first_step)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the learning rate beside what Keras writes, at the step reached: Keras counts an execution as one."""
+        """Adds the learning rate to Keras's figures, and counts all steps: Keras counts an execution as one step."""
         self._global_train_batch += self.model.steps_per_execution - 1
         rate = self._collect_learning_rate({})
         super().on_train_batch_end(batch, {**(logs or {}), **rate})
@@ -43,7 +43,7 @@ class Board(keras.callbacks.TensorBoard):
 def grid(photos: tf.Tensor) -> tf.Tensor:
     """Returns the first photos side by side: float32 [1, 4 × height, 4 × width, channels] in [0, 1].
 
-    Fewer than 16 are repeated.
+    Fewer than 16 photos are repeated.
     """
     count, height, width, channels = photos.shape
     chosen = tf.gather(photos, tf.range(_GRID * _GRID) % count)
@@ -54,18 +54,18 @@ def grid(photos: tf.Tensor) -> tf.Tensor:
 
 
 class NotFinite(ValueError):
-    """The loss or a weight is NaN or infinite."""
+    """The loss or a weight is NaN or Inf."""
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops a training whose loss or weights are not finite, before a checkpoint is made of them.
+    """Stops a training with a NaN or Inf in the loss or the weights, before a checkpoint is written.
 
     Args:
-      steps: a whole epoch's.
-      checkpoints: the last of which is the last good one.
+      steps: the steps of an epoch.
+      checkpoints: the last one has the last good weights.
 
     Raises:
-      NotFinite: naming the step, the learning rate and the last good weights, which are written for `--weights`.
+      NotFinite: naming the step, the learning rate and the file with the last good weights.
     """
 
     def __init__(self, steps: int, checkpoints: Checkpoints):
@@ -73,20 +73,20 @@ class FiniteLoss(keras.callbacks.Callback):
         self._steps, self._checkpoints, self._epoch = steps, checkpoints, 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the epoch."""
+        """Stores the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks at the loss."""
+        """Checks the loss."""
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             self._stop(f"the loss is {loss}", self._epoch * self._steps + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks at the weights: where TensorFlow fuses batch norm and ReLU on a CPU, the loss does not show them."""
+        """Checks the weights: if TensorFlow fuses batch norm and ReLU on a CPU, a NaN does not reach the loss."""
         for variable in self.model.trainable_variables:
             if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
-                self._stop(f"{variable.path} is NaN or infinite", (epoch + 1) * self._steps)
+                self._stop(f"{variable.path} is NaN or Inf", (epoch + 1) * self._steps)
 
     def _stop(self, what: str, step: int) -> None:
         rate = float(self.model.optimizer.learning_rate)

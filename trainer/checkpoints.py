@@ -1,8 +1,8 @@
-"""What outlives a killed run: the last checkpoints, the best weights, and the history so far.
+"""Stores what a resumed run needs: the last checkpoints, the best weights, and the history.
 
-`state.json` is written last, and whole or not at all: what it names is complete, and a run killed before it goes on
-from the epoch before. Of several workers, each writes a folder of its own and the chief's alone is read: workers that
-were killed between two commits would otherwise start at different epochs (issue 11).
+`state.json` is written last and atomically, so the checkpoints that it names are complete. A run that was killed
+before this resumes from the previous epoch. Each of several workers writes its own folder, but all read the chief's:
+workers that were killed between two commits would otherwise resume at different epochs (issue 11).
 """
 
 import json
@@ -20,18 +20,22 @@ _STATE = "state.json"
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder of its own.
+    """The checkpoints of one training, in one folder.
 
-    `finished` is the number of finished epochs, `history` each of their figures by name, `best` the number of epochs
-    after which validation accuracy was best (0: none yet), `logs` the folder for TensorBoard.
+    Attributes:
+      folder: the folder.
+      logs: the folder for TensorBoard.
+      finished: the number of finished epochs.
+      best: the epoch with the best validation accuracy, counted from 1; 0 before the first.
+      history: the figures of each finished epoch, by name.
     """
 
     def __init__(self, folder: str, chosen: tf.distribute.Strategy | None = None):
-        """Reads the state of the chief; each worker of `chosen` calls this, and whatever restores, at the same time.
+        """Reads the chief's state. All workers must call this, and the methods that restore, at the same time.
 
         Args:
-          folder: of this worker alone.
-          chosen: by default the process's own.
+          folder: for this worker only.
+          chosen: the strategy; None for the process's current strategy.
         """
         self.folder, self.logs = folder, f"{folder}/logs"
         tf.io.gfile.makedirs(folder)
@@ -42,17 +46,22 @@ class Checkpoints:
         self.history: dict[str, list[float]] = state["history"]
 
     def restore(self, model: keras.Model, with_optimizer: bool) -> None:
-        """Restores the last finished epoch; the optimizer only where the same layers were trained in it."""
+        """Restores the last finished epoch.
+
+        Args:
+          model: a compiled model.
+          with_optimizer: False if that epoch trained other layers.
+        """
         if self.finished:
             kept = _variables(model) | (_optimizer_variables(model) if with_optimizer else {})
             self._read(f"epoch-{self.finished}", kept)
 
     def restore_best(self, model: keras.Model) -> None:
-        """Restores the weights that reached the best validation accuracy."""
+        """Restores the weights with the best validation accuracy."""
         self._read(f"best-{self.best}", _variables(model))
 
     def _state(self) -> dict[str, Any]:
-        """Returns what the chief's `state.json` says, to every worker."""
+        """Returns the content of the chief's `state.json`, on every worker."""
         text = json.dumps({"finished": 0, "best": 0, "history": {}})
         if strategy.is_chief(self._strategy) and tf.io.gfile.exists(f"{self.folder}/{_STATE}"):
             with tf.io.gfile.GFile(f"{self.folder}/{_STATE}") as file:
@@ -74,12 +83,12 @@ class Checkpoints:
                 variable.assign(value)
 
     def callbacks(self, ema: bool) -> list[keras.callbacks.Callback]:
-        """Returns the callbacks that save. The weights that go on are saved before their average takes their place."""
+        """Returns the callbacks that save. Weights are saved before `SwapEMAWeights` replaces them by their average."""
         swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema else []
         return [_Save(self), *swap, _Commit(self)]
 
     def commit(self, epoch: int, figures: dict[str, float]) -> None:
-        """Makes an epoch (counted from 0) count as finished."""
+        """Marks an epoch (counted from 0) as finished."""
         for name, value in figures.items():
             self.history.setdefault(name, []).append(value)
         self.finished = epoch + 1
@@ -90,7 +99,7 @@ class Checkpoints:
         self._remove_old()
 
     def is_best(self, accuracy: float) -> bool:
-        """Returns whether a validation accuracy is above all before it."""
+        """Returns whether a validation accuracy is higher than all earlier ones."""
         return accuracy > max(self.history.get("val_accuracy", []), default=-1.0)
 
     def _remove_old(self) -> None:

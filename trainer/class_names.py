@@ -1,4 +1,4 @@
-"""The class names that a SavedModel holds beside its graph: in `assets.extra`, which TensorFlow leaves alone."""
+"""Stores the class names in a SavedModel: in the folder `assets.extra`, which TensorFlow ignores."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ FILE = "assets.extra/classes.json"
 
 
 def write(directory: str, classes: Sequence[str]) -> None:
-    """Writes the class names of a SavedModel, in the order of its outputs, into its folder."""
+    """Writes the class names, in the order of the model's outputs, into the folder of a SavedModel."""
     file = f"{directory}/{FILE}"
     tf.io.gfile.makedirs(file.rpartition("/")[0])
     with tf.io.gfile.GFile(file, "w") as opened:
@@ -17,7 +17,7 @@ def write(directory: str, classes: Sequence[str]) -> None:
 
 
 def read(directory: str) -> list[str] | None:
-    """Returns what `write` wrote; None where it wrote nothing."""
+    """Returns the class names of a SavedModel; None if it has none."""
     file = f"{directory.rstrip('/')}/{FILE}"
     if not tf.io.gfile.exists(file):
         return None

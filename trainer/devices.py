@@ -1,4 +1,4 @@
-"""What this machine and its environment say of TPUs, GPUs and other workers."""
+"""Finds TPUs, GPUs and other workers, on this machine and in its environment variables."""
 
 import dataclasses
 import importlib.util
@@ -11,22 +11,25 @@ from typing import Any
 
 import tensorflow as tf
 
-# Where TPUClusterResolver looks for a name by itself: GKE's, then a Cloud TPU's, then a managed service's (JSON).
+# The variables that TPUClusterResolver reads: GKE's, then Cloud TPU's, then a managed service's (JSON).
 _NAMES = ("KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_NAME", "TPU_CONFIG")
 _LOCAL = ("TPU_WORKER_ID", "TPU_ACCELERATOR_TYPE")  # set on TPU VMs: Cloud TPU, GKE, Vertex AI
-_LIBRARIES = ("TPU_LIBRARY_PATH", "TF_PLUGGABLE_DEVICE_LIBRARY_PATH")  # libtpu's place; the second under PJRT
+_LIBRARIES = ("TPU_LIBRARY_PATH", "TF_PLUGGABLE_DEVICE_LIBRARY_PATH")  # the path of libtpu; the second is for PJRT
 
 
 class Unusable(RuntimeError):
-    """Devices that are there, or said to be, and cannot be used."""
+    """Devices exist, or are configured, but cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What was found.
+    """The devices that were found.
 
-    `tpu` is None without a TPU, 'local' for one in this machine, '' where TensorFlow's resolver knows the name, else
-    the name; `tpu_sign` says how it was found. `gpus` are physical devices. `workers` counts TF_CONFIG's.
+    Attributes:
+      tpu: None without a TPU, 'local' for a TPU in this machine, '' if TensorFlow's resolver knows the name.
+      tpu_sign: how the TPU was found.
+      gpus: the physical devices.
+      workers: the number of workers in TF_CONFIG.
     """
 
     tpu: str | None
@@ -41,7 +44,7 @@ class Machine:
         physical: Callable[[str], Sequence[Any]] | None = None,
         root: Path = Path("/"),
     ) -> "Machine":
-        """Looks at the environment, TensorFlow's devices and the device files under `root`."""
+        """Reads the environment, TensorFlow's devices and the device files under `root`."""
         environment = os.environ if environment is None else environment
         physical = physical or tf.config.list_physical_devices
         tpu, sign = _tpu(environment, physical, root)
@@ -51,10 +54,10 @@ class Machine:
 def _tpu(
     environment: Mapping[str, str], physical: Callable[[str], Sequence[Any]], root: Path
 ) -> tuple[str | None, str]:
-    """Returns the argument for TPUClusterResolver, or None, and the sign that it was taken from."""
+    """Returns the argument for TPUClusterResolver, or None, and how the TPU was found."""
     for key in _NAMES:
         if value := environment.get(key):
-            # given outright, 'local' spares the resolver from asking Google Cloud for the project
+            # with 'local', the resolver does not ask Google Cloud for the project
             return ("local" if value == "local" else ""), f"{key}={value[:80]}"
     for key in _LOCAL:
         if key in environment:
@@ -63,7 +66,7 @@ def _tpu(
         return "local", "TensorFlow's list of devices"
     if files := sorted((root / "dev").glob("accel[0-9]*")):
         return "local", str(files[0])
-    # from v5e on; other passed-through devices have such a file too, so that libtpu has to be there as well
+    # from v5e on; other passed-through devices have such files too, so libtpu must exist as well
     if (files := sorted((root / "dev" / "vfio").glob("[0-9]*"))) and _has_libtpu(environment, root):
         return "local", f"{files[0]} (with libtpu)"
     return None, ""
@@ -76,14 +79,14 @@ def _has_libtpu(environment: Mapping[str, str], root: Path) -> bool:
 
 
 def reach(cluster: Mapping[str, Sequence[str]], seconds: float = 20.0) -> None:
-    """Sees that something listens at each address, since TensorFlow waits without end where nothing does.
+    """Checks that something listens at each address, since TensorFlow would wait forever.
 
     Args:
-      cluster: the jobs' 'HOST:PORT' addresses, as `ClusterSpec.as_dict` gives them; none for a TPU in this machine.
-      seconds: the time given to each.
+      cluster: the jobs' 'HOST:PORT' addresses, as `ClusterSpec.as_dict` returns them; none for a TPU in this machine.
+      seconds: the timeout for each address.
 
     Raises:
-      OSError: with the address that cannot be reached.
+      OSError: naming the address that does not answer.
     """
     for address in (address for job in cluster.values() for address in job):
         host, _, port = address.rpartition(":")
@@ -94,10 +97,10 @@ def reach(cluster: Mapping[str, Sequence[str]], seconds: float = 20.0) -> None:
 
 
 def count_workers(tf_config: str) -> int:
-    """Returns how many workers, the chief among them, TF_CONFIG names; 1 when it is empty or names none.
+    """Returns the number of workers in TF_CONFIG, with the chief; 1 if it is empty or has none.
 
     Raises:
-      Unusable: when it is not JSON as TensorFlow's documentation gives it, or has parameter servers.
+      Unusable: when it is not the JSON of TensorFlow's documentation, or has parameter servers.
     """
     if not tf_config:
         return 1
@@ -119,10 +122,10 @@ def count_workers(tf_config: str) -> int:
 
 
 def limit_gpu_memory(gpus: Sequence[Any], megabytes: int | None) -> None:
-    """Lets each GPU's memory grow as needed, or up to a limit.
+    """Lets the memory of each GPU grow as needed, or sets a limit.
 
     Raises:
-      Unusable: when TensorFlow has already started in this process with something else.
+      Unusable: when TensorFlow has already started in this process with another limit.
     """
     try:
         for gpu in gpus:
@@ -146,7 +149,7 @@ def names(strategy: tf.distribute.Strategy) -> list[str]:
 
 
 def inventory() -> list[str]:
-    """Returns all devices that TensorFlow sees, GPUs with their model's name."""
+    """Returns all of TensorFlow's devices, GPUs with the name of their model."""
     result = []
     for device in tf.config.list_physical_devices():
         model = tf.config.experimental.get_device_details(device).get("device_name", "")
@@ -164,5 +167,5 @@ def kind(name: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns an error's class and the first line of what it says."""
+    """Returns an error's class and the first line of its text."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"

@@ -1,4 +1,4 @@
-"""The SavedModel and its signatures: the transform graph and the model in one, so that nothing can differ."""
+"""Exports the SavedModel: the transform graph and the model together, so that serving and training agree."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, P
 
 
 def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequence[str], directory: str) -> None:
-    """Writes a SavedModel with three signatures, which computes in float32 whatever the model's precision.
+    """Writes a SavedModel with three signatures. It computes in float32, whatever the model's precision.
 
     serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
       `class_index` int64 [batch] and `probabilities` float32 [batch, classes].
-    serve_examples: `examples` string [batch], serialised tf.Examples, to the same.
-    transform_features: `examples` to `pixels`, what the model sees.
+    serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs.
+    transform_features: `examples` to `pixels`, the model's input.
 
-    The class names are stored beside it; see `trainer.class_names`.
+    The class names are stored in the folder; see `trainer.class_names`.
     """
     served = in_float32(model)
     layer = transform.transform_features_layer()
@@ -51,9 +51,9 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """Returns a copy of a model, with the same weights, that computes in float32 and belongs to no strategy.
+    """Returns a copy of a model, with the same weights, that computes in float32 and has no strategy.
 
-    A model of mixed precision computes in bfloat16 or float16, for which most CPUs have no instructions (issue 11).
+    Mixed precision computes in bfloat16 or float16, for which most CPUs have no instructions (issue 11).
     """
 
     def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -1,4 +1,4 @@
-"""The names of the features: as they are in the records, as Transform gives them, as the signatures show them."""
+"""Names that several packages share: of features, signatures, files, properties and parameters."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ IMAGE = "image"  # bytes[1]: the encoded photo
 CLASS = "class"  # int64[1]: the index of its class
 LABEL = "label"  # bytes[1]: the name of its class
 
-PIXELS = "pixels"  # float32[height, width, channels]: what the model sees
+PIXELS = "pixels"  # float32[height, width, channels]: the model's input
 
 HISTORY = "history.json"  # the Trainer's record of a training, in its model_run
 PREDICTIONS = "predictions"  # the start of the names of files there: a tf.Example for each eval record
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
-SET_ASIDE = "baseline_set_aside"  # of an evaluation: why its baseline was not compared with, where it was not
-CODE = "code_files"  # the execution property with what a node's executor runs; see `lineage.source_code`
+SET_ASIDE = "baseline_set_aside"  # a property of an evaluation: why it has no comparison with the baseline
+CODE = "code_files"  # the execution property with the digests of a node's code; see `lineage.source_code`
 
-# what of the recipe a run on a cluster may change, by the name that the Trainer's execution properties have for it
+# the settings of the recipe that a cluster's run may change, by the name of the Trainer's execution property
 CHANGEABLE = {
     "epochs": "trainer.epochs",
     "batch_size": "trainer.batch_size",
     "learning_rate": "trainer.learning_rate.peak",
 }
 
-# the thresholds that it may change, by the name that the Evaluator's have
+# the thresholds that it may change: the Evaluator's execution properties
 FLOORS = ("min_accuracy", "min_class_recall")
 THRESHOLDS = (*FLOORS, "max_accuracy_drop")
-UNSET = -1.0  # a floor that the Evaluator computes, on a cluster: its parameters are numbers and have no null
+UNSET = -1.0  # on a cluster, a floor that the Evaluator computes: parameters are numbers and cannot be null
 
 IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"
@@ -33,7 +33,7 @@ PROBABILITIES = "probabilities"
 
 
 def setting_value(name: str, value: Any) -> Any:
-    """Returns the setting that a cluster's parameter stands for: None for a floor of UNSET, else the same value.
+    """Returns the setting of a cluster's parameter: None for a floor of UNSET, else the same value.
 
     >>> setting_value("min_accuracy", -1.0), setting_value("min_accuracy", 0.5), setting_value("epochs", -1)
     (None, 0.5, -1)

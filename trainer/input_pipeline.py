@@ -1,4 +1,4 @@
-"""tf.data from ExampleGen's records to batches, through the transform graph."""
+"""Reads ExampleGen's records into batches, through the transform graph, with tf.data."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,29 +10,29 @@ from trainer import records
 from trainer.augmentation import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
-_SHUFFLE_RECORDS = 2048  # encoded photos held in memory and mixed: some 32 MB at 192 px
-_SHUFFLE_BYTES = 128 * 2**20  # of larger photos so many bytes are mixed; they are held twice
-_DECODE_BYTES = 16 * 2**20  # encoded photos in each parallel call, so that large ones are not decoded by the batch
+_SHUFFLE_RECORDS = 2048  # encoded photos in the shuffle window: about 32 MB at 192 px
+_SHUFFLE_BYTES = 128 * 2**20  # the limit of the window for larger photos; it is in memory twice
+_DECODE_BYTES = 16 * 2**20  # the limit of encoded photos in one parallel call: a batch of large photos is split
 
 
 class Size(NamedTuple):
-    """How much a split holds: its records, and their bytes uncompressed."""
+    """The size of a split: its records, and their uncompressed bytes."""
 
     records: int
     bytes: int
 
     @property
     def window(self) -> int:
-        """How many records are mixed at a time: the data decide this and no machine, since the order depends on it."""
+        """The number of records in the shuffle window. It depends only on the data, since the order depends on it."""
         return max(1, min(_SHUFFLE_RECORDS, _SHUFFLE_BYTES * self.records // max(1, self.bytes)))
 
     def decoded_at_once(self, batch_size: int) -> int:
-        """Returns how many records each parallel call decodes, a divisor of the batch: it bounds the memory."""
+        """Returns the number of records that each parallel call decodes: a divisor of the batch, to limit memory."""
         most = max(1, _DECODE_BYTES * self.records // max(1, self.bytes))
         return max(part for part in range(1, min(most, batch_size) + 1) if batch_size % part == 0)
 
 
-SMALL = Size(records=_SHUFFLE_RECORDS, bytes=0)  # photos of which 2,048 are mixed, and whole batches decoded
+SMALL = Size(records=_SHUFFLE_RECORDS, bytes=0)  # needs no limits
 
 
 def training(
@@ -45,20 +45,20 @@ def training(
     augment: Augment | None = None,
     size: Size = SMALL,
 ) -> tf.data.Dataset:
-    """Returns batches without end, epoch after epoch; seed and epoch alone decide their order and random changes.
+    """Returns endless batches, epoch after epoch. Order and random changes depend only on seed and epoch.
 
-    So a run that goes on reads what an unbroken one does, however many iterators either makes: `Dataset.shuffle` gives
-    each a further order. The last, smaller batch of an epoch is dropped: shapes are static, as a TPU needs them.
+    So a resumed run reads the same batches as an uninterrupted one. `Dataset.shuffle` would give each iterator another
+    order. The last, smaller batch of an epoch is dropped, since a TPU needs static shapes.
 
     Args:
-      patterns: of the record files.
+      patterns: the record files.
       transform: the transform graph.
       classes: the number of classes.
       batch_size: the global batch.
-      seed: of the order.
-      first_epoch: how many epochs to leave out.
+      seed: for the order.
+      first_epoch: the first epoch, counted from 0.
       augment: applied to each batch.
-      size: of the split; of large photos, fewer are mixed and decoded at a time.
+      size: the size of the split; fewer large photos are shuffled and decoded at a time.
 
     Returns:
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
@@ -83,13 +83,13 @@ def _augmented(augment: Augment | None) -> Callable[..., tuple[tf.Tensor, tf.Ten
 
 
 def _epoch(files: Sequence[str], seed: int, epoch: tf.Tensor, batch_size: int, window: int) -> tf.data.Dataset:
-    """Returns an epoch's batches of serialised examples, in random order, with the seeds of their random changes."""
+    """Returns an epoch's batches of serialised examples in random order, with the seeds for their random changes."""
     drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
     order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
-    names = tf.data.Dataset.from_tensor_slices(_mixed(0, files, order))
+    names = tf.data.Dataset.from_tensor_slices(_shuffled(0, files, order))
     windows = records.read(files, names).batch(window).enumerate(1)
-    mixed = windows.map(lambda number, part: _mixed(number, part, order))
-    batches = mixed.rebatch(batch_size, drop_remainder=True).enumerate()
+    shuffled = windows.map(lambda number, part: _shuffled(number, part, order))
+    batches = shuffled.rebatch(batch_size, drop_remainder=True).enumerate()
     return batches.map(lambda step, batch: (_seeds(changes, step, batch_size), batch))
 
 
@@ -101,9 +101,9 @@ def evaluation(
     drop_remainder: bool = False,
     size: Size = SMALL,
 ) -> tf.data.Dataset:
-    """Returns all examples once, in a fixed order, in batches as `training` gives them.
+    """Returns all examples once, in a fixed order, in batches like those of `training`.
 
-    The last may be smaller, or is dropped.
+    The last, smaller batch is kept, or dropped with `drop_remainder`.
     """
     parts = records.read(_files(patterns)).batch(size.decoded_at_once(batch_size))
     decoded = parts.map(_to_model_input(transform, classes, None), num_parallel_calls=tf.data.AUTOTUNE)
@@ -111,7 +111,7 @@ def evaluation(
 
 
 def measure(patterns: Sequence[str]) -> Size:
-    """Returns the number of records and their bytes, by reading them."""
+    """Reads all records and returns their number and their bytes."""
 
     def add(total: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
         return total + tf.stack([1, tf.cast(tf.strings.length(record), tf.int64)])
@@ -119,12 +119,12 @@ def measure(patterns: Sequence[str]) -> Size:
     return Size(*map(int, records.read(_files(patterns)).reduce(tf.zeros([2], tf.int64), add)))
 
 
-def _mixed(number: int | tf.Tensor, values: Sequence[str] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _shuffled(number: int | tf.Tensor, values: Sequence[str] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_shuffle(values, tf.random.experimental.stateless_fold_in(seed, number))
 
 
 def _seeds(changes: tf.Tensor, step: tf.Tensor, batch_size: int) -> tf.Tensor:
-    """Returns the seed of a batch's random changes, once for each record: [batch_size, 2]."""
+    """Returns the seed for a batch's random changes, repeated for each record: [batch_size, 2]."""
     return tf.tile(tf.random.experimental.stateless_fold_in(changes, step)[tf.newaxis], [batch_size, 1])
 
 
@@ -136,7 +136,7 @@ def _to_model_input(
 
     def to_model_input(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = layer(tf.io.parse_example(serialized, wanted))
-        features[PIXELS].set_shape([count, None, None, None])  # the transform graph does not say how many
+        features[PIXELS].set_shape([count, None, None, None])  # the transform graph does not set the batch size
         return features[PIXELS], tf.one_hot(features[CLASS], classes)
 
     return to_model_input

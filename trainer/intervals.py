@@ -1,4 +1,4 @@
-"""Shares with their 95 % intervals, for the gate and the report: eval splits are small."""
+"""Computes 95 % intervals of proportions, for the gate and the report, since eval splits are small."""
 
 import math
 from typing import Any
@@ -17,9 +17,9 @@ def proportion(hits: int, n: int) -> Measure:
 
 
 def difference(first: Measure, second: Measure) -> tuple[float, float]:
-    """Returns the 95 % interval of the first share less the second (Newcombe 1998, method 10), given as measures.
+    """Returns the 95 % interval of the first proportion minus the second (Newcombe 1998, method 10).
 
-    It is for two samples: of two models on the same photos it is wider than it needs to be.
+    The method assumes two samples. For two models on the same photos the interval is wider than necessary.
     """
     value = first["value"] - second["value"]
     low = value - math.hypot(first["value"] - first["low"], second["high"] - second["value"])
@@ -27,12 +27,12 @@ def difference(first: Measure, second: Measure) -> tuple[float, float]:
 
 
 def is_undecided(floor: float, low: float | None, high: float | None) -> bool:
-    """Returns whether a floor is inside a value's interval: another eval split of this size may decide otherwise."""
+    """Returns whether a floor is inside a value's interval, so that another eval split may change the decision."""
     return low is not None and high is not None and low < floor <= high
 
 
 def digits(value: float, floor: float) -> int:
-    """Returns how many decimals tell a value from its floor: four, or more where four would show both as the same.
+    """Returns the number of decimals that distinguish a value from its floor, at least four.
 
     >>> digits(0.7, 0.5), digits(0.5, 0.5), digits(0.699999988, 0.7)
     (4, 4, 8)

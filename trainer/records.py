@@ -1,22 +1,22 @@
-"""The records of an ExampleGen's split, or of the files that it came from, read by tf.data."""
+"""Reads TFRecord files with tf.data: of ExampleGen's splits, or its input."""
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-_FILES_AT_ONCE = 8  # a number, not a machine's cores: the order of the records hangs on it
+_FILES_AT_ONCE = 8  # fixed, because the record order depends on it
 
 
 def read(files: Sequence[str], names: tf.data.Dataset | None = None) -> tf.data.Dataset:
-    """Returns the serialised examples of record files, scalar strings; the files may be gzipped, all or none.
+    """Returns the serialised examples of record files, scalar strings. Either all files are gzipped or none is.
 
-    What is made of the dataset goes without tf.data's tuner: at the end of an iterator TF 2.16 waits until the tuner's
-    thread wakes, whose sleeps double from 10 ms to 60 s, so that steps of 3 s took 5.1 s in all. Calls that it would
-    have tuned are one for each core, 16 at most.
+    The dataset does not use tf.data's autotuning. At the end of an iterator, TF 2.16 waits for the tuner's thread,
+    whose pauses double from 10 ms to 60 s: steps of 3 s took 5.1 s. There is one parallel call for each core, at most
+    16.
 
     Args:
       files: the paths.
-      names: the same paths in the order to read them in; without it, theirs.
+      names: the same paths in the order to read them; None for the order of `files`.
     """
     compression = "GZIP" if files and files[0].endswith(".gz") else ""
     records = tf.data.TFRecordDataset(names or files, compression, num_parallel_reads=_FILES_AT_ONCE)
@@ -24,11 +24,10 @@ def read(files: Sequence[str], names: tf.data.Dataset | None = None) -> tf.data.
 
 
 def untuned() -> tf.data.Options:
-    """Returns options without the tuner, for a dataset that reads records in the function of its `flat_map`.
+    """Returns options without autotuning, also for a dataset that calls `read` inside its `flat_map`.
 
-    Of several workers, each takes its part of every batch (DATA). TensorFlow's default shares out the files: the eval
-    split's one file would go to one worker, and `training`'s source, the numbers of the epochs, would be split
-    (issue 11).
+    Each of several workers takes its part of every batch (policy DATA). TensorFlow's default splits by file: one worker
+    would get the eval split's only file, and the epoch numbers that `training` starts from would be split (issue 11).
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,4 +1,4 @@
-"""Writes a weights file anew as `.npz`, which numpy alone can read: `python -m trainer.to_npz FILE TO.npz`."""
+"""Converts a weights file to `.npz`, which needs only numpy: `python -m trainer.to_npz FILE TO.npz`."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="weights: .weights.h5, .keras, .h5 or .npz")
     parser.add_argument("to", type=_npz, help="the new file, which ends in .npz")
     args = parser.parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets when it is imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow prints when it is imported
     import numpy as np
 
     from trainer import weight_files

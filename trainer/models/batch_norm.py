@@ -13,19 +13,19 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="trainer")
 class BatchNormalization(layers.BatchNormalization):
-    """Keras's layer, with the same numbers; of [batch, height, width, channels] by the fused kernel.
+    """Keras's layer with the same results; it uses the fused kernel for [batch, height, width, channels].
 
-    Under several replicas each normalises by its own moments, and all keep one average: Keras 3's layer leaves each
-    replica its own, of which the first's would be exported.
+    Each of several replicas normalises by its own moments, and all replicas share the averages. In Keras 3's layer each
+    replica has its own averages, and the first replica's are exported.
     """
 
     def add_weight(self, *arguments: Any, trainable: bool = True, **named: Any) -> keras.Variable:
-        """Adds a weight; an average is the mean of what the replicas assign to it."""
+        """Adds a weight; an average is the mean over the replicas."""
         aggregation = "none" if trainable else "mean"
         return super().add_weight(*arguments, trainable=trainable, aggregation=aggregation, **named)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """Normalises, and in training moves the averages."""
+        """Normalises, and updates the averages in training."""
         if len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         scale = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones_like(self.moving_mean)
@@ -37,7 +37,7 @@ class BatchNormalization(layers.BatchNormalization):
         )
         if learns:
             count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
-            biased = variance * (count - 1) / count  # the kernel's is an estimate for all data, Keras's the batch's own
+            biased = variance * (count - 1) / count  # the kernel's variance is unbiased, Keras's is not
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, biased)
         return normalised
@@ -47,7 +47,7 @@ class BatchNormalization(layers.BatchNormalization):
 
 
 def fused(model: keras.Model, momentum: float = 0.99) -> keras.Model:
-    """Returns a model of Keras Applications, with new random weights, whose batch norm is this one."""
+    """Returns a model of Keras Applications, with new random weights, that uses this batch norm."""
 
     def rebuilt(layer: layers.Layer) -> layers.Layer:
         if isinstance(layer, layers.BatchNormalization):

@@ -1,4 +1,4 @@
-"""Convolutions, batch norm and dropout for small pictures, as in Google's codelab on MNIST."""
+"""Convolutions, batch norm and dropout for small photos, as in Google's codelab on MNIST."""
 
 import keras
 from keras import layers

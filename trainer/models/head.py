@@ -1,4 +1,4 @@
-"""What the models share: the last layer, and how a width multiplier is applied."""
+"""Parts that the models share: the last layer and the width multiplier."""
 
 import keras
 from keras import layers
@@ -7,10 +7,10 @@ HEAD = "logits"  # the last layer's name in every model
 
 
 def logits(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
-    """Returns logits, in float32 also where the layers before compute in less."""
+    """Returns logits, in float32 even under mixed precision."""
     return layers.Dense(classes, dtype="float32", name=HEAD)(x)
 
 
 def scaled_width(units: int, alpha: float) -> int:
-    """Returns the units of a hidden layer under a width multiplier, one at least."""
+    """Returns the units of a hidden layer times a width multiplier, at least 1."""
     return max(1, round(units * alpha))

@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) from Keras Applications, of any alpha, with a new head."""
+"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) from Keras Applications, of any width, with a new last layer."""
 
 import keras
 
@@ -11,5 +11,5 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
     base = keras.applications.MobileNetV2(
         alpha=alpha, weights=None, include_top=False, input_shape=input_shape, pooling="avg"
     )
-    base = fused(base)  # the momentum of 0.999 it comes with averages over more steps than fine-tuning has
+    base = fused(base)  # its momentum of 0.999 averages over more steps than fine-tuning has
     return keras.Model(base.input, logits(base.output, classes), name="mobilenet_v2")

@@ -1,4 +1,4 @@
-"""One dense layer on the pixels: multinomial logistic regression, the codelab's first model for MNIST."""
+"""One dense layer on the pixels: multinomial logistic regression, the first model of Google's codelab on MNIST."""
 
 import keras
 from keras import layers

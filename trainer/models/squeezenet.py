@@ -24,7 +24,7 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
 
 def _fire(x: keras.KerasTensor, squeeze: int, each: int) -> keras.KerasTensor:
     x = _norm(_conv(x, squeeze, 1))
-    return _norm(layers.Concatenate()([_conv(x, each, 1), _conv(x, each, 3)]))  # one norm for both: it goes by channel
+    return _norm(layers.Concatenate()([_conv(x, each, 1), _conv(x, each, 3)]))  # one norm for both: it is per channel
 
 
 def _conv(x: keras.KerasTensor, filters: int, size: int) -> keras.KerasTensor:

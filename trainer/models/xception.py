@@ -1,4 +1,4 @@
-"""Xception (Chollet, 2017, arXiv:1610.02357) from Keras Applications, with a new head."""
+"""Xception (Chollet, 2017, arXiv:1610.02357) from Keras Applications, with a new last layer."""
 
 import keras
 
