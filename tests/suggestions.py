@@ -26,8 +26,8 @@ class Suggestion(NamedTuple):
 
     @property
     def pattern(self) -> str:
-        """A regular expression for the message, whose values are written as `{}`."""
-        return ".*?".join(map(re.escape, self.text.split("{}")))
+        """A regular expression for the message, whose values are written as `…`."""
+        return ".*?".join(map(re.escape, self.text.split("…")))
 
 
 def in_documents() -> list[Suggestion]:
@@ -76,9 +76,9 @@ def in_messages() -> list[Suggestion]:
     for path in [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]:
         tree = ast.parse(path.read_text())
         for node in _texts(tree, _left_out(tree)):
-            text = _text(node)
+            text = text_of(node)
             is_hint = PROGRAM_IN_TEXT.search(text) or FLAG.search(text)
-            if is_hint and " " in text.strip() and not re.fullmatch(r"--\w+: {}", text):
+            if is_hint and " " in text.strip() and not re.fullmatch(r"--\w+: …", text):
                 found.append(Suggestion(text, f"{path.relative_to(ROOT)}:{node.lineno}"))
     return found
 
@@ -131,13 +131,17 @@ def _left_out(tree: ast.Module) -> set[int]:
 
 def _texts(tree: ast.Module, left_out: set[int]) -> Iterator[ast.Constant | ast.JoinedStr]:
     for node in ast.walk(tree):
-        is_text = isinstance(node, ast.JoinedStr) or isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and id(node) not in left_out:
+        if is_text(node) and id(node) not in left_out:
             yield node
 
 
-def _text(node: ast.Constant | ast.JoinedStr) -> str:
-    """Returns a text of the code with `{}` for each value."""
-    if isinstance(node, ast.Constant):
-        return node.value
-    return "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+def is_text(node: ast.AST) -> bool:
+    """Returns whether a node of the syntax tree is a text or an f-string."""
+    return isinstance(node, ast.JoinedStr) or isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def text_of(node: ast.AST) -> str:
+    """Returns a text of the code with `…` for each value; `…` alone for other nodes."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return node.value if is_text(node) else "…"
