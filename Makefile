@@ -34,7 +34,7 @@ lint: $(READY) ## check style, import direction and types
 
 stack:
 	@$(PYTHON) -c '' 2>/dev/null || \
-	  { echo "Python is needed; '$(PYTHON)' is not one. Install python3, or: make PYTHON=/path/to/python3" >&2; exit 1; }
+	  { echo "Expected a Python interpreter, received '$(PYTHON)'. Install python3, or: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(CHOOSE) >/dev/null
 
 bench: $(READY) ## measure speed and memory

@@ -56,11 +56,11 @@ def choose(system: str, machine: str, libc: str, python: tuple[int, int], asked:
       Unfit: its message is one line that says what is needed.
     """
     if (system, machine) != ("Linux", "x86_64"):
-        raise Unfit(f"Linux on x86_64 is needed, not {system} on {machine}. Use the devcontainer; see README.md")
+        raise Unfit(f"Expected Linux on x86_64, received {system} on {machine}. Use the devcontainer; see README.md")
     if not libc:
-        raise Unfit("A Linux with glibc is needed; this one has another C library (musl?). Use the devcontainer")
+        raise Unfit("Expected Linux with glibc, found another C library (musl?). Use the devcontainer; see README.md")
     if asked not in ("", *(stack.name for stack in STACKS)):
-        raise Unfit(f"STACK is {' or '.join(stack.name for stack in STACKS)}, not '{asked}'")
+        raise Unfit(f"Expected STACK to be {' or '.join(stack.name for stack in STACKS)}, received '{asked}'")
     glibc = tuple(int(part) for part in libc.split(".")[:2])
     here = f"glibc {libc}, Python {_dotted(python)}"
     stacks = [stack for stack in STACKS if asked in ("", stack.name)]

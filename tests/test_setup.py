@@ -25,9 +25,9 @@ def test_tensorboard_listens_to_this_machine_alone():
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
-        ("PYTHON=/bin/false", "Python is needed; '/bin/false' is not one"),
-        ("PYTHON=no-such-python", "Python is needed; 'no-such-python' is not one"),
-        ("STACK=newer", "STACK is new or old, not 'newer'"),
+        ("PYTHON=/bin/false", "Expected a Python interpreter, received '/bin/false'"),
+        ("PYTHON=no-such-python", "Expected a Python interpreter, received 'no-such-python'"),
+        ("STACK=newer", "Expected STACK to be new or old, received 'newer'"),
         ("CXX=no-such-compiler", "A C++ compiler is needed"),
     ],
 )
@@ -62,8 +62,8 @@ def test_what_is_missing_is_one_line_before_any_download(argument, says, tmp_pat
         ("2.36", (3, 11), "new", "No stack fits glibc 2.36, Python 3.11: the new stack needs glibc 2.39 or newer"),
         ("2.41", (3, 13), "old", "the old stack needs glibc 2.28 or newer and Python 3.11. Install python3.11"),
         ("2.17", (3, 11), "", "No stack fits glibc 2.17, Python 3.11"),
-        ("", (3, 11), "", "glibc is needed"),
-        ("2.41", (3, 13), "newest", "STACK is new or old, not 'newest'"),
+        ("", (3, 11), "", "Expected Linux with glibc"),
+        ("2.41", (3, 13), "newest", "Expected STACK to be new or old, received 'newest'"),
     ],
 )
 def test_the_stack_follows_glibc_and_python(glibc, python, asked, expected):
