@@ -51,7 +51,7 @@ class _Module:
 
     def __init__(self, source: str):
         self._tree = ast.parse(source)
-        self._functions = {node.name: node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef)}
+        self._functions = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef)]
         self._scopes: dict[ast.AST, ast.AST] = {}  # a node's innermost function, or the module
         self._followed: set[ast.AST] = set()
         self._enter(self._tree, self._tree)
@@ -113,9 +113,11 @@ class _Module:
         name = _name(node.func)
         if name.endswith(("Error", "Exception")) and hasattr(builtins, name) and name not in BUILTINS:
             return []
-        if name in self._functions:
-            ends = (ast.Return, ast.Yield, ast.YieldFrom)
-            return [each.value for each in ast.walk(self._functions[name]) if isinstance(each, ends) and each.value]
+        if functions := [each for each in self._functions if each.name == name]:
+            ends = [each for function in functions for each in ast.walk(function)]
+            return [
+                each.value for each in ends if isinstance(each, ast.Return | ast.Yield | ast.YieldFrom) and each.value
+            ]
         return [] if name == "get" else [*node.args, *(each.value for each in node.keywords)]
 
     def _assigned(self, node: ast.Name) -> list[ast.AST]:

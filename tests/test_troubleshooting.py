@@ -11,19 +11,20 @@ from tests.suggestions import Suggestion
 DOCUMENT = ROOT / "docs" / "troubleshooting.md"
 
 
-def _rows(markdown: str) -> list[list[str]]:
-    return [re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in markdown.splitlines() if line.startswith("| `")]
+def _rows() -> list[tuple[int, list[str]]]:
+    """Returns the number of each line that is a row of a table, and its cells."""
+    lines = enumerate(DOCUMENT.read_text().splitlines(), 1)
+    rows = [(number, re.split(r" ?(?<!\\)\| ?", line)[1:-1]) for number, line in lines if line.startswith("| ")]
+    return [(number, cells) for number, cells in rows if cells[0] not in ("message", "---")]
 
 
 def _entries() -> list[Suggestion]:
     """Returns the messages of the tables, and the line of each."""
-    found = []
-    for number, line in enumerate(DOCUMENT.read_text().splitlines(), 1):
-        for row in _rows(line):
-            found += [
-                Suggestion(text.replace(r"\|", "|"), f"line {number}") for text in re.findall("`([^`]+)`", row[0])
-            ]
-    return found
+    return [
+        Suggestion(text.replace(r"\|", "|"), f"line {number}")
+        for number, cells in _rows()
+        for text in re.findall("`([^`]+)`", cells[0])
+    ]
 
 
 def _matching(text: Suggestion, entries: Sequence[Suggestion]) -> list[Suggestion]:
@@ -46,16 +47,13 @@ def _without_one_row(texts: Sequence[Suggestion], entries: Sequence[Suggestion])
     wrong = []
     for text in texts:
         found = _matching(text, entries)
-        if not found:
-            wrong.append(
-                f"{text.where}: {text.text}\n    has no row; change or add one. Closest: ",
-            )
-            wrong[-1] += _closest(text.text, entries)
-        elif len(found) > 1:
+        if len(found) > 1:
             rows = "\n    ".join(f"{each.where}: {each.text}" for each in found)
-            wrong.append(
-                f"{text.where}: {text.text}\n    has several rows; write all but one in more detail:\n    {rows}"
-            )
+            said = f"several rows; write all but one in more detail:\n    {rows}"
+        elif not found:
+            said = f"no row; change or add one. Closest: {_closest(text.text, entries)}"
+        if len(found) != 1:
+            wrong.append(f"{text.where}: {text.text}\n    has {said}")
     return wrong
 
 
@@ -80,8 +78,8 @@ def test_each_entry_is_an_error_text():
 
 
 def test_each_row_has_words_a_cause_and_a_remedy():
-    for row in _rows(DOCUMENT.read_text()):
-        assert len(row) == 3 and all(cell.strip() for cell in row), row
+    for number, cells in _rows():
+        assert len(cells) == 3 and all(cells) and "`" in cells[0], f"line {number}: {cells}"
     assert not [each for each in _entries() if len(error_texts.WORD.findall(each.text)) < 2]
 
 
