@@ -25,10 +25,10 @@ def main(argv: list[str] | None = None) -> int:
             print(settings.to_yaml(config), end="")
             return 0
         from lineage.lock import lock_output
-        from pipeline.local import output, prepared, run
+        from pipeline.local import local_settings, output, run
 
-        prepared.check_alone(os.environ.get("TF_CONFIG", ""))
-        config = prepared.prepare_config(config)
+        local_settings.check_alone(os.environ.get("TF_CONFIG", ""))
+        config = local_settings.resolve(config)
         with lock_output(config.output):
             output.check_output(config)
             return run.run(config, args.verbose, args.open)

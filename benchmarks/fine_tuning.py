@@ -3,7 +3,7 @@
 Both train the same steps of the same photos with flips; the Trainer also decodes through the transform graph, writes
 TensorBoard and looks at the loss. Time is the best turn's of each side, from the first step to the end of the last;
 what follows an epoch is left out: validation, the look at the weights, the checkpoint, and `fit`'s wait for tf.data's
-tuner (see `trainer.records`).
+tuner (see `trainer.tfrecords`).
 """
 
 import subprocess

@@ -20,7 +20,7 @@ from components.artifacts import Artifacts, DataBlessing, PhotoTable
 from components.stage import Stage
 from components.statistics_gen import example_count
 from ingest.records import list_files
-from trainer import images, records
+from trainer import images, tfrecords
 from trainer.features import IMAGE
 
 _NAMED = 3  # places of broken photos that are named
@@ -96,7 +96,7 @@ def _undecodable(examples: str, split: str, directory: str, pattern: str) -> Pro
     places = [
         f"{file.rpartition('/')[2]} record {index} ({len(photo):,} bytes, the first are {photo[:12]!r})"
         for file in list_files(directory, pattern)
-        for index, photo in enumerate(_encoded(records.read([file])))
+        for index, photo in enumerate(_encoded(tfrecords.read([file])))
         if photo in bad
     ]
     named = "; ".join(places[:_NAMED]) + (" …" if len(places) > _NAMED else "")

@@ -26,7 +26,7 @@ from tfx.utils import io_utils
 from components import baseline, checks, extractors, predictions
 from components.artifacts import Artifacts
 from components.stage import Stage
-from trainer import records
+from trainer import tfrecords
 from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, setting_value
 
 SPLIT = "eval"
@@ -158,7 +158,7 @@ def _count_classes(examples: list[types.Artifact]) -> Collection[int]:
     """Returns the number of the eval split's examples of each class that has some."""
     files = tf.io.gfile.glob(io_utils.all_files_pattern(artifact_utils.get_split_uri(examples, SPLIT)))
     spec = {CLASS: tf.io.FixedLenFeature([], tf.int64)}
-    batches = records.read(sorted(files)).batch(_BATCH)
+    batches = tfrecords.read(sorted(files)).batch(_BATCH)
     return sum((Counter(tf.io.parse_example(batch, spec)[CLASS].numpy()) for batch in batches), Counter()).values()
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer import images, records
+from trainer import images, tfrecords
 from trainer.features import CLASS, IMAGE
 
 SPEC = {
@@ -50,7 +50,7 @@ def splits(artifact: str) -> list[str]:
 
 def of_split(examples: str, split: str) -> tf.data.Dataset:
     """Returns the serialised examples of a split, in a fixed order."""
-    return records.read(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")))
+    return tfrecords.read(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")))
 
 
 def digests(serialized: Sequence[bytes] | tf.Tensor) -> tf.Tensor:

@@ -27,7 +27,7 @@ def create_pipeline(
     """Returns the whole pipeline.
 
     Args:
-      config: settings with absolute paths, whose data exist (`pipeline.local.prepared`).
+      config: settings with absolute paths, whose data exist (`pipeline.local.local_settings`).
       environment: where the pipeline runs.
       metadata: the ML Metadata store; None on a cluster, which has its own.
     """

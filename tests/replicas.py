@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from pipeline.config import LearningRate, Trainer
-from trainer import fitting, input_pipeline, models, records, strategy
+from trainer import fitting, input_pipeline, models, strategy, tfrecords
 from trainer.checkpoints import Checkpoints
 from trainer.models.batch_norm import BatchNormalization
 
@@ -32,7 +32,7 @@ def dense() -> keras.Model:
 def inputs_of(chosen: tf.distribute.Strategy, uneven: bool) -> fitting.Inputs:
     pixels = np.random.default_rng(0).uniform(-1, 1, (BATCH, *SHAPE)).astype(np.float32)
     photos = tf.data.Dataset.from_tensor_slices((pixels, np.eye(CLASSES, dtype=np.float32)[np.arange(BATCH) % CLASSES]))
-    photos = photos.with_options(records.untuned())
+    photos = photos.with_options(tfrecords.untuned())
     size, drop = strategy.evaluation_batch(chosen, BATCH, BATCH)
     part = photos.take(BATCH - 3).batch(BATCH) if uneven else photos.batch(size, drop_remainder=drop)
     whole = photos.batch(BATCH, drop_remainder=True).repeat()

@@ -7,7 +7,7 @@ from pydantic import Field
 from errors import UserError
 from pipeline import settings
 from pipeline.cluster import cluster_settings
-from pipeline.local import prepared
+from pipeline.local import local_settings
 from tests import records
 from tests.conftest import ROOT
 from tests.test_cluster_settings import SOUND
@@ -67,8 +67,8 @@ def test_its_weights_are_taken_from_the_cache_here_and_from_the_bucket_on_a_clus
     here |= {"output": str(tmp_path / "out")}
     file.parent.mkdir()
     models.build("tiny", (24, 24, 1), 7, units=3).save_weights(file)
-    assert prepared.prepare_config(settings.load(changes=changes | here)).model.weights == str(file)
+    assert local_settings.resolve(settings.load(changes=changes | here)).model.weights == str(file)
     with pytest.raises(UserError, match="does not fit the model"):
-        prepared.prepare_config(settings.load(changes=changes | here | {"model.options.units": 4}))
+        local_settings.resolve(settings.load(changes=changes | here | {"model.options.units": 4}))
     config = cluster_settings.resolve(settings.load(changes=SOUND | changes), "vertex", ROOT, False, submitted=True)
     assert config.model.weights == "gs://a-bucket/tiny/tiny_notop.weights.h5"

@@ -10,7 +10,7 @@ from ingest import output
 from ingest.sources import SOURCES, Command, Number, Source, is_drawn
 from pipeline import settings
 from pipeline.cluster import cluster_settings
-from pipeline.local import prepared
+from pipeline.local import local_settings
 from tests import records
 from tests.conftest import ROOT
 from tests.test_cluster_settings import SOUND
@@ -39,7 +39,7 @@ def dots(tmp_path, monkeypatch):
 
 
 def test_a_run_makes_it_in_the_cache(tmp_path):
-    config = prepared.prepare_config(settings.load(changes=MADE | {"output": str(tmp_path / "out")}))
+    config = local_settings.resolve(settings.load(changes=MADE | {"output": str(tmp_path / "out")}))
     assert config.data.directory == tmp_path / "tfx-photo-pipeline" / "dots-v1-48"
     assert is_drawn(config.data.directory)
     assert not is_drawn(tmp_path / "far-v1")

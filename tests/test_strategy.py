@@ -90,7 +90,7 @@ def test_the_signs_of_a_tpu(tmp_path, environment, seen, files, expected):
 
 
 def test_a_tpu_that_is_there_and_fails_is_an_error():
-    with pytest.raises(devices.Unusable, match=r"TPU that TPU_NAME=local speaks of, received NotFoundError: TPUs not"):
+    with pytest.raises(devices.Unusable, match=r"TPU found by TPU_NAME=local, received NotFoundError: TPUs not"):
         strategy.choose(environment={"TPU_NAME": "local"})
 
 
@@ -99,7 +99,7 @@ def test_a_tpu_that_is_named_and_not_ready_is_an_error(error):
     def resolver(tpu):
         raise error
 
-    with pytest.raises(devices.Unusable, match=f"TPU_NAME=mine speaks of, received {type(error).__name__}: {error}"):
+    with pytest.raises(devices.Unusable, match=f"TPU found by TPU_NAME=mine, received {type(error).__name__}: {error}"):
         strategy.choose(environment={"TPU_NAME": "mine"}, resolver=resolver, physical=there(GPU=2))
 
 

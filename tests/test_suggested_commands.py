@@ -96,7 +96,7 @@ REMEDIES = {
     "python -m lineage serve --port PORT": "python -m lineage serve --port 0",
 }
 ELSEWHERE = {  # what takes a training, a deletion or a file of Keras Applications
-    r"of Keras Applications": "test_prepared.py",
+    r"of Keras Applications": "test_local_settings.py",
     r"set XDG_CACHE_HOME": "test_download.py",
     r"add --delete": "test_lineage.py",
     r"last good weights, for --weights": "test_fitting.py",

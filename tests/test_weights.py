@@ -166,10 +166,10 @@ def test_nothing_that_fits_is_an_error(tmp_path):
         weights.load(keras.Sequential([layers.Input((2,))]), tmp_path / "foreign.npz", match="matching")
 
 
-def test_layers_that_keras_named_are_counted_anew():
+def test_layers_that_keras_named_are_renumbered():
     assert doctest.testmod(weights).failed == 0
     found = ["dense_10", "dense_9", "Conv_1", "separable_conv2d_3"]
-    assert list(weight_files._counted_anew(found).values()) == ["dense_1", "dense", "Conv_1", "separable_conv2d"]
+    assert list(weight_files._renumbered(found).values()) == ["dense_1", "dense", "Conv_1", "separable_conv2d"]
 
 
 def test_two_layers_of_one_name_are_refused(tmp_path):

@@ -6,22 +6,22 @@ AutoGraph has nothing to convert here, since the control flow is TensorFlow's ow
 import tensorflow as tf
 from tensorflow.autograph.experimental import do_not_convert
 
-MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb, which holds where datasets are made
-_HEADER = 26  # bytes: in PNG, GIF and BMP the size stands in them
+MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb, as in `ingest`
+_HEADER = 26  # bytes that contain the size in PNG, GIF and BMP
 
 
 @do_not_convert
 def checked(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns a photo as it is, after a check of the size that its header names.
+    """Returns a photo unchanged, after a check of the size in its header.
 
-    For the data gate and the served model. The transform graph does not check again: with the check, the Trainer read
-    a quarter fewer photos a second (issue 11).
+    The data gate and the served model use it. The transform graph does not: with the check, the Trainer read a quarter
+    fewer photos a second (issue 11).
 
     Args:
       encoded: scalar string.
 
     Raises:
-      tf.errors.InvalidArgumentError: when it has more than MAX_PIXELS.
+      tf.errors.InvalidArgumentError: when the photo has more than MAX_PIXELS.
     """
     named = _pixels_named(encoded)
     too_large = (
@@ -42,7 +42,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
       uint8 [height, width, 3]. Grey is repeated over the channels; alpha is dropped.
 
     Raises:
-      tf.errors.InvalidArgumentError: when it cannot be decoded.
+      tf.errors.InvalidArgumentError: when the photo cannot be decoded.
     """
     is_bmp = tf.equal(tf.strings.substr(encoded, 0, 2), b"BM")
     pixels = tf.cond(
@@ -54,7 +54,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _pixels_named(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns width × height as the header says, int64, without decoding; 0 for what is no picture."""
+    """Returns width × height from the header, int64, without decoding; 0 for other content."""
     is_jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
     return tf.cond(
         is_jpeg,
@@ -67,7 +67,7 @@ def _pixels_named(encoded: tf.Tensor) -> tf.Tensor:
     input_signature=[tf.TensorSpec([], tf.string)], autograph=False, experimental_attributes={"_noinline": True}
 )
 def _pixels_named_otherwise(encoded: tf.Tensor) -> tf.Tensor:
-    """Does the same for what is no JPEG: a function that is traced once and, for a JPEG, not visited."""
+    """Does the same for other formats, in a function that is traced once and not run for a JPEG."""
     padded = tf.strings.join([tf.strings.substr(encoded, 0, _HEADER), "\0" * _HEADER])
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(padded, 0, _HEADER), tf.uint8), tf.int64)
 
@@ -75,20 +75,20 @@ def _pixels_named_otherwise(encoded: tf.Tensor) -> tf.Tensor:
         return tf.equal(tf.strings.substr(padded, 0, len(magic)), magic)
 
     def product(start: int, least: int) -> tf.Tensor:
-        """Multiplies the two numbers of four bytes from `start`; the byte `least` of each counts least."""
+        """Multiplies two numbers of four bytes each from `start`; `least` is the place of the lowest byte."""
         places = tf.constant([256 ** abs(place - least) for place in range(4)], tf.int64)
         sides = tf.reduce_sum(tf.reshape(header[start : start + 8], [2, 4]) * places, axis=1)
-        return tf.reduce_prod(tf.where(sides < 2**31, sides, 2**32 - sides))  # a BMP's from top to bottom is negative
+        return tf.reduce_prod(tf.where(sides < 2**31, sides, 2**32 - sides))  # the height of a top-down BMP is negative
 
     png_or_bmp = tf.where(is_kind(b"\x89PNG"), product(16, 3), tf.where(is_kind(b"BM"), product(18, 0), 0))
     return tf.cond(is_kind(b"GIF8"), lambda: _pixels_of_frames(encoded), lambda: png_or_bmp)
 
 
 def _pixels_of_frames(gif: tf.Tensor) -> tf.Tensor:
-    """Returns width × height of a GIF's frames, int64, added up to the first frame that exceeds MAX_PIXELS.
+    """Returns the sum of width × height of a GIF's frames, int64, up to the first frame that exceeds MAX_PIXELS.
 
-    TensorFlow decodes all frames, even for the first one, and takes their sizes, not the logical screen's. After a
-    palette, a GIF is extensions and frames, each with a chain of blocks (GIF89a, 18 to 26).
+    TensorFlow decodes all frames, even for the first frame only, at their own sizes. After a palette, a GIF consists of
+    extensions and frames, each with a chain of blocks (GIF89a, 18 to 26).
     """
     data = tf.io.decode_raw(tf.strings.join([gif, "\0" * _HEADER]), tf.uint8)
     end = tf.size(data) - _HEADER
@@ -115,14 +115,14 @@ def _pixels_of_frames(gif: tf.Tensor) -> tf.Tensor:
 
 
 def _bmp(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes a BMP as it is: its decoder cannot change the number of channels."""
+    """Decodes a BMP, whose decoder cannot change the number of channels."""
     pixels = tf.io.decode_bmp(encoded)
     return tf.cond(tf.equal(tf.shape(pixels)[-1], 1), lambda: tf.tile(pixels, [1, 1, 3]), lambda: pixels[..., :3])
 
 
 @do_not_convert
 def fit(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:
-    """Resizes to size × size, bilinear and antialiased; a photo of that size is left as it is.
+    """Resizes to size × size, bilinear and antialiased; a photo of that size is unchanged.
 
     Args:
       pixels: uint8 [height, width, 3].
@@ -153,6 +153,6 @@ def _middle_square(pixels: tf.Tensor) -> tf.Tensor:
 def to_range(pixels: tf.Tensor) -> tf.Tensor:
     """Maps uint8 [0, 255] to float32 [-1, 1].
 
-    Dequantize does in one pass over memory what a cast, a division and a subtraction do in three.
+    Dequantize needs one pass over memory; a cast, a division and a subtraction need three.
     """
     return tf.quantization.dequantize(tf.bitcast(pixels, tf.quint8), -1.0, 1.0)

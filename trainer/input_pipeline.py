@@ -6,7 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from trainer import records
+from trainer import tfrecords
 from trainer.augmentation import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
@@ -72,7 +72,7 @@ def training(
     def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return seeds, *to_model_input(serialized)
 
-    parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(records.untuned())
+    parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(tfrecords.untuned())
     batches = parts.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size, drop_remainder=True)
     return batches.map(_augmented(augment), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -87,7 +87,7 @@ def _epoch(files: Sequence[str], seed: int, epoch: tf.Tensor, batch_size: int, w
     drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
     order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
     names = tf.data.Dataset.from_tensor_slices(_shuffled(0, files, order))
-    windows = records.read(files, names).batch(window).enumerate(1)
+    windows = tfrecords.read(files, names).batch(window).enumerate(1)
     shuffled = windows.map(lambda number, part: _shuffled(number, part, order))
     batches = shuffled.rebatch(batch_size, drop_remainder=True).enumerate()
     return batches.map(lambda step, batch: (_seeds(changes, step, batch_size), batch))
@@ -105,7 +105,7 @@ def evaluation(
 
     The last, smaller batch is kept, or dropped with `drop_remainder`.
     """
-    parts = records.read(_files(patterns)).batch(size.decoded_at_once(batch_size))
+    parts = tfrecords.read(_files(patterns)).batch(size.decoded_at_once(batch_size))
     decoded = parts.map(_to_model_input(transform, classes, None), num_parallel_calls=tf.data.AUTOTUNE)
     return decoded.rebatch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
 
@@ -116,7 +116,7 @@ def measure(patterns: Sequence[str]) -> Size:
     def add(total: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
         return total + tf.stack([1, tf.cast(tf.strings.length(record), tf.int64)])
 
-    return Size(*map(int, records.read(_files(patterns)).reduce(tf.zeros([2], tf.int64), add)))
+    return Size(*map(int, tfrecords.read(_files(patterns)).reduce(tf.zeros([2], tf.int64), add)))
 
 
 def _shuffled(number: int | tf.Tensor, values: Sequence[str] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,6 @@
-"""Which devices train: a TPU, several workers, several GPUs, or the one device that is there.
+"""Chooses the devices that train: a TPU, several workers, several GPUs, one GPU, or the CPU.
 
-TensorFlow takes its devices as they are when it first runs an operation: `choose` comes before all else.
+TensorFlow's devices are fixed when it first runs an operation, so call `choose` before anything else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +15,15 @@ Resolver = Callable[..., Any]
 
 
 class _ForKeras:
-    """Gives a strategy the `reduce` that Keras 3's `fit` counts on (keras issue 20585).
+    """Gives a strategy the `reduce` that Keras 3's `fit` needs (keras issue 20585).
 
-    `fit` reduces a whole (pixels, class) batch, of which it takes only shapes and dtypes, to build the model: several
-    workers refuse that, and so do several devices when the batch is shared out unevenly, as a small eval split is.
-    And `fit` reduces metrics, which are scalars, along axis 0, which several workers refuse too.
+    To build the model, `fit` reduces a whole (pixels, class) batch, of which it uses only shapes and dtypes. This fails
+    with several workers, and with several devices when the batch is split unevenly, like a small eval split. `fit` also
+    reduces metrics, which are scalars, along axis 0, which fails with several workers.
     """
 
     def reduce(self, reduce_op: Any, value: Any, axis: int | None = None) -> Any:
-        """Reduces a tensor over the replicas; of a structure of tensors, returns the first replica's."""
+        """Reduces a tensor over the replicas. For a structure of tensors, returns the first replica's tensors."""
         if isinstance(value, (tuple, list, dict)):
             return tf.nest.map_structure(lambda part: self.experimental_local_results(part)[0], value)  # type: ignore
         scalar = self.experimental_local_results(value)[0].shape.rank == 0  # type: ignore[attr-defined]
@@ -48,19 +48,19 @@ def choose(
     resolver: Resolver | None = None,
     physical: Callable[[str], Sequence[Any]] | None = None,
 ) -> tf.distribute.Strategy:
-    """Returns the strategy for the best devices that are there.
+    """Returns the strategy for the best available devices.
 
-    Tpu where there is a TPU; else Workers where TF_CONFIG names several; else Mirrored on several
-    GPUs; else TensorFlow's default, on the one GPU or the CPU. The TPU branch has not been run on a TPU.
+    Tpu if there is a TPU; else Workers if TF_CONFIG names several workers; else Mirrored for several GPUs; else
+    TensorFlow's default strategy, on one GPU or the CPU. The TPU branch has not been run on a TPU.
 
     Args:
-      gpu_memory_mb: the most that each GPU may take, in megabytes; None lets it grow as needed.
-      environment, resolver, physical: stand-ins for os.environ, TPUClusterResolver and
+      gpu_memory_mb: the memory limit for each GPU, in megabytes; None lets it grow as needed.
+      environment, resolver, physical: replacements for os.environ, TPUClusterResolver and
         tf.config.list_physical_devices.
 
     Raises:
-      devices.Unusable: when a TPU is there and fails, TF_CONFIG cannot be read, or TensorFlow has already started
-        with another use of the GPUs' memory.
+      devices.Unusable: when a TPU exists but fails, TF_CONFIG cannot be parsed, or TensorFlow has already started with
+        another GPU memory limit.
     """
     found = devices.Machine.look(environment, physical)
     if tpu := _tpu(found, resolver or tf.distribute.cluster_resolver.TPUClusterResolver):
@@ -72,10 +72,10 @@ def choose(
 
 
 def _tpu(found: "devices.Machine", resolver: Resolver) -> tf.distribute.Strategy | None:
-    """Returns the strategy for the TPU, None when there is none; whatever else goes wrong is an error.
+    """Returns the strategy for the TPU; None without a TPU. Any other failure is an error.
 
-    The steps of TPUClusterResolver.connect one by one: in TF 2.16 that method calls the last of them without an
-    argument that it needs, and fails everywhere.
+    These are the steps of TPUClusterResolver.connect. In TF 2.16 that method always fails, since it calls the last step
+    without a required argument.
     """
     try:
         try:
@@ -90,8 +90,8 @@ def _tpu(found: "devices.Machine", resolver: Resolver) -> tf.distribute.Strategy
         return Tpu(cluster)
     except Exception as error:
         raise devices.Unusable(
-            f"expected to train on the TPU that {found.tpu_sign} speaks of, received {devices.first_line(error)}; "
-            "see that the TPU is up and that this TensorFlow was built for it, or take that sign away to train without"
+            f"expected to train on the TPU found by {found.tpu_sign}, received {devices.first_line(error)}; check that "
+            "the TPU is running and that this TensorFlow was built for it. To train without the TPU, remove that sign"
         ) from error
 
 
@@ -106,30 +106,30 @@ def _started(strategy: Callable[[], tf.distribute.Strategy]) -> tf.distribute.St
 
 
 def expect(strategy: tf.distribute.Strategy, kind: str | None) -> None:
-    """Lets a strategy pass on devices of a kind, 'CPU', 'GPU' or 'TPU'; None lets all pass.
+    """Checks that a strategy's devices are of a kind, 'CPU', 'GPU' or 'TPU'; None accepts any.
 
     Raises:
-      trainer.devices.Unusable: on others: a machine that was asked, and is paid, for a TPU is not to train on its CPU.
+      trainer.devices.Unusable: when they are not: never fall back to the CPU on a machine billed for a TPU.
     """
     found = details(strategy)["kind"]
     if kind not in (None, found):
         raise devices.Unusable(
-            f"expected to train on a {kind}, as the machine was asked for, received {describe(strategy)}; see that the "
-            f"image is the one for a {kind}"
+            f"expected to train on a {kind}, which the machine was requested for, received {describe(strategy)}; check "
+            f"that the image is the one for a {kind}"
         )
 
 
 def scaled(strategy: tf.distribute.Strategy, per_replica: float) -> Any:
-    """Returns a batch size (int) or a learning rate (float) per replica times the replicas, as in the codelab."""
+    """Returns a batch size (int) or a learning rate (float) times the number of replicas, as in the codelab."""
     return per_replica * strategy.num_replicas_in_sync
 
 
 def evaluation_batch(strategy: tf.distribute.Strategy, examples: int, batch: int) -> tuple[int, bool]:
-    """Returns the global batch for evaluation while training, and whether to drop what is left at its end.
+    """Returns the global batch size for validation, and whether the last, smaller batch is dropped.
 
-    Under several replicas a last, smaller batch leaves some without any example, at which convolutions fail on CPUs
-    ("input depth must be evenly divisible by filter depth"), and a TPU takes one shape only: it is dropped, and of
-    the batches between half of `batch` and `batch` the one that drops least is taken.
+    With several replicas, a smaller batch leaves some replicas without examples, and then convolutions fail on CPUs
+    ("input depth must be evenly divisible by filter depth"). A TPU needs one shape. So the last batch is dropped, with
+    the size between half of `batch` and `batch` that drops the fewest examples.
 
     Raises:
       ValueError: when there are fewer examples than replicas.
@@ -161,13 +161,13 @@ def precision_policy(strategy: tf.distribute.Strategy, setting: str = "auto") ->
 
 
 def jit_compile(strategy: tf.distribute.Strategy, wanted: bool) -> bool:
-    """Returns what to give to `model.compile(jit_compile=…)` when XLA is wanted or not.
+    """Returns the argument for `model.compile(jit_compile=…)`.
 
-    A TPU compiles all with XLA by itself. Under several other replicas Keras would compile the step of all of them
-    as one, and XLA cannot reach a variable on another device (keras issue 19005).
+    A TPU always compiles with XLA. With several other replicas, Keras would compile the step of all replicas as one,
+    and XLA cannot read a variable on another device (keras issue 19005).
 
     Raises:
-      ValueError: when XLA is wanted under several replicas that are not a TPU's.
+      ValueError: when XLA is wanted with several replicas that are not TPU cores.
     """
     if _is_tpu(strategy):
         return False
@@ -177,11 +177,11 @@ def jit_compile(strategy: tf.distribute.Strategy, wanted: bool) -> bool:
 
 
 def steps_per_execution(strategy: tf.distribute.Strategy, steps: int, wanted: int) -> int:
-    """Returns how many steps one call of the training function makes: the most that `wanted` and `steps` allow.
+    """Returns the number of steps in one call of the training function: the largest divisor of `steps` up to `wanted`.
 
-    It divides `steps`, since Keras would otherwise train past the end of each epoch. It is 1 under several replicas
-    that are not a TPU's: Keras passes the batches through a `tf.cond` in a loop, which TensorFlow splits over the
-    devices wrongly ("You must feed a value for placeholder tensor 'while/cond/…'": TF 2.16, Keras 3.15, eight CPUs).
+    With other numbers, Keras trains past the end of each epoch. It is 1 with several replicas that are not TPU cores:
+    Keras passes the batches through a `tf.cond` in a loop, which TensorFlow places wrongly on the devices ("You must
+    feed a value for placeholder tensor 'while/cond/…'": TF 2.16, Keras 3.15, eight CPUs).
     """
     if strategy.num_replicas_in_sync > 1 and not _is_tpu(strategy):
         return 1
@@ -189,16 +189,16 @@ def steps_per_execution(strategy: tf.distribute.Strategy, steps: int, wanted: in
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:
-    """Returns the replicas and the kind of device in a few words, as in '1 × CPU' or '4 × GPU on 2 workers'."""
+    """Returns the replicas and the kind of device as text, such as '1 × CPU' or '4 × GPU on 2 workers'."""
     record = details(strategy)
     text = f"{record['replicas']} × {record['kind']}"
     return f"{text} on {record['workers']} workers" if record["workers"] > 1 else text
 
 
 def details(strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """Returns what the model's metadata record: the strategy, its kind of device, devices, replicas and workers.
+    """Returns the strategy, its kind of device, devices, replicas and workers, for the model's metadata.
 
-    Of several workers, `devices` are this worker's own.
+    With several workers, `devices` are this worker's.
     """
     several = several_workers(strategy)
     names = devices.names(strategy)
@@ -212,7 +212,7 @@ def details(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes: the only one, the chief, or else worker 0."""
+    """Returns whether this process writes the results: the only process, the chief, or worker 0 without a chief."""
     resolver = strategy.cluster_resolver
     if not several_workers(strategy) or resolver.task_type is None:
         return True
@@ -220,32 +220,33 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def own_folder(strategy: tf.distribute.Strategy, folder: str) -> str:
-    """Returns `folder` for the chief, and a folder beside it for each other worker.
+    """Returns `folder` for the chief, and a sibling folder for each other worker.
 
-    All workers have to export and to save checkpoints, since that may take all of them; what the others wrote may
-    be thrown away.
+    All workers must export and save checkpoints, since these may be collective operations. The other workers' folders
+    can be deleted.
     """
     resolver = strategy.cluster_resolver
     return folder if is_chief(strategy) else f"{folder.rstrip('/')}-{resolver.task_type}-{resolver.task_id}"
 
 
 def several_workers(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether other processes train beside this one, each with its own input and its own folder."""
+    """Returns whether there are other worker processes, each with its own input and folder."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def from_chief(strategy: tf.distribute.Strategy, values: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Returns the chief's arrays on every worker, bit by bit; all workers call this at the same time.
+    """Returns the chief's arrays, bit for bit, on every worker. All workers must call this at the same time.
 
-    Each call traces a function and runs a collective, about 50 ms: give all arrays at once.
+    Each call traces a function and runs a collective operation, about 50 ms, so pass all arrays in one call.
 
     Args:
-      strategy: of all the workers.
-      values: of the same shapes and dtypes on each, of 4 or 8 bytes an item. Without several workers they are returned.
+      strategy: the strategy of all workers.
+      values: arrays with the same shapes and dtypes on each worker, 4 or 8 bytes an item. With one worker they are
+        returned unchanged.
     """
     if not several_workers(strategy):
         return list(values)
-    parts = [np.ascontiguousarray(value).reshape(-1).view(np.int32) for value in values]  # collectives take no unsigned
+    parts = [np.ascontiguousarray(value).reshape(-1).view(np.int32) for value in values]  # no unsigned types
     bits = tf.constant(np.concatenate(parts))
 
     def of_replica() -> tf.Tensor:

@@ -1,9 +1,9 @@
-"""What a weights file holds: `.npz`, Keras 3's `.weights.h5` and `.keras`, the `.h5` of Keras 2 and Keras Applications.
+"""Reads weights files: `.npz`, Keras 3's `.weights.h5` and `.keras`, the `.h5` of Keras 2 and Keras Applications.
 
-A variable's name is 'layer/variable', as in 'block10_sepconv2/pointwise_kernel'; of nested layers, the innermost
-counts. Layers that Keras named itself ('conv2d_7') are counted anew, in the order of their numbers: 'conv2d',
-'conv2d_1', …, since those numbers depend on what the process built before. Optimizers' and random seeds' state is
-left out.
+A variable's name is 'layer/variable', such as 'block10_sepconv2/pointwise_kernel', with the innermost of nested layers.
+Layers that Keras named itself ('conv2d_7') are renumbered in the order of their numbers: 'conv2d', 'conv2d_1', …,
+since those numbers depend on the models that the process built before. The state of optimizers and random seeds is not
+read.
 """
 
 import io
@@ -21,43 +21,43 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-VARIABLE_NAMES = "variables"  # the attribute of a layer's group in which `trainer.weights.save` keeps them
-_HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # how the files start
+VARIABLE_NAMES = "variables"  # the attribute of a layer's group with the names; `trainer.weights.save` writes it
+_HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # the first bytes of the files
 _KERAS = "model.weights.h5"  # the weights in a `.keras` file
 _LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
 _OF_CONTENT = (EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
-_UNREADABLE = (OSError, tf.errors.OpError, *_OF_CONTENT)  # TensorFlow's errors are a bucket's
+_UNREADABLE = (OSError, tf.errors.OpError, *_OF_CONTENT)  # buckets raise TensorFlow's errors
 
-Layers = dict[str, dict[str, Any]]  # arrays or variables by the layer's name, then the variable's
+Layers = dict[str, dict[str, Any]]  # arrays or variables, by layer and variable
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file by 'layer/variable'.
 
-    Keras 3's own `.weights.h5` holds the layers' names and only the places of their variables, so that these are
-    called 'layer/0', 'layer/1', …: the trainable ones first, each in the order in which the layer made them. What
-    `trainer.weights.save` writes holds the names too.
+    Keras 3's own `.weights.h5` has the names of layers but not of variables. These are then called 'layer/0',
+    'layer/1', …: first the trainable variables, each in the order of creation. Files of `trainer.weights.save` have
+    both names.
 
     Args:
       path: `.npz` with such names (pickles are refused), `.weights.h5` (early versions of Keras 3 wrote no names),
-        `.keras`, of which only the weights are read, or the `.h5` of Keras 2 and Keras Applications, here or in a
-        bucket. The content says which, not the file's name.
+        `.keras`, of which only the weights are read, or the `.h5` of Keras 2 and Keras Applications; local or in a
+        bucket. The content decides the format, not the file's name.
 
     Raises:
-      ValueError: when it is none of these, or damaged.
+      ValueError: when the file has none of these formats, or is damaged.
     """
     return flat(read_layers(path))
 
 
 def read_layers(path: str | Path) -> Layers:
-    """Returns what `read` does, by layer and variable."""
+    """Returns the same as `read`, by layer and variable."""
     with _readable(path) as file:
         return _layers(file)
 
 
 @contextmanager
 def _readable(path: str | Path) -> Iterator[Path]:
-    """Gives a file of this machine, and turns what h5py, numpy and zipfile raise for a damaged one into ValueError."""
+    """Yields a local file, and converts the errors of h5py, numpy and zipfile for a damaged file to ValueError."""
     try:
         with on_disk(path) as file:
             yield file
@@ -70,7 +70,7 @@ def _readable(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def on_disk(path: str | Path) -> Iterator[Path]:
-    """Gives a file of this machine as it is, and of a bucket a copy: h5py and numpy open nothing else."""
+    """Yields a local file itself, or a local copy of a file in a bucket, which h5py and numpy cannot open."""
     if not _in_bucket(path):
         yield Path(path)
         return
@@ -82,7 +82,7 @@ def on_disk(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Gives a file to write, on disk, which comes to `path`, here or in a bucket, whole or not at all."""
+    """Yields a temporary local file, which is then moved to `path`, local or in a bucket, atomically."""
     nearby = None if _in_bucket(path) else Path(path).parent
     if nearby:
         nearby.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         if nearby:
             part.replace(path)
         else:
-            arriving = str(path) + part.parent.name  # a name of its own, since several workers may write one file
+            arriving = str(path) + part.parent.name  # a unique name, since several workers may write the same file
             tf.io.gfile.copy(str(part), arriving)
             tf.io.gfile.rename(arriving, str(path), overwrite=True)
 
@@ -124,7 +124,7 @@ def _from_zip(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _from_hdf5(path: Path | io.BytesIO) -> Iterator[tuple[str, np.ndarray]]:
-    """Gives what Keras 3 keeps in groups 'vars' with a `name`, and Keras 2 in groups with `weight_names`."""
+    """Yields the arrays of Keras 3's groups 'vars' with a `name`, and of Keras 2's groups with `weight_names`."""
     with h5py.File(path, "r") as file:
         groups: list[h5py.Group] = [file]
         file.visititems(lambda _, item: groups.append(item) if isinstance(item, h5py.Group) else None)
@@ -139,13 +139,13 @@ def _from_hdf5(path: Path | io.BytesIO) -> Iterator[tuple[str, np.ndarray]]:
                 named = group.attrs.get(VARIABLE_NAMES, ())
                 for place, dataset in group.items():
                     name = _text(named[int(place)]) if len(named) else place
-                    array = dataset[()]  # HDF5 has no bfloat16; Keras marks it
+                    array = dataset[()]  # HDF5 has no bfloat16; Keras adds this attribute
                     marked = dataset.attrs.get("dtype") == "bfloat16"
                     yield f"{_text(group.attrs['name'])}/{name}", array.view("bfloat16") if marked else array
 
 
 def _keras2_key(group: h5py.Group, name: str) -> str:
-    """Returns the name in Keras 3, in which a depthwise convolution's only kernel is called just that."""
+    """Returns the name in Keras 3, where a depthwise convolution's only kernel is named `kernel`."""
     key = key_of(name if "/" in name else f"{group.name}/{name}")
     alone = not any("pointwise_kernel" in _text(other) for other in group.attrs["weight_names"])
     return key.replace("/depthwise_kernel", "/kernel") if alone else key
@@ -155,7 +155,7 @@ def is_keras2(path: str | Path) -> bool:
     """Returns whether a file is an `.h5` of Keras 2, whose layers Keras Applications matches by their order.
 
     Raises:
-      ValueError: when it is damaged.
+      ValueError: when the file is damaged.
     """
     with _readable(path) as file:
         if not h5py.is_hdf5(file):
@@ -165,14 +165,14 @@ def is_keras2(path: str | Path) -> bool:
 
 
 def by_layer(items: Iterable[tuple[str, Any]]) -> Layers:
-    """Returns items by layer and variable, with the layers that Keras named counted anew."""
+    """Returns items by layer and variable, with the layers that Keras named renumbered."""
     layers: Layers = {}
     for key, item in items:
         layer, variable = key.split("/")
         if variable in layers.setdefault(layer, {}):
             raise ValueError(f"two layers are named {layer!r}; give each layer a name of its own")
         layers[layer][variable] = item
-    counted = _counted_anew(layers)
+    counted = _renumbered(layers)
     return {counted[layer]: variables for layer, variables in layers.items()}
 
 
@@ -181,10 +181,10 @@ def flat(layers: Layers) -> dict[str, Any]:
     return {f"{layer}/{name}": item for layer, variables in layers.items() for name, item in variables.items()}
 
 
-def _counted_anew(layers: Iterable[str]) -> dict[str, str]:
-    """Maps layers' names to those that Keras gives in a new process.
+def _renumbered(layers: Iterable[str]) -> dict[str, str]:
+    """Maps the names of layers to the names that Keras would give in a new process.
 
-    >>> _counted_anew(["conv2d_7", "conv2d_9", "block_3"])
+    >>> _renumbered(["conv2d_7", "conv2d_9", "block_3"])
     {'conv2d_7': 'conv2d', 'conv2d_9': 'conv2d_1', 'block_3': 'block_3'}
     """
     same = {layer: layer for layer in layers}
@@ -199,7 +199,7 @@ def _counted_anew(layers: Iterable[str]) -> dict[str, str]:
 
 
 def numbers(key: str, array: np.ndarray) -> np.ndarray:
-    """Returns an array of a type that numpy has, so that a file of it can be read without Keras."""
+    """Returns an array with a dtype of numpy, so that a file with it can be read without Keras."""
     array = np.asarray(array)
     if array.dtype.name == "bfloat16":
         return array.astype(np.float32)

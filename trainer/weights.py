@@ -1,4 +1,4 @@
-"""Weights by name: written as `.npz` or `.weights.h5`, and loaded whole or in part; see `trainer.weight_files`."""
+"""Saves weights as `.npz` or `.weights.h5`, and loads all or some of them by name; see `trainer.weight_files`."""
 
 import math
 from collections.abc import Iterable
@@ -24,21 +24,21 @@ from trainer.weight_files import (
     read_layers,
 )
 
-_NAMED = 5  # so many layers are named in a message; the others are counted
+_NAMED = 5  # layers that a message names; the others are counted
 
 Match = Literal["base", "whole", "matching", "matching base"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `load` did, by layer; layers without variables are not counted. `asdict` gives what JSON can hold.
+    """The result of `load`, by layer, without layers that have no variables.
 
     Attributes:
-      file: the file read.
-      loaded: the layers that were assigned, in the model's order.
-      skipped: the model's other layers, and why each was left as it was.
+      file: the file.
+      loaded: the assigned layers, in the model's order.
+      skipped: the model's other layers, with the reasons.
       unused: the layers of the file that the model does not have.
-      parameters_loaded, parameters: the count of numbers in the layers that were assigned, and in the whole model.
+      parameters_loaded, parameters: the number of parameters in the assigned layers, and in the model.
     """
 
     file: str
@@ -56,21 +56,21 @@ class Report:
         return "\n".join(lines + self.differences())
 
     def differences(self) -> list[str]:
-        """Returns a line for what was skipped and one for what is not used, each only where there is any."""
+        """Returns a line for the skipped layers and a line for the unused ones, if there are any."""
         skipped = _listed(f"{layer} ({why})" for layer, why in self.skipped.items())
         lines = {"skipped: ": skipped, "in the file, not in the model: ": _listed(self.unused)}
         return [title + text for title, text in lines.items() if text]
 
 
 def save(model: keras.Model, path: str | Path) -> None:
-    """Writes all weights of a built model, without the optimizer's state, and the file whole or not at all.
+    """Writes all weights of a built model, without the optimizer's state. The file is written atomically.
 
     Args:
       model: of any strategy; bfloat16 variables are written to .npz as float32.
-      path: here or in a bucket, ending in `.npz` or `.weights.h5` (which `model.load_weights` reads too).
+      path: local or in a bucket, ending in `.npz` or `.weights.h5` (which `model.load_weights` reads too).
 
     Raises:
-      ValueError: for another ending, or when two layers of the model have one name.
+      ValueError: for another ending, or when two layers of the model have the same name.
     """
     variables = flat(_variables(model))
     if not str(path).endswith((".npz", ".weights.h5")):
@@ -87,14 +87,14 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report
     """Assigns a file's weights to the layers of the same names.
 
     Args:
-      model: a built model, of any strategy; what is assigned is cast to its variables' types.
-      path: a file as `trainer.weight_files` reads it.
-      match: 'base' loads all layers but the last, which knows other classes, and all of these must match; 'whole' the
-        last too; 'matching' the layers whose variables are all in the file, with the same shapes and no others;
-        'matching base' of these all but the last, which may be none.
+      model: a built model, of any strategy; values are cast to the dtypes of its variables.
+      path: a file that `trainer.weight_files` reads.
+      match: 'base' loads all layers except the last, which is for other classes, and all of them must match. 'whole'
+        loads the last layer too. 'matching' loads the layers whose variables are all in the file, with the same shapes
+        and no others. 'matching base' does the same without the last layer, and may load nothing.
 
     Raises:
-      ValueError: when the file cannot be read, does not match, or nothing in it does; the model is then as it was.
+      ValueError: when the file cannot be read, does not match, or nothing in it matches; the model is then unchanged.
     """
     ours, theirs = _variables(model), read_layers(path)
     if match in ("base", "matching base"):
@@ -106,7 +106,7 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report
             _load_in_order(model, path)
             return replace(report, loaded=tuple(ours), skipped={}, unused=(), parameters_loaded=report.parameters)
         except ValueError:
-            if not report.loaded:  # else the names say more
+            if not report.loaded:  # else the error about names is more helpful
                 raise
     _check(report, match)
     for layer in report.loaded:
@@ -116,7 +116,7 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report
 
 
 def _load_in_order(model: keras.Model, path: str | Path) -> None:
-    """Loads all layers but the last by their order, as Keras Applications does: its oldest files have other names."""
+    """Loads all layers except the last by order, as Keras Applications does: its oldest files have other names."""
     try:
         with on_disk(path) as file:
             keras.Model(model.input, model.get_layer(HEAD).input).load_weights(file)
@@ -125,7 +125,7 @@ def _load_in_order(model: keras.Model, path: str | Path) -> None:
 
 
 def _save_hdf5(model: keras.Model, path: Path) -> None:
-    """Writes what `model.save_weights` does, with the variables' names, but the optimizer's state of twice the size."""
+    """Writes the file of `model.save_weights`, with names of variables, and without the optimizer's state."""
     names: dict[str, list[str]] = {}
     for layer, variable in (key_of(weight.path).split("/") for weight in model.weights):
         names.setdefault(layer, []).append(variable)
@@ -138,7 +138,7 @@ def _save_hdf5(model: keras.Model, path: Path) -> None:
 
 
 def _name_variables(item: h5py.Group | h5py.Dataset, names: dict[str, list[str]]) -> None:
-    """Writes down the names of a layer's variables, of which Keras 3 keeps the places alone."""
+    """Adds the names of a layer's variables, since Keras 3 stores only their positions."""
     variables = names.get(item.attrs.get("name", ""), [])
     if item.name.endswith("/vars") and len(variables) == len(item):
         item.attrs[VARIABLE_NAMES] = variables
@@ -165,7 +165,7 @@ def _compare(file: str, ours: Layers, theirs: Layers) -> Report:
 
 
 def _difference(theirs: dict[str, np.ndarray] | None, ours: dict[str, keras.Variable]) -> str:
-    """Says why a layer of the file does not fit the model's, or nothing where it does."""
+    """Returns why a layer of the file does not fit the model's layer, or an empty text if it fits."""
     if theirs is None:
         return "not in the file"
     if all(name.isdigit() for name in theirs) and len(theirs) != len(ours):

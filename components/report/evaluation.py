@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.photos import DIGEST, Photos
 from components.report import data, metrics
-from trainer import records
+from trainer import tfrecords
 from trainer.features import PREDICTIONS, PROBABILITIES
 
 _MISTAKES = 12
@@ -24,7 +24,7 @@ def read(evaluation: str) -> dict[bytes, np.ndarray] | None:
         PROBABILITIES: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
     }
     files = sorted(tf.io.gfile.glob(f"{evaluation}/{PREDICTIONS}-*"))
-    parsed = records.read(files).map(lambda record: tf.io.parse_single_example(record, spec)) if files else []
+    parsed = tfrecords.read(files).map(lambda record: tf.io.parse_single_example(record, spec)) if files else []
     return {each[DIGEST].numpy(): each[PROBABILITIES].numpy() for each in parsed} or None
 
 

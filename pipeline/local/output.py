@@ -13,7 +13,7 @@ from pipeline.config import Config
 
 
 def check_output(config: Config) -> None:
-    """Checks what a run writes, given settings as `pipeline.local.prepared` returns them.
+    """Checks what a run writes, given settings as `pipeline.local.local_settings` returns them.
 
     Raises:
       UserError: naming the folder or file that cannot be written.

@@ -1,4 +1,4 @@
-"""One run on this machine, from prepared settings to an exit code."""
+"""One run on this machine, from resolved settings to an exit code."""
 
 import datetime
 import json

@@ -14,11 +14,11 @@ from pipeline.schema_file import check_schema
 from trainer.families import FAMILIES
 
 
-def prepare_config(config: Config) -> Config:
-    """Returns the settings with absolute paths to data, schema, weights and output, all checked.
+def resolve(config: Config) -> Config:
+    """Returns the settings with absolute paths to data, schema, weights and output, all validated.
 
     Raises:
-      UserError: naming all of them that cannot be used. The output folder is not made then.
+      UserError: naming all settings that cannot be used. The output folder is then not created.
     """
     problems: list[str] = []
     # Google's libraries warn when they are imported
@@ -31,13 +31,13 @@ def prepare_config(config: Config) -> Config:
     with collect_errors(problems):
         _check_database(config.metadata)
     with collect_errors(problems):
-        weights = _prepared_weights(config)
+        weights = _resolved_weights(config)
     with collect_errors(problems):
         pushed = _push_folder(config)
     with collect_errors(problems):
         writable(config.output, "the output folder", "--output DIR", make=False)
     with collect_errors(problems):
-        if not problems and weights:  # the one check that imports TensorFlow
+        if not problems and weights:  # last, since it imports TensorFlow
             _check_weights(config, weights)
     if problems:
         raise UserError("\n".join(problems))
@@ -55,7 +55,7 @@ def prepare_config(config: Config) -> Config:
     )
 
 
-def _prepared_weights(config: Config) -> Path | None:
+def _resolved_weights(config: Config) -> Path | None:
     published = FAMILIES[config.model.name].imagenet
     remote = download.Remote(*published) if published else None
     weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256, remote)
@@ -81,21 +81,21 @@ def _check_database(settings: Metadata) -> None:
 
 
 def _here(place: str | Path, key: str) -> Path:
-    """Returns a path of this machine.
+    """Returns a path on this machine.
 
     Raises:
-      UserError: when it is of a bucket.
+      UserError: when the path is in a bucket.
     """
     if isinstance(place, str):
-        raise UserError(f"{key}: expected a path of this machine, received {place} (kubeflow_runner.py takes buckets)")
+        raise UserError(f"{key}: expected a path on this machine, received {place} (kubeflow_runner.py takes buckets)")
     return place
 
 
 def _checked_data(config: Config) -> Path:
-    """Returns the folder of the checked shards, and prints what to know of them."""
+    """Returns the folder of the data, checks its shards, and prints notices about them."""
     data = config.data
     folder = _here(data.directory, "data.directory") if data.directory else None
-    with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow greets where drawings are written
+    with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow prints when it is imported
         directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
     _print_note(prepare.unread_notice(directory, data.pattern, shards))
     prepare.check_split(len(shards), data.split, data.eval_fraction)
@@ -110,16 +110,16 @@ def _print_note(notice: str) -> None:
 
 
 def _batches(config: Config) -> dict[str, int]:
-    """Returns the largest batch that each setting asks for."""
+    """Returns the largest batch of each setting."""
     tried = config.tuner.search.get("trainer.batch_size", ()) if config.tuner.trials else ()
     return {"trainer.batch_size": config.trainer.batch_size} | ({"tuner.search": max(map(int, tried))} if tried else {})
 
 
 def _check_weights(config: Config, path: Path) -> None:
-    """Loads the weights into the model that the settings describe, as the Trainer will.
+    """Loads the weights into the model that the settings describe, as the Trainer will do.
 
     Raises:
-      UserError: when they cannot be read, do not fit, or expect other pixels.
+      UserError: when the weights cannot be read, do not fit, or expect another `data.normalize`.
     """
     with chatter_to(Path(os.devnull), also_terminal=False):
         import keras
@@ -143,14 +143,14 @@ def _check_weights(config: Config, path: Path) -> None:
     except ValueError as error:
         raise UserError(str(error)) from None
     finally:
-        keras.utils.clear_session()  # the Trainer's layers are counted from the start
+        keras.utils.clear_session()  # so that Keras numbers the Trainer's layers from the start
 
 
 def check_alone(tf_config: str) -> None:
-    """Refuses to run where TF_CONFIG names several workers: all nodes run in this one process.
+    """Checks that TF_CONFIG does not name several workers, since all nodes run in this process.
 
     Raises:
-      UserError: then, and when it cannot be read.
+      UserError: when it does, or cannot be parsed.
     """
     if not tf_config:
         return

@@ -8,7 +8,7 @@ import pytest
 import errors
 from errors import UserError
 from pipeline import schema_file, settings
-from pipeline.local import prepared
+from pipeline.local import local_settings
 from tests import records
 from trainer import models
 
@@ -52,7 +52,7 @@ def prepare(tmp_path, cache, monkeypatch):
     def call(weights, **changes):
         given = {"data.image_size": 71, "data.directory": str(folder), "trainer.batch_size": 4}
         given |= {"model.weights": str(weights), "output": str(tmp_path / "out")}
-        return prepared.prepare_config(settings.load(changes=given | changes))
+        return local_settings.resolve(settings.load(changes=given | changes))
 
     return call
 
