@@ -1,1 +1,1 @@
-"""What is measured: each module runs alone (`python -m benchmarks.NAME`); `python -m benchmarks` runs them all."""
+"""Benchmarks: `python -m benchmarks.NAME` runs one, `python -m benchmarks` runs all that `make bench` needs."""

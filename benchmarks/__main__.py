@@ -1,4 +1,4 @@
-"""Runs every benchmark; each also runs alone."""
+"""Runs the benchmarks that need neither PyTorch nor half an hour."""
 
 import os
 
@@ -14,7 +14,7 @@ from benchmarks import (
 )
 
 if __name__ == "__main__":
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} before the start", flush=True)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} at the start", flush=True)
     command_line.main()
     many_runs.main()
     sample_run.main()
@@ -24,4 +24,4 @@ if __name__ == "__main__":
         input_sizes.main()
         fine_tuning.main()
     else:
-        print(f"the real photos are not in {measure.DATA} (set FLOWERS_DATA): their figures are left out")
+        print(f"skipped the benchmarks of the flowers: {measure.DATA} has no folder flowers-192 (set FLOWERS_DATA)")

@@ -1,21 +1,21 @@
-"""Fine-tuning Xception at 192 px, batch 16: the Trainer's own way against a bare Keras script, turn by turn.
+"""Speed of fine-tuning Xception (192 px, batch 16) in the Trainer, compared with a plain Keras script.
 
-Both train the same steps of the same photos with flips; the Trainer also decodes through the transform graph, writes
-TensorBoard and looks at the loss. Time is the best turn's of each side, from the first step to the end of the last;
-what follows an epoch is left out: validation, the look at the weights, the checkpoint, and `fit`'s wait for tf.data's
-tuner (see `trainer.tfrecords`).
+Both train the same number of steps on the same photos with random flips. The Trainer also decodes with the transform
+graph, writes TensorBoard logs and checks the loss. The two alternate, and the best round of each counts, from the first
+step to the last. The time after an epoch does not count: validation, the check of the weights, the checkpoint, and the
+time in which `fit` waits for tf.data's tuner (see `trainer.tfrecords`).
 """
 
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import DATA, report, runner
+from benchmarks.measure import DATA, report, run_module, runner
 
-_TURNS, _STEPS, _BATCH, _SIZE = 3, 6, 16, 192
+_ROUNDS, _STEPS, _BATCH, _SIZE = 3, 6, 16, 192
 
 
 def main() -> None:
@@ -25,29 +25,23 @@ def main() -> None:
         run = runner(
             *flags, "--set", "trainer.epochs=1", "--set", "data.image_size=192", "--set", "model.options.alpha=0.1"
         )
-        if run.code not in (0, 3):  # 3: the gate refuses so short a training, and the artifacts are there
+        if run.code not in (0, 3):  # 3: the gate refuses the model, but the artifacts exist
             raise SystemExit(run.printed)
-        command = [sys.executable, "-m", "benchmarks.fine_tuning", str(Path(output) / "artifacts" / "flowers-convnet")]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        print(done.stdout, end="")
+        print(run_module("benchmarks.fine_tuning", f"{output}/artifacts/flowers-convnet"), end="")
 
 
 def compare(artifacts: Path) -> None:
-    """Trains by both ways in turn."""
-    ours, theirs = _trainers_way(artifacts), _bare_script()
-    rates: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(_TURNS + 1):
-        rates["ours"].append(ours())
-        rates["theirs"].append(theirs())
-    best = {side: max(values[1:]) for side, values in rates.items()}  # the first turn traces the graph
-    ratio = best["ours"] / best["theirs"]
-    report("fine-tuning Xception, images/s against a bare Keras fit", f"{ratio:.2f} ×", ">= 0.97 ×", ratio >= 0.97)
-    print(f"  the Trainer's way {best['ours']:.1f}, bare {best['theirs']:.1f} images/s")
+    """Prints the ratio of images/s, given the folder of the pipeline's artifacts."""
+    with_trainer, plain = _trainer_round(artifacts), _plain_round()
+    rates = [(with_trainer(), plain()) for _ in range(_ROUNDS + 1)]
+    trainer_rate, plain_rate = (max(values[1:]) for values in zip(*rates, strict=True))  # round 0 traces the graph
+    ratio = trainer_rate / plain_rate
+    report("fine-tuning Xception, images/s relative to plain Keras", f"{ratio:.2f} ×", ">= 0.97 ×", ratio >= 0.97)
+    print(f"  Trainer {trainer_rate:.1f}, plain Keras {plain_rate:.1f} images/s")
 
 
-def _timed(model: Any, batches: Any, callbacks: list) -> float:
+def _rate(model: Any, batches: Any, callbacks: list) -> float:
+    """Returns images/s of one round."""
     import keras
 
     times: list[float] = []
@@ -59,7 +53,8 @@ def _timed(model: Any, batches: Any, callbacks: list) -> float:
     return _STEPS * _BATCH / (times[-1] - times[0])
 
 
-def _trainers_way(artifacts: Path) -> Any:
+def _trainer_round(artifacts: Path) -> Callable[[], float]:
+    """Returns a function that trains one round like the Trainer and returns images/s."""
     import tensorflow as tf
     import tensorflow_transform as tft
 
@@ -77,14 +72,15 @@ def _trainers_way(artifacts: Path) -> Any:
     fitting.compile_model(model, Trainer(), tf.distribute.get_strategy(), _STEPS)
     photos, _ = next(iter(batches))
 
-    def turn() -> float:
+    def train() -> float:
         with tempfile.TemporaryDirectory() as logs:
-            return _timed(model, batches, [Board(logs, photos, 0, None), FiniteLoss(_STEPS, Checkpoints(logs))])
+            return _rate(model, batches, [Board(logs, photos, 0, None), FiniteLoss(_STEPS, Checkpoints(logs))])
 
-    return turn
+    return train
 
 
-def _bare_script() -> Any:
+def _plain_round() -> Callable[[], float]:
+    """Returns a function that trains one round with plain Keras and returns images/s."""
     import keras
     import tensorflow as tf
 
@@ -101,7 +97,7 @@ def _bare_script() -> Any:
     base = keras.applications.Xception(weights=None, include_top=False, input_shape=(_SIZE, _SIZE, 3), pooling="avg")
     model = keras.Model(base.input, keras.layers.Dense(5, activation="softmax")(base.output))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return lambda: _timed(model, batches, [])
+    return lambda: _rate(model, batches, [])
 
 
 if __name__ == "__main__":

@@ -1,36 +1,35 @@
-"""The Trainer's input at the codelab's photo sizes, and its share of a step of Xception.
+"""Speed of the Trainer's input at the codelab's image sizes, and its time relative to a training step of Xception.
 
-Photos of many sizes are cropped to each. An input of a share under 1 is made while the step before it computes.
+The photos have many sizes and are cropped to each image size. If the input of a batch takes less time than a step, the
+input does not slow down the training, because tf.data prepares it during the previous step.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import DATA
+from benchmarks.measure import DATA, run_module
 
 _SIZES, _BATCH, _ROUNDS, _STEPS = (192, 224, 331, 512), 8, 3, 2
 
 
 def main() -> None:
     """Prints a line for each size."""
-    command = [sys.executable, "-m", "benchmarks.input_sizes", "here"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    print(done.stdout, end="")
+    print(run_module("benchmarks.input_sizes", "compare"), end="")
 
 
 def compare() -> None:
-    """Times the input alone, then the training step alone."""
+    """Measures the input and the training step separately."""
     for size in _SIZES:
         with tempfile.TemporaryDirectory() as folder:
             rate = _input_rate(Path(folder), size)
         step = _step_seconds(size)
-        share = _BATCH / rate / step
-        print(f"trainer's input at {size} px: {rate:,.0f} images/s, {share:.1%} of a step of Xception", flush=True)
+        fraction = _BATCH / rate / step
+        print(
+            f"trainer's input at {size} px: {rate:,.0f} images/s, {fraction:.1%} of the time of a step of Xception",
+            flush=True,
+        )
 
 
 def _input_rate(folder: Path, size: int) -> float:
@@ -38,14 +37,14 @@ def _input_rate(folder: Path, size: int) -> float:
     from trainer import input_pipeline
 
     shards = sorted((DATA / "flowers-native").glob("*.tfrec"))
-    transform = graphs.build(folder, graphs.photos_of(shards[0], 1), image_size=size)
+    transform = graphs.build(folder, graphs.first_photos(shards[0], 1), image_size=size)
     batches = input_pipeline.evaluation([str(shard) for shard in shards], transform, 5, _BATCH)
     rates = []
     for _ in range(_ROUNDS + 1):
         started = time.monotonic()
         count = sum(int(labels.shape[0]) for _, labels in batches)
         rates.append(count / (time.monotonic() - started))
-    return max(rates[1:])  # the first round traces the graph
+    return max(rates[1:])  # round 0 traces the graph
 
 
 def _step_seconds(size: int) -> float:

@@ -1,4 +1,4 @@
-"""Starts a command and measures its wall time and its peak memory, children included."""
+"""Runs commands and measures their time and memory."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _NODE = re.compile(r"^(?:done|cached) +(\w+) +([\d.]+) s", re.MULTILINE)
 
 
 class Measured(NamedTuple):
-    """What a run took."""
+    """A finished run: its exit code, wall time, peak memory and printed text."""
 
     code: int
     seconds: float
@@ -30,7 +30,7 @@ class Measured(NamedTuple):
 
 
 def runner(*arguments: object) -> Measured:
-    """Runs local_runner.py. Memory is the largest of all children of this process so far."""
+    """Runs local_runner.py. The memory is the peak of all child processes that this process has had so far."""
     started = time.monotonic()
     command = [sys.executable, "local_runner.py", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -39,6 +39,19 @@ def runner(*arguments: object) -> Measured:
     return Measured(done.returncode, seconds, peak, done.stdout + done.stderr)
 
 
-def report(what: str, value: str, goal: str, reached: bool) -> None:
-    """Prints one figure beside its goal."""
-    print(f"{what:<58} {value:>14}   goal {goal:<10} {'reached' if reached else 'MISSED'}", flush=True)
+def run_module(name: str, *arguments: object, python: str | Path = sys.executable) -> str:
+    """Runs `python -m NAME` in a new process, without TensorFlow's log messages, and returns the printed text.
+
+    Raises:
+      SystemExit: with the error output, if the process fails.
+    """
+    command = [str(python), "-m", name, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+def report(name: str, value: str, goal: str, reached: bool) -> None:
+    """Prints a result next to its goal."""
+    print(f"{name:<58} {value:>14}   goal {goal:<10} {'reached' if reached else 'MISSED'}", flush=True)

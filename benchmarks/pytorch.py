@@ -1,50 +1,44 @@
-"""A training step of Xception at 192 px, batch 16, on the CPU: TensorFlow, as the Trainer compiles it, against PyTorch.
+"""Speed of a training step of Xception (192 px, batch 16) on the CPU: the Trainer's model compared with PyTorch.
 
-Both start from random weights and random pixels, with Adam, on as many threads as there are cores; each side and
-dtype has a process of its own, and its best step counts. `make bench-pytorch` sets PyTorch up beside the project.
+Both have random weights, random pixels, Adam and one thread for each core. Each library and dtype runs in its own
+process, and the best step counts. `make bench-pytorch` installs PyTorch in a separate virtual environment.
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ROOT, report
+from benchmarks.measure import ROOT, report, run_module
 
 _PYTORCH = ROOT / ".venv-pytorch" / "bin" / "python"
 _BATCH, _SIZE, _CLASSES, _STEPS = 16, 192, 5, 6
 
 
 def main() -> None:
-    """Prints both ratios. bfloat16 is worth its name where /proc/cpuinfo knows avx512_bf16 or amx_bf16."""
+    """Prints the ratio for each dtype. bfloat16 is fast only on a CPU with the flag avx512_bf16 or amx_bf16."""
     flags = set(Path("/proc/cpuinfo").read_text().split())
-    print(f"bfloat16 instructions here: {', '.join(sorted(flags & {'avx512_bf16', 'amx_bf16'})) or 'none'}")
+    print(f"bfloat16 instructions of this CPU: {', '.join(sorted(flags & {'avx512_bf16', 'amx_bf16'})) or 'none'}")
     for dtype, goal in (("float32", 1.0), ("bfloat16", 0.8)):
-        ours = _rate(sys.executable, "tensorflow", dtype)
-        theirs = _rate(str(_PYTORCH), "torch", dtype)
-        ratio = ours / theirs
-        report(f"a step of Xception in {dtype}, against PyTorch", f"{ratio:.2f} ×", f">= {goal} ×", ratio >= goal)
-        print(f"  TensorFlow {ours:.1f}, PyTorch {theirs:.1f} images/s", flush=True)
+        tensorflow, torch = (
+            float(run_module("benchmarks.pytorch", library, dtype, python=python).split()[-1])
+            for library, python in (("tensorflow", sys.executable), ("torch", _PYTORCH))
+        )
+        ratio = tensorflow / torch
+        report(f"a step of Xception in {dtype}, relative to PyTorch", f"{ratio:.2f} ×", f">= {goal} ×", ratio >= goal)
+        print(f"  TensorFlow {tensorflow:.1f}, PyTorch {torch:.1f} images/s", flush=True)
 
 
-def _rate(python: str, library: str, dtype: str) -> float:
-    command = [python, "-m", "benchmarks.pytorch", library, dtype]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return float(done.stdout.split()[-1])
-
-
-def _best(step: Callable[[], Any]) -> float:
+def _best_rate(step: Callable[[], Any]) -> float:
+    """Returns images/s of the fastest step."""
     seconds = []
     for _ in range(_STEPS + 1):
         started = time.monotonic()
         step()
         seconds.append(time.monotonic() - started)
-    return _BATCH / min(seconds[1:])  # the first one traces the graph, or makes the kernels
+    return _BATCH / min(seconds[1:])  # step 0 traces the graph or compiles the kernels
 
 
 def _tensorflow(dtype: str) -> float:
@@ -59,7 +53,7 @@ def _tensorflow(dtype: str) -> float:
     fitting.compile_model(model, Trainer(), tf.distribute.get_strategy(), _STEPS)
     pixels = tf.random.normal([_BATCH, _SIZE, _SIZE, 3])
     classes = tf.one_hot(tf.range(_BATCH) % _CLASSES, _CLASSES)
-    return _best(lambda: model.train_on_batch(pixels, classes))
+    return _best_rate(lambda: model.train_on_batch(pixels, classes))
 
 
 def _torch(dtype: str) -> float:
@@ -79,7 +73,7 @@ def _torch(dtype: str) -> float:
         torch.nn.functional.cross_entropy(logits.float(), classes).backward()
         optimizer.step()
 
-    return _best(step)
+    return _best_rate(step)
 
 
 if __name__ == "__main__":

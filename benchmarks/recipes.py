@@ -1,17 +1,16 @@
-"""What each option of the recipe does to the accuracy: the convnet on the flowers at 64 px, one option at a time.
+"""Effect of single training options on the accuracy of the convnet (flowers, 64 px).
 
-The first line is the preset as it is; each other line changes one thing. Accuracy is the mean over two seeds of the
-mean of the last five epochs' validations, beside each seed's. Not part of `make bench`: it takes half an hour.
+The first line is the unchanged preset; each other line changes one option. A line has the mean of two seeds and the
+value of each seed: the mean validation accuracy of the last five epochs. Takes half an hour, so `make bench` skips it.
 """
 
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import DATA
+from benchmarks.measure import DATA, run_module
 
 _SIZE, _CLASSES, _SEEDS, _HELD_OUT = 64, 5, (0, 1), 3
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -29,24 +28,21 @@ def main() -> None:
     """Prints a line for each option."""
     with tempfile.TemporaryDirectory() as folder:
         for name in _OPTIONS:
-            command = [sys.executable, "-m", "benchmarks.recipes", folder, name]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(done.stderr)
-            print(done.stdout.splitlines()[-1], flush=True)
+            print(run_module("benchmarks.recipes", folder, name).splitlines()[-1], flush=True)
 
 
 def compare(folder: Path, option: str) -> None:
-    """Trains by one option with each seed."""
+    """Trains with one option, once for each seed."""
     from testing import graphs
 
     shards = sorted(map(str, (DATA / "flowers-192").glob("*.tfrec")))
-    transform = graphs.build(folder / option / "graph", graphs.photos_of(Path(shards[0]), 1), image_size=_SIZE)
-    found = [_last_five(folder / option / str(seed), option, seed, shards, transform) for seed in _SEEDS]
-    print(f"{option:<22} {statistics.mean(found):.3f}   {' '.join(f'{one:.3f}' for one in found)}")
+    transform = graphs.build(folder / option / "graph", graphs.first_photos(Path(shards[0]), 1), image_size=_SIZE)
+    accuracies = [_accuracy(folder / option / str(seed), option, seed, shards, transform) for seed in _SEEDS]
+    print(f"{option:<22} {statistics.mean(accuracies):.3f}   {' '.join(f'{value:.3f}' for value in accuracies)}")
 
 
-def _last_five(folder: Path, option: str, seed: int, shards: list[str], transform: Any) -> float:
+def _accuracy(folder: Path, option: str, seed: int, shards: list[str], transform: Any) -> float:
+    """Returns the mean validation accuracy of the last five epochs."""
     import keras
     import tensorflow as tf
 

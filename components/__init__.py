@@ -1,10 +1,10 @@
-"""The nodes of the pipeline: one module or package each, which returns a configured TFX node."""
+"""The nodes of the pipeline: each module or package has a function that returns one configured TFX node."""
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Returns an artifact type by the name that TFX uses, `components.DataBlessing`. TFX is imported only then."""
+    """Returns an artifact type such as `components.DataBlessing`, which TFX looks up here. Only this imports TFX."""
     if name[0].isupper():
         from components import artifacts
 

@@ -1,19 +1,19 @@
-"""The artifact types that TFX has not."""
+"""The artifact types of this project."""
 
 from tfx import types
 from tfx import v1 as tfx
 
-Artifacts = dict[str, list[types.Artifact]]  # of a node, by its names for them
+Artifacts = dict[str, list[types.Artifact]]  # the inputs or outputs of a node, by name
 
 
 class DataBlessing(tfx.dsl.Artifact):
-    """Marks the data as approved for training; blessing.json holds `examples`, the counts by split."""
+    """Marks the data as approved for training; blessing.json contains `examples`, the number of examples by split."""
 
-    TYPE_NAME = "components.DataBlessing"  # a cluster's tasks import the type by this name, of two parts
+    TYPE_NAME = "components.DataBlessing"  # a task on a cluster imports the type by this name: MODULE.CLASS
 
 
 class PhotoTable(tfx.dsl.Artifact):
-    """What each photo is like: Split-NAME/photos.npz; see `components.photos`."""
+    """The measurements of each photo, in Split-NAME/photos.npz; see `components.photos`."""
 
     TYPE_NAME = "components.PhotoTable"
 

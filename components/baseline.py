@@ -1,7 +1,7 @@
-"""The model that a candidate is compared with: the latest blessed one that is not the candidate itself.
+"""Finds the baseline: the latest blessed model that is not the candidate itself.
 
-ML Metadata knows it, and a Resolver asks there. Kubeflow Pipelines has none: `LatestPushedModel` looks where blessed
-models are pushed.
+A Resolver queries ML Metadata. Kubeflow Pipelines has no Resolver: there `LatestPushedModel` searches the folder into
+which blessed models are pushed.
 """
 
 import json
@@ -19,22 +19,23 @@ from components.artifacts import Artifacts, PhotoTable
 from components.stage import Stage
 from trainer import class_names
 
-_NAMED = 3  # classes that a notice names
-_NONE = "none.txt"  # in place of a model, since Kubeflow Pipelines gives each output one artifact
+_INPUT, _OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
+_MAX_NAMES = 3  # classes that a message lists
+_PLACEHOLDER = "none.txt"  # replaces the model: on Kubeflow Pipelines an output always has one artifact
 
 
 class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
-    """TFX's LatestBlessedModelStrategy without the candidate, and with the examples that the model was trained on.
+    """TFX's LatestBlessedModelStrategy, which ignores the candidate and also resolves the model's training data.
 
-    If the candidate counted, a cached model would be its own baseline in the next run: nothing would be compared, and
-    Evaluator would run again.
+    With TFX's strategy, a cached candidate would be its own baseline in the next run: Evaluator would run again and
+    compare the model with itself.
     """
 
     def resolve_artifacts(self, store: mlmd.MetadataStore, input_dict: Artifacts) -> Artifacts | None:
-        """Returns the `model`, its `model_blessing`, and the `examples` and `table` of its data; see the base class.
+        """Returns the `model`, its `model_blessing`, and the `examples` and photo `table` that it was trained on.
 
         Args:
-          store: ML Metadata.
+          store: the ML Metadata store.
           input_dict: all artifacts of these types, and the `candidate`.
         """
         candidates = {artifact.id for artifact in input_dict["candidate"]}
@@ -43,23 +44,22 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
             "model_blessing": input_dict["model_blessing"],
         }
         resolved = tfx.dsl.experimental.LatestBlessedModelStrategy().resolve_artifacts(store, others) or {}
-        read, written = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
-        inputs = _beside(store, resolved.get("model", []), written, read)
+        inputs = _related(store, resolved.get("model", []), _OUTPUT, _INPUT)
         examples = [each for each in input_dict["examples"] if each.id in inputs]
-        tables = _beside(store, examples, read, written)
-        table = [each for each in input_dict["table"] if each.id in tables][-1:]
+        outputs = _related(store, examples, _INPUT, _OUTPUT)
+        table = [each for each in input_dict["table"] if each.id in outputs][-1:]
         return {"candidate": input_dict["candidate"], "examples": examples, "table": table, **resolved}
 
 
-def _beside(store: mlmd.MetadataStore, artifacts: list[types.Artifact], event: int, other: int) -> set[int]:
-    """Returns the ids of artifacts with the event `other` in the executions that have `event` with the artifacts."""
+def _related(store: mlmd.MetadataStore, artifacts: list[types.Artifact], event: int, other: int) -> set[int]:
+    """Returns ids of related artifacts: with OUTPUT and INPUT, the inputs of the executions that wrote `artifacts`."""
     events = store.get_events_by_artifact_ids([each.id for each in artifacts]) if artifacts else []
     executions = [each.execution_id for each in events if each.type == event]
     return {each.artifact_id for each in store.get_events_by_execution_ids(executions) if each.type == other}
 
 
 def latest_blessed_model() -> tfx.dsl.Resolver:
-    """Returns the Resolver whose `model` output is the latest blessed model before this run, or empty."""
+    """Returns the Resolver whose output `model` is the latest blessed model before this run, or empty."""
     return tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
@@ -68,7 +68,7 @@ def latest_blessed_model() -> tfx.dsl.Resolver:
 
 
 def latest_other_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
-    """Returns the Resolver of the baseline: its `model`, and the `examples` behind it; empty in a first run."""
+    """Returns the Resolver of the baseline: its `model`, `examples` and photo `table`; all are empty in a first run."""
     return tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         candidate=candidate,
@@ -80,64 +80,68 @@ def latest_other_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver
 
 
 @tfx.dsl.components.component
-def LatestPushedModel(  # noqa: N802 (a TFX component is named as a class)
+def LatestPushedModel(  # noqa: N802 (TFX names components like classes)
     candidate: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
     model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model],
     pushed: tfx.dsl.components.Parameter[str],
 ) -> None:
-    """Copies the latest of Pusher's models under `pushed` that is not the candidate to where Evaluator looks for it.
+    """Copies the latest model in the folder `pushed` that is not the candidate, or writes a placeholder.
 
-    Where there is none, `is_none(model)` is true. The candidate is an input also because a cluster would else take the
-    first run's answer from its cache for ever.
+    The input `candidate` also makes the cache key differ between models: otherwise every later run would reuse the
+    cached "no baseline".
     """
-    own = _fingerprint(path_utils.serving_model_path(candidate.uri))
-    latest = next((version for version in _versions(pushed) if _fingerprint(version) != own), None)
+    fingerprint = _fingerprint(path_utils.serving_model_path(candidate.uri))
+    latest = next((version for version in _versions(pushed) if _fingerprint(version) != fingerprint), None)
     if latest:
         io_utils.copy_dir(latest, path_utils.serving_model_dir(model.uri))
         model.set_string_custom_property("pushed_destination", latest)
     else:
-        io_utils.write_string_file(f"{model.uri}/{_NONE}", f"no other model is in {pushed} yet\n")
-    print("the baseline:", latest or f"none, no other model is in {pushed} yet")
+        io_utils.write_string_file(f"{model.uri}/{_PLACEHOLDER}", f"{pushed} contains no other model yet\n")
+    print("baseline:", latest or f"none, because {pushed} contains no other model yet")
 
 
-def is_none(model: types.Artifact) -> bool:
-    """Returns whether this is what `LatestPushedModel` puts out where there is no model."""
-    return tf.io.gfile.exists(f"{model.uri}/{_NONE}")
+def is_placeholder(model: types.Artifact) -> bool:
+    """Returns whether `LatestPushedModel` found no model and wrote its placeholder instead."""
+    return tf.io.gfile.exists(f"{model.uri}/{_PLACEHOLDER}")
 
 
-def difference(candidate: types.Artifact, model: types.Artifact) -> str:
-    """Returns why a model cannot be compared with the candidate: its classes differ or are unknown; else ''.
+def class_mismatch(candidate: types.Artifact, baseline: types.Artifact) -> str:
+    """Returns why the classes of the baseline prevent a comparison with the candidate; '' if they are the same.
 
-    Returns '' if the model's folder is missing, too: the Evaluator then fails and names the folder.
+    Also returns '' if the baseline's folder is missing: Evaluator then fails with an error that contains the folder.
     """
-    if not tf.io.gfile.isdir(path_utils.serving_model_path(model.uri)):
+    if not tf.io.gfile.isdir(path_utils.serving_model_path(baseline.uri)):
         return ""
-    ours, theirs = _classes(candidate), _classes(model)
-    if ours is None or theirs is None:
-        return f"{'the model' if ours is None else 'it'} has no record of its classes"
-    if ours == theirs:
+    expected, received = _classes(candidate), _classes(baseline)
+    if expected is None or received is None:
+        return f"the {'candidate' if expected is None else 'baseline'} has no record of its classes"
+    if expected == received:
         return ""
-    parts = [f"without {_listed(set(ours) - set(theirs))}"] if set(ours) - set(theirs) else []
-    parts += [f"with {_listed(set(theirs) - set(ours))}"] if set(theirs) - set(ours) else []
-    return f"it has other classes: {', '.join(parts)}" if parts else "it has the same classes in another order"
+    missing, additional = set(expected) - set(received), set(received) - set(expected)
+    parts = [f"without {_join(missing)}"] * bool(missing) + [f"with {_join(additional)}"] * bool(additional)
+    if not parts:
+        return "the baseline has the same classes in another order"
+    return f"the baseline has other classes ({', '.join(parts)})"
 
 
 def _classes(model: types.Artifact) -> list[str] | None:
-    """Returns a model's classes, from the Trainer's record in ML Metadata or, where that is elsewhere, its files."""
+    """Returns the class names from the model's metadata or, if these are in another store, from the model's files."""
     recipe = model.get_string_custom_property("recipe")
-    return (
-        json.loads(recipe)["data"]["classes"] if recipe else class_names.read(path_utils.serving_model_path(model.uri))
-    )
+    if recipe:
+        return json.loads(recipe)["data"]["classes"]
+    return class_names.read(path_utils.serving_model_path(model.uri))
 
 
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:_NAMED]) + " …" * (len(names) > _NAMED)
+def _join(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:_MAX_NAMES]) + " …" * (len(names) > _MAX_NAMES)
 
 
 def _versions(pushed: str) -> Iterator[str]:
-    """Yields the folders of complete models, the latest first: Pusher writes saved_model.pb last."""
+    """Yields the folders of complete models, the latest first. Pusher writes saved_model.pb last."""
     names = tf.io.gfile.listdir(pushed) if tf.io.gfile.isdir(pushed) else []
-    numbers = [name.rstrip("/") for name in names if name.rstrip("/").isdecimal()]  # a bucket's folders end in a slash
+    numbers = [
+        name.rstrip("/") for name in names if name.rstrip("/").isdecimal()
+    ]  # the name of a folder in a bucket ends with a slash
     for number in sorted(numbers, key=int, reverse=True):
         folder = f"{pushed.rstrip('/')}/{number}"
         if tf.io.gfile.exists(f"{folder}/saved_model.pb"):
@@ -145,7 +149,7 @@ def _versions(pushed: str) -> Iterator[str]:
 
 
 def _fingerprint(model: str) -> bytes:
-    """Returns what TensorFlow writes beside each SavedModel to tell it from all others; b'' for one of other tools."""
+    """Returns the fingerprint that TensorFlow writes into a SavedModel; b'' for a model of other tools."""
     if not tf.io.gfile.exists(f"{model}/fingerprint.pb"):
         return b""
     return io_utils.read_bytes_file(f"{model}/fingerprint.pb")
@@ -157,4 +161,4 @@ def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
 
 
 STAGE = Stage("LatestBlessedModel", ("model", "examples", "table"), _figure)
-WARM_START = Stage("WarmStart", ("model",), _figure)  # the model whose weights the Trainer starts from
+WARM_START = Stage("WarmStart", ("model",), _figure)  # the model that provides the initial weights

@@ -1,7 +1,6 @@
-"""The gate's checks as numbers and words, beside what TFMA writes.
+"""Records the gate's decisions as `checks.json`, which can be read without TensorFlow.
 
-TFMA decides; `checks.json` records each of its decisions with the value, its interval and the floor, and can be read
-without TensorFlow.
+TFMA decides. `checks.json` contains each decision with the value, its 95 % interval and the floor.
 """
 
 import json
@@ -19,7 +18,7 @@ from trainer.intervals import difference, digits, is_undecided, proportion
 
 ACCURACY = "SparseCategoricalAccuracy"
 _TFMA_NAME = "sparse_categorical_accuracy"
-_WHOLE = ()  # the slice key of all examples
+_OVERALL = ()  # the slice key of all examples
 
 SliceKey = tuple[tuple[str, Any], ...]
 
@@ -28,13 +27,13 @@ class Check(NamedTuple):
     """One threshold of the gate.
 
     Attributes:
-      what: a share of the eval split, or the candidate's accuracy less the baseline's.
-      value: as TFMA computes it, float32; None where the split has no such example.
-      floor: the threshold; what is not measured does not reach it.
+      what: the metric: the accuracy, the recall of a class, or the candidate's accuracy minus the baseline's.
+      value: float32, as TFMA computes it; None if the eval split has no example of the class.
+      floor: the threshold. A value of None does not pass.
       passed: TFMA's decision, `value >= floor`.
-      low: the lower end of the value's 95 % interval; see `trainer.intervals`.
-      high: the upper end.
-      n: the examples behind the value.
+      low: the lower bound of the 95 % interval; see `trainer.intervals`.
+      high: the upper bound.
+      n: the number of examples that the value is computed from.
     """
 
     what: str
@@ -47,48 +46,48 @@ class Check(NamedTuple):
 
     @property
     def undecided(self) -> bool:
-        """See `trainer.intervals.is_undecided`."""
+        """Whether the floor is inside the interval; see `trainer.intervals.is_undecided`."""
         return is_undecided(self.floor, self.low, self.high)
 
 
 class Evaluation(NamedTuple):
-    """The gate's verdict, and the checks behind it, the first of which is of the accuracy."""
+    """The gate's verdict and its checks; the first check is the accuracy's."""
 
     blessed: bool
     checks: list[Check]
 
     @property
     def accuracy(self) -> float:
-        """Of the candidate, on the whole eval split."""
+        """The candidate's accuracy on the eval split."""
         return self.checks[0].value or 0.0
 
 
 def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifacts) -> None:
-    """Writes `checks.json`, and of it `accuracy` and what `refused` the model, if anything, into the metadata.
+    """Writes `checks.json`, and the properties `accuracy` and `refused` (see `refusal`) of the evaluation.
 
     Args:
-      config: what Evaluator was given; see `components.evaluator.eval_config`.
+      config: Evaluator's configuration; see `components.evaluator.eval_config`.
       model: the candidate.
-      outputs: of Evaluator.
+      outputs: Evaluator's outputs.
     """
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
     compared = blessing.has_custom_property("baseline_model_id")
     result = tfma.load_eval_result(evaluation.uri, model_name="candidate" if compared else None)
-    metrics = {key: _numbers(values) for key, values in result.slicing_metrics}
-    checks = judged(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri))
+    metrics = {key: _scalars(values) for key, values in result.slicing_metrics}
+    checks = build_checks(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri))
     io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps([each._asdict() for each in checks], indent=2))
     evaluation.set_float_custom_property("accuracy", checks[0].value or 0.0)
-    evaluation.set_string_custom_property("refused", refused(checks))
+    evaluation.set_string_custom_property("refused", refusal(checks))
 
 
 def read(outputs: Artifacts) -> Evaluation:
-    """Reads what `record` wrote. The verdict is the blessing's own."""
+    """Returns the checks that `record` wrote, and the verdict of the blessing."""
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
     listed = json.loads(io_utils.read_string_file(f"{evaluation.uri}/{CHECKS}"))
     return Evaluation(bool(blessing.get_int_custom_property("blessed")), [Check(**each) for each in listed])
 
 
-def judged(
+def build_checks(
     config: config_pb2.EvalConfig,
     names: list[str],
     metrics: dict[SliceKey, dict[str, float]],
@@ -98,55 +97,58 @@ def judged(
 
     Args:
       config: see `components.evaluator.eval_config`.
-      names: of the classes; none for a model of other tools.
-      metrics: by slice, TFMA's metrics by name; those of the whole have a difference where there is a baseline.
-      result: TFMA's.
+      names: the class names; empty for a model of other tools, whose classes are unknown.
+      metrics: TFMA's metrics by name, for each slice. With a baseline, the overall slice has a difference too.
+      result: TFMA's validation result.
     """
     failed = {
         (slicer_lib.deserialize_slice_key(each.slice_key), failure.metric_key.is_diff)
         for each in result.metric_validations_per_slice
         for failure in each.failures
     }
-    whole, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
+    overall, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
     floor = each_class.threshold.value_threshold.lower_bound.value
-    checks = [_share("accuracy", _WHOLE, metrics, whole.threshold.value_threshold.lower_bound.value, failed)]
+    slices: list[tuple[str, SliceKey, float]] = [
+        ("accuracy", _OVERALL, overall.threshold.value_threshold.lower_bound.value)
+    ]
     for index in range(len(each_class.slicing_specs)):
-        name = names[index] if names else f"class {index}"
-        checks.append(_share(f"recall of {name}", ((CLASS, index),), metrics, floor, failed))
-    if f"{_TFMA_NAME}_diff" in metrics[_WHOLE]:
-        checks.append(_difference(metrics[_WHOLE], whole.threshold.change_threshold.absolute.value, failed))
+        slices.append((f"recall of {names[index] if names else f'class {index}'}", ((CLASS, index),), floor))
+    checks = [_proportion(what, metrics.get(key), floor, (key, False) not in failed) for what, key, floor in slices]
+    if f"{_TFMA_NAME}_diff" in metrics[_OVERALL]:
+        floor = overall.threshold.change_threshold.absolute.value
+        checks.append(_difference(metrics[_OVERALL], floor, (_OVERALL, True) not in failed))
     return checks
 
 
-def refused(checks: list[Check]) -> str:
-    """Returns what refused the model in words, the first five checks of it; '' where all passed."""
+def refusal(checks: list[Check]) -> str:
+    """Returns why the gate refused the model: at most five failed checks; '' if all passed."""
     failed = [_reason(each) for each in checks if not each.passed]
     return "; ".join(failed[:5] + ["…"] * (len(failed) > 5))
 
 
-def _share(what: str, key: SliceKey, metrics: dict[SliceKey, dict[str, float]], floor: float, failed: set) -> Check:
-    if key not in metrics:
+def _proportion(what: str, values: dict[str, float] | None, floor: float, passed: bool) -> Check:
+    if values is None:
         return Check(what, None, floor, False, None, None, 0)
-    value, n = metrics[key][_TFMA_NAME], round(metrics[key]["example_count"])
+    value, n = values[_TFMA_NAME], round(values["example_count"])
     interval = proportion(round(value * n), n)
-    return Check(what, value, floor, (key, False) not in failed, interval["low"], interval["high"], n)
+    return Check(what, value, floor, passed, interval["low"], interval["high"], n)
 
 
-def _difference(whole: dict[str, float], floor: float, failed: set) -> Check:
-    value, n = whole[f"{_TFMA_NAME}_diff"], round(whole["example_count"])
-    candidate, baseline = (proportion(round(share * n), n) for share in (whole[_TFMA_NAME], whole[_TFMA_NAME] - value))
-    interval = difference(candidate, baseline)
-    return Check("accuracy against the baseline", value, floor, (_WHOLE, True) not in failed, *interval, n)
+def _difference(values: dict[str, float], floor: float, passed: bool) -> Check:
+    value, n = values[f"{_TFMA_NAME}_diff"], round(values["example_count"])
+    accuracies = (values[_TFMA_NAME], values[_TFMA_NAME] - value)
+    candidate, baseline = (proportion(round(accuracy * n), n) for accuracy in accuracies)
+    return Check("accuracy against the baseline", value, floor, passed, *difference(candidate, baseline), n)
 
 
 def _class_names(model: types.Artifact) -> list[str]:
-    """Returns the classes that the Trainer wrote into the model's metadata; none for a model of other tools."""
+    """Returns the class names from the model's metadata; empty for a model that the Trainer did not write."""
     recipe = model.get_string_custom_property("recipe")
     return json.loads(recipe)["data"]["classes"] if recipe else []
 
 
-def _numbers(values: dict) -> dict[str, float]:
-    """Returns the metrics that are numbers: those of TFMA's one output, without class or top-k."""
+def _scalars(values: dict) -> dict[str, float]:
+    """Returns the scalar metrics from TFMA's nested result; its keys '' stand for the only output and all classes."""
     return {name: each["doubleValue"] for name, each in values[""][""].items() if "doubleValue" in each}
 
 
@@ -154,4 +156,4 @@ def _reason(check: Check) -> str:
     if check.value is None:
         return f"{check.what}: no examples in the eval split (floor {check.floor:.4f})"
     places = digits(check.value, check.floor)
-    return f"{check.what} {check.value:.{places}f}, at least {check.floor:.{places}f}"
+    return f"{check.what} {check.value:.{places}f} (floor {check.floor:.{places}f})"

@@ -1,4 +1,8 @@
-"""The gate: an accuracy floor, a recall floor for each class, and no loss against the baseline."""
+"""Evaluates the candidate and decides whether it may be pushed.
+
+The gate has three thresholds: a floor for the accuracy, a floor for the recall of each class, and the largest allowed
+loss of accuracy against the baseline.
+"""
 
 import logging
 import math
@@ -30,57 +34,63 @@ from trainer import tfrecords
 from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, setting_value
 
 SPLIT = "eval"
-_MEASURED = ("ExampleCount", "MultiClassConfusionMatrixPlot")
-_DEVIATIONS = 1.959964  # of the normal distribution, on either side of a 95 % interval
+_OTHER_METRICS = ("ExampleCount", "MultiClassConfusionMatrixPlot")
+_DEVIATIONS = 1.959964  # standard deviations of the normal distribution on each side of a 95 % interval
 _BATCH = 256
 
 
 def eval_config(
     classes: Sequence[str], min_accuracy: float | None, min_class_recall: float | None, max_accuracy_drop: float
 ) -> config_pb2.EvalConfig:
-    """Returns TFMA's configuration. Accuracy over the slice of one true class is that class's recall.
+    """Returns TFMA's configuration. The accuracy over the examples of one true class is the recall of that class.
 
-    A MetricConfig's plain `threshold` holds for every slice, not for the overall one alone; the overall floor is
-    therefore a per-slice threshold of the empty slice.
+    Each floor is a per-slice threshold, because TFMA applies the plain `threshold` of a MetricConfig to every slice.
 
     Args:
-      classes: their names.
-      min_accuracy: None leaves the floor to the executor, which computes it from the eval split; see `accuracy_floor`.
-      min_class_recall: None is `recall_floor`.
-      max_accuracy_drop: against the baseline, where there is one.
+      classes: the class names.
+      min_accuracy: None: the executor computes the floor from the eval split; see `accuracy_floor`.
+      min_class_recall: None: `recall_floor`.
+      max_accuracy_drop: the largest allowed loss against the baseline, if there is a baseline.
     """
-    whole = config_pb2.SlicingSpec()
+    overall = config_pb2.SlicingSpec()
     each_class = [config_pb2.SlicingSpec(feature_values={CLASS: str(index)}) for index in range(len(classes))]
-    no_loss = config_pb2.GenericChangeThreshold(
-        direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_accuracy_drop}
-    )
-    recall = recall_floor(len(classes)) if min_class_recall is None else min_class_recall
-    accuracy = config_pb2.MetricConfig(
-        class_name=checks.ACCURACY,
-        per_slice_thresholds=[
-            _threshold([whole], value_threshold=_at_least(min_accuracy), change_threshold=no_loss),
-            _threshold(each_class, value_threshold=_at_least(recall)),
-        ],
-    )
-    metrics = [accuracy, *(config_pb2.MetricConfig(class_name=name) for name in _MEASURED)]
+    thresholds = [config_pb2.PerSliceMetricThreshold(slicing_specs=specs) for specs in ([overall], each_class)]
+    accuracy = config_pb2.MetricConfig(class_name=checks.ACCURACY, per_slice_thresholds=thresholds)
+    metrics = [accuracy, *(config_pb2.MetricConfig(class_name=name) for name in _OTHER_METRICS)]
     model = config_pb2.ModelSpec(signature_name="serve_examples", label_key=CLASS, prediction_key=PROBABILITIES)
-    return config_pb2.EvalConfig(
+    config = config_pb2.EvalConfig(
         model_specs=[model],
-        slicing_specs=[whole, config_pb2.SlicingSpec(feature_keys=[CLASS])],
+        slicing_specs=[overall, config_pb2.SlicingSpec(feature_keys=[CLASS])],
         metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)],
     )
+    values = {"min_accuracy": min_accuracy, "min_class_recall": min_class_recall}
+    set_thresholds(config, values | {"max_accuracy_drop": max_accuracy_drop})
+    return config
 
 
-def _threshold(slices: list[config_pb2.SlicingSpec], **bounds: Any) -> config_pb2.PerSliceMetricThreshold:
-    return config_pb2.PerSliceMetricThreshold(slicing_specs=slices, threshold=config_pb2.MetricThreshold(**bounds))
+def set_thresholds(config: config_pb2.EvalConfig, values: dict[str, Any]) -> None:
+    """Changes thresholds in a configuration that `eval_config` returned.
 
-
-def _at_least(value: float | None) -> config_pb2.GenericValueThreshold | None:
-    return None if value is None else config_pb2.GenericValueThreshold(lower_bound={"value": value})
+    Args:
+      config: the configuration to change.
+      values: the new values as `eval_config` takes them, by the name of the setting; other thresholds stay unchanged.
+    """
+    overall, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
+    if "min_accuracy" in values:
+        overall.threshold.ClearField("value_threshold")
+        if values["min_accuracy"] is not None:
+            overall.threshold.value_threshold.lower_bound.value = values["min_accuracy"]
+    if "min_class_recall" in values:
+        recall = values["min_class_recall"]
+        floor = recall_floor(len(each_class.slicing_specs)) if recall is None else recall
+        each_class.threshold.value_threshold.lower_bound.value = floor
+    if "max_accuracy_drop" in values:
+        overall.threshold.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
+        overall.threshold.change_threshold.absolute.value = -values["max_accuracy_drop"]
 
 
 def recall_floor(classes: int) -> float:
-    """Returns the floor of each class's recall without a setting: 0.2, or a uniform guess's recall where it is higher.
+    """Returns the default floor for the recall of each class: 0.2, or the recall of a uniform guess if that is higher.
 
     >>> recall_floor(2), recall_floor(5), recall_floor(200)
     (0.5, 0.2, 0.2)
@@ -89,13 +99,13 @@ def recall_floor(classes: int) -> float:
 
 
 def accuracy_floor(counts: Collection[int]) -> float:
-    """Returns the accuracy floor without a setting: above what always answering the largest class reaches.
+    """Returns the default accuracy floor. A model that always answers the largest class does not reach this floor.
 
-    With that class's share p of n examples it is p + 1.96 √(p(1 - p)/n), at most 1. Of an accuracy that reaches it,
-    Wilson's 95 % interval (Wilson 1927) begins at p or above: the two are one condition, solved for one side each.
+    With the share p of the largest class among n examples, the floor is p + 1.96 √(p(1 - p)/n), at most 1. An accuracy
+    reaches this floor exactly if its 95 % interval (Wilson 1927) begins at p or above.
 
     Args:
-      counts: of the eval split's examples by class.
+      counts: the number of examples of each class in the eval split.
 
     >>> round(accuracy_floor([6, 6]), 4), round(accuracy_floor([50, 50]), 4), accuracy_floor([2, 1])
     (0.7829, 0.598, 1.0)
@@ -106,26 +116,28 @@ def accuracy_floor(counts: Collection[int]) -> float:
 
 
 class ChangeableExecutor(Executor):
-    """Evaluator's executor, which a run on a cluster may give other thresholds, and which writes down each check.
+    """Evaluator's executor. It accepts other thresholds for a run on a cluster, and records each check.
 
-    It also accepts a cluster's "no baseline" placeholder (`baseline.is_none`), and sets a baseline with other classes
-    aside: the floors alone decide then, and the evaluation's property `baseline_set_aside` says why (issue 11).
+    It does not compare the candidate with a baseline that has other classes (issue 11): then only the floors apply,
+    and the evaluation's property `baseline_set_aside` contains the reason. It also accepts LatestPushedModel's
+    "no baseline" placeholder.
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Evaluates; see the base class."""
-        models = [model for model in input_dict.get(BASELINE_MODEL_KEY, []) if not baseline.is_none(model)]
-        differences = [baseline.difference(input_dict[MODEL_KEY][0], model) for model in models]
-        if reason := "; ".join(filter(None, differences)):
-            logging.warning("The baseline is set aside: %s. The floors alone decide.", reason)
+        models = [model for model in input_dict.get(BASELINE_MODEL_KEY, []) if not baseline.is_placeholder(model)]
+        reasons = [baseline.class_mismatch(input_dict[MODEL_KEY][0], model) for model in models]
+        if reason := "; ".join(filter(None, reasons)):
+            logging.warning("The baseline is not compared: %s. Only the floors apply.", reason)
             output_dict[EVALUATION_KEY][0].set_string_custom_property(SET_ASIDE, reason)
             models = []
         config = config_pb2.EvalConfig()
         json_format.Parse(exec_properties[EVAL_CONFIG_KEY], config)
-        given = {name: setting_value(name, exec_properties[name]) for name in THRESHOLDS if name in exec_properties}
-        set_thresholds(config, given)
-        whole, _ = config.metrics_specs[0].metrics[0].per_slice_thresholds
-        if not whole.threshold.HasField("value_threshold"):
+        set_thresholds(
+            config, {name: setting_value(name, exec_properties[name]) for name in THRESHOLDS if name in exec_properties}
+        )
+        overall, _ = config.metrics_specs[0].metrics[0].per_slice_thresholds
+        if not overall.threshold.HasField("value_threshold"):
             set_thresholds(config, {"min_accuracy": accuracy_floor(_count_classes(input_dict[EXAMPLES_KEY]))})
         exec_properties = {**exec_properties, EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True)}
         exec_properties["custom_extractors"] = f"{extractors.__name__}.custom_extractors"
@@ -134,28 +146,8 @@ class ChangeableExecutor(Executor):
         checks.record(config, input_dict[MODEL_KEY][0], output_dict)
 
 
-def set_thresholds(config: config_pb2.EvalConfig, given: dict[str, Any]) -> None:
-    """Changes thresholds, by the name of their setting, in what `eval_config` returned.
-
-    Args:
-      config: is changed.
-      given: as `eval_config` takes them, so that a floor may be None; a threshold that is not given stays.
-    """
-    whole, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
-    if "min_accuracy" in given:
-        whole.threshold.ClearField("value_threshold")
-        if given["min_accuracy"] is not None:
-            whole.threshold.value_threshold.lower_bound.value = given["min_accuracy"]
-    if "min_class_recall" in given:
-        recall = given["min_class_recall"]
-        floor = recall_floor(len(each_class.slicing_specs)) if recall is None else recall
-        each_class.threshold.value_threshold.lower_bound.value = floor
-    if "max_accuracy_drop" in given:
-        whole.threshold.change_threshold.absolute.value = -given["max_accuracy_drop"]
-
-
 def _count_classes(examples: list[types.Artifact]) -> Collection[int]:
-    """Returns the number of the eval split's examples of each class that has some."""
+    """Returns the number of examples of each class in the eval split, without classes that have no examples."""
     files = tf.io.gfile.glob(io_utils.all_files_pattern(artifact_utils.get_split_uri(examples, SPLIT)))
     spec = {CLASS: tf.io.FixedLenFeature([], tf.int64)}
     batches = tfrecords.read(sorted(files)).batch(_BATCH)
@@ -163,7 +155,7 @@ def _count_classes(examples: list[types.Artifact]) -> Collection[int]:
 
 
 class Evaluator(tfx.components.Evaluator):
-    """TFX's Evaluator with the executor above."""
+    """TFX's Evaluator with ChangeableExecutor."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ChangeableExecutor)
 
@@ -188,8 +180,8 @@ def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     evaluation = checks.read(outputs)
     verdict = "blessed" if evaluation.blessed else "not blessed"
     reason = outputs[EVALUATION_KEY][0].get_string_custom_property(SET_ASIDE)
-    aside = f" · no comparison with the baseline, only the floors apply: {reason}" if reason else ""
-    return f"accuracy {evaluation.accuracy:.3f} · {verdict}{aside}"
+    notice = f" · no comparison with the baseline, only the floors apply: {reason}" if reason else ""
+    return f"accuracy {evaluation.accuracy:.3f} · {verdict}{notice}"
 
 
 STAGE = Stage("Evaluator", ("evaluation", "blessing"), _figure, {name: name for name in THRESHOLDS})

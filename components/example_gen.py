@@ -1,4 +1,4 @@
-"""Records in, Examples out: the train and the eval split, by whole shards or by record."""
+"""Reads the record files and writes the train and the eval split, divided by files (shards) or by records."""
 
 import hashlib
 import json
@@ -24,31 +24,35 @@ from components.artifacts import Artifacts
 from components.stage import Stage
 from ingest.records import INPUT_FILES, held_out_shards, list_files
 
-_FILES = "_files"  # by which Do hands its list of files on, as TFX does with `_beam_pipeline_args`
-_LISTED = 1000  # files; the digests of more would add over 100 kB to ML Metadata in each run
+_FILES = "_files"  # the execution property in which Do passes the list of files to the transforms
+_MAX_DIGESTS = 1000  # files; the digests of more files would add over 100 kB to ML Metadata in each run
 
 
 class Driver(FileBasedDriver):
-    """FileBasedExampleGen's driver, with a fingerprint of the files that are read and of their names.
+    """FileBasedExampleGen's driver with a fingerprint of the names, sizes and times of the files that are read.
 
-    The names count, since they decide what is held out. Vertex AI runs TFX's own driver: the number of all files that
-    match, their sizes and times. Each file has a digest in the property INPUT_FILES too, from which `lineage why` names
-    those that changed.
+    The fingerprint includes names because the names decide which files are held out. Vertex AI runs TFX's own driver,
+    whose fingerprint has only the number of matching files, their sizes and times. The property INPUT_FILES has a
+    digest of each file, from which `lineage why` lists the files that changed.
     """
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
-        """Adds the fingerprint and span 0; see the base class, which would list and stat the files a second time."""
+        """Adds the fingerprint and span 0. The method of the base class would list and stat the files again."""
         files = _files(exec_properties)
-        resolved = {**exec_properties, SPAN_PROPERTY_NAME: 0, VERSION_PROPERTY_NAME: None}
         stats = [tf.io.gfile.stat(file) for file in files]
-        found = "".join(f"{file}\0{stat.length}\0{stat.mtime_nsec}\0" for file, stat in zip(files, stats, strict=True))
-        if len(files) <= _LISTED:
-            base = resolved["input_base"].rstrip("/") + "/"
-            marks = [_digest(f"{stat.length}\0{stat.mtime_nsec}") for stat in stats]
+        versions = [f"{stat.length}\0{stat.mtime_nsec}" for stat in stats]
+        digest = _digest("".join(f"{file}\0{each}\0" for file, each in zip(files, versions, strict=True)))
+        total = sum(stat.length for stat in stats)
+        resolved = {
+            **exec_properties,
+            SPAN_PROPERTY_NAME: 0,
+            VERSION_PROPERTY_NAME: None,
+            FINGERPRINT_PROPERTY_NAME: f"split:all,num_files:{len(files)},total_bytes:{total},sha256:{digest}",
+        }
+        if len(files) <= _MAX_DIGESTS:
+            base = exec_properties["input_base"].rstrip("/") + "/"
             names = [file.removeprefix(base) for file in files]
-            resolved[INPUT_FILES] = json.dumps(dict(zip(names, marks, strict=True)))
-        total, digest = sum(stat.length for stat in stats), _digest(found)
-        resolved[FINGERPRINT_PROPERTY_NAME] = f"split:all,num_files:{len(files)},total_bytes:{total},sha256:{digest}"
+            resolved[INPUT_FILES] = json.dumps(dict(zip(names, map(_digest, versions), strict=True)))
         return resolved
 
 
@@ -57,37 +61,38 @@ def _digest(text: str) -> str:
 
 
 class HashSplitExecutor(BaseExampleGenExecutor):
-    """ImportExampleGen's executor on the files of `ingest.records.list_files`, which were checked before.
+    """ImportExampleGen's executor for the files of `ingest.records.list_files`, divided by the hash of each record.
 
-    It writes by `shards.Write`, so that the same records always have the same order.
+    It writes with `shards.Write`, so that the same records always have the same order.
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Writes the splits; see the base class, whose Do shuffles by bundles."""
+        """Writes the splits. The method of the base class would shuffle the records by bundles."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         output = json_format.Parse(exec_properties["output_config"], example_gen_pb2.Output())
         examples.split_names = artifact_utils.encode_split_names([each.name for each in output.split_config.splits])
-        given = {**exec_properties, _FILES: _files(exec_properties)}
-        count = shards.count(sum(tf.io.gfile.stat(file).length for file in given[_FILES]))
+        files = _files(exec_properties)
+        count = shards.count(sum(tf.io.gfile.stat(file).length for file in files))
         with self._make_beam_pipeline() as pipeline:
-            for split, records in self.GenerateExamplesByBeam(pipeline, given).items():
+            splits = self.GenerateExamplesByBeam(pipeline, {**exec_properties, _FILES: files})
+            for split, records in splits.items():
                 folder = artifact_utils.get_split_uri([examples], split)
                 _ = records | f"Write[{split}]" >> shards.Write(folder, count)
         examples_utils.set_payload_format(examples, exec_properties["output_data_format"])
         examples_utils.set_file_format(examples, to_file_format_str(exec_properties["output_file_format"]))
 
-    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 (TFX's own name)
-        """Returns the transform from nothing to tf.Examples; see the base class."""
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 (TFX's name)
+        """Returns the transform that reads tf.Examples from the files; TFX then divides them by hash."""
         return _read_examples
 
 
 class ShardSplitExecutor(HashSplitExecutor):
-    """The same with the first shards (sorted by path) as the eval split."""
+    """Holds out the first shards, sorted by path, as the eval split."""
 
-    def GenerateExamplesByBeam(  # noqa: N802 (TFX's own name)
+    def GenerateExamplesByBeam(  # noqa: N802 (TFX's name)
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.pvalue.PCollection]:
-        """Reads each split from its own files; see the base class."""
+        """Returns the serialized examples of each split."""
         custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
         options = struct_pb2.Struct()
         custom.custom_config.Unpack(options)
@@ -105,7 +110,7 @@ class ShardSplitExecutor(HashSplitExecutor):
 @beam.typehints.with_input_types(beam.Pipeline)
 @beam.typehints.with_output_types(tf.train.Example)
 def _read_examples(pipeline: beam.Pipeline, exec_properties: dict[str, Any], pattern: str) -> beam.pvalue.PCollection:
-    del pattern  # the one of input_config
+    del pattern  # the file list in the properties comes from the same pattern
     return (
         pipeline
         | beam.Create(_files(exec_properties))
@@ -115,6 +120,7 @@ def _read_examples(pipeline: beam.Pipeline, exec_properties: dict[str, Any], pat
 
 
 def _files(exec_properties: dict[str, Any]) -> list[str]:
+    """Returns the record files. Uses the list that Do passes, because listing a large bucket takes seconds."""
     if _FILES in exec_properties:
         return exec_properties[_FILES]
     config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
@@ -122,7 +128,7 @@ def _files(exec_properties: dict[str, Any]) -> list[str]:
 
 
 class ListingExampleGen(FileBasedExampleGen):
-    """FileBasedExampleGen that reads the files of `ingest.records.list_files`, and no others."""
+    """FileBasedExampleGen that reads exactly the files of `ingest.records.list_files`."""
 
     DRIVER_CLASS = Driver
 
@@ -132,32 +138,24 @@ def example_gen(input_base: str, pattern: str, split: str, eval_fraction: float)
 
     Args:
       input_base: the folder of the record files.
-      pattern: of the files, relative to `input_base`.
+      pattern: matches the files, relative to `input_base`.
       split: 'shards' holds out whole files, the first ones by path; 'hash' holds out records by their hash.
       eval_fraction: between 0 and 1.
     """
-    if split == "hash":
-        buckets = max(1, min(99, round(100 * eval_fraction)))
-        return _example_gen(input_base, pattern, buckets, HashSplitExecutor)
     options = struct_pb2.Struct()
     options.update({"eval_fraction": eval_fraction})
     custom = example_gen_pb2.CustomConfig()
     custom.custom_config.Pack(options)
-    # the hash buckets only name the splits; the executor fills them by shard
-    return _example_gen(input_base, pattern, 50, ShardSplitExecutor, custom_config=custom)
-
-
-def _example_gen(
-    input_base: str, pattern: str, eval_buckets: int, executor: type[HashSplitExecutor], **options: Any
-) -> FileBasedExampleGen:
-    split = example_gen_pb2.SplitConfig.Split
-    splits = [split(name="train", hash_buckets=100 - eval_buckets), split(name="eval", hash_buckets=eval_buckets)]
+    eval_buckets = max(1, min(99, round(100 * eval_fraction)))  # ShardSplitExecutor reads only the names of the splits
+    Split = example_gen_pb2.SplitConfig.Split  # noqa: N806 (a class)
+    splits = [Split(name="train", hash_buckets=100 - eval_buckets), Split(name="eval", hash_buckets=eval_buckets)]
+    executor = HashSplitExecutor if split == "hash" else ShardSplitExecutor
     return ListingExampleGen(
         input_base=input_base,
         input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]),
         output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits)),
+        custom_config=custom,
         custom_executor_spec=executor_spec.BeamExecutorSpec(executor),
-        **options,
     )
 
 

@@ -1,4 +1,4 @@
-"""What in the data departs from the schema. It records and stops nothing; the data gate does."""
+"""Compares the data with the schema and records anomalies. Only the data gate stops the run because of them."""
 
 from tfx import types
 from tfx import v1 as tfx
@@ -9,5 +9,5 @@ STAGE = Stage("ExampleValidator", ("anomalies",))
 
 
 def example_validator(statistics: types.BaseChannel, schema: types.BaseChannel) -> tfx.components.ExampleValidator:
-    """Returns ExampleValidator over every split."""
+    """Returns ExampleValidator for every split."""
     return tfx.components.ExampleValidator(statistics=statistics, schema=schema)

@@ -1,4 +1,4 @@
-"""What TFMA extracts from each example. TFX reloads this module when it looks the function up: it holds no state."""
+"""The extractors of Evaluator. TFX reloads this module when it looks the function up, so the module keeps no state."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from components.predictions import writer
 
 
 def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_config: Any) -> list[Any]:
-    """Returns TFMA's extractors and, while they work on batches, the one that writes the predictions.
+    """Returns TFMA's extractors with the writer of predictions before the extractor that divides the batches.
 
-    TFX's Evaluator calls this function by its name.
+    TFX's Evaluator finds this function by its name.
     """
     extractors = tfma.default_extractors(
         eval_shared_model=eval_shared_model,

@@ -1,4 +1,4 @@
-"""What each photo of a split is like: computed by the data gate's pass over the pixels, and stored for the report."""
+"""Measures each photo of a split: size, brightness, colours. The data gate measures; the report reads the results."""
 
 import io
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ SPEC = {
     IMAGE: tf.io.FixedLenFeature([], tf.string, default_value=""),
     CLASS: tf.io.FixedLenFeature([], tf.int64, default_value=-1),
 }
-DIGEST = "digest"  # bytes[1] in predictions; see `digests`
+DIGEST = "digest"  # bytes[1], a feature of the predictions; see `digests`
 _FILE = "photos.npz"
 
 
 class Photos(NamedTuple):
-    """The photos of a split, in the order of the records, without those that cannot be decoded.
+    """The measurements of the n photos of a split that can be decoded, in the order of the records.
 
     Attributes:
-      records: the number of records, including those that cannot be decoded.
-      places: int64 [n], the records' numbers.
-      labels: int64 [n], their classes.
+      records: the number of records, including photos that cannot be decoded.
+      record_numbers: int64 [n], the position of each photo among the records.
+      labels: int64 [n], the class indices.
       sizes: int32 [n, 2], height and width in pixels.
-      brightness: float32 [n], the mean luma, 0 to 1.
-      contrast: float32 [n], the luma's standard deviation.
+      brightness: float32 [n], the mean of the luma, 0 to 1.
+      contrast: float32 [n], the standard deviation of the luma.
       colours: float32 [n, 3], the means of red, green and blue, 0 to 1.
       digests: uint8 [n, 8], see `digests`.
     """
 
     records: int
-    places: np.ndarray
+    record_numbers: np.ndarray
     labels: np.ndarray
     sizes: np.ndarray
     brightness: np.ndarray
@@ -43,24 +43,24 @@ class Photos(NamedTuple):
 
 
 def splits(artifact: str) -> list[str]:
-    """Returns the names of an artifact's splits, 'train' first."""
+    """Returns the names of the splits in an artifact's folder, 'train' first."""
     names = [name.rstrip("/").removeprefix("Split-") for name in tf.io.gfile.listdir(artifact)]
     return sorted(names, key=lambda name: (name != "train", name))
 
 
-def of_split(examples: str, split: str) -> tf.data.Dataset:
-    """Returns the serialised examples of a split, in a fixed order."""
+def serialized_examples(examples: str, split: str) -> tf.data.Dataset:
+    """Returns the serialized examples of a split in a fixed order."""
     return tfrecords.read(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")))
 
 
 def digests(serialized: Sequence[bytes] | tf.Tensor) -> tf.Tensor:
-    """Returns uint8 [n, 8], FarmHash's 64-bit fingerprint of each record; it joins photos and predictions."""
+    """Returns uint8 [n, 8], the 64-bit FarmHash of each record, by which photos and predictions are joined."""
     return tf.fingerprint(serialized)
 
 
 def measure(examples: str, split: str) -> Photos:
-    """Decodes each photo of a split once."""
-    numbered = of_split(examples, split).enumerate()
+    """Returns the measurements of a split, given the folder of the examples. Decodes each photo once."""
+    numbered = serialized_examples(examples, split).enumerate()
     measured = numbered.map(_measure, num_parallel_calls=tf.data.AUTOTUNE)
     try:
         batches = list(measured.batch(256).as_numpy_iterator())
@@ -68,21 +68,18 @@ def measure(examples: str, split: str) -> Photos:
     except tf.errors.InvalidArgumentError:  # a photo cannot be decoded
         batches = list(measured.ignore_errors().batch(256).as_numpy_iterator())
         count = int(numbered.reduce(0, lambda total, _: total + 1))
-    if not batches:
-        none, counted = np.zeros(0, np.float32), np.zeros(0, np.int64)
-        shape = np.zeros([0, 2], np.int32)
-        return Photos(count, counted, counted, shape, none, none, np.zeros([0, 3]), np.zeros([0, 8], np.uint8))
-    return Photos(count, *(np.concatenate(column) for column in zip(*batches, strict=True)))
+    empty = [np.zeros([0, *spec.shape], spec.dtype.as_numpy_dtype) for spec in measured.element_spec]
+    return Photos(count, *(np.concatenate(column) for column in zip(empty, *batches, strict=True)))
 
 
 @tf.autograph.experimental.do_not_convert
-def _measure(place: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
+def _measure(record_number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
     example = tf.io.parse_single_example(serialized, SPEC)
     decoded = images.decode(images.checked(example[IMAGE]))
     pixels = tf.cast(decoded, tf.float32) / 255
     luma = tf.image.rgb_to_grayscale(pixels)
     return (
-        place,
+        record_number,
         example[CLASS],
         tf.shape(decoded)[:2],
         tf.reduce_mean(luma),
@@ -93,7 +90,7 @@ def _measure(place: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 
 def write(photos: Photos, table: str, split: str) -> None:
-    """Writes the photos of a split into a PhotoTable's folder."""
+    """Writes the measurements of a split into the folder of a PhotoTable."""
     content = io.BytesIO()
     np.savez(content, **photos._asdict())
     tf.io.gfile.makedirs(f"{table}/Split-{split}")
@@ -102,7 +99,7 @@ def write(photos: Photos, table: str, split: str) -> None:
 
 
 def read(table: str, split: str) -> Photos:
-    """Returns what `write` wrote."""
+    """Returns the measurements of a split, given the folder of a PhotoTable."""
     with tf.io.gfile.GFile(f"{table}/Split-{split}/{_FILE}", "rb") as file:
         arrays = np.load(io.BytesIO(file.read()), allow_pickle=False)
     return Photos(**{name: arrays[name] for name in Photos._fields})._replace(records=int(arrays["records"]))

@@ -1,7 +1,7 @@
-"""The candidate's predictions on the eval split, written while TFMA computes the metrics from them.
+"""Writes the candidate's predictions on the eval split while TFMA computes metrics from the same predictions.
 
-The report needs each photo's probabilities, and TFMA writes metrics only. A branch of TFMA's own Beam pipeline writes
-them into the evaluation's folder, so that no photo is predicted twice.
+The report needs the probabilities of each photo, but TFMA writes only metrics. A branch of TFMA's Beam pipeline writes
+the predictions into the folder of the evaluation, so that each photo is predicted once.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ import tensorflow_model_analysis as tfma
 from components.photos import DIGEST, digests
 from trainer.features import CLASS, PREDICTIONS, PROBABILITIES
 
-_CANDIDATE = "candidate"  # TFMA's name for the model where there is a baseline
+_CANDIDATE = "candidate"  # TFMA's name for the model when a baseline exists
 
-_folder: ContextVar[str] = ContextVar("folder")  # TFX gives custom extractors no path
+_folder: ContextVar[str] = ContextVar("folder")  # TFX passes no path to custom extractors
 
 
 @contextmanager
 def written_to(evaluation: str) -> Iterator[None]:
-    """Gives the extractors made meanwhile the folder of the evaluation."""
+    """Sets the folder for the extractors that `writer` creates inside the `with` block."""
     token = _folder.set(evaluation)
     try:
         yield
@@ -33,25 +33,21 @@ def written_to(evaluation: str) -> Iterator[None]:
 
 
 def writer() -> Any:
-    """Returns the extractor that writes predictions and returns the extracts unchanged."""
-    return tfma.extractors.Extractor(stage_name="WritePredictions", ptransform=_Write(_folder.get()))
+    """Returns an extractor that writes the predictions and passes the extracts on unchanged."""
+    return tfma.extractors.Extractor(stage_name="WritePredictions", ptransform=_write(_folder.get()))
 
 
-class _Write(beam.PTransform):
-    def __init__(self, folder: str):
-        super().__init__()
-        self._folder = folder
-
-    def expand(self, extracts: beam.pvalue.PCollection) -> beam.pvalue.PCollection:
-        to = f"{self._folder}/{PREDICTIONS}"
-        _ = extracts | beam.FlatMap(_examples) | beam.io.WriteToTFRecord(to, file_name_suffix=".gz")
-        return extracts
+@beam.ptransform_fn
+def _write(extracts: beam.pvalue.PCollection, folder: str) -> beam.pvalue.PCollection:
+    path = f"{folder}/{PREDICTIONS}"
+    _ = extracts | beam.FlatMap(_examples) | beam.io.WriteToTFRecord(path, file_name_suffix=".gz")
+    return extracts
 
 
 def _examples(batch: dict[str, Any]) -> Iterator[bytes]:
-    """Yields a serialised tf.Example for each record: its digest, class and probabilities."""
-    predicted, true = (_of_candidate(batch[key]) for key in (tfma.PREDICTIONS_KEY, tfma.LABELS_KEY))
-    rows = zip(digests(batch[tfma.INPUT_KEY]).numpy(), np.ravel(true), predicted[PROBABILITIES], strict=True)
+    """Yields a serialized tf.Example for each record: its digest, class and probabilities."""
+    predictions, labels = (_candidate_values(batch[key]) for key in (tfma.PREDICTIONS_KEY, tfma.LABELS_KEY))
+    rows = zip(digests(batch[tfma.INPUT_KEY]).numpy(), np.ravel(labels), predictions[PROBABILITIES], strict=True)
     for digest, label, probabilities in rows:
         feature = {
             DIGEST: tf.train.Feature(bytes_list=tf.train.BytesList(value=[digest.tobytes()])),
@@ -61,5 +57,6 @@ def _examples(batch: dict[str, Any]) -> Iterator[bytes]:
         yield tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
 
-def _of_candidate(values: Any) -> Any:
+def _candidate_values(values: Any) -> Any:
+    """Returns the candidate's values; TFMA groups the values by model only when a baseline exists."""
     return values[_CANDIDATE] if isinstance(values, dict) and _CANDIDATE in values else values

@@ -1,4 +1,4 @@
-"""A blessed model into a versioned folder that TensorFlow Serving can watch."""
+"""Pushes a blessed model into a versioned folder, from which TensorFlow Serving can load it."""
 
 import json
 from pathlib import PurePath
@@ -21,9 +21,9 @@ from components.stage import Stage
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Puts the deleted pushes of a blessing into the cache key, so that its model is pushed again (issue 11).
+    """Adds deleted pushed models to the cache key, so that a deleted model is pushed again (issue 11).
 
-    A cluster starts no driver of a Pusher: there a deleted push stays deleted while the cache has it.
+    Clusters do not run this driver: there, a deleted model is not pushed again while Pusher's execution is cached.
     """
 
     def __init__(self, connection: metadata.Metadata):
@@ -31,7 +31,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         portable_driver.BaseDriver.__init__(self, connection)
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """Returns the execution property `deleted_pushes` where there are any; see the base class."""
+        """Returns the execution property `deleted_pushes` if the store lists pushed models that no longer exist."""
         (blessing,) = execution_info.input_dict[MODEL_BLESSING_KEY]
         destination = json.loads(execution_info.exec_properties[PUSH_DESTINATION_KEY])
         with self._mlmd_connection as connection:
@@ -43,24 +43,24 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
 
 def _pushes(store: mlmd.MetadataStore, blessing: int, base_directory: str) -> list[str]:
-    """Returns the versions under a folder that were pushed on a blessing."""
-    kinds = metadata_store_pb2.Event
+    """Returns the versions in a folder that Pusher wrote because of a blessing."""
+    event_types = metadata_store_pb2.Event
     events = store.get_events_by_artifact_ids([blessing])
-    readers = [event.execution_id for event in events if event.type == kinds.INPUT]
-    written = {event.artifact_id for event in store.get_events_by_execution_ids(readers) if event.type == kinds.OUTPUT}
-    artifacts = store.get_artifacts_by_id(written)
-    places = {artifact.custom_properties["pushed_destination"].string_value for artifact in artifacts}
-    return sorted(place for place in places if place and PurePath(place).parent == PurePath(base_directory))
+    readers = [event.execution_id for event in events if event.type == event_types.INPUT]
+    events = store.get_events_by_execution_ids(readers)
+    artifacts = store.get_artifacts_by_id({event.artifact_id for event in events if event.type == event_types.OUTPUT})
+    folders = {artifact.custom_properties["pushed_destination"].string_value for artifact in artifacts}
+    return sorted(folder for folder in folders if folder and PurePath(folder).parent == PurePath(base_directory))
 
 
 class Pusher(tfx.components.Pusher):
-    """TFX's Pusher with the driver above."""
+    """TFX's Pusher with this module's Driver."""
 
     DRIVER_CLASS = Driver
 
 
 def pusher(model: types.BaseChannel, model_blessing: types.BaseChannel, base_directory: str) -> tfx.components.Pusher:
-    """Returns the Pusher; the version is the time in seconds."""
+    """Returns the Pusher. The version of a pushed model is the time in seconds since 1970."""
     return Pusher(
         model=model,
         model_blessing=model_blessing,
@@ -71,7 +71,7 @@ def pusher(model: types.BaseChannel, model_blessing: types.BaseChannel, base_dir
 
 
 def pushed_to(outputs: Artifacts) -> str:
-    """Returns the folder that the model was pushed to; '' if it was not pushed."""
+    """Returns the folder of the pushed model; '' if the model was not pushed."""
     models = outputs["pushed_model"]
     return models[0].get_string_custom_property("pushed_destination") if models else ""
 

@@ -1,4 +1,4 @@
-"""The curated schema into the pipeline: the contract that the data is held against."""
+"""Imports the curated schema, which ExampleValidator compares the data with."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ STAGE = Stage("ImportSchemaGen", ("schema",))
 
 
 def schema_gen(schema_file: str) -> tfx.components.ImportSchemaGen:
-    """Returns the node that imports a schema's text file. Its cache key follows the content of a local file."""
+    """Returns the node that imports a schema file. The cache key includes the content of a local file."""
     node = tfx.components.ImportSchemaGen(schema_file=schema_file)
     if Path(schema_file).is_file():
         node.exec_properties["schema_sha256"] = hashlib.sha256(Path(schema_file).read_bytes()).hexdigest()
@@ -21,14 +21,14 @@ def schema_gen(schema_file: str) -> tfx.components.ImportSchemaGen:
 
 
 @tfx.dsl.components.component
-def SchemaText(  # noqa: N802 (a TFX component is named as a class)
+def SchemaText(  # noqa: N802 (TFX names components like classes)
     schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
     text: tfx.dsl.components.Parameter[str],
 ) -> None:
-    """Writes a schema from the text of its file, which is part of the pipeline and not read where the task runs."""
+    """Writes a schema from its text, which is part of the compiled pipeline: the task cannot read the file."""
     io_utils.write_string_file(f"{schema.uri}/schema.pbtxt", text)
 
 
 def schema_from_text(text: str) -> BaseNode:
-    """Returns the node that replaces ImportSchemaGen where the schema's file cannot be read."""
+    """Returns the node that replaces ImportSchemaGen on a cluster, where the schema file cannot be read."""
     return SchemaText(text=text)

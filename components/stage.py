@@ -1,6 +1,7 @@
-"""The record of a pipeline's node: what it is called, writes, shows on the terminal, and takes on a cluster.
+"""The record of a node: its name, outputs, figure on the terminal and parameters on a cluster.
 
-Each module of `components` has one, STAGE, beside the function that returns the node. `pipeline.nodes` lists them.
+Each module of `components` defines its record, STAGE, after the function that returns the node. `pipeline.nodes` lists
+all records.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,15 +16,16 @@ def _no_figure(outputs: "Artifacts", properties: dict[str, Any]) -> str:
 
 
 class Stage(NamedTuple):
-    """What the rest of the project knows of a node.
+    """A node, as the other packages of the project see it.
 
     Attributes:
-      name: the node's id. An output is called 'NAME.OUTPUT' everywhere, as in 'Trainer.model'.
+      name: the node's id. An output is called 'NAME.OUTPUT' everywhere, for example 'Trainer.model'.
       outputs: the outputs that other nodes or the report read.
-      figure: returns the key figure for the node's line on the terminal, from its outputs and execution properties.
-      parameters: the pipeline's parameters (`pipeline.cluster.parameters`) that the node takes, and the execution
-        property that each one sets.
-      prints: whether the node prints its own progress, so that no spinner may run beside it.
+      figure: returns the key figure for the node's line on the terminal, from the node's outputs and execution
+        properties.
+      parameters: the pipeline parameters (`pipeline.cluster.parameters`) that the node accepts, each with the execution
+        property that it sets.
+      prints: whether the node prints its progress itself; the terminal then shows no spinner.
     """
 
     name: str
@@ -34,5 +36,5 @@ class Stage(NamedTuple):
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
-    """Returns the count with its noun, as in '1 epoch' and '7 epochs'."""
+    """Returns the count with its noun, for example '1 epoch' and '7 epochs'; `many` is an irregular plural."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"

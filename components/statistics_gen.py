@@ -1,4 +1,4 @@
-"""Statistics of each split."""
+"""Computes statistics of each split."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from components.stage import Stage
 
 
 def statistics_gen(examples: types.BaseChannel, schema: types.BaseChannel) -> tfx.components.StatisticsGen:
-    """Returns StatisticsGen. With the schema it takes photos as images, not as strings whose values are counted."""
+    """Returns StatisticsGen. The schema makes it treat photos as images, not as strings whose values are counted."""
     return tfx.components.StatisticsGen(
         examples=examples,
         schema=schema,
@@ -21,7 +21,7 @@ def statistics_gen(examples: types.BaseChannel, schema: types.BaseChannel) -> tf
 
 
 def example_count(statistics: types.Artifact, split: str) -> int:
-    """Returns the number of a split's examples."""
+    """Returns the number of examples in a split."""
     uri = artifact_utils.get_split_uri([statistics], split)
     return int(tfdv.load_stats_binary(f"{uri}/FeatureStats.pb").datasets[0].num_examples)
 

@@ -1,1 +1,1 @@
-"""The curated schemas (TensorFlow Metadata, text form): the contract that data is checked against."""
+"""The curated schemas, which data is compared with (TensorFlow Metadata, text format)."""

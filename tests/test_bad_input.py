@@ -53,7 +53,7 @@ def test_the_data_gate_stops_the_run(main, tmp_path, bad, says):
     code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY)
     assert code == 1
     assert "failed DataGate" in printed
-    assert "the data breaks its schema in" in printed
+    assert "the data does not match its schema, 1 problem:" in printed
     table = [line for line in printed.splitlines() if line.startswith("  train ")]
     assert len(table) == 1
     assert says in table[0]

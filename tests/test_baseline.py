@@ -1,4 +1,4 @@
-"""The baseline without a Resolver: the latest pushed model, which is the model that ML Metadata would name."""
+"""LatestPushedModel finds the same baseline as the Resolver, which asks ML Metadata."""
 
 import json
 from pathlib import Path
@@ -25,13 +25,13 @@ from trainer import class_names, models
 from trainer.export import export
 from trainer.features import SET_ASIDE, UNSET
 
-WORD = "none.txt"
+PLACEHOLDER = "none.txt"
 CLASSES_FILE = f"Format-Serving/{class_names.FILE}"
 INPUT, OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
 
 
 class History:
-    """Models that were trained, blessed or refused, and pushed, as a run leaves them in the store and in folders."""
+    """Writes models to a store and to folders as runs do: trained, blessed or refused, pushed."""
 
     def __init__(self, folder: Path):
         self.folder, self.pushed = folder, str(folder / "pushed")
@@ -52,7 +52,7 @@ class History:
         self.models.append(model)
         return model
 
-    def judge(self, model: Model, blessed: bool, second: int, monkeypatch) -> None:
+    def evaluate(self, model: Model, blessed: bool, second: int, monkeypatch) -> None:
         blessing = ModelBlessing()
         blessing.set_int_custom_property("blessed", int(blessed))
         blessing.set_int_custom_property("current_model_id", model.id)
@@ -61,8 +61,8 @@ class History:
         push = PushedModel()
         push.uri = str(self.folder / f"push-{second}")
         monkeypatch.setattr(pusher.time, "time", lambda: second)
-        given = {"model": [model], "model_blessing": [blessing]}
-        pusher.Executor().Do(given, {"pushed_model": [push]}, node.exec_properties)
+        inputs = {"model": [model], "model_blessing": [blessing]}
+        pusher.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)
 
     def _execute(self, node: str, read, written) -> None:
         kind = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name=node))
@@ -79,18 +79,18 @@ class History:
         return artifact
 
     def by_metadata(self, candidate: Model) -> dict[str, list]:
-        """Asks the store, as the local run does."""
-        given = {"candidate": [candidate]}
+        """Returns what the Resolver of a local run finds in the store."""
+        inputs = {"candidate": [candidate]}
         kinds = {"model": Model, "model_blessing": ModelBlessing, "examples": Examples, "table": PhotoTable}
         for key, kind in kinds.items():
             found = self.store.get_artifacts_by_type(kind.TYPE_NAME)
             (kind_in_store,) = self.store.get_artifact_types_by_id([found[0].type_id]) if found else [None]
-            given[key] = [artifact_utils.deserialize_artifact(kind_in_store, each) for each in found]
-        return baseline.LatestOtherBlessedModelStrategy().resolve_artifacts(self.store, given)
+            inputs[key] = [artifact_utils.deserialize_artifact(kind_in_store, each) for each in found]
+        return baseline.LatestOtherBlessedModelStrategy().resolve_artifacts(self.store, inputs)
 
 
 def _latest_pushed(pushed: str, candidate: Model, uri: str) -> Model:
-    """Runs the component's own executor."""
+    """Runs LatestPushedModel and returns its output."""
     model = Model()
     model.uri = uri
     executor = baseline.LatestPushedModel.EXECUTOR_SPEC.executor_class()
@@ -103,7 +103,7 @@ def _number(model: Model) -> int:
 
 
 @pytest.mark.parametrize(
-    ("judged", "again", "expected"),
+    ("verdicts", "candidate_number", "expected"),
     [
         ("", None, None),
         ("-", None, None),
@@ -117,26 +117,26 @@ def _number(model: Model) -> int:
         ("+-+", 1, 2),
     ],
 )
-def test_the_latest_pushed_model_is_the_latest_blessed_one(judged, again, expected, tmp_path, monkeypatch):
-    """`judged` says which models were blessed (+) or refused (-); the candidate is new, or one of them `again`."""
+def test_the_latest_pushed_model_is_the_latest_blessed_one(verdicts, candidate_number, expected, tmp_path, monkeypatch):
+    """`verdicts`: + is a blessed model, - a refused one. The candidate is a new model or one of these models."""
     history = History(tmp_path)
-    for second, sign in enumerate(judged, start=99):  # 100 is above 99, though not as text
-        history.judge(history.train(), sign == "+", second, monkeypatch)
-    candidate = history.train() if again is None else history.models[again]
+    for second, sign in enumerate(verdicts, start=99):  # 100 > 99, but not as text
+        history.evaluate(history.train(), sign == "+", second, monkeypatch)
+    candidate = history.train() if candidate_number is None else history.models[candidate_number]
     resolved = history.by_metadata(candidate)
     by_metadata = [_number(model) for model in resolved.get("model", [])]
     for key in ("examples", "table"):
         assert [Path(each.uri).name for each in resolved[key]] == [f"{key}-{number}" for number in by_metadata]
     latest = _latest_pushed(history.pushed, candidate, str(tmp_path / "latest"))
-    by_folder = [] if baseline.is_none(latest) else [_number(latest)]
+    by_folder = [] if baseline.is_placeholder(latest) else [_number(latest)]
     assert by_metadata == by_folder == ([] if expected is None else [expected])
 
 
-@pytest.mark.parametrize("place", ["here", "in a bucket"])
-def test_what_is_no_version_is_passed_over(place, tmp_path):
+@pytest.mark.parametrize("storage", ["local", "bucket"])
+def test_folders_that_are_not_versions_are_ignored(storage, tmp_path):
     history = History(tmp_path)
     first, candidate = history.train(), history.train()
-    pushed = str(tmp_path / "pushed") if place == "here" else f"ram://{tmp_path.name}/pushed"
+    pushed = str(tmp_path / "pushed") if storage == "local" else f"ram://{tmp_path.name}/pushed"
     for name in ("7", "800.part", "latest", "-9"):
         _copy(path_utils.serving_model_dir(first.uri), f"{pushed}/{name}")
     tf.io.gfile.makedirs(f"{pushed}/900/variables")  # Pusher was killed
@@ -154,16 +154,16 @@ def _copy(source: str, target: str) -> None:
             tf.io.gfile.copy(f"{folder}/{name}", f"{folder}/{name}".replace(source, target))
 
 
-def test_where_nothing_is_pushed_yet_there_is_a_word(tmp_path):
+def test_without_a_pushed_model_there_is_a_placeholder(tmp_path):
     history = History(tmp_path)
     latest = _latest_pushed(history.pushed, history.train(), str(tmp_path / "latest"))
-    (word,) = Path(latest.uri).iterdir()
-    assert word.read_text() == f"no other model is in {history.pushed} yet\n"
+    (placeholder,) = Path(latest.uri).iterdir()
+    assert placeholder.read_text() == f"{history.pushed} contains no other model yet\n"
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A model, a baseline and the eval split, where Trainer, LatestPushedModel and ExampleGen leave them."""
+    """The outputs of finished nodes: a candidate, several baselines and the eval split."""
     folder = tmp_path_factory.mktemp("finished")
     transform = graphs.build(folder / "graph", [records.jpeg()], image_size=16)
     for name in ("candidate", "latest"):
@@ -178,8 +178,8 @@ def finished(tmp_path_factory) -> Path:
     export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(unknown))
     (unknown / "assets.extra" / "classes.json").unlink()
     (folder / "none").mkdir()
-    (folder / "none" / WORD).write_text("none yet")
-    (folder / "lost").mkdir()
+    (folder / "none" / PLACEHOLDER).write_text("none yet")
+    (folder / "missing").mkdir()
     return folder
 
 
@@ -198,34 +198,34 @@ def _evaluator(floor: float | None):
 def _evaluate(
     finished: Path, against: str, output: Path, floor: float | None = 0.0, parameter: float | None = None
 ) -> dict:
-    """Runs Evaluator as its container does on a cluster; returns the properties of what it puts out."""
+    """Runs Evaluator as its container does on a cluster; returns the properties of its outputs."""
     node = _evaluator(floor)
-    given = pipeline_spec_pb2.ExecutorInput()
-    given.outputs.output_file = str(output / "output.json")
-    inputs = given.inputs.artifacts
+    request = pipeline_spec_pb2.ExecutorInput()
+    request.outputs.output_file = str(output / "output.json")
+    inputs = request.inputs.artifacts
     inputs["examples"].CopyFrom(_artifact(Examples, finished / "examples", "1", split_names='["eval"]'))
     inputs["model"].CopyFrom(_artifact(Model, finished / "candidate", "2"))
     inputs["baseline_model"].CopyFrom(_artifact(Model, finished / against, "3"))
     for key in ("eval_config", "example_splits"):
-        given.inputs.parameters[key].string_value = node.exec_properties[key]
+        request.inputs.parameters[key].string_value = node.exec_properties[key]
     if parameter is not None:
         for key in ("min_accuracy", "min_class_recall"):
-            given.inputs.parameters[key].double_value = parameter
-    given.outputs.artifacts["evaluation"].CopyFrom(_artifact(ModelEvaluation, output / "evaluation", "4"))
-    given.outputs.artifacts["blessing"].CopyFrom(_artifact(ModelBlessing, output / "blessing", "5"))
+            request.inputs.parameters[key].double_value = parameter
+    request.outputs.artifacts["evaluation"].CopyFrom(_artifact(ModelEvaluation, output / "evaluation", "4"))
+    request.outputs.artifacts["blessing"].CopyFrom(_artifact(ModelBlessing, output / "blessing", "5"))
     flags = ["run", "--executor_class_path", node.executor_spec.class_path]
-    flags += ["--json_serialized_invocation_args", json_format.MessageToJson(given)]
+    flags += ["--json_serialized_invocation_args", json_format.MessageToJson(request)]
     kubeflow_v2_run_executor.main(kubeflow_v2_run_executor._parse_flags(flags))
     written = json.loads((output / "output.json").read_text())["artifacts"]
     return {name: written[name]["artifacts"][0].get("metadata", {}) for name in ("blessing", "evaluation")}
 
 
-def _line(output: Path, made: dict[str, dict]) -> str:
-    """Returns what the terminal says of Evaluator."""
+def _figure(output: Path, properties: dict[str, dict]) -> str:
+    """Returns Evaluator's figure on the terminal."""
     outputs = {"evaluation": [ModelEvaluation()], "blessing": [ModelBlessing()]}
     for name, (artifact,) in outputs.items():
         artifact.uri = str(output / name)
-        for key, value in made[name].items():
+        for key, value in properties[name].items():
             setter = artifact.set_string_custom_property if isinstance(value, str) else artifact.set_int_custom_property
             setter(key, value if isinstance(value, str) else int(value))
     return evaluator.STAGE.figure(outputs, {})
@@ -236,18 +236,18 @@ def _line(output: Path, made: dict[str, dict]) -> str:
     [
         ("none", None),
         ("latest", None),
-        ("reordered", "it has the same classes in another order"),
-        ("other", f"it has other classes: without {CLASSES[0]}, with apple"),
-        ("unknown", "it has no record of its classes"),
+        ("reordered", "the baseline has the same classes in another order"),
+        ("other", f"the baseline has other classes (without {CLASSES[0]}, with apple)"),
+        ("unknown", "the baseline has no record of its classes"),
     ],
 )
-def test_the_gate_has_a_baseline_where_there_is_one_of_the_same_classes(finished, against, set_aside, tmp_path):
+def test_the_gate_compares_with_a_baseline_of_the_same_classes(finished, against, set_aside, tmp_path):
     compared = against == "latest"
-    made = _evaluate(finished, against, tmp_path)
-    blessing = made["blessing"]
-    assert made["evaluation"].get(SET_ASIDE) == set_aside
+    properties = _evaluate(finished, against, tmp_path)
+    blessing = properties["blessing"]
+    assert properties["evaluation"].get(SET_ASIDE) == set_aside
     notice = f" · no comparison with the baseline, only the floors apply: {set_aside}" if set_aside else ""
-    assert _line(tmp_path, made).endswith(f"· blessed{notice}")
+    assert _figure(tmp_path, properties).endswith(f"· blessed{notice}")
     assert blessing["blessed"] == 1
     assert blessing["current_model_id"] == "2"
     assert blessing.get("baseline_model_id") == ("3" if compared else None)
@@ -263,20 +263,20 @@ def test_the_gate_has_a_baseline_where_there_is_one_of_the_same_classes(finished
 def test_a_pushed_model_keeps_the_record_of_its_classes(finished, tmp_path):
     candidate = Model()
     candidate.uri = str(finished / "candidate")
-    for against, reason in (("latest", ""), ("reordered", "it has the same classes in another order")):
+    for against, reason in (("latest", ""), ("reordered", "the baseline has the same classes in another order")):
         pushed = tmp_path / against
         _copy(path_utils.serving_model_dir(str(finished / against)), str(pushed / "7"))
         latest = _latest_pushed(str(pushed), candidate, str(tmp_path / f"latest-{against}"))
-        assert baseline.difference(candidate, latest) == reason
+        assert baseline.class_mismatch(candidate, latest) == reason
 
 
 def test_a_model_in_ml_metadata_has_its_classes_in_the_recipe(finished):
     candidate, earlier = Model(), Model()
     candidate.uri, earlier.uri = str(finished / "candidate"), str(finished / "unknown")
-    for classes, reason in ((CLASSES, ""), (["a", "b", "c", "d", "e"], "it has other classes: without ")):
+    for classes, reason in ((CLASSES, ""), (["a", "b", "c", "d", "e"], "the baseline has other classes (without ")):
         earlier.set_string_custom_property("recipe", json.dumps({"data": {"classes": list(classes)}}))
-        assert baseline.difference(candidate, earlier).startswith(reason)
-        assert bool(baseline.difference(candidate, earlier)) == bool(reason)
+        assert baseline.class_mismatch(candidate, earlier).startswith(reason)
+        assert bool(baseline.class_mismatch(candidate, earlier)) == bool(reason)
 
 
 @pytest.mark.parametrize(
@@ -289,12 +289,12 @@ def test_a_model_in_ml_metadata_has_its_classes_in_the_recipe(finished):
 )
 def test_without_a_setting_or_by_minus_one_the_floors_are_computed(finished, floor, parameter, expected, tmp_path):
     _evaluate(finished, "none", tmp_path, floor, parameter)
-    whole, *recalls = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
-    assert whole["floor"] == pytest.approx(expected[0], abs=1e-6)
+    overall, *recalls = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
+    assert overall["floor"] == pytest.approx(expected[0], abs=1e-6)
     assert [each["floor"] for each in recalls] == [expected[1]] * 5
-    assert (whole["n"], recalls[0]["n"]) == (10, 2)
+    assert (overall["n"], recalls[0]["n"]) == (10, 2)
 
 
-def test_a_baseline_that_is_lost_is_no_reason_to_compare_nothing(finished, tmp_path):
-    with pytest.raises(Exception, match="lost/Format-Serving"):
-        _evaluate(finished, "lost", tmp_path)
+def test_a_missing_baseline_folder_is_an_error(finished, tmp_path):
+    with pytest.raises(Exception, match="missing/Format-Serving"):
+        _evaluate(finished, "missing", tmp_path)

@@ -1,4 +1,4 @@
-"""ExampleGen reads the files that were checked, all of them and no others."""
+"""ExampleGen reads exactly the files that were checked."""
 
 import json
 import os
@@ -20,10 +20,10 @@ SPLITS = ("shards", "hash")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three shards in two folders below, and two that no pattern of the tests matches."""
-    for label, place in enumerate(("a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec", "x3.tfrec", "a/.x4.tfrec")):
+    """Three shards in two subfolders, and two shards that the pattern of the tests does not match."""
+    for label, path in enumerate(("a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec", "x3.tfrec", "a/.x4.tfrec")):
         examples = [records.example(label, records.jpeg((label, index, 0))) for index in range(20)]
-        records.write(tmp_path / place, examples)
+        records.write(tmp_path / path, examples)
     return tmp_path
 
 
@@ -33,7 +33,7 @@ def _properties(folder, split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_what_matches_is_read(folder, split):
+def test_the_matching_files_are_read(folder, split):
     node, properties = _properties(folder, split)
     executor = node.executor_spec.executor_class()
     counts = {}
@@ -58,29 +58,29 @@ def _serialized(example):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_driver_and_the_executor_list_the_files_once_each(folder, tmp_path, split, monkeypatch):
-    """A bucket of 10,000 files takes seconds to list."""
+    """Listing a bucket with 10,000 files takes seconds."""
     node, properties = _properties(folder, split)
-    looks = Counter()
+    calls = Counter()
 
-    def counted(module, name):
+    def count_calls(module, name):
         real = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *args: looks.update([name]) or real(*args))
+        monkeypatch.setattr(module, name, lambda *args: calls.update([name]) or real(*args))
 
     for module, name in ((example_gen, "list_files"), (tf.io.gfile, "glob"), (tf.io.gfile, "stat")):
-        counted(module, name)
+        count_calls(module, name)
     resolved = node.driver_class(None).resolve_exec_properties(dict(properties), None, None)
-    assert looks == {"list_files": 1, "stat": 3}
-    looks.clear()
+    assert calls == {"list_files": 1, "stat": 3}
+    calls.clear()
     examples = standard_artifacts.Examples()
     examples.uri = str(tmp_path / "out")
     executor = node.executor_spec.executor_class(BaseBeamExecutor.Context(beam_pipeline_args=[], unique_id="1"))
     executor.Do({}, {"examples": [examples]}, resolved)
-    assert (looks["list_files"], looks["stat"]) == (1, 3)
+    assert (calls["list_files"], calls["stat"]) == (1, 3)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Split-eval", "Split-train"]
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_the_fingerprint_is_of_the_files_that_are_read(folder, split):
+def test_the_fingerprint_depends_on_the_files_that_are_read(folder, split):
     node, properties = _properties(folder, split)
 
     def fingerprint():
@@ -94,7 +94,7 @@ def test_the_fingerprint_is_of_the_files_that_are_read(folder, split):
     (folder / "a" / "x0.tfrec").rename(folder / "a" / "x5.tfrec")  # another shard is held out
     renamed = fingerprint()
     shard = folder / "b" / "x2.tfrec"
-    times = shard.stat().st_atime_ns, shard.stat().st_mtime_ns + 10**9  # TensorFlow sees whole seconds
+    times = shard.stat().st_atime_ns, shard.stat().st_mtime_ns + 10**9  # TensorFlow reads times in whole seconds
     os.utime(shard, ns=times)
     assert len({first, renamed, fingerprint()}) == 3
 

@@ -60,9 +60,9 @@ def test_the_runs_are_listed_with_what_became_of_them(ask, output):
     assert [row["state"] for row in rows] == ["failed", "pushed", "refused", "pushed", "pushed", "stale"]
     assert {row["pipeline"] for row in rows} == {"sample"}
     failed, longer, refused, again, pushed, killed = rows
-    assert "DataGate: DataRefused: the data breaks its schema in 1 place" in failed["error"]
+    assert "DataGate: DataRefused: the data does not match its schema, 1 problem" in failed["error"]
     assert "b'no photo'" in failed["error"].splitlines()[-1]
-    assert re.fullmatch(r"accuracy 0\.\d{4}, at least 1\.0000", refused["error"])
+    assert re.fullmatch(r"accuracy 0\.\d{4} \(floor 1\.0000\)", refused["error"])
     versions = sorted(str(path) for path in (output / "pushed" / "sample").iterdir())
     assert [pushed["pushed"], longer["pushed"]] == versions
     assert again["pushed"] == pushed["pushed"]
@@ -171,7 +171,7 @@ def test_the_models_and_the_one_in_service(ask, ids, output):
     assert (longer["run"], first["run"]) == (ids[LONGER], ids[PUSHED])
     assert (longer["blessed"], longer["refused"], longer["served"]) == (True, "", True)
     assert (first["blessed"], first["served"]) == (False, False)  # its latest judgement, with another threshold
-    assert re.fullmatch(r"accuracy 0\.\d{4}, at least 1\.0000", first["refused"])
+    assert re.fullmatch(r"accuracy 0\.\d{4} \(floor 1\.0000\)", first["refused"])
     assert (first["evaluated_in"], first["pushed"]) == (
         ids[REFUSED],
         [str(min((output / "pushed" / "sample").iterdir()))],

@@ -51,7 +51,7 @@ def test_the_sample_is_trained_gated_and_pushed(first_run, sample):
     (pushed,) = (output / "pushed" / "sample").iterdir()
     assert f"Blessed and pushed to {pushed}" in done.stdout
     model = tf.saved_model.load(str(pushed))
-    photos = graphs.photos_of(sample / "sample00-200.tfrec", 50)
+    photos = graphs.first_photos(sample / "sample00-200.tfrec", 50)
     answer = model.signatures["serving_default"](image_bytes=tf.constant(photos))
     spec = {"class": tf.io.FixedLenFeature([], tf.int64)}
     dataset = tf.data.TFRecordDataset(str(sample / "sample00-200.tfrec")).take(50)
@@ -226,7 +226,7 @@ def test_real_photos_through_every_node(real_data, main, tmp_path):
     assert code == 0, printed
     assert _states(printed) == dict.fromkeys(NODES, "done")
     assert "2,980 train · 690 eval" in printed  # the codelab's split: the first three shards
-    assert "3,670 photos keep the schema and can be decoded" in printed
+    assert "3,670 photos match the schema and can be decoded" in printed
     assert "drawings" not in printed
     (report,) = re.findall(r"^report +(/.+)$", printed, re.MULTILINE)
     assert 200e3 < Path(report).stat().st_size < 5e6  # with its photos, and no more

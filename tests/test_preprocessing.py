@@ -11,7 +11,7 @@ from trainer.augmentation import augmentation
 
 @pytest.fixture(scope="module")
 def photos(real_data) -> list[bytes]:
-    return graphs.photos_of(real_data / "flowers-native" / "flowers01-200.tfrec", 24)
+    return graphs.first_photos(real_data / "flowers-native" / "flowers01-200.tfrec", 24)
 
 
 @pytest.fixture(scope="module")

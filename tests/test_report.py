@@ -1,4 +1,4 @@
-"""The page and the numbers of a report, from all outputs of a run, from some, and from hostile ones."""
+"""The page and the numbers of a report, from complete, incomplete and hostile outputs of a run."""
 
 import json
 from pathlib import Path
@@ -84,8 +84,8 @@ def _anomalies(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Sources:
-    """All that a run leaves of 45 photos of hostile classes, with an untrained model that was refused."""
+def complete(tmp_path_factory) -> Sources:
+    """The outputs of a run with 45 photos, hostile class names and an untrained model that was refused."""
     root = tmp_path_factory.mktemp("root")
     transform = graphs.build(root / "graph", [records.jpeg()], image_size=16)
     export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(root / "model" / "Format-Serving"))
@@ -106,7 +106,7 @@ def whole(tmp_path_factory) -> Sources:
 
 
 def _predict(model: Path, records_file: str, evaluation: Path) -> None:
-    """Writes a model's predictions as Evaluator does, from the records in the reverse order: Beam keeps none."""
+    """Writes predictions like Evaluator, in the reverse order of the records, because Beam guarantees no order."""
     serialized = list(tf.data.TFRecordDataset(records_file, "GZIP").as_numpy_iterator())[::-1]
     serve = tf.saved_model.load(f"{model}/Format-Serving").signatures["serve_examples"]
     probabilities = serve(examples=tf.constant(serialized))["probabilities"].numpy()
@@ -119,16 +119,16 @@ def _predict(model: Path, records_file: str, evaluation: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(whole) -> tuple[dict, str, Path]:
-    """The report of all this: its numbers, its page and its folder."""
-    folder = Path(whole.root) / "Report" / "report" / "7"
-    numbers = make(whole, str(folder))
+def report(complete) -> tuple[dict, str, Path]:
+    """The report of the complete run: its numbers, its page and its folder."""
+    folder = Path(complete.root) / "Report" / "report" / "7"
+    numbers = make(complete, str(folder))
     assert json.loads((folder / "report.json").read_text()) == numbers
     return numbers, (folder / "report.html").read_text(), folder
 
 
-def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
-    numbers, _, _ = made
+def test_the_numbers_match_the_records_and_the_model(report, complete):
+    numbers, _, _ = report
     splits = numbers["data"]["splits"]
     assert {split: each["examples"] for split, each in splits.items()} == PER_SPLIT
     assert splits["eval"]["per_class"] == dict.fromkeys(CLASSES, 3)
@@ -142,8 +142,8 @@ def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
         {"split": "eval", "feature": "label", "what": "unexpected value: <b>roses</b>"}
     ]
     evaluation = numbers["evaluation"]
-    photos = [bytes(example.features.feature["image"].bytes_list.value[0]) for example in _read(whole, "eval")]
-    serving = tf.saved_model.load(f"{whole.folder('Trainer.model')}/Format-Serving").signatures["serving_default"]
+    photos = [bytes(example.features.feature["image"].bytes_list.value[0]) for example in _read(complete, "eval")]
+    serving = tf.saved_model.load(f"{complete.folder('Trainer.model')}/Format-Serving").signatures["serving_default"]
     answers = serving(image_bytes=tf.constant(photos))["class_index"].numpy()
     assert evaluation["accuracy"]["value"] == sum(answers == [index % 5 for index in range(15)]) / 15
     assert [sum(row) for row in evaluation["confusion"]] == [3] * 5
@@ -156,13 +156,13 @@ def test_the_numbers_are_those_of_the_records_and_the_model(made, whole):
     assert numbers["training"] == HISTORY
 
 
-def _read(whole: Sources, split: str) -> list[tf.train.Example]:
-    data = tf.data.TFRecordDataset(f"{whole.folder('ImportExampleGen.examples')}/Split-{split}/data.gz", "GZIP")
+def _read(complete: Sources, split: str) -> list[tf.train.Example]:
+    data = tf.data.TFRecordDataset(f"{complete.folder('ImportExampleGen.examples')}/Split-{split}/data.gz", "GZIP")
     return [tf.train.Example.FromString(record) for record in data.as_numpy_iterator()]
 
 
-def test_the_verdict_comes_first_with_the_margins(made):
-    numbers, page, _ = made
+def test_the_verdict_is_first_and_has_the_margins(report):
+    numbers, page, _ = report
     checks = numbers["verdict"]["checks"]
     assert [check["margin"] for check in checks] == [pytest.approx(-0.3), None, 0.75]
     assert not numbers["verdict"]["blessed"]
@@ -170,21 +170,23 @@ def test_the_verdict_comes_first_with_the_margins(made):
     assert text.index("Refused by the gate") < text.index("−0.3000") < text.index("+0.7500") < text.index("30 photos")
     assert "0.2065 to 1.0000" in text
     assert [check["undecided"] for check in checks] == [False, False, True]
-    assert text.index("✓ passed †") < text.index("† The floor is inside the value's interval")
+    assert text.index("✓ passed †") < text.index("† The floor is inside the interval")
 
 
-def test_hostile_text_comes_out_as_text(made):
-    _, page, _ = made
+def test_hostile_text_is_shown_as_text(report):
+    _, page, _ = report
     parsed = Page(page)
     assert {"script", "i", "object", "iframe", "link", "form"} & {tag for tag, _ in parsed.elements} <= {"i"}
-    assert [attrs for tag, attrs in parsed.elements if tag == "i" and attrs] == []  # the page's own are bare
+    assert [
+        attrs for tag, attrs in parsed.elements if tag == "i" and attrs
+    ] == []  # the page's own <i> elements have no attributes
     assert not [name for _, attrs in parsed.elements for name in attrs if name.startswith("on")]
     for name in (*CLASSES, "unexpected value: <b>roses</b>", "/data/<i>photos</i>"):
         assert name in parsed.text
 
 
-def test_the_page_asks_for_nothing_outside_itself(made):
-    _, page, folder = made
+def test_the_page_loads_nothing_from_elsewhere(report):
+    _, page, folder = report
     parsed = Page(page)
     (policy,) = [attrs["content"] for _, attrs in parsed.elements if "http-equiv" in attrs]
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -192,40 +194,40 @@ def test_the_page_asks_for_nothing_outside_itself(made):
     assert "://" not in page
     assert not any(word in page for word in ("url(", "@import"))
     links = [link for link in parsed.values("href") if not link.startswith("#")]
-    assert len(links) == 8  # seven artifacts, and report.json
+    assert len(links) == 8  # seven artifacts and report.json
     assert all((folder / link).exists() for link in links)
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_page_reads_well_on_a_phone_and_by_keyboard(made, dark):
-    page = made[2] / "report.html"
-    seen = browser.look(page, dark=dark)
-    assert seen.errors == seen.undrawn == seen.unreached == []
-    assert {each for each in seen.requests if not each.startswith("data:")} == {page.as_uri()}
-    assert seen.width <= 380
-    assert seen.pictures >= 20
+def test_the_page_works_on_a_phone_and_by_keyboard(report, dark):
+    page = report[2] / "report.html"
+    view = browser.look(page, dark=dark)
+    assert view.errors == view.undrawn == view.unreached == []
+    assert {each for each in view.requests if not each.startswith("data:")} == {page.as_uri()}
+    assert view.width <= 380
+    assert view.pictures >= 20
 
 
-def test_each_picture_has_words_and_each_region_can_be_reached(made):
-    numbers, page, _ = made
+def test_each_picture_has_a_description_and_each_region_can_be_reached(report):
+    numbers, page, _ = report
     parsed = Page(page)
     drawings = [attrs for _, attrs in parsed.elements if attrs.get("role") == "img"]
     assert len(drawings) == sum(tag == "svg" for tag, _ in parsed.elements) == 6
     assert all(attrs["aria-label"] for attrs in drawings)
     alts = [attrs["alt"] for tag, attrs in parsed.elements if tag == "img"]
     assert all(alts)
-    assert [alt for alt in alts if "taken for" in alt] == [
-        f"a photo of the class {each['true']}, taken for {each['predicted']}"
+    assert [alt for alt in alts if "predicted as" in alt] == [
+        f"a photo of the class {each['true']}, predicted as {each['predicted']}"
         for each in numbers["evaluation"]["mistakes"]
     ]
     assert all(attrs.get("tabindex") == "0" for _, attrs in parsed.elements if attrs.get("class") == "scroll")
 
 
 @pytest.mark.parametrize(
-    ("missing", "section", "says"),
+    ("missing", "section", "message"),
     [
         (["Evaluator.evaluation"], "verdict", "Evaluator's outputs are missing"),
-        (["Evaluator.blessing"], "verdict", "No verdict: Evaluator has not finished"),
+        (["Evaluator.blessing"], "verdict", "No verdict, because Evaluator has not finished"),
         (["ImportExampleGen.examples"], "data", "The examples are missing"),
         (["Trainer.model_run"], "training", "The Trainer's record is missing"),
         (["Evaluator.evaluation"], "evaluation", "The predictions or the examples are missing"),
@@ -233,21 +235,21 @@ def test_each_picture_has_words_and_each_region_can_be_reached(made):
         ([], None, "There is no baseline to compare with."),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(whole, tmp_path, missing, section, says):
-    numbers = make(_changed(whole, dict.fromkeys(missing)), str(tmp_path))
-    assert says in Page((tmp_path / "report.html").read_text()).text
+def test_a_missing_source_is_reported_in_one_line(complete, tmp_path, missing, section, message):
+    numbers = make(_changed(complete, dict.fromkeys(missing)), str(tmp_path))
+    assert message in Page((tmp_path / "report.html").read_text()).text
     if section:
         assert numbers[section] is None
 
 
-def _changed(whole: Sources, changes: dict[str, str | None]) -> Sources:
-    folders = {channel: folder for channel, folder in (folders_of(whole) | changes).items() if folder}
-    return sources(whole.settings, folders, root=whole.root)
+def _changed(complete: Sources, changes: dict[str, str | None]) -> Sources:
+    folders = {channel: folder for channel, folder in (folders_of(complete) | changes).items() if folder}
+    return sources(complete.settings, folders, root=complete.root)
 
 
-def test_a_node_adds_a_section(whole, tmp_path):
+def test_a_node_adds_a_section(complete, tmp_path):
     sections.write(str(tmp_path), "Audit <b>", "3 of 4 are <i>fine</i>", ["what", "n"], [["a & b", 3]])
-    numbers = make(sources(whole.settings, {"Audit.result": str(tmp_path)}), str(tmp_path))
+    numbers = make(sources(complete.settings, {"Audit.result": str(tmp_path)}), str(tmp_path))
     (section,) = numbers["sections"]
     assert (section["node"], section["rows"]) == ("Audit", [["a & b", 3]])
     page = Page((tmp_path / "report.html").read_text())
@@ -256,43 +258,47 @@ def test_a_node_adds_a_section(whole, tmp_path):
     assert "#Audit" in page.values("href")
 
 
-def test_a_run_that_failed_at_once_has_a_report(whole, tmp_path):
-    numbers = make(Sources(settings=whole.settings), str(tmp_path))
+def test_a_run_without_outputs_has_a_report(complete, tmp_path):
+    numbers = make(Sources(settings=complete.settings), str(tmp_path))
     assert numbers["lineage"]["nodes"] == []
     text = Page((tmp_path / "report.html").read_text()).text
-    assert "No artifact of this run is known." in text
+    assert "The artifacts of this run are unknown." in text
     assert "Not measured." in text
 
 
-def test_of_folders_that_are_gone_the_names_stay(whole, tmp_path):
-    gone = f"{whole.root}/gone"
-    folders = {"ImportExampleGen.examples": gone, "Evaluator.evaluation": f"{gone}-too", "Trainer.model_run": None}
-    numbers = make(_changed(whole, folders), str(tmp_path))
+def test_the_names_of_deleted_folders_stay(complete, tmp_path):
+    deleted = f"{complete.root}/deleted"
+    folders = {
+        "ImportExampleGen.examples": deleted,
+        "Evaluator.evaluation": f"{deleted}-too",
+        "Trainer.model_run": None,
+    }
+    numbers = make(_changed(complete, folders), str(tmp_path))
     assert numbers["data"] is numbers["evaluation"] is numbers["verdict"] is None
-    assert numbers["lineage"]["nodes"][0]["artifacts"] == {"examples": gone}
+    assert numbers["lineage"]["nodes"][0]["artifacts"] == {"examples": deleted}
     page = Page((tmp_path / "report.html").read_text())
-    assert gone in page.text
+    assert deleted in page.text
     assert "The examples are missing" in page.text
 
 
-def test_photos_that_cannot_be_decoded_are_counted(whole, tmp_path):
+def test_photos_that_cannot_be_decoded_are_counted(complete, tmp_path):
     examples = _examples(tmp_path / "examples", bad=2)
-    numbers = make(sources(whole.settings, {"ImportExampleGen.examples": examples}), str(tmp_path))
+    numbers = make(sources(complete.settings, {"ImportExampleGen.examples": examples}), str(tmp_path))
     assert [each["unreadable"] for each in numbers["data"]["splits"].values()] == [2, 2]
-    assert "2 records of train cannot be read." in (tmp_path / "report.html").read_text()
+    assert "2 records in train cannot be decoded." in (tmp_path / "report.html").read_text()
 
 
-def test_drift_is_what_differs_from_the_baselines_data(whole, tmp_path):
-    examples, lighter = whole.folder("ImportExampleGen.examples"), _examples(tmp_path / "before", light=50)
+def test_drift_is_the_distance_from_the_baselines_data(complete, tmp_path):
+    examples, lighter = complete.folder("ImportExampleGen.examples"), _examples(tmp_path / "before", light=50)
     for split in photos.splits(lighter):
         photos.write(photos.measure(lighter, split), str(tmp_path / "table"), split)
         (tmp_path / "before" / f"Split-{split}" / "data.gz").unlink()
     baseline = {"LatestBlessedModel.examples": lighter, "LatestBlessedModel.table": str(tmp_path / "table")}
     folders = {"ImportExampleGen.examples": examples}
-    drift = make(sources(whole.settings, folders | baseline), str(tmp_path))["data"]["drift"]["train"]
+    drift = make(sources(complete.settings, folders | baseline), str(tmp_path))["data"]["drift"]["train"]
     assert drift["labels"] == drift["sizes"] == {"l_infinity": 0, "jensen_shannon": pytest.approx(0, abs=1e-7)}
     assert drift["brightness"]["jensen_shannon"] > 0.3
-    same = make(sources(whole.settings, folders | {"LatestBlessedModel.examples": examples}), str(tmp_path))["data"]
+    same = make(sources(complete.settings, folders | {"LatestBlessedModel.examples": examples}), str(tmp_path))["data"]
     assert same["same_as_baseline"]
     assert same["drift"]["eval"]["brightness"]["l_infinity"] == 0
-    assert "the baseline was trained on these very data" in (tmp_path / "report.html").read_text()
+    assert "The baseline was trained on the same data" in (tmp_path / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""The report's node with a cluster's parameters, and a page of many classes."""
+"""The Report node with parameters of a cluster, and a page with many classes."""
 
 import json
 
@@ -16,14 +16,20 @@ from tests.parsed import Page
 from trainer.section import merged
 
 
-def test_the_settings_are_those_of_the_run(tmp_path):
-    """A cluster's parameters take the place of what was compiled; -1 is a computed floor, and a number elsewhere."""
+def test_the_report_shows_the_settings_of_the_run(tmp_path):
+    """The parameters replace compiled settings. -1 means a computed floor, but is a plain number for other settings."""
     artifact = RunReport()
     artifact.uri = str(tmp_path / "Report" / "report" / "7")
-    given = settings.load().model_dump(mode="json")
-    compiled = merged(given, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
-    said = {"min_accuracy": -1.0, "min_class_recall": 0.3, "max_accuracy_drop": -1.0, "epochs": 4, "data": "gs://b/c"}
-    properties = {"settings": json.dumps(compiled), "nodes": "{}", "code": "", "command": "", **said}
+    defaults = settings.load().model_dump(mode="json")
+    compiled = merged(defaults, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
+    parameters = {
+        "min_accuracy": -1.0,
+        "min_class_recall": 0.3,
+        "max_accuracy_drop": -1.0,
+        "epochs": 4,
+        "data": "gs://b/c",
+    }
+    properties = {"settings": json.dumps(compiled), "nodes": "{}", "code": "", "command": "", **parameters}
     report.Executor().Do({}, {"report": [artifact]}, properties)
     (file,) = tmp_path.glob("**/report.json")
     shown = json.loads(file.read_text())["lineage"]["settings"]
@@ -31,25 +37,27 @@ def test_the_settings_are_those_of_the_run(tmp_path):
     assert (shown["trainer"]["epochs"], shown["data"]["directory"]) == (4, "gs://b/c")
 
 
-def test_a_hundred_classes_are_listed_and_their_confusion_is_cut_short(tmp_path):
+def test_a_hundred_classes_are_listed_with_the_most_frequent_confusions(tmp_path):
     names = [f"class of the number {index}" for index in range(100)]
     true = np.arange(100).repeat(2)
-    none, digests = np.zeros(200), np.arange(1600).reshape(200, 8).astype(np.uint16).astype(np.uint8)
+    zeros, digests = np.zeros(200), np.arange(1600).reshape(200, 8).astype(np.uint16).astype(np.uint8)
     digests[:, 0] = np.arange(200)
-    each_odd_as_the_one_before = np.eye(100)[true // 2 * 2]
-    predicted = {digest.tobytes(): row for digest, row in zip(digests, each_odd_as_the_one_before, strict=True)}
-    seen = Photos(200, np.arange(200), true, np.full([200, 2], 8), none, none, np.zeros([200, 3]), digests)
+    odd_classes_predicted_as_the_previous_class = np.eye(100)[true // 2 * 2]
+    predicted = {
+        digest.tobytes(): row for digest, row in zip(digests, odd_classes_predicted_as_the_previous_class, strict=True)
+    }
+    photos = Photos(200, np.arange(200), true, np.full([200, 2], 8), zeros, zeros, np.zeros([200, 3]), digests)
     numbers = {
         "name": "many",
         "verdict": None,
-        "data": {"classes": names, "splits": {"eval": describe(seen, names)}, "anomalies": [], "drift": None,
+        "data": {"classes": names, "splits": {"eval": describe(photos, names)}, "anomalies": [], "drift": None,
                  "same_as_baseline": False},
         "training": None,
-        "evaluation": evaluate(predicted, seen, names),
+        "evaluation": evaluate(predicted, photos, names),
         "sections": [],
         "lineage": {"nodes": [], "versions": {}, "code": "", "command": ""},
     }  # fmt: skip
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
     text = Page(render(numbers, Pictures([], {}), Sources(config.model_dump(mode="json")), str(tmp_path))).text
-    assert "The pairs most often taken for one another, of 100 classes" in text
+    assert "The most frequent confusions among 100 classes" in text
     assert all(name in text for name in names)

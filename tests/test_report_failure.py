@@ -1,4 +1,4 @@
-"""A report that fails after the gate: the exit code is the gate's, and the suggested command makes the report."""
+"""A report that fails after the gate: the gate decides the exit code, and the suggested command writes the report."""
 
 import json
 import re
@@ -16,10 +16,10 @@ def _ask(capfd, output: Path, *words: str) -> list | dict:
     return json.loads(capfd.readouterr().out)
 
 
-def test_a_report_that_fails_undoes_nothing(tiny, main, capfd, tmp_path):
+def test_a_failed_report_does_not_undo_the_push(tiny, main, capfd, tmp_path):
     output = tmp_path / "out"
     (output / "artifacts" / "sample").mkdir(parents=True)
-    (output / "artifacts" / "sample" / "Report").write_text("a file where the node's folder is to be")
+    (output / "artifacts" / "sample" / "Report").write_text("a file at the path of the node's folder")
     code, printed = main(*tiny)
     assert code == 0, printed
     (pushed,) = (output / "pushed" / "sample").iterdir()

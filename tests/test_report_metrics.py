@@ -1,4 +1,4 @@
-"""The report's measures, by worked examples and by scikit-learn."""
+"""The report's metrics, compared with worked examples and with scikit-learn."""
 
 import math
 
@@ -19,7 +19,7 @@ from trainer import intervals
         (1, 1, 0.2065, 1.0),
     ],
 )
-def test_the_interval_of_a_share_is_wilsons(hits, n, low, high):
+def test_the_interval_of_a_proportion_is_wilsons(hits, n, low, high):
     measure = intervals.proportion(hits, n)
     assert measure["value"] == hits / n
     assert (measure["low"], measure["high"]) == pytest.approx((low, high), abs=5e-5)
@@ -31,7 +31,7 @@ def test_the_interval_of_a_difference_is_newcombes():
     assert interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
-def test_a_share_of_nothing_has_no_value():
+def test_a_proportion_of_nothing_has_no_value():
     assert intervals.proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
     assert metrics.f1(0, 0)["value"] is None
 
@@ -39,7 +39,7 @@ def test_a_share_of_nothing_has_no_value():
 def test_the_confusion_and_f1_are_scikit_learns():
     random = np.random.default_rng(1)
     true, predicted = random.integers(0, 4, 200), random.integers(0, 4, 200)
-    counts = metrics.confusion(true, predicted, 5)  # nothing is of the fifth class
+    counts = metrics.confusion(true, predicted, 5)  # no photo has the fifth class
     assert counts.tolist() == confusion_matrix(true, predicted, labels=range(5)).tolist()
     classes = metrics.per_class(counts, "abcde")
     expected = f1_score(true, predicted, labels=range(4), average=None)
@@ -47,7 +47,7 @@ def test_the_confusion_and_f1_are_scikit_learns():
     assert classes[4]["f1"]["value"] is classes[4]["recall"]["value"] is classes[4]["precision"]["value"] is None
 
 
-def test_the_interval_of_f1_is_that_of_drawing_the_photos_again():
+def test_the_interval_of_f1_is_close_to_the_bootstrap():
     hits, false_alarms, misses, n = 400, 80, 120, 2000
     counts = [hits, false_alarms, misses, n - hits - false_alarms - misses]
     true, predicted = np.repeat([1, 0, 1, 0], counts), np.repeat([1, 1, 0, 0], counts)
@@ -59,15 +59,15 @@ def test_the_interval_of_f1_is_that_of_drawing_the_photos_again():
     assert (measure["low"], measure["high"]) == pytest.approx(bootstrap, abs=0.005)
     never = metrics.f1(0, 10)
     assert (never["value"], never["low"]) == (0, 0)
-    assert never["high"] > 0.3  # of ten photos that says little
+    assert never["high"] > 0.3  # ten photos give little certainty
 
 
-def test_the_calibration_error_of_a_case_made_by_hand():
+def test_the_calibration_error_of_a_worked_example():
     confidence = np.array([0.95, 0.85, 0.9, 0.35, 0.4, 1.0])
-    right = np.array([True, True, False, False, True, True])
-    result = metrics.calibration(confidence, right)
+    correct = np.array([True, True, False, False, True, True])
+    result = metrics.calibration(confidence, correct)
     assert [(each["low"], each["n"], each["accuracy"]) for each in result["bins"]] == [
-        (0.3, 2, 0.5),  # 0.35 and 0.4: a bin holds its upper edge
+        (0.3, 2, 0.5),  # 0.35 and 0.4: a bin includes its upper edge
         (0.8, 2, 0.5),
         (0.9, 2, 1.0),
     ]
@@ -76,16 +76,16 @@ def test_the_calibration_error_of_a_case_made_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "l_infinity", "jensen_shannon"),
+    ("first", "second", "l_infinity", "jensen_shannon"),
     [
         ([1, 1], [5, 5], 0.0, 0.0),
         ([4, 0], [0, 2], 1.0, 1.0),
-        # the entropy of both together, 3/4 to 1/4, less the mean of 1 bit and 0
+        # the entropy of the mean distribution (3/4, 1/4) minus the mean of the entropies, 1 bit and 0
         ([1, 1], [1, 0], 0.5, math.sqrt(0.8112781245 - 0.5)),
     ],
 )
-def test_the_distance_of_two_distributions(before, now, l_infinity, jensen_shannon):
-    found = metrics.distance(np.array(before), np.array(now))
+def test_the_distances_of_two_distributions(first, second, l_infinity, jensen_shannon):
+    found = metrics.distance(np.array(first), np.array(second))
     assert found == pytest.approx({"l_infinity": l_infinity, "jensen_shannon": jensen_shannon}, abs=1e-7)
 
 

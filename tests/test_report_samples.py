@@ -1,4 +1,4 @@
-"""The report's sample photos and their alt texts, for few and for many classes and photos (issue 11)."""
+"""The sample photos of the report and their alt texts, for few and many classes and photos (issue 11)."""
 
 import base64
 from pathlib import Path
@@ -14,12 +14,12 @@ from tests.report_sources import sources
 
 
 def _colour(label: int) -> tuple[int, int, int]:
-    """A colour that tells a class from 199 others, also after JPEG."""
+    """Returns a colour that identifies one of 200 classes, even after JPEG compression."""
     return label % 20 * 12 + 6, label // 20 * 24 + 6, 128
 
 
-def _deal(folder: Path, counts: list[int]) -> str:
-    """Writes as many photos of each class as `counts` says, in the class's colour, to both splits."""
+def _write_examples(folder: Path, counts: list[int]) -> str:
+    """Writes `counts[label]` photos of each class in the colour of the class into both splits."""
     for split in ("train", "eval"):
         (folder / f"Split-{split}").mkdir(parents=True)
         with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data.gz"), "GZIP") as writer:
@@ -32,9 +32,9 @@ def _deal(folder: Path, counts: list[int]) -> str:
 
 
 @pytest.mark.parametrize("counts", [[3, 1], [1000, 0], [0, 1, 3], [3, 1, 1000, 0, 2], [1, 3, 0, 4] * 5, [3, 0] * 100])
-def test_each_sample_photo_is_named_by_its_class(counts, tmp_path):
+def test_each_sample_photo_has_the_name_of_its_class(counts, tmp_path):
     names = [f"class <{index}>" for index in range(len(counts))]
-    examples = _deal(tmp_path / "examples", counts)
+    examples = _write_examples(tmp_path / "examples", counts)
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
     make(sources(config.model_dump(mode="json"), {"ImportExampleGen.examples": examples}), str(tmp_path))
     page = Page((tmp_path / "report.html").read_text())

@@ -21,7 +21,7 @@ from trainer.families import FAMILIES
     ids=["range in float32", "mean-deviation in bfloat16"],
 )
 def exported(request, real_data, tmp_path_factory):
-    photos = graphs.photos_of(real_data / "flowers-native" / "flowers00-200.tfrec", 12)
+    photos = graphs.first_photos(real_data / "flowers-native" / "flowers00-200.tfrec", 12)
     folder = tmp_path_factory.mktemp("export")
     normalize, policy = request.param
     transform = graphs.build(folder / "graph", photos, normalize=normalize)

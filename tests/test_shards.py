@@ -1,4 +1,4 @@
-"""ExampleGen's files are decided by the records, whatever bundles Beam makes of them."""
+"""The content of ExampleGen's files depends only on the records, not on Beam's bundles."""
 
 import apache_beam as beam
 import numpy as np
@@ -13,37 +13,37 @@ def _records(count: int) -> list[bytes]:
     return [random.bytes(40) for _ in range(count)]
 
 
-def _written(folder, given, number: int, order: int, at_a_time: int) -> dict[str, bytes]:
-    """What is written of the records, mixed and in bundles of a size."""
-    mixed = [given[index] for index in np.random.default_rng(order).permutation(len(given))]
-    bundles = [mixed[start : start + at_a_time] for start in range(0, len(mixed), at_a_time)]
+def _written(folder, records, number: int, seed: int, bundle_size: int) -> dict[str, bytes]:
+    """Returns the files written from the records, which are shuffled and divided into bundles."""
+    shuffled = [records[index] for index in np.random.default_rng(seed).permutation(len(records))]
+    bundles = [shuffled[start : start + bundle_size] for start in range(0, len(shuffled), bundle_size)]
     with beam.Pipeline("BundleBasedDirectRunner") as pipeline:
         created = pipeline | beam.Create(bundles) | beam.Reshuffle()
-        records = created | beam.FlatMap(lambda bundle: bundle).with_output_types(bytes)
-        _ = records | shards.Write(str(folder), number)
+        flat = created | beam.FlatMap(lambda bundle: bundle).with_output_types(bytes)
+        _ = flat | shards.Write(str(folder), number)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_order_of_3670_records_does_not_depend_on_bundles(tmp_path):
     records = _records(3670)
-    first = _written(tmp_path / "first", records, 3, order=1, at_a_time=100)
+    first = _written(tmp_path / "first", records, 3, seed=1, bundle_size=100)
     assert sorted(first) == [f"data_tfrecord-{number:05d}-of-00003.gz" for number in range(3)]
-    assert _written(tmp_path / "second", records, 3, order=2, at_a_time=7) == first
+    assert _written(tmp_path / "second", records, 3, seed=2, bundle_size=7) == first
     files = sorted(map(str, (tmp_path / "first").iterdir()))
     read = list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
     assert sorted(read) == sorted(records)
     assert [1100 < len(list(tf.data.TFRecordDataset(file, "GZIP"))) < 1350 for file in files] == [True] * 3
 
 
-def test_the_order_is_not_that_of_the_input(tmp_path):
-    """A folder of photos comes class by class."""
+def test_the_order_differs_from_the_input(tmp_path):
+    """In a folder of photos, the classes follow each other."""
     records = [bytes([number // 100]) + rest for number, rest in enumerate(_records(500))]
-    _written(tmp_path / "out", records, 1, order=0, at_a_time=500)
+    _written(tmp_path / "out", records, 1, seed=0, bundle_size=500)
     read = list(tf.data.TFRecordDataset([str(next((tmp_path / "out").iterdir()))], "GZIP").as_numpy_iterator())
     assert {record[0] for record in read[:50]} == set(range(5))
 
 
-def test_an_example_is_written_the_same_way_whatever_the_order_of_its_features(tmp_path):
+def test_an_example_is_written_the_same_for_any_order_of_its_features(tmp_path):
     names = [f"feature {number}" for number in range(20)]
     examples = []
     for order in (names, names[::-1]):
@@ -55,10 +55,10 @@ def test_an_example_is_written_the_same_way_whatever_the_order_of_its_features(t
 
 
 def test_a_split_without_records_is_an_empty_file(tmp_path):
-    assert set(_written(tmp_path / "out", [], 1, order=0, at_a_time=1)) == {"data_tfrecord-00000-of-00001.gz"}
+    assert set(_written(tmp_path / "out", [], 1, seed=0, bundle_size=1)) == {"data_tfrecord-00000-of-00001.gz"}
     assert not list(tf.data.TFRecordDataset(str(tmp_path / "out" / "data_tfrecord-00000-of-00001.gz"), "GZIP"))
 
 
 @pytest.mark.parametrize(("size", "number"), [(0, 1), (56 * 2**20, 1), (128 * 2**20 + 1, 2), (10**12, 7451)])
-def test_a_shard_is_sorted_in_memory_and_so_of_128_mb_at_most(size, number):
+def test_a_shard_has_at_most_128_mb_because_it_is_sorted_in_memory(size, number):
     assert shards.count(size) == number

@@ -1,30 +1,33 @@
-"""The report of a run: `report.html`, one page that opens from disk, and `report.json`, all the numbers in it.
+"""The report of a run: `report.html`, a page without links to the network, and `report.json`, the page's numbers.
 
-`report.json`, whose keys stay as they are while `format` does. A section whose sources are missing is null. Fractions
-are of 1, and a measure is {value, low, high, n}: the bounds of its 95 % interval, and null where n is 0.
-For F1, n counts the photos that are of the class or were taken for it.
+The keys of `report.json` change only with `format`. A section is null if its sources are missing. A fraction is 0 to 1.
+A measure is {value, low, high, n}: low and high are the bounds of the 95 % interval, and all three are null if n is 0.
+For F1, n is the number of photos whose true or predicted class is this class.
 
   format: 2
-  name: the run's name in the settings
+  name: the name of the run in the settings
   verdict: {blessed, pushed_to (or null), checks: [{what, value, low, high, margin (or null), floor, n, passed,
     undecided: whether the floor is inside the interval from low to high}]}
   data:
-    classes: their names, in the order of the indices
-    splits: by name {examples, unreadable, per_class: counts by name,
-      sizes: [{width, height, count}], the most frequent first, ten at most; distinct_sizes,
-      side: the square root of the pixels, and brightness, contrast, red, green, blue (0 to 1): {mean, deviation},
-      brightness_histogram: the share of photos in each of 20 equal parts}
-    anomalies: [{split, feature, what}]; null where ExampleValidator has not run
-    drift: null where the baseline's data are not known; else by split, for labels, brightness and sizes:
-      {l_infinity, jensen_shannon: the distance, by the logarithm of base 2, 0 to 1}
-    baseline: the folder of its examples, or null; same_as_baseline: whether they are this run's
-  training: `history.json` as trainer.run writes it
+    classes: the class names, in the order of the indices
+    splits: by name {examples, unreadable, per_class: number of photos by class,
+      sizes: [{width, height, count}], at most ten, the most frequent first; distinct_sizes,
+      side (the square root of the number of pixels), brightness, contrast, red, green, blue: {mean, deviation}, the
+        last five 0 to 1,
+      brightness_histogram: the fraction of photos in each of 20 bins of equal width}
+    anomalies: [{split, feature, what}]; null if ExampleValidator has not run
+    drift: by split, for labels, brightness and sizes: {l_infinity, jensen_shannon: the distance with base 2, 0 to 1};
+      null if the baseline's data is unknown
+    baseline: the folder of the baseline's examples, or null; same_as_baseline: whether this run has the same examples
+  training: `history.json`, see `trainer.run`
   evaluation:
-    examples; accuracy: a measure; confusion: counts, a row for each true class, a column for each predicted one
+    examples; accuracy: a measure; confusion: counts, a row for each true class, a column for each predicted class
     classes: [{name, precision, recall, f1: measures}]
-    calibration: {error: expected calibration error, bins: [{low, high, n, confidence, accuracy}]}, those with photos
-    mistakes: [{record: in the eval split, true, predicted, probability, probability_of_true}], most confident first
-    slices: by kind (size, brightness) [{name, accuracy: a measure}]
-  sections: [{node, title, text, columns, rows}], those that other nodes wrote
-  lineage: {nodes: [{node, reads: as Trainer.model, artifacts: folders by output}], settings, versions, code, command}
+    calibration: {error: expected calibration error, bins: [{low, high, n, confidence, accuracy}]}, without empty bins
+    mistakes: [{record: its number in the eval split, true, predicted, probability, probability_of_true}], the most
+      confident first
+    slices: for size and brightness [{name, accuracy: a measure}]
+  sections: [{node, title, text, columns, rows}], written by other nodes
+  lineage: {nodes: [{node, reads: for example Trainer.model, artifacts: folders by output}], settings, versions, code,
+    command}
 """

@@ -1,6 +1,6 @@
-"""The report's charts: Vega-Lite, drawn to SVG here, so that the page needs no script.
+"""Draws the report's charts as SVG with Vega-Lite, so that the page needs no script.
 
-Colours are the page's own variables, which follow light and dark. Each chart is as wide as a phone.
+The colours are CSS variables of the page, which has a light and a dark theme. Each chart fits on a phone.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,19 @@ from markupsafe import Markup
 
 Spec = dict[str, Any]
 
-_NAMESPACES = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'  # a page needs none
+# SVG inside HTML needs no namespaces
+_NAMESPACES = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 _HEIGHT = 210
 _FRAME = {
-    "width": 320,  # with all that is around the plot
+    "width": 320,  # including axes and legend
     "height": _HEIGHT,
     "autosize": {"type": "fit", "contains": "padding"},
     "padding": 8,
     "background": None,
 }
-_MAIN, _SOFT = "var(--accent)", "var(--soft)"
+_STRONG, _WEAK = "var(--accent)", "var(--soft)"
 _CONFIG = {
-    "aria": False,  # the page says in words what each chart shows
+    "aria": False,  # the page has a caption for each chart
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {
@@ -46,15 +47,15 @@ _CONFIG = {
 
 
 def _draw(spec: Spec) -> Markup:
-    """Returns the chart as SVG; Vega escapes what it writes."""
+    """Returns the chart as SVG, in which Vega has escaped all text."""
     svg = vl_convert.vegalite_to_svg({**_FRAME, "config": _CONFIG, **spec})
     return Markup(svg.replace(_NAMESPACES, ""))  # noqa: S704
 
 
-def _two(names: Sequence[str]) -> Spec:
-    """Returns the colours of two series, the first of which is the one to look at."""
-    scale = {"domain": list(names), "range": [_MAIN, _SOFT]}
-    return {"field": "of", "type": "nominal", "scale": scale, "legend": {} if len(names) > 1 else None}
+def _colours(names: Sequence[str]) -> Spec:
+    """Returns the colour encoding of one or two series; the first series has the stronger colour."""
+    scale = {"domain": list(names), "range": [_STRONG, _WEAK]}
+    return {"field": "series", "type": "nominal", "scale": scale, "legend": {} if len(names) > 1 else None}
 
 
 def _axis(field: str, title: str | None, **more: Any) -> Spec:
@@ -63,10 +64,12 @@ def _axis(field: str, title: str | None, **more: Any) -> Spec:
 
 def counts(per_split: dict[str, dict[str, int]]) -> Markup:
     """Draws the number of photos of each class, by split."""
-    rows = [{"class": name, "of": split, "n": n} for split, classes in per_split.items() for name, n in classes.items()]
+    rows = [
+        {"class": name, "series": split, "n": n} for split, classes in per_split.items() for name, n in classes.items()
+    ]
     classes = len({row["class"] for row in rows})
     axis = {"labelLimit": 110, "ticks": False, "domain": False, "labelPadding": 6}
-    offset = {"field": "of", "type": "nominal", "sort": list(per_split)}
+    offset = {"field": "series", "type": "nominal", "sort": list(per_split)}
     return _draw(
         {
             "height": max(_HEIGHT, 60 + 13 * len(per_split) * classes),
@@ -76,36 +79,36 @@ def counts(per_split: dict[str, dict[str, int]]) -> Markup:
                 "y": {"field": "class", "type": "nominal", "title": None, "sort": None, "axis": axis},
                 "yOffset": offset,
                 "x": _axis("n", "photos", axis={"tickCount": 4}),
-                "color": _two(list(per_split)),
+                "color": _colours(list(per_split)),
             },
         }
     )
 
 
-def shares(per_split: dict[str, list[float]], title: str) -> Markup:
-    """Draws histograms over 0 to 1, whose parts are equally wide, as steps."""
+def histograms(per_split: dict[str, list[float]], title: str) -> Markup:
+    """Draws a histogram of each split: fractions of the photos in bins of equal width between 0 and 1."""
     rows = [
-        {"of": split, "at": index / len(parts), "share": share}
-        for split, parts in per_split.items()
-        for index, share in enumerate([*parts, parts[-1]])
+        {"series": split, "edge": index / len(bins), "fraction": fraction}
+        for split, bins in per_split.items()
+        for index, fraction in enumerate([*bins, bins[-1]])  # the last bin again, for its right edge
     ]
     return _draw(
         {
             "data": {"values": rows},
             "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
             "encoding": {
-                "x": _axis("at", title, scale={"domain": [0, 1]}, axis={"tickCount": 5, "grid": False}),
-                "y": _axis("share", None, axis={"format": "%", "tickCount": 4}),
-                "color": _two(list(per_split)),
+                "x": _axis("edge", title, scale={"domain": [0, 1]}, axis={"tickCount": 5, "grid": False}),
+                "y": _axis("fraction", None, axis={"format": "%", "tickCount": 4}),
+                "color": _colours(list(per_split)),
             },
         }
     )
 
 
 def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False) -> Markup:
-    """Draws values by epoch; a dashed line marks the best epoch, which was exported."""
+    """Draws values by epoch. A dashed line marks the best epoch, whose weights were exported."""
     rows = [
-        {"of": name, "epoch": epoch, "value": value}
+        {"series": name, "epoch": epoch, "value": value}
         for name, values in series.items()
         for epoch, value in enumerate(values, 1)
     ]
@@ -116,7 +119,7 @@ def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False
         "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 60} if epochs == 1 else False},
         "encoding": {
             "y": _axis("value", None, scale={"zero": from_zero}, axis={"tickCount": 4}),
-            "color": _two(list(series)),
+            "color": _colours(list(series)),
         },
     }
     rule = {
@@ -128,7 +131,7 @@ def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False
 
 
 def reliability(bins: list[dict[str, Any]]) -> Markup:
-    """Draws the accuracy against the confidence, bin by bin, with the diagonal of a model that knows how sure it is."""
+    """Draws the accuracy of each bin by its confidence; the diagonal is a perfectly calibrated model."""
     unit = {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
     diagonal = {
         "data": {"values": [{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]},
@@ -136,16 +139,16 @@ def reliability(bins: list[dict[str, Any]]) -> Markup:
     }
     measured = {
         "data": {"values": bins},
-        "mark": {"type": "circle", "color": _MAIN, "opacity": 1},
+        "mark": {"type": "circle", "color": _STRONG, "opacity": 1},
         "encoding": {"size": {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [24, 320]}}},
     }
-    joined = {"data": {"values": bins}, "mark": {"type": "line", "color": _MAIN, "strokeWidth": 1.5}}
+    joined = {"data": {"values": bins}, "mark": {"type": "line", "color": _STRONG, "strokeWidth": 1.5}}
     return _draw(
         {
             "height": 270,
             "encoding": {
-                "x": _axis("confidence", "probability of the answer", **unit),
-                "y": _axis("accuracy", "share that is right", **unit),
+                "x": _axis("confidence", "probability of the predicted class", **unit),
+                "y": _axis("accuracy", "accuracy", **unit),
             },
             "layer": [diagonal, joined, measured],
         }

@@ -1,4 +1,4 @@
-"""The Report node: writes the run's page and its numbers; see `components.report`."""
+"""The Report node: writes the run's page and the numbers of the page; see `components.report`."""
 
 import json
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from components.stage import Stage
 from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, setting_value
 from trainer.section import merged
 
-# the settings that a run on a cluster may change, by execution property
+# the settings that the parameters of a run on a cluster change, by execution property
 CHANGES = CHANGEABLE | {name: f"evaluator.{name}" for name in THRESHOLDS} | {"data": "data.directory"}
 
 
 class ReportSpec(ComponentSpec):
-    """The node's interface. Its inputs are those of the pipeline at hand; `report` adds them."""
+    """The node's interface. The inputs depend on the pipeline; `report` adds them."""
 
     PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "nodes", "code", "command")}
     INPUTS: dict[str, ChannelParameter] = {}
@@ -32,26 +32,26 @@ class ReportSpec(ComponentSpec):
 
 
 def _key(node: str, output: str) -> str:
-    """Returns the input's name in TFX and on clusters, where it is an identifier: 'Trainer_model'."""
+    """Returns the name of the input that reads an output, for example 'Trainer_model'; clusters allow no dot."""
     return f"{node}_{output}"
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes the report from the folders of the inputs."""
+    """Writes the report into the folder of the output."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Makes the report; see the base class."""
-        from components.report.make import make  # imports the charts' library, which building a pipeline does not need
+        """Writes the report; see the base class."""
+        from components.report.make import make  # imports the library of the charts, which only this process needs
 
-        given = {key: artifacts[0] for key, artifacts in input_dict.items() if artifacts}
+        inputs = {key: artifacts[0] for key, artifacts in input_dict.items() if artifacts}
         nodes = []
         for node, each in json.loads(exec_properties["nodes"]).items():
             keys = {output: _key(node, output) for output in each["writes"]}
-            folders = {output: given[key].uri for output, key in keys.items() if key in given}
+            folders = {output: inputs[key].uri for output, key in keys.items() if key in inputs}
             nodes += [NodeOutputs(node, each["reads"], folders)] if folders else []
-        said = {name: exec_properties[name] for name in CHANGES if name in exec_properties}
-        changes = {CHANGES[name]: setting_value(name, value) for name, value in said.items()}
-        evaluation = given.get(_key("Evaluator", "evaluation"))
+        properties = {name: exec_properties[name] for name in CHANGES if name in exec_properties}
+        changes = {CHANGES[name]: setting_value(name, value) for name, value in properties.items()}
+        evaluation = inputs.get(_key("Evaluator", "evaluation"))
         (report,) = output_dict["report"]
         sources = Sources(
             settings=merged(json.loads(exec_properties["settings"]), changes),
@@ -66,37 +66,42 @@ class Executor(base_executor.BaseExecutor):
 
 
 class Report(base_component.BaseComponent):
-    """The node; its `report` holds report.html and report.json."""
+    """The Report node. Its output `report` contains report.html and report.json."""
 
     SPEC_CLASS = ReportSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
 def report(nodes: Sequence[tuple[Stage, BaseNode]], settings: dict[str, Any], command: str) -> Report:
-    """Returns the node. The pipeline sets its execution property `code`, the digest of all nodes' code.
+    """Returns the Report node. The pipeline later sets its property `code`, the digest of the code of all nodes.
 
     Args:
-      nodes: the nodes before this one.
+      nodes: the nodes before the report.
       settings: all settings, as JSON values.
       command: reruns the pipeline, with the settings in `settings.yaml`.
     """
     channels: dict[str, types.BaseChannel] = {}
-    listed = {}
+    reads_and_writes: dict[str, Any] = {}
     for stage, node in nodes:
         writes = [output for output in stage.outputs if output in node.outputs]
         channels |= {_key(stage.name, output): node.outputs[output] for output in writes}
-        listed[stage.name] = {"reads": _reads(node), "writes": writes}
+        reads_and_writes[stage.name] = {"reads": _reads(node), "writes": writes}
 
     class Spec(ReportSpec):
         INPUTS = {key: ChannelParameter(type=channel.type, optional=True) for key, channel in channels.items()}
 
-    made = types.Channel(type=RunReport)
-    texts = {"settings": json.dumps(settings), "nodes": json.dumps(listed), "code": "", "command": command}
-    return Report(Spec(report=made, **texts, **channels))
+    output = types.Channel(type=RunReport)
+    properties = {
+        "settings": json.dumps(settings),
+        "nodes": json.dumps(reads_and_writes),
+        "code": "",
+        "command": command,
+    }
+    return Report(Spec(report=output, **properties, **channels))
 
 
 def _reads(node: BaseNode) -> list[str]:
-    """Returns the outputs that a node reads, as 'Node.output'."""
+    """Returns the outputs that a node reads, each as 'Node.output'."""
     channels = [each for each in node.inputs.values() if isinstance(each, OutputChannel)]
     return [f"{each.producer_component_id}.{each.output_key}" for each in channels]
 

@@ -1,76 +1,60 @@
-"""The data's section: what the photos are like, what is odd about them, how far they are from the baseline's."""
+"""Computes the numbers of the section about the data: statistics of each split, and drift against the baseline."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components import photos
 from components.photos import Photos
 from components.report import metrics
 
-_PARTS = 20  # of a histogram
-_SIZES = 10  # that are listed
+_BINS = 20  # of a histogram
+_SIZES = 10  # that report.json lists
 
 
-def describe(each: Photos, classes: Sequence[str]) -> dict[str, Any]:
-    """Returns the numbers of a split."""
-    count = Counter(map(int, each.labels))
-    labels = [*range(len(classes)), *sorted(set(count) - set(range(len(classes))))]
-    shapes = Counter((int(width), int(height)) for height, width in each.sizes)
-    histogram = np.histogram(each.brightness, _PARTS, (0, 1))[0] / max(1, len(each.labels))
+def describe(photos: Photos, classes: Sequence[str]) -> dict[str, Any]:
+    """Returns the numbers of a split; see `components.report`."""
+    counts = Counter(map(int, photos.labels))
+    labels = [*range(len(classes)), *sorted(set(counts) - set(range(len(classes))))]
+    sizes = Counter((int(width), int(height)) for height, width in photos.sizes)
+    histogram = np.histogram(photos.brightness, _BINS, (0, 1))[0] / max(1, len(photos.labels))
     return {
-        "examples": each.records,
-        "unreadable": each.records - len(each.labels),
-        "per_class": {classes[i] if 0 <= i < len(classes) else f"class {i}": count[i] for i in labels},
-        "sizes": [{"width": w, "height": h, "count": n} for (w, h), n in shapes.most_common(_SIZES)],
-        "distinct_sizes": len(shapes),
-        "side": _spread(side(each)),
-        "brightness": _spread(each.brightness),
-        "contrast": _spread(each.contrast),
-        **{name: _spread(each.colours[:, index]) for index, name in enumerate(("red", "green", "blue"))},
-        "brightness_histogram": [round(float(share), 6) for share in histogram],
+        "examples": photos.records,
+        "unreadable": photos.records - len(photos.labels),
+        "per_class": {classes[i] if 0 <= i < len(classes) else f"class {i}": counts[i] for i in labels},
+        "sizes": [{"width": w, "height": h, "count": n} for (w, h), n in sizes.most_common(_SIZES)],
+        "distinct_sizes": len(sizes),
+        "side": _mean_and_deviation(side(photos)),
+        "brightness": _mean_and_deviation(photos.brightness),
+        "contrast": _mean_and_deviation(photos.contrast),
+        **{name: _mean_and_deviation(photos.colours[:, i]) for i, name in enumerate(("red", "green", "blue"))},
+        "brightness_histogram": [round(float(fraction), 6) for fraction in histogram],
     }
 
 
-def side(each: Photos) -> np.ndarray:
-    """Returns the square root of each photo's pixels: its side, if it were square."""
-    return np.sqrt(each.sizes.prod(axis=1))
+def side(photos: Photos) -> np.ndarray:
+    """Returns float [n], the square root of the number of pixels of each photo."""
+    return np.sqrt(photos.sizes.prod(axis=1))
 
 
-def drift(before: Photos, now: Photos, classes: int) -> dict[str, Any] | None:
-    """Returns how far a split is from the baseline's; None where one has no photos."""
-    if not len(before.labels) or not len(now.labels):
+def drift(baseline: Photos, current: Photos, classes: int) -> dict[str, Any] | None:
+    """Returns the distances between a split and the same split of the baseline; None if one of them has no photos."""
+    if not len(baseline.labels) or not len(current.labels):
         return None
-    kinds = range(max(classes, *(int(each.labels.max()) + 1 for each in (before, now))))
-    longest = max(side(before).max(), side(now).max())
+    labels = max(classes, *(int(photos.labels.max()) + 1 for photos in (baseline, current)))
+    longest = max(side(baseline).max(), side(current).max())
+    fractions = np.linspace(0, 1, _BINS + 1)
     return {
-        "labels": _distance(before.labels, now.labels, np.arange(len(kinds) + 1)),
-        "brightness": _distance(before.brightness, now.brightness, np.linspace(0, 1, _PARTS + 1)),
-        "sizes": _distance(side(before), side(now), np.linspace(0, longest, _PARTS + 1)),
+        "labels": _distance(baseline.labels, current.labels, np.arange(labels + 1)),
+        "brightness": _distance(baseline.brightness, current.brightness, fractions),
+        "sizes": _distance(side(baseline), side(current), np.linspace(0, longest, _BINS + 1)),
     }
 
 
-def anomalies(folder: str) -> list[dict[str, str]]:
-    """Returns what ExampleValidator found, as {split, feature, what}."""
-    rows = []
-    for split in photos.splits(folder):
-        found = anomalies_pb2.Anomalies()
-        with tf.io.gfile.GFile(f"{folder}/Split-{split}/SchemaDiff.pb", "rb") as file:
-            found.ParseFromString(file.read())
-        for feature, info in sorted(found.anomaly_info.items()):
-            rows.append({"split": split, "feature": feature, "what": info.description})
-        if found.HasField("dataset_anomaly_info"):
-            rows.append({"split": split, "feature": "", "what": found.dataset_anomaly_info.description})
-    return rows
+def _distance(baseline: np.ndarray, current: np.ndarray, edges: np.ndarray) -> dict[str, float]:
+    return metrics.distance(np.histogram(baseline, edges)[0], np.histogram(current, edges)[0])
 
 
-def _distance(before: np.ndarray, now: np.ndarray, edges: np.ndarray) -> dict[str, float]:
-    return metrics.distance(np.histogram(before, edges)[0], np.histogram(now, edges)[0])
-
-
-def _spread(values: np.ndarray) -> dict[str, float] | None:
+def _mean_and_deviation(values: np.ndarray) -> dict[str, float] | None:
     return {"mean": float(values.mean()), "deviation": float(values.std())} if len(values) else None

@@ -1,6 +1,6 @@
-"""The evaluation's section: the candidate's predictions on the eval split, and the numbers computed from them."""
+"""Computes the numbers of the section about the evaluation from the candidate's predictions on the eval split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from components.report import data, metrics
 from trainer import tfrecords
 from trainer.features import PREDICTIONS, PROBABILITIES
 
-_MISTAKES = 12
+_MISTAKES = 12  # that the page shows
 
 
 def read(evaluation: str) -> dict[bytes, np.ndarray] | None:
-    """Returns the class probabilities, float32 [classes], by the record's digest, as `components.predictions` wrote.
+    """Returns the probabilities that `components.predictions` wrote, float32 [classes], by the digest of the record.
 
-    None if the evaluation has no predictions: an older version of this project wrote it.
+    Returns None if the folder has no predictions, because an older version of this project wrote it.
     """
     spec = {
         DIGEST: tf.io.FixedLenFeature([], tf.string),
@@ -28,38 +28,38 @@ def read(evaluation: str) -> dict[bytes, np.ndarray] | None:
     return {each[DIGEST].numpy(): each[PROBABILITIES].numpy() for each in parsed} or None
 
 
-def evaluate(predicted_by_digest: dict[bytes, np.ndarray], seen: Photos, names: Sequence[str]) -> dict[str, Any]:
-    """Returns the section's numbers.
+def evaluate(probabilities_by_digest: dict[bytes, np.ndarray], photos: Photos, names: Sequence[str]) -> dict[str, Any]:
+    """Returns the numbers of the section; see `components.report`.
 
     Args:
-      predicted_by_digest: see `read`.
-      seen: the photos of the eval split, all of which can be decoded.
-      names: of the classes.
+      probabilities_by_digest: see `read`.
+      photos: the photos of the eval split. The data gate has checked that all can be decoded.
+      names: the class names.
     """
-    probabilities = np.stack([predicted_by_digest[digest.tobytes()] for digest in seen.digests])
-    true, predicted, confidence = seen.labels, probabilities.argmax(axis=1), probabilities.max(axis=1)
-    right = true == predicted
-    counts = metrics.confusion(true, predicted, len(names))
-    slices = {"size": _by(data.side(seen), right, _size), "brightness": _by(seen.brightness, right, _shade)}
+    probabilities = np.stack([probabilities_by_digest[digest.tobytes()] for digest in photos.digests])
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    correct = photos.labels == predicted
+    counts = metrics.confusion(photos.labels, predicted, len(names))
     return {
-        "examples": len(true),
-        "accuracy": metrics.proportion(right.sum(), len(right)),
+        "examples": len(photos.labels),
+        "accuracy": metrics.proportion(correct.sum(), len(correct)),
         "confusion": counts.tolist(),
         "classes": metrics.per_class(counts, names),
-        "calibration": metrics.calibration(confidence, right),
-        "mistakes": list(_mistakes(true, probabilities, seen.places, names)),
-        "slices": slices,
+        "calibration": metrics.calibration(confidence, correct),
+        "mistakes": list(_mistakes(photos, probabilities, names)),
+        "slices": {
+            "size": _slices(data.side(photos), correct, _size_range),
+            "brightness": _slices(photos.brightness, correct, "brightness {:.2f} to {:.2f}".format),
+        },
     }
 
 
-def _mistakes(
-    true: np.ndarray, probabilities: np.ndarray, places: np.ndarray, names: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+def _mistakes(photos: Photos, probabilities: np.ndarray, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    true, predicted, confidence = photos.labels, probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(true != predicted)
     for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]:
         yield {
-            "record": int(places[index]),
+            "record": int(photos.record_numbers[index]),
             "true": names[true[index]],
             "predicted": names[predicted[index]],
             "probability": float(confidence[index]),
@@ -67,20 +67,16 @@ def _mistakes(
         }
 
 
-def _by(values: np.ndarray, right: np.ndarray, form: Any) -> list[dict[str, Any]]:
-    """Returns the accuracy over each third of the values, named by its bounds."""
+def _slices(values: np.ndarray, correct: np.ndarray, name: Callable[[float, float], str]) -> list[dict[str, Any]]:
+    """Returns the accuracy for each third of the values; `name` returns a third's name from its bounds."""
     return [
         {
-            "name": form(values[mask].min(), values[mask].max()),
-            "accuracy": metrics.proportion(right[mask].sum(), mask.sum()),
+            "name": name(values[mask].min(), values[mask].max()),
+            "accuracy": metrics.proportion(correct[mask].sum(), mask.sum()),
         }
         for mask in metrics.thirds(values)
     ]
 
 
-def _size(low: float, high: float) -> str:
+def _size_range(low: float, high: float) -> str:
     return f"side {low:.0f} px" if round(low) == round(high) else f"side {low:.0f} to {high:.0f} px"
-
-
-def _shade(low: float, high: float) -> str:
-    return f"brightness {low:.2f} to {high:.2f}"

@@ -1,13 +1,15 @@
-"""Makes a report from what a run has left, be it all or little."""
+"""Writes the report of a run, which may be incomplete: sections whose sources are missing are empty."""
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import tensorflow as tf
 
 from components import photos
+from components.anomalies import read_anomalies
 from components.photos import Photos
 from components.report import data, evaluation, page, sections
 from components.report.page import Pictures
@@ -16,13 +18,13 @@ from components.report.thumbnails import thumbnails
 from trainer.features import CHECKS, HISTORY
 from trainer.intervals import is_undecided
 
-_SAMPLES, _SAMPLES_IN_ALL = 4, 60
+_SAMPLES_PER_CLASS, _SAMPLES = 4, 60
 _SAMPLE_SIDE, _MISTAKE_SIDE = 112, 160
 
 
 def make(sources: Sources, to: str) -> dict[str, Any]:
     """Writes `report.html` and `report.json` into the folder `to`; returns the numbers (see `components.report`)."""
-    numbers, pictures = _collect(_present(sources))
+    numbers, pictures = _collect(_existing(sources))
     numbers |= {"sections": sections.read(sources), "lineage": _lineage(sources)}
     html = page.render(numbers, pictures, sources, to)
     tf.io.gfile.makedirs(to)
@@ -33,7 +35,7 @@ def make(sources: Sources, to: str) -> dict[str, Any]:
     return numbers
 
 
-def _present(sources: Sources) -> Sources:
+def _existing(sources: Sources) -> Sources:
     """Returns the sources without folders that no longer exist."""
     nodes = []
     for node in sources.nodes:
@@ -43,27 +45,26 @@ def _present(sources: Sources) -> Sources:
 
 
 def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
-    classes = list(sources.settings["data"]["classes"])
     examples = sources.folder("ImportExampleGen.examples")
-    seen = _photos(examples, sources.folder("DataGate.table"))
+    splits = _photos(examples, sources.folder("DataGate.table"))
     numbers = {
         "format": 2,
-        "name": sources.settings["name"],
+        "name": sources.name,
         "verdict": _verdict(sources),
-        "data": _data(sources, seen, classes),
-        "training": _read(sources.folder("Trainer.model_run"), HISTORY),
-        "evaluation": _evaluation(sources, seen, classes),
+        "data": _data(sources, splits) if splits else None,
+        "training": _read_json(sources.folder("Trainer.model_run"), HISTORY),
+        "evaluation": _evaluation(sources, splits),
     }
     mistakes = numbers["evaluation"]["mistakes"] if numbers["evaluation"] else []
-    places = [each["record"] for each in mistakes]
+    records = [each["record"] for each in mistakes]
     return numbers, Pictures(
-        samples=_samples(examples, seen, classes),
-        mistakes=thumbnails(str(examples), "eval", places, _MISTAKE_SIDE),
+        samples=_samples(str(examples), splits["train"], len(sources.classes)) if "train" in splits else [],
+        mistakes=thumbnails(str(examples), "eval", records, _MISTAKE_SIDE),
     )
 
 
 def _photos(examples: str | None, table: str | None) -> dict[str, Photos]:
-    """Returns the photos of each split: from the data gate's table or, if the gate has not passed, by decoding them."""
+    """Returns the photos of each split from the data gate's table, or measures them if the gate has not passed."""
     if not examples:
         return {}
     splits = photos.splits(examples)
@@ -71,7 +72,7 @@ def _photos(examples: str | None, table: str | None) -> dict[str, Photos]:
 
 
 def _verdict(sources: Sources) -> dict[str, Any] | None:
-    checks = _read(sources.folder("Evaluator.evaluation"), CHECKS)
+    checks = _read_json(sources.folder("Evaluator.evaluation"), CHECKS)
     blessing = sources.folder("Evaluator.blessing")
     if checks is None or not blessing:
         return None
@@ -82,27 +83,32 @@ def _verdict(sources: Sources) -> dict[str, Any] | None:
     return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
 
 
-def _data(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
-    if not seen:
-        return None
+def _data(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any]:
     baseline = None if sources.set_aside else sources.folder("LatestBlessedModel.examples")
     same = baseline == sources.folder("ImportExampleGen.examples")
-    before = seen if same else _photos(baseline, sources.folder("LatestBlessedModel.table"))
-    splits = [split for split in seen if split in before]
+    baseline_splits = splits if same else _photos(baseline, sources.folder("LatestBlessedModel.table"))
+    common = [split for split in splits if split in baseline_splits]
+    classes = sources.classes
     return {
         "classes": classes,
-        "splits": {split: data.describe(each, classes) for split, each in seen.items()},
-        "anomalies": data.anomalies(anomalies) if (anomalies := sources.folder("ExampleValidator.anomalies")) else None,
-        "drift": {split: data.drift(before[split], seen[split], len(classes)) for split in splits} or None,
+        "splits": {split: data.describe(each, classes) for split, each in splits.items()},
+        "anomalies": _anomalies(sources.folder("ExampleValidator.anomalies")),
+        "drift": {each: data.drift(baseline_splits[each], splits[each], len(classes)) for each in common} or None,
         "baseline": baseline,
         "same_as_baseline": same,
     }
 
 
-def _evaluation(sources: Sources, seen: dict[str, Photos], classes: list[str]) -> dict[str, Any] | None:
+def _anomalies(folder: str | None) -> list[dict[str, str]] | None:
+    if not folder:
+        return None
+    return [anomaly._asdict() for split in photos.splits(folder) for anomaly in read_anomalies(folder, split)]
+
+
+def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any] | None:
     folder = sources.folder("Evaluator.evaluation")
-    predicted = evaluation.read(folder) if folder and "eval" in seen else None
-    return evaluation.evaluate(predicted, seen["eval"], classes) if predicted else None
+    predicted = evaluation.read(folder) if folder and "eval" in splits else None
+    return evaluation.evaluate(predicted, splits["eval"], sources.classes) if predicted else None
 
 
 def _lineage(sources: Sources) -> dict[str, Any]:
@@ -119,19 +125,16 @@ def _lineage(sources: Sources) -> dict[str, Any]:
     }
 
 
-def _samples(examples: str | None, seen: dict[str, Photos], classes: list[str]) -> list[list[str]]:
-    """Returns the first photos of each class, from the split that trains."""
-    if not examples or "train" not in seen:
-        return []
-    most = max(1, min(_SAMPLES, _SAMPLES_IN_ALL // len(classes)))
-    labels, places = seen["train"].labels, seen["train"].places
-    first = [places[labels == index][:most].tolist() for index in range(min(len(classes), _SAMPLES_IN_ALL))]
-    small = thumbnails(examples, "train", [place for row in first for place in row], _SAMPLE_SIDE)
-    return [[small[place] for place in row] for row in first]
+def _samples(examples: str, train: Photos, classes: int) -> list[list[str]]:
+    """Returns the first photos of each class in the training split as data URIs, at most _SAMPLES photos in total."""
+    count = max(1, min(_SAMPLES_PER_CLASS, _SAMPLES // classes))
+    first = [train.record_numbers[train.labels == label][:count].tolist() for label in range(min(classes, _SAMPLES))]
+    uris = thumbnails(examples, "train", [number for row in first for number in row], _SAMPLE_SIDE)
+    return [[uris[number] for number in row] for row in first]
 
 
-def _read(folder: str | None, name: str) -> Any:
-    """Returns what a JSON file of an artifact holds; None where there is none."""
+def _read_json(folder: str | None, name: str) -> Any:
+    """Returns the content of a JSON file in the folder of an artifact; None if it does not exist."""
     if not folder or not tf.io.gfile.exists(f"{folder}/{name}"):
         return None
     with tf.io.gfile.GFile(f"{folder}/{name}") as file:

@@ -1,4 +1,4 @@
-"""Measures of a classifier with their intervals: the eval splits are small, and a bare number says too much."""
+"""Metrics of a classifier with 95 % intervals, which matter because eval splits are small."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,34 +12,33 @@ _BINS = 10
 
 
 def confusion(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Returns counts [classes, classes]: a row for each true class, a column for each predicted one."""
+    """Returns counts [classes, classes]: a row for each true class, a column for each predicted class."""
     return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def per_class(counts: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Returns each class's precision, recall and F1 from the counts that `confusion` gives."""
-    right, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    """Returns {name, precision, recall, f1} of each class from the counts of `confusion`."""
+    correct, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     return [
         {
             "name": name,
-            "precision": proportion(right[index], predicted[index]),
-            "recall": proportion(right[index], true[index]),
-            "f1": f1(right[index], predicted[index] + true[index] - 2 * right[index]),
+            "precision": proportion(correct[index], predicted[index]),
+            "recall": proportion(correct[index], true[index]),
+            "f1": f1(correct[index], predicted[index] + true[index] - 2 * correct[index]),
         }
         for index, name in enumerate(names)
     ]
 
 
 def f1(hits: int, errors: int) -> Measure:
-    """Returns F1 of one class with the 95 % interval that Wilson's gives it.
+    """Returns the F1 score of one class with a 95 % interval (the "indirect" method of arXiv:2309.14621).
 
-    Of the photos that are of the class, or were taken for it, F* = hits / (hits + errors) is a proportion, and F1 is
-    2 F* / (1 + F*), which grows with it: so the bounds are its bounds (the "indirect" way of arXiv:2309.14621). A
-    bootstrap would say "0 to 0" of a class that was never hit.
+    F* = hits / (hits + errors) is a proportion, which has Wilson's interval. F1 = 2 F* / (1 + F*) increases with F*, so
+    the bounds of F* give the bounds of F1. A bootstrap would give 0 to 0 for a class without hits.
 
     Args:
-      hits: photos of the class that were taken for it.
-      errors: photos of it that were not, and others that were.
+      hits: the number of photos of the class that were predicted as the class.
+      errors: the number of photos for which either the true or the predicted class is this class.
     """
     star = proportion(hits, hits + errors)
     if not star["n"]:
@@ -47,45 +46,46 @@ def f1(hits: int, errors: int) -> Measure:
     return star | {key: 2 * star[key] / (1 + star[key]) for key in ("value", "low", "high")}
 
 
-def calibration(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Returns the reliability diagram's ten bins of equal width and the expected calibration error (Guo et al. 2017).
+def calibration(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+    """Returns the expected calibration error and ten bins of equal width for the reliability diagram (Guo et al. 2017).
 
     Args:
-      confidence: float [n], the probability of the predicted class; a bin holds its upper edge.
-      right: bool [n], whether that was the class.
+      confidence: float [n], the probability of the predicted class; a bin includes its upper edge.
+      correct: bool [n], whether the predicted class is the true class.
     """
-    places = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
+    bin_of_each = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
     bins = []
-    for index in np.unique(places):
-        inside = places == index
+    for index in np.unique(bin_of_each):
+        inside = bin_of_each == index
         bins.append(
             {
                 "low": float(index / _BINS),
                 "high": float((index + 1) / _BINS),
                 "n": int(inside.sum()),
                 "confidence": float(confidence[inside].mean()),
-                "accuracy": float(right[inside].mean()),
+                "accuracy": float(correct[inside].mean()),
             }
         )
     error = sum(each["n"] * abs(each["accuracy"] - each["confidence"]) for each in bins) / len(confidence)
     return {"error": float(error), "bins": bins}
 
 
-def distance(before: np.ndarray, now: np.ndarray) -> dict[str, float]:
-    """Returns how far apart two distributions are, given as counts of the same kinds.
+def distance(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Returns the distances, 0 to 1, between two distributions, given as counts of the same categories.
 
-    `l_infinity` is the greatest difference of a share; `jensen_shannon` the distance of base 2. Both lie in 0 to 1.
+    `l_infinity` is the largest difference of a fraction; `jensen_shannon` is the Jensen-Shannon distance with base 2.
     """
-    before, now = before / before.sum(), now / now.sum()
-    between = float(np.nan_to_num(jensenshannon(before, now, base=2)))  # rounding makes the root of -0 of equal ones
-    return {"l_infinity": float(np.abs(before - now).max()), "jensen_shannon": between}
+    first, second = first / first.sum(), second / second.sum()
+    # for equal distributions, rounding can give the square root of a negative number, which is NaN
+    jensen_shannon = float(np.nan_to_num(jensenshannon(first, second, base=2)))
+    return {"l_infinity": float(np.abs(first - second).max()), "jensen_shannon": jensen_shannon}
 
 
 def thirds(values: np.ndarray) -> list[np.ndarray]:
-    """Returns three masks, of the lowest third of the values, the middle and the highest; equal values stay together.
+    """Returns masks of the lowest, the middle and the highest third of the values.
 
-    Fewer than three where the values do not part so.
+    Equal values are in the same third. Thirds that are empty because of this are left out.
     """
     edges = np.quantile(values, [1 / 3, 2 / 3])
-    places = np.searchsorted(edges, values, side="left")
-    return [places == index for index in np.unique(places)]
+    third_of_each = np.searchsorted(edges, values, side="left")
+    return [third_of_each == index for index in np.unique(third_of_each)]

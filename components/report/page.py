@@ -1,4 +1,4 @@
-"""From a report's numbers to its page."""
+"""Renders the page of a report from its numbers."""
 
 import datetime
 import os
@@ -17,26 +17,26 @@ from ingest.paths import is_folder
 from ingest.sources import is_drawn
 from trainer.intervals import digits
 
-_MATRIX = 20  # classes, at most, whose confusion is shown whole
-_PAIRS = 10  # that are shown else
-_BARS = 40  # classes, at most, whose counts are drawn and not only listed
+_MATRIX_CLASSES = 20  # with more classes, the page shows the most frequent confusions instead of the matrix
+_PAIRS = 10  # the most frequent confusions that the page shows
+_CHART_CLASSES = 40  # with more classes, the page has no chart of their counts
 
 
 class Pictures(NamedTuple):
-    """Photos as data URIs: a few of each class, by its index, and those of the mistakes, by their record."""
+    """Photos as data URIs: samples of each class, by class index, and the mistakes, by record number."""
 
     samples: list[list[str]]
     mistakes: dict[int, str]
 
 
 def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: str) -> str:
-    """Returns the page.
+    """Returns the page as HTML.
 
     Args:
       numbers: see `components.report`.
-      pictures: the photos that it shows.
-      sources: what was there to make it from.
-      to: the folder that the page will lie in, from which it links to artifacts.
+      pictures: the photos on the page.
+      sources: the sources of the numbers.
+      to: the folder of the page; links to artifacts are relative to it.
     """
     environment = Environment(
         loader=PackageLoader("components.report"),
@@ -51,16 +51,16 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         **numbers,
         failed=sources.failed,
         set_aside=sources.set_aside,
-        photos=sources.settings["data"]["directory"],
+        photos=sources.data_directory,
         written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         pictures=pictures,
-        drawings=_drawings(numbers),
+        charts=_charts(numbers),
         confusion=_confusion(numbers),
         digits=digits,
         compared=any(check["what"] == "accuracy against the baseline" for check in checks),
-        classes=sources.settings["data"]["classes"],
+        classes=sources.classes,
         lowest=_lowest(numbers),
-        drawn=is_drawn(Path(sources.settings["data"]["directory"] or "")),
+        drawn=is_drawn(Path(sources.data_directory)),
         settings=_yaml(sources.settings),
         recipe=_yaml(numbers["training"]["recipe"]) if numbers["training"] else "",
         link=lambda folder: _link(folder, sources.root, to),
@@ -68,20 +68,19 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
     )
 
 
-def _drawings(numbers: dict[str, Any]) -> dict[str, Markup]:
-    """Returns the charts whose numbers are there."""
+def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
+    """Returns the charts by name, without those whose numbers are missing."""
     drawn = {}
     if data := numbers["data"]:
         splits = data["splits"]
-        if len(data["classes"]) <= _BARS:
+        if len(data["classes"]) <= _CHART_CLASSES:
             drawn["counts"] = charts.counts({name: each["per_class"] for name, each in splits.items()})
-        parts = {name: each["brightness_histogram"] for name, each in splits.items()}
-        drawn["brightness"] = charts.shares(parts, "brightness")
+        bins = {name: each["brightness_histogram"] for name, each in splits.items()}
+        drawn["brightness"] = charts.histograms(bins, "brightness")
     if training := numbers["training"]:
         history, best = training["history"], training["best_epoch"]
         for key in ("loss", "accuracy"):
-            both = {"validation": history[f"val_{key}"], "training": history[key]}
-            drawn[key] = charts.curve(both, best)
+            drawn[key] = charts.curve({"validation": history[f"val_{key}"], "training": history[key]}, best)
         drawn["learning_rate"] = charts.curve({"": history["learning_rate"]}, best, from_zero=True)
     if evaluation := numbers["evaluation"]:
         drawn["reliability"] = charts.reliability(evaluation["calibration"]["bins"])
@@ -89,11 +88,11 @@ def _drawings(numbers: dict[str, Any]) -> dict[str, Markup]:
 
 
 def _confusion(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Returns the matrix with each count's share of its row, or, of many classes, the pairs most often taken so."""
+    """Returns the matrix as (count, fraction of the row), or for many classes the pairs most often confused."""
     if not numbers["evaluation"]:
         return {}
     counts, names = numbers["evaluation"]["confusion"], numbers["data"]["classes"]
-    if len(names) <= _MATRIX:
+    if len(names) <= _MATRIX_CLASSES:
         return {"rows": [[(count, count / max(1, sum(row))) for count in row] for row in counts], "pairs": []}
     pairs = [
         (count, names[true], names[predicted])
@@ -105,15 +104,14 @@ def _confusion(numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lowest(numbers: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the class that is recognised least; None where nothing was measured."""
+    """Returns the class with the lowest recall; None if the report has no evaluation."""
     classes = numbers["evaluation"]["classes"] if numbers["evaluation"] else []
-    return min(
-        (each for each in classes if each["recall"]["n"]), key=lambda each: each["recall"]["value"], default=None
-    )
+    measured = [each for each in classes if each["recall"]["n"]]
+    return min(measured, key=lambda each: each["recall"]["value"], default=None)
 
 
 def _link(folder: str, root: str, to: str) -> str | None:
-    """Returns the way from the page to an artifact's folder; None where it is gone or they do not lie side by side."""
+    """Returns the relative link to an artifact's folder; None if the folder is missing or outside `root`."""
     if not root or not is_folder(folder) or os.path.commonpath([folder, root, to]) != root:
         return None
     return quote(os.path.relpath(folder, to))
@@ -123,8 +121,8 @@ def _yaml(settings: dict[str, Any]) -> str:
     return str(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}\u00a0%"
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.1f}\u00a0%"
 
 
 def _decimal(value: float | None, places: int = 4) -> str:

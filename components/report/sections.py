@@ -1,4 +1,4 @@
-"""Sections of the page that other nodes write, each as a file in one of the node's artifacts."""
+"""Sections of the page that other nodes write. Each section is a file in one of the node's artifacts."""
 
 import json
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ _FILE = "section.json"
 
 
 def write(folder: str, title: str, text: str, columns: Sequence[str] = (), rows: Sequence[Sequence[Any]] = ()) -> None:
-    """Writes a section into an artifact's folder: a title, a paragraph and, if there are columns, a table.
+    """Writes a section into the folder of an artifact: a title, a paragraph and, if there are columns, a table.
 
-    Values are texts or numbers. The page shows them as plain text, never as HTML.
+    Values are strings or numbers. The page shows them as plain text, never as HTML.
     """
     section = {"title": title, "text": text, "columns": list(columns), "rows": [list(row) for row in rows]}
     with tf.io.gfile.GFile(f"{folder}/{_FILE}", "w") as file:
@@ -22,7 +22,7 @@ def write(folder: str, title: str, text: str, columns: Sequence[str] = (), rows:
 
 
 def read(sources: Sources) -> list[dict[str, Any]]:
-    """Returns {node, title, text, columns, rows} of each section that the run's nodes wrote, in their order."""
+    """Returns {node, title, text, columns, rows} for each section of the run, in the order of the nodes."""
     sections = []
     for node in sources.nodes:
         for folder in node.artifacts.values():

@@ -1,20 +1,20 @@
-"""What a report is made from."""
+"""The sources of a report: the settings and the artifacts of a run."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-RERUN_COMMAND = "python local_runner.py --config settings.yaml"  # a run on this machine
+RERUN_COMMAND = "python local_runner.py --config settings.yaml"  # for a run on this machine
 REPORT, NUMBERS = "report.html", "report.json"  # the files of a report
-REPORT_NODE = "Report"  # the node that writes it
+REPORT_NODE = "Report"  # the node that writes the report
 
 
 class NodeOutputs(NamedTuple):
     """A node of a run.
 
     Attributes:
-      node: its name.
-      reads: the outputs of other nodes that it reads, as 'Trainer.model'.
-      artifacts: the folders of its outputs, by the output's name.
+      node: the node's name.
+      reads: the outputs of other nodes that the node reads, for example 'Trainer.model'.
+      artifacts: the folders of the node's outputs, by the name of the output.
     """
 
     node: str
@@ -23,17 +23,17 @@ class NodeOutputs(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """The settings of a run and the artifacts that it has written so far.
+    """The settings of a run and the artifacts that the run has written so far.
 
     Attributes:
-      settings: all settings, as JSON values.
-      nodes: the nodes that have outputs, in order.
+      settings: all settings as JSON values. The report only shows them; the properties below are what it uses.
+      nodes: the nodes that have outputs, in the order of the pipeline.
       code: the digest of the code of all nodes.
       command: reruns the pipeline with the settings in `settings.yaml`.
-      pushed_to: the folder that the model was pushed to.
-      failed: why the run failed, if it did.
-      set_aside: why the baseline was not compared, if it has other classes.
-      root: the folder of all artifacts of this pipeline; the page links to artifacts inside it.
+      pushed_to: the folder of the pushed model, or ''.
+      failed: why the run failed, or ''.
+      set_aside: why the baseline was not compared with the candidate (its classes differ), or ''.
+      root: the folder of all artifacts of this pipeline; the page links to artifacts in it.
     """
 
     settings: dict[str, Any]
@@ -44,6 +44,21 @@ class Sources(NamedTuple):
     failed: str = ""
     set_aside: str = ""
     root: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.settings["name"]
+
+    @property
+    def classes(self) -> list[str]:
+        """The class names, in the order of the indices."""
+        return self.settings["data"]["classes"]
+
+    @property
+    def data_directory(self) -> str:
+        """The folder or URI of the data; '' if the settings have none."""
+        return self.settings["data"]["directory"] or ""
 
     def folder(self, channel: str) -> str | None:
         """Returns the folder of an output, given 'Node.output'; None if the run has not written it."""

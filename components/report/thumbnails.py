@@ -1,4 +1,4 @@
-"""Small copies of photos, for the page."""
+"""Small copies of photos for the page."""
 
 import base64
 from collections.abc import Sequence
@@ -10,21 +10,22 @@ from trainer import images
 from trainer.features import IMAGE
 
 
-def thumbnails(examples: str, split: str, places: Sequence[int], side: int) -> dict[int, str]:
-    """Returns photos as JPEG data URIs by their record's number: the middle square, `side` pixels wide.
+def thumbnails(examples: str, split: str, record_numbers: Sequence[int], side: int) -> dict[int, str]:
+    """Returns JPEG data URIs by record number: the centre square of each photo, scaled to `side` pixels.
 
-    Photos that cannot be decoded are left out.
+    The result does not contain photos that cannot be decoded.
     """
-    if not places:
+    if not record_numbers:
         return {}
-    wanted = tf.constant(sorted(places), tf.int64)
+    selected = tf.constant(sorted(record_numbers), tf.int64)
 
     @tf.autograph.experimental.do_not_convert
-    def small(place: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def scale(number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded = tf.io.parse_single_example(serialized, {IMAGE: photos.SPEC[IMAGE]})[IMAGE]
         pixels = images.decode(images.checked(encoded))
-        return place, tf.io.encode_jpeg(images.fit(pixels, side, "fill-crop"), quality=80)
+        return number, tf.io.encode_jpeg(images.fit(pixels, side, "fill-crop"), quality=80)
 
-    numbered = photos.of_split(examples, split).enumerate().filter(lambda place, _: tf.reduce_any(place == wanted))
-    encoded = numbered.take(len(places)).map(small).ignore_errors().as_numpy_iterator()
-    return {int(place): "data:image/jpeg;base64," + base64.b64encode(jpeg).decode() for place, jpeg in encoded}
+    numbered = photos.serialized_examples(examples, split).enumerate()
+    chosen = numbered.filter(lambda number, _: tf.reduce_any(number == selected)).take(len(record_numbers))
+    scaled = chosen.map(scale).ignore_errors().as_numpy_iterator()
+    return {int(number): "data:image/jpeg;base64," + base64.b64encode(jpeg).decode() for number, jpeg in scaled}
