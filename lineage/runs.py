@@ -239,7 +239,7 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
 def refusal(check: dict[str, Any]) -> list[str]:
     """Returns a failed check as the cells of a table row."""
     value = "no examples in the eval split" if check["value"] is None else f"{check['value']:.6g}"
-    return ["refused", check["what"], value, f"at least {check['floor']:.6g}"]
+    return ["refused", check["what"], value, f"floor {check['floor']:.6g}"]
 
 
 def _cells(channel: str, output: dict[str, Any]) -> list[Any]:

@@ -238,7 +238,7 @@ def test_what_is_printed_can_be_read(output, ids, capsys):
         assert main([*words, "--store", str(output)]) == 0
     assert main(["lineage", str(next((output / "pushed" / "sample").iterdir())), "--store", str(output)]) == 0
     printed = capsys.readouterr().out
-    refused = rf"^{ids[REFUSED]} +sample .+ refused +0\.\d{{4}} +accuracy 0\.\d{{4}}, at least 1\.0000$"
+    refused = rf"^{ids[REFUSED]} +sample .+ refused +0\.\d{{4}} +accuracy 0\.\d{{4}} \(floor 1\.0000\)$"
     failed = r"^DataGate +failed .+\n  DataRefused: .+:\n  split  feature  what is wrong\n  train  image "
     assert re.search(refused, printed, re.MULTILINE)
     assert re.search(failed, printed, re.MULTILINE)

@@ -154,10 +154,10 @@ def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(run
     assert answer["nodes"][-1]["outputs"] == {}
     assert main(["show", str(run), "--store", str(runs.output)]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"^refused +recall of \[roses\] +0\.125 +at least 0\.2$", said, re.MULTILINE)
-    assert re.search(r"^refused +recall of tulips +no examples in the eval split +at least 0\.2$", said, re.MULTILINE)
+    assert re.search(r"^refused +recall of \[roses\] +0\.125 +floor 0\.2$", said, re.MULTILINE)
+    assert re.search(r"^refused +recall of tulips +no examples in the eval split +floor 0\.2$", said, re.MULTILINE)
     assert "PushedModel" not in said
-    assert "<dd>recall of [roses] 0.125 at least 0.2</dd>" in page(f"/runs/{run}")
+    assert "<dd>recall of [roses] 0.125 floor 0.2</dd>" in page(f"/runs/{run}")
     assert "PushedModel" not in page(f"/runs/{run}")
 
 

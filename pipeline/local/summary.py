@@ -75,7 +75,7 @@ def _trained(config: Config, trainer: NodeResult) -> Text:
 
 
 def _table(checks: list[Check]) -> Table:
-    table = Table("check on the eval split", "value", "95 % interval", "at least", "")
+    table = Table("check on the eval split", "value", "95 % interval", "floor", "")
     for check in checks:
         mark = Text("passed", style="green") if check.passed else Text("refused", style="red")
         table.add_row(safe(check.what), *_numbers(check), mark.append(" †" * check.undecided))
