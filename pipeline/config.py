@@ -1,4 +1,4 @@
-"""The one settings object: every decision that a person may take, validated when it is made."""
+"""All settings of a run, in one object that is validated when it is created."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
 
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
 
-Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # of a bucket; on this machine there are paths
+Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # in a bucket; local paths are Path
 
 
 class Data(Pixels, Labelled):
-    """Where the labelled photos are, how they are split, and what the model sees of them.
+    """Where the labelled photos are, how they are split, and how they become the model's input.
 
-    Without a `directory`, `source` names what is made or downloaded.
+    Without a `directory`, `source` names data that is drawn or downloaded.
     """
 
     source: str | None = Field(default=None, description="a row of ingest/sources.py")
@@ -52,12 +52,12 @@ class Data(Pixels, Labelled):
 
 
 class Evaluator(Section):
-    """The gate: what a model has to reach before it is pushed. All are fractions of the eval split.
+    """The gate: what a model must reach to be pushed. All thresholds are fractions of the eval split.
 
     Without `min_accuracy` the floor is computed from the eval split: with the largest class's share p of n photos,
     p + 1.96 √(p(1 - p)/n), at most 1. Wilson's 95 % interval of an accuracy that reaches it begins at p or above
-    (Wilson 1927), so that a model that always answers the largest class, or tosses a coin, is refused. Without
-    `min_class_recall` the floor is 0.2, and with fewer than five classes a uniform guess's recall, 1/classes.
+    (Wilson 1927), so a model that always answers the largest class, or guesses at random, is refused. Without
+    `min_class_recall` the floor is 0.2, or 1/classes with fewer than five classes, the recall of a uniform guess.
     """
 
     min_accuracy: float | None = Field(default=None, ge=0, le=1, description="null: computed from the eval split")
@@ -66,13 +66,13 @@ class Evaluator(Section):
 
 
 class Pusher(Section):
-    """Where blessed models go; null is OUTPUT/pushed/NAME, on a cluster PIPELINE_ROOT/pushed/NAME."""
+    """Where blessed models are pushed; null is OUTPUT/pushed/NAME, on a cluster PIPELINE_ROOT/pushed/NAME."""
 
     directory: Uri | Path | None = None
 
 
 class Beam(Section):
-    """The engine that Apache Beam runs on, and more arguments, each as `--NAME` or `--NAME=VALUE`."""
+    """The engine of Apache Beam, and its arguments, each as `--NAME` or `--NAME=VALUE`."""
 
     runner: Literal["DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner"] = "DirectRunner"
     args: tuple[Annotated[str, Field(pattern="^--[a-zA-Z]")], ...] = ()
@@ -86,15 +86,15 @@ class Beam(Section):
 
 
 class Cluster(Section):
-    """What a cluster is to run, and on what; kubeflow_runner.py alone reads it.
+    """The cluster, its machines and the image; only kubeflow_runner.py reads this section.
 
-    `image` is REGISTRY/NAME; with no tag, the tag is the commit, and a TPU trainer's is that with '-tpu' at its end.
+    `image` is REGISTRY/NAME. Without a tag, the tag is the commit, with '-tpu' appended for a trainer on a TPU.
     """
 
     project: str | None = Field(default=None, description="the Google Cloud project, for Vertex AI")
-    region: str | None = Field(default=None, description="as in us-central1, for Vertex AI")
+    region: str | None = Field(default=None, description="such as us-central1, for Vertex AI")
     pipeline_root: str | None = Field(default=None, description="a bucket's folder for all artifacts, gs://… on Vertex")
-    service_account: str | None = Field(default=None, description="that Vertex AI runs all as; null for its default")
+    service_account: str | None = Field(default=None, description="of all Vertex AI jobs; null for its default")
     endpoint: str | None = Field(default=None, description="the address of Kubeflow Pipelines")
     namespace: str | None = Field(default=None, description="of Kubeflow with several users")
     image: str | None = None
@@ -105,9 +105,9 @@ class Cluster(Section):
 
 
 class Metadata(Section):
-    """Where ML Metadata is kept: null is OUTPUT/metadata.sqlite. A password is in a file, in no setting.
+    """The ML Metadata store: null is OUTPUT/metadata.sqlite. A password is stored in a file, never in a setting.
 
-    `url` is checked where it is used: an error of a setting says what was received, which may hold a password.
+    `url` is validated where it is used, because errors of settings repeat the value, which may contain a password.
     """
 
     url: str | None = Field(default=None, description="mysql:// or postgresql:// and USER@HOST:PORT/DATABASE")
@@ -143,7 +143,7 @@ class Config(Section):
         return self
 
 
-SINGLE_SETTINGS = "single settings"  # the validation context that leaves out what settings say of one another
+SINGLE_SETTINGS = "single settings"  # the validation context that skips rules between settings
 
 
 def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:

@@ -1,4 +1,4 @@
-"""Builds the settings from a preset, a file and the command line, and says all that is wrong at once."""
+"""Builds the settings from a preset, a file and the command line, and reports all errors at once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def preset_names() -> list[str]:
 
 
 def preset_summary(name: str) -> str:
-    """Returns the first header line of a preset: what it is."""
+    """Returns the first line of a preset's header: its description."""
     return (PRESETS / f"{name}.yaml").read_text().splitlines()[0].lstrip("# ")
 
 
@@ -55,8 +55,8 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
 
 
 def _disagreements(given: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
-    """Returns what the settings that are valid by themselves say against one another."""
-    if () in wrong:  # all were valid by themselves, and the error has said it
+    """Returns the broken rules between the settings that are valid on their own."""
+    if () in wrong:  # all are valid on their own, and the error contains the broken rules
         return []
     valid = given
     if ("model", "name") in wrong:  # the options are those of the unknown family
@@ -77,11 +77,11 @@ def _without(settings: dict[str, Any], loc: Sequence[Any]) -> dict[str, Any]:
 def parse_change(text: str) -> tuple[str, Any]:
     """Splits `trainer.epochs=5` into its key and its value.
 
-    The value of a setting that is text is taken as it is (`null`, or nothing, is None where the setting may be that),
-    and so are the items of a list of text. All other values are read as YAML.
+    The value of a text setting is used unchanged; `null` and an empty value are None if the setting is optional. The
+    items of a list of text are unchanged too. All other values are parsed as YAML.
 
     Raises:
-      ValueError: when there is no `=`, the value is not YAML, or there is none for a text that needs one.
+      ValueError: without a `=`, when the value is not YAML, or when a required text is empty.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
@@ -117,7 +117,7 @@ def _kind(key: str) -> Any:
 
 
 def _is_text(kind: Any) -> bool:
-    """Returns whether all values of a type, None apart, are text or paths."""
+    """Returns whether all values of a type, except None, are text or paths."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _is_text(parts[0])

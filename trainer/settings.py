@@ -11,7 +11,7 @@ from trainer.section import Section, Shape
 
 
 class Labelled(Shape):
-    """What the model is to tell apart, and in photos of which size."""
+    """The classes, and the size of the photos."""
 
     classes: tuple[str, ...] = Field(default=("daisy", "dandelion", "roses", "sunflowers", "tulips"), min_length=2)
 
@@ -24,13 +24,13 @@ class Labelled(Shape):
 
 
 class Model(Section):
-    """Which network, and what its weights start from."""
+    """The model, and its initial weights."""
 
     name: str = Field(default="convnet", description="a row of trainer/families.py")
     options: SerializeAsAny[Section] = Field(default={}, validate_default=True, description="the family's own options")
     weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
     weights_match: Literal["base", "whole", "matching"] = Field(
-        default="base", description="all layers but the last, all, or those that match"
+        default="base", description="all layers except the last, all layers, or the layers that match"
     )
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
@@ -44,7 +44,7 @@ class Model(Section):
     @field_validator("options", mode="before")
     @classmethod
     def _of_family(cls, value: Any, info: ValidationInfo) -> Section:
-        if "name" not in info.data:  # the name is wrong, and its own error says so
+        if "name" not in info.data:  # the name is not valid, which is reported
             return Section()
         kind = FAMILIES[info.data["name"]].options
         names = list(kind.model_fields)
@@ -55,9 +55,9 @@ class Model(Section):
 
 
 class LearningRate(Section):
-    """Per epoch: over `ramp_epochs`, if any, from `start` to `peak`; then by `decay` an epoch, or along a cosine to 0.
+    """The learning rate of each epoch, for one replica. The number of replicas multiplies it, and the batch size too.
 
-    For one replica: as many replicas as there are multiply it, as they do the batch.
+    It rises from `start` to `peak` over `ramp_epochs`, then falls by the factor `decay` an epoch, or as a cosine to 0.
     """
 
     schedule: Literal["exponential", "cosine"] = "exponential"
@@ -68,7 +68,7 @@ class LearningRate(Section):
 
 
 class Trainer(Section):
-    """The training recipe. `batch_size` is per replica; the first `frozen_epochs` train the last layer alone."""
+    """The training recipe. `batch_size` is per replica; the first `frozen_epochs` train only the last layer."""
 
     epochs: int = Field(default=10, ge=1)
     frozen_epochs: int = Field(default=0, ge=0)
@@ -76,15 +76,15 @@ class Trainer(Section):
     learning_rate: LearningRate = LearningRate()
     weight_decay: float = Field(default=0.0, ge=0, lt=1, description="above 0, AdamW")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of an average of the weights; 0 for none")
+    ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of the weights' moving average; 0 for none")
     augment: tuple[Literal["flip", "saturation", "mixup"], ...] = ()
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    xla: bool = Field(default=False, description="compile the steps; on a TPU they always are")
-    steps_per_execution: int = Field(default=1, ge=1, description="steps between two looks of Python")
-    gpu_memory_mb: int | None = Field(default=None, ge=256, description="a limit; null grows as needed")
+    xla: bool = Field(default=False, description="compile the steps; always on a TPU")
+    steps_per_execution: int = Field(default=1, ge=1, description="steps in one call of TensorFlow")
+    gpu_memory_mb: int | None = Field(default=None, ge=256, description="limit for each GPU; null grows as needed")
     profile_steps: tuple[int, int] | None = Field(default=None, description="first and last step to profile")
-    warm_start: bool = Field(default=False, description="begin with the latest blessed model's weights")
+    warm_start: bool = Field(default=False, description="start from the latest blessed model's weights")
 
     @field_validator("profile_steps")
     @classmethod
@@ -95,17 +95,17 @@ class Trainer(Section):
 
 
 class Tuner(Section):
-    """A random search before the training: `trials` of `epochs` each, 0 for none, over the values in `search`."""
+    """A random search before the training: `trials` (0 for none) of `epochs` each, over the values in `search`."""
 
     trials: int = Field(default=0, ge=0)
     epochs: int = Field(default=1, ge=1)
     search: dict[str, tuple[int, ...] | tuple[float, ...] | tuple[str, ...]] = Field(
-        default={}, description="values by key, as trainer.learning_rate.peak"
+        default={}, description="values by key, such as trainer.learning_rate.peak"
     )
 
 
 class Recipe(Section):
-    """All settings that a trained model depends on; they are stored with it, as JSON."""
+    """All settings that a trained model depends on. They are stored with the model, as JSON."""
 
     data: Labelled = Labelled()
     model: Model = Model()
