@@ -92,7 +92,7 @@ def _find(source: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise UserError(
-        f"{output.printable(source)} holds neither {name} nor {name}.gz; expected the four files of MNIST: images "
+        f"{output.printable(source)} contains neither {name} nor {name}.gz; expected the four files of MNIST: images "
         "(idx3) and labels (idx1) of train and t10k"
     )
 
@@ -106,7 +106,7 @@ def _described(header: bytes) -> str:
 
 def _not_idx(path: Path, expected: str, received: str) -> UserError:
     return UserError(
-        f"{output.printable(path)} is not MNIST's file: expected {expected}, received {received}; fetch it anew"
+        f"{output.printable(path)} is not the MNIST file: expected {expected}, received {received}; download it again"
     )
 
 

@@ -94,8 +94,8 @@ def check_split(shards: int, split: str, eval_fraction: float) -> None:
     if split == "shards" and shards <= held_out:
         fewer = "hold out fewer (data.eval_fraction) or " if shards > 1 else ""
         raise UserError(
-            f"{held_out} of {shards} shards would be held out for evaluation: none is left to train on; {fewer}split "
-            "by record (--set data.split=hash)"
+            f"{held_out} of {shards} shards would be held out for evaluation, so none is left to train on; "
+            f"{fewer}split by record (--set data.split=hash)"
         )
 
 

@@ -42,11 +42,13 @@ class Data(Pixels, Labelled):
     @classmethod
     def _inside(cls, pattern: str) -> str:
         if {"", ".", ".."} & set(pattern.split("/")):
-            raise ValueError("a pattern is relative to data.directory and stays inside it, as *.tfrec or */*.tfrec")
+            raise ValueError(
+                "expected a pattern relative to data.directory and inside it, for example *.tfrec or */*.tfrec"
+            )
         if "**" in pattern or set("{}\\") & set(pattern):
             raise ValueError(
-                "a pattern holds *, ? and [...] in names and a / for each folder, as in */*.tfrec; ** and {} mean "
-                "something else to Beam or TFX. Move files of several depths into one folder"
+                "expected *, ? and [...] in names and a / for each folder, for example */*.tfrec. Beam and TFX read ** "
+                "and {} differently. Move files of several depths into one folder"
             )
         return pattern
 
@@ -81,7 +83,7 @@ class Beam(Section):
     @classmethod
     def _without_runner(cls, args: tuple[str, ...]) -> tuple[str, ...]:
         if any(arg.partition("=")[0] == "--runner" for arg in args):
-            raise ValueError("name the runner in beam.runner, not as --runner")
+            raise ValueError("expected no --runner; set beam.runner")
         return args
 
 
@@ -151,14 +153,18 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
     data, trainer = config.data, config.trainer
     yield from _of_family(data, config.model)
     if trainer.frozen_epochs > trainer.epochs:
-        text = f"trainer.frozen_epochs: at most trainer.epochs, {trainer.epochs}"
+        limit = f"at most trainer.epochs ({trainer.epochs})"
+        text = f"trainer.frozen_epochs: expected {limit}, received {trainer.frozen_epochs}"
         yield {"trainer.frozen_epochs", "trainer.epochs"}, text
     for text in _unsearchable(config):
         yield {"tuner.search"}, text
     yield from _unlike_the_training(config)
     sizes = SOURCES[data.source].buckets if data.source and not data.directory else {}
     if sizes and data.image_size not in sizes:
-        text = f"data.image_size: {data.source} has {', '.join(map(str, sizes))}; else give data.directory (--data)"
+        text = (
+            f"data.image_size: expected one of {', '.join(map(str, sizes))}, the sizes of {data.source}; received "
+            f"{data.image_size}. For other sizes, give data.directory (--data)"
+        )
         yield {"data.source", "data.directory", "data.image_size"}, text
     if "saturation" in trainer.augment and (data.normalize != "range" or data.channels != 3):
         text = "trainer.augment: saturation needs data.normalize 'range' and data.channels 3"
@@ -173,11 +179,17 @@ def _of_family(data: Data, model: Model) -> Iterator[tuple[set[str], str]]:
         text = f"model.weights: no ImageNet weights to download for {name}, only for {have}; give a file"
         yield {"model.weights", "model.name"}, text
     if model.weights == "imagenet" and family.normalize not in (None, data.normalize):
-        text = f"data.normalize: {family.normalize!r}, as {name}'s ImageNet weights expect; or leave model.weights out"
+        text = (
+            f"data.normalize: expected {family.normalize!r} for {name}'s ImageNet weights, received "
+            f"{data.normalize!r}; or remove model.weights"
+        )
         yield {"model.weights", "model.name", "data.normalize"}, text
     if data.image_size < family.smallest or data.channels not in family.channels:
         channels = " or ".join(map(str, family.channels))
-        text = f"model.name: {name} needs data.image_size of {family.smallest} or more and data.channels {channels}"
+        text = (
+            f"model.name: {name} needs data.image_size of {family.smallest} or more and data.channels {channels}; "
+            f"received {data.image_size} and {data.channels}"
+        )
         yield {"model.name", "data.image_size", "data.channels"}, text
 
 
@@ -187,17 +199,23 @@ def _unlike_the_training(config: Config) -> Iterator[tuple[set[str], str]]:
         return
     ramp = config.trainer.learning_rate.ramp_epochs
     if ramp >= config.tuner.epochs:
-        text = f"tuner.epochs: more than the {ramp} of trainer.learning_rate.ramp_epochs, or no trial reaches the peak"
+        text = (
+            f"tuner.epochs: expected more than trainer.learning_rate.ramp_epochs ({ramp}), because otherwise no trial "
+            f"reaches the peak; received {config.tuner.epochs}"
+        )
         yield {"tuner.epochs", "trainer.learning_rate"}, text
     if config.trainer.frozen_epochs or config.trainer.warm_start:
-        text = "tuner.trials: trials train all layers from model.weights; 0 with trainer.frozen_epochs or warm_start"
+        text = (
+            "tuner.trials: expected 0 with trainer.frozen_epochs or trainer.warm_start, because trials train all "
+            f"layers from model.weights; received {config.tuner.trials}"
+        )
         yield {"tuner.trials", "trainer.frozen_epochs", "trainer.warm_start"}, text
 
 
 def _unsearchable(config: Config) -> Iterator[str]:
     """Yields what is wrong with the values that the tuner tries; each must be valid in the recipe."""
     if config.tuner.trials and not config.tuner.search:
-        yield "tuner.search: name values to try, as in {trainer.learning_rate.peak: [0.001, 0.002]}"
+        yield "tuner.search: expected values, for example {trainer.learning_rate.peak: [0.001, 0.002]}; received none"
     for key, values in config.tuner.search.items():
         if key.partition(".")[0] not in ("model", "trainer") or "." not in key or key in UNSEARCHABLE:
             expected = f"expected keys of model and trainer but {', '.join(UNSEARCHABLE)}"

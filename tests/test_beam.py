@@ -18,8 +18,8 @@ JOBS = "--job_endpoint=jobs:8099"
     ("change", "says"),
     [
         ({"beam.runner": "DaskRunner"}, "'DirectRunner', 'DataflowRunner', 'FlinkRunner', 'SparkRunner' or 'Portable"),
-        ({"beam.args": ["--runner=FlinkRunner"]}, "beam.args: name the runner in beam.runner"),
-        ({"beam.args": ["--runner"]}, "beam.args: name the runner in beam.runner"),
+        ({"beam.args": ["--runner=FlinkRunner"]}, "beam.args: expected no --runner; set beam.runner"),
+        ({"beam.args": ["--runner"]}, "beam.args: expected no --runner; set beam.runner"),
         ({"beam.args": ["--region", "us-central1"]}, "beam.args.1: String should match pattern"),
         ({"beam.args": "--region=us-central1"}, "beam.args: Input should be a valid tuple"),
     ],

@@ -105,7 +105,7 @@ IMAGES = struct.pack(">4I", 0x803, 2, 28, 28)
         (b"", "received 0 bytes"),
         (b"<html>no such file</html>", "expected an IDX file of magic number 0x0803 and shape 2 × 28 × 28, received"),
         (struct.pack(">2I", 0x801, 2) + bytes(2000), "received magic number 0x0801 and shape 2"),
-        (struct.pack(">4I", 0x803, 3, 28, 28) + bytes(3 * 784), "and shape 3 × 28 × 28; fetch it anew"),
+        (struct.pack(">4I", 0x803, 3, 28, 28) + bytes(3 * 784), "and shape 3 × 28 × 28; download it again"),
         (struct.pack(">4I", 0x803, 2, 32, 32) + bytes(2 * 1024), "and shape 2 × 32 × 32"),
         (IMAGES + bytes(1567), "expected 1,568 bytes after the header, received 1,567"),
         (IMAGES + bytes(1569), "received more"),
@@ -126,7 +126,7 @@ def test_damaged_gzip(tmp_path, damage):
     noise = np.random.default_rng(0).integers(0, 256, 1568, np.uint8).tobytes()
     path = tmp_path / "images.gz"
     path.write_bytes(damage(gzip.compress(IMAGES + noise)))
-    with pytest.raises(UserError, match="images.gz is not MNIST's file: expected"):
+    with pytest.raises(UserError, match="images.gz is not the MNIST file: expected"):
         mnist.read_idx(path, (2, 28, 28))
     path.write_bytes(b"not gzip")
     with pytest.raises(UserError, match="expected a whole gzip file, received Not a gzipped file"):
@@ -138,7 +138,7 @@ def test_files_without_gzip_and_files_that_are_missing(real_data, tmp_path, caps
         (tmp_path / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
     code = command_line.main(["mnist", str(tmp_path), "--to", str(tmp_path / "out")])
     assert code == 2
-    assert "holds neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz" in capsys.readouterr().err
+    assert "contains neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -85,7 +85,7 @@ def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
 
 
 def test_a_pattern_that_is_none():
-    with pytest.raises(UserError, match=r"data.pattern: a pattern is relative"):
+    with pytest.raises(UserError, match="data.pattern: expected a pattern relative"):
         settings.load("sample", None, {"data.pattern": ""})
 
 

@@ -103,8 +103,8 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
     )
     assert any(line.startswith("  trainer.batch_size: ") and "valid integer" in line for line in lines)
     assert any(line.startswith("  data.image_size: ") and "greater than or equal to 16" in line for line in lines)
-    assert any(line.startswith("  data.classes: each class is to be named once") for line in lines)
-    assert any(line.startswith("  data.pattern: a pattern is relative") for line in lines)
+    assert any(line.startswith("  data.classes: expected each class only once") for line in lines)
+    assert any(line.startswith("  data.pattern: expected a pattern relative") for line in lines)
 
 
 def test_settings_that_do_not_agree_are_named():
@@ -149,7 +149,7 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
     assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
     assert "trainer.rate: Extra inputs are not permitted" in str(error.value)
     assert "received 'data.classes'" in str(error.value)
-    with pytest.raises(UserError, match="tuner.search: name values to try"):
+    with pytest.raises(UserError, match="tuner.search: expected values, for"):
         settings.load("sample", None, {"tuner.trials": 2})
 
 
@@ -157,10 +157,10 @@ def test_the_tuners_trials_train_as_the_training_does():
     tuner = {"tuner.trials": 2, "tuner.epochs": 2, "tuner.search": {"model.options.alpha": [0.5, 1]}}
     settings.load("sample", None, tuner)
     ramp = {"trainer.learning_rate": {"ramp_epochs": 2}}
-    with pytest.raises(UserError, match=r"tuner.epochs: more than the 2 of trainer.learning_rate.ramp_epochs"):
+    with pytest.raises(UserError, match=r"tuner.epochs: expected more than trainer.learning_rate.ramp_epochs \(2\)"):
         settings.load("sample", None, tuner | ramp)
     for other in ({"trainer.warm_start": True}, {"trainer.frozen_epochs": 1}):
-        with pytest.raises(UserError, match=r"tuner.trials: trials train all layers from model.weights; 0 with"):
+        with pytest.raises(UserError, match=r"tuner.trials: expected 0 with"):
             settings.load("sample", None, tuner | other)
 
 
@@ -202,7 +202,7 @@ def test_options_are_searched_with_each_model_that_is_searched():
 
 @pytest.mark.parametrize("steps", [[9, 2], [0, 0]])
 def test_steps_to_profile_are_in_order(steps):
-    with pytest.raises(UserError, match="the first step is 1 or more, the last no less"):
+    with pytest.raises(UserError, match="expected a first step of 1 or more"):
         settings.load("sample", None, {"trainer.profile_steps": steps})
 
 
@@ -290,14 +290,14 @@ def test_a_change_that_cannot_be_read(text):
     "pattern", ["**/*.tfrec", "**", "a**.tfrec", "{SPAN}/*", "a\\*", "/x/*", "../*", "a//b", "a/", "."]
 )
 def test_a_pattern_that_would_be_read_in_several_ways_is_refused(pattern):
-    with pytest.raises(UserError, match=r"data.pattern: a pattern .* as (in )?\*"):
+    with pytest.raises(UserError, match=r"data.pattern: expected .* for example \*"):
         settings.load(changes={"data.pattern": pattern})
 
 
 def test_imagenet_weights_see_what_they_were_trained_on():
     changes = {"model.name": "xception", "model.weights": "imagenet", "data.normalize": "mean-deviation"}
     changes["data.image_size"] = 96
-    with pytest.raises(UserError, match="data.normalize: 'range', as xception's ImageNet weights expect"):
+    with pytest.raises(UserError, match="data.normalize: expected 'range' for xception's ImageNet weights"):
         settings.load(changes=changes)
     settings.load(changes=changes | {"model.weights": None})
 

@@ -46,14 +46,15 @@ def _closest(text: str, among: Sequence[Suggestion]) -> str:
 def _without_one_row(texts: Sequence[Suggestion], entries: Sequence[Suggestion]) -> list[str]:
     wrong = []
     for text in texts:
-        found = _matching(text, entries)
-        if len(found) > 1:
-            rows = "\n    ".join(f"{each.where}: {each.text}" for each in found)
-            said = f"several rows; write all but one in more detail:\n    {rows}"
-        elif not found:
-            said = f"no row; change or add one. Closest: {_closest(text.text, entries)}"
-        if len(found) != 1:
-            wrong.append(f"{text.where}: {text.text}\n    has {said}")
+        rows = {each.where: each.text for each in _matching(text, entries)}
+        if len(rows) > 1:
+            listed = "\n    ".join(f"{where}: {entry}" for where, entry in rows.items())
+            wrong.append(
+                f"{text.where}: {text.text}\n    has several rows; write all but one in more detail:\n    {listed}"
+            )
+        elif not rows:
+            closest = _closest(text.text, entries)
+            wrong.append(f"{text.where}: {text.text}\n    has no row; change or add one. Closest: {closest}")
     return wrong
 
 

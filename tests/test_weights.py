@@ -176,7 +176,7 @@ def test_two_layers_of_one_name_are_refused(tmp_path):
     inputs = layers.Input((4,))
     nested = [keras.Sequential([layers.Dense(4, name="twice")], name=name) for name in ("a", "b")]
     model = keras.Model(inputs, nested[1](nested[0](inputs)), name="twins")
-    with pytest.raises(ValueError, match="model 'twins' cannot be told apart by name: two layers are named 'twice'"):
+    with pytest.raises(ValueError, match="model 'twins' have ambiguous names: two layers are named 'twice'"):
         weights.save(model, tmp_path / "model.npz")
     np.savez(tmp_path / "twice.npz", **{"a/twice/kernel": np.zeros(4), "b/twice/kernel": np.zeros(4)})
     with pytest.raises(ValueError, match="two layers are named 'twice'"):
@@ -221,7 +221,7 @@ def test_pickles_foreign_arrays_and_foreign_zips_are_refused(tmp_path):
         "nameless.npz": "'arr_0' does not name a layer",
         "none.npz": "b'PK",
         "other.zip": "'metadata.json' does not name a layer",
-        "other.h5": "no weights under the names of layers",
+        "other.h5": "no weights by layer name",
     }.items():
         with pytest.raises(ValueError, match=f"{name} cannot be read: .*{text}.*expected arrays"):
             weight_files.read(tmp_path / name)
@@ -250,7 +250,7 @@ def test_a_h5_of_an_early_keras_3_has_no_names(trained, tmp_path):
     weights.save(trained, path := tmp_path / "model.weights.h5")
     with h5py.File(path, "a") as early:
         del early["layers/dense/vars"].attrs["name"]
-    with pytest.raises(ValueError, match="dense/vars has no layer's name; load it with Keras and save it again"):
+    with pytest.raises(ValueError, match="dense/vars has no layer name; load it with Keras and save it again"):
         weight_files.read(path)
 
 

@@ -97,5 +97,5 @@ class FiniteLoss(keras.callbacks.Callback):
             weights.save(self.model, good)
         raise NotFinite(
             f"{what} at step {step} (epoch {self._epoch + 1}) with the learning rate {rate:.3g}; lower "
-            f"trainer.learning_rate, or look at the photos of this epoch. The last good weights, for --weights: {good}"
+            f"trainer.learning_rate, or check the photos of this epoch. The last good weights, for --weights: {good}"
         )

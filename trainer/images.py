@@ -24,9 +24,7 @@ def checked(encoded: tf.Tensor) -> tf.Tensor:
       tf.errors.InvalidArgumentError: when the photo has more than MAX_PIXELS.
     """
     named = _pixels_named(encoded)
-    too_large = (
-        f"expected a photo of at most {MAX_PIXELS:,} pixels, received one of more by its header; make it smaller"
-    )
+    too_large = f"expected a photo of at most {MAX_PIXELS:,} pixels, but its header declares more; resize it"
     with tf.control_dependencies([tf.debugging.Assert(named <= MAX_PIXELS, [too_large, named])]):
         return tf.identity(encoded)
 

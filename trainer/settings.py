@@ -19,7 +19,7 @@ class Labelled(Shape):
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(classes)) != len(classes):
-            raise ValueError("each class is to be named once")
+            raise ValueError("expected each class only once")
         return classes
 
 
@@ -90,7 +90,7 @@ class Trainer(Section):
     @classmethod
     def _in_order(cls, steps: tuple[int, int] | None) -> tuple[int, int] | None:
         if steps and not 1 <= steps[0] <= steps[1]:
-            raise ValueError("the first step is 1 or more, the last no less")
+            raise ValueError("expected a first step of 1 or more, and a last step that is not smaller")
         return steps
 
 

@@ -91,7 +91,7 @@ def _tpu(found: "devices.Machine", resolver: Resolver) -> tf.distribute.Strategy
     except Exception as error:
         raise devices.Unusable(
             f"expected to train on the TPU found by {found.tpu_sign}, received {devices.first_line(error)}; check that "
-            "the TPU is running and that this TensorFlow was built for it. To train without the TPU, remove that sign"
+            "the TPU is running and that this TensorFlow was built for it. To train without the TPU, unset the variable"
         ) from error
 
 

@@ -109,7 +109,7 @@ def _layers(path: Path) -> Layers:
     found = _from_hdf5(path) if start == _HDF5 else _from_zip(path)
     if layers := by_layer((name, numbers(name, array)) for name, array in found):
         return layers
-    raise ValueError("it holds no weights under the names of layers")
+    raise ValueError("it contains no weights by layer name")
 
 
 def _from_zip(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -135,7 +135,7 @@ def _from_hdf5(path: Path | io.BytesIO) -> Iterator[tuple[str, np.ndarray]]:
                 yield _keras2_key(group, _text(name)), group[name][()]
             if group.name.endswith("/vars"):
                 if len(group) and "name" not in group.attrs:
-                    raise ValueError(f"{group.name} has no layer's name; load it with Keras and save it again")
+                    raise ValueError(f"{group.name} has no layer name; load it with Keras and save it again")
                 named = group.attrs.get(VARIABLE_NAMES, ())
                 for place, dataset in group.items():
                     name = _text(named[int(place)]) if len(named) else place
@@ -170,7 +170,7 @@ def by_layer(items: Iterable[tuple[str, Any]]) -> Layers:
     for key, item in items:
         layer, variable = key.split("/")
         if variable in layers.setdefault(layer, {}):
-            raise ValueError(f"two layers are named {layer!r}; give each layer a name of its own")
+            raise ValueError(f"two layers are named {layer!r}; rename one")
         layers[layer][variable] = item
     counted = _renumbered(layers)
     return {counted[layer]: variables for layer, variables in layers.items()}

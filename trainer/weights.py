@@ -148,7 +148,7 @@ def _variables(model: keras.Model) -> Layers:
     try:
         return by_layer((key_of(variable.path), variable) for variable in model.weights)
     except ValueError as error:
-        raise ValueError(f"the weights of model {model.name!r} cannot be told apart by name: {error}") from None
+        raise ValueError(f"the weights of model {model.name!r} have ambiguous names: {error}") from None
 
 
 def _compare(file: str, ours: Layers, theirs: Layers) -> Report:
