@@ -2,24 +2,14 @@
 
 import os
 
-from benchmarks import (
-    command_line,
-    fine_tuning,
-    flowers_run,
-    input_sizes,
-    many_runs,
-    measure,
-    sample_run,
-    trainer_input,
-)
+from benchmarks import fine_tuning, input_sizes, many_runs, measure, runs, trainer_input
 
 if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} at the start", flush=True)
-    command_line.main()
+    runs.main()
     many_runs.main()
-    sample_run.main()
     if (measure.DATA / "flowers-192").is_dir():
-        flowers_run.main()
+        runs.flowers()
         trainer_input.main()
         input_sizes.main()
         fine_tuning.main()

@@ -1,4 +1,4 @@
-"""Fits the model; see trainer/run.py for what runs inside."""
+"""Trains the model. `trainer.run` is the code that runs inside the node."""
 
 import json
 from typing import Any
@@ -19,21 +19,21 @@ from trainer.settings import Recipe
 
 
 class RecordingExecutor(GenericExecutor):
-    """Trainer's executor, which also writes what trained the model, and how well, into the model's metadata."""
+    """Trainer's executor, which also writes recipe, devices, accuracy and time into the model's metadata."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Trains, with what the execution properties change in the recipe; see the base class."""
+        """Trains with the recipe, in which execution properties may replace settings; see the base class."""
         super().Do(input_dict, output_dict, _with_changes(exec_properties))
         _record(output_dict)
 
 
 class VertexExecutor(vertex.GenericExecutor):
-    """Lets a custom job of Vertex AI train, waits for it, and writes what RecordingExecutor writes."""
+    """Trains in a custom job of Vertex AI, waits for the job, and writes the metadata like RecordingExecutor."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Trains elsewhere; see the base class."""
+        """Trains in the job; see the base class."""
         super().Do(input_dict, output_dict, exec_properties)
-        _record(output_dict)  # what the job's own process wrote into the artifacts stayed there
+        _record(output_dict)  # metadata that the job sets stays in the process of the job
 
     def _GetExecutorClass(self) -> type:  # noqa: N802
         return RecordingExecutor
@@ -70,7 +70,7 @@ def trainer(
     hyperparameters: types.BaseChannel | None = None,
     executor: type = RecordingExecutor,
 ) -> tfx.components.Trainer:
-    """Returns the Trainer node. Epochs, not steps, are counted, in `custom_config`."""
+    """Returns the Trainer node. The recipe in `custom_config` limits the training by epochs, not by steps."""
     return tfx.components.Trainer(
         examples=examples,
         transform_graph=transform_graph,
@@ -98,14 +98,14 @@ def on_vertex(
     """Returns the Trainer node whose training is a custom job of Vertex AI.
 
     Args:
-      *inputs: as `trainer` takes them, and
-      **channels: too.
-      project: of Google Cloud.
-      region: where the job runs.
-      image: its container, which holds this project.
-      machine: the worker pool's machine_spec.
-      service_account: that the job runs as; None is Vertex AI's own.
-      custom_config: as `trainer` takes it.
+      *inputs: see `trainer`.
+      project: the project of Google Cloud.
+      region: the region of the job.
+      image: the container image, which contains this project.
+      machine: the machine_spec of the worker pool.
+      service_account: the account of the job; None: Vertex AI's default.
+      custom_config: see `trainer`.
+      **channels: see `trainer`.
     """
     pool = {"machine_spec": machine, "replica_count": 1, "container_spec": {"image_uri": image}}
     spec = {"worker_pool_specs": [pool]} | ({"service_account": service_account} if service_account else {})
@@ -115,7 +115,7 @@ def on_vertex(
 
 
 def history(outputs: Artifacts) -> dict[str, Any]:
-    """Returns what the training recorded; see `trainer.run`."""
+    """Returns the Trainer's record, `history.json`; see `trainer.run`."""
     run = artifact_utils.get_single_uri(outputs["model_run"])
     return json.loads(io_utils.read_string_file(f"{run}/{HISTORY}"))
 

@@ -1,4 +1,4 @@
-"""Decode, resize and normalise, as one graph that training and serving share."""
+"""Decodes, resizes and normalises photos in one graph, which training and serving share."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from components.stage import Stage
 def transform(
     examples: types.BaseChannel, schema: types.BaseChannel, custom_config: dict[str, Any]
 ) -> tfx.components.Transform:
-    """Returns the Transform node: it writes the graph and no pixels, which the trainer makes as fast from the graph."""
+    """Returns the Transform node. It writes no pixels, because the graph computes them faster than files are read."""
     return tfx.components.Transform(
         examples=examples,
         schema=schema,

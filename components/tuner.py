@@ -1,4 +1,4 @@
-"""Looks for hyper-parameters with KerasTuner; see trainer/tune.py for what runs inside."""
+"""Searches hyper-parameters with KerasTuner. `trainer.tune` is the code that runs inside the node."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def tuner(
     schema: types.BaseChannel,
     custom_config: dict[str, Any],
 ) -> tfx.components.Tuner:
-    """Returns the Tuner node, whose `best_hyperparameters` the Trainer takes."""
+    """Returns the Tuner node. The Trainer reads its output `best_hyperparameters`."""
     return tfx.components.Tuner(
         examples=examples,
         transform_graph=transform_graph,

@@ -91,13 +91,8 @@ def report(nodes: Sequence[tuple[Stage, BaseNode]], settings: dict[str, Any], co
         INPUTS = {key: ChannelParameter(type=channel.type, optional=True) for key, channel in channels.items()}
 
     output = types.Channel(type=RunReport)
-    properties = {
-        "settings": json.dumps(settings),
-        "nodes": json.dumps(reads_and_writes),
-        "code": "",
-        "command": command,
-    }
-    return Report(Spec(report=output, **properties, **channels))
+    texts = {"settings": json.dumps(settings), "nodes": json.dumps(reads_and_writes)}
+    return Report(Spec(report=output, code="", command=command, **texts, **channels))
 
 
 def _reads(node: BaseNode) -> list[str]:

@@ -38,14 +38,11 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
       sources: the sources of the numbers.
       to: the folder of the page; links to artifacts are relative to it.
     """
+    loader = PackageLoader("components.report")
     environment = Environment(
-        loader=PackageLoader("components.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": _percent, "decimal": _decimal, "signed": _signed, "plural": plural}
+    environment.filters |= {"percent": _percent, "decimal": _decimal, "plural": plural}
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     return environment.get_template("report.html").render(
         **numbers,
@@ -88,7 +85,7 @@ def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
 
 
 def _confusion(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Returns the matrix as (count, fraction of the row), or for many classes the pairs most often confused."""
+    """Returns the matrix as rows of (count, fraction of the row), or with many classes the most frequent confusions."""
     if not numbers["evaluation"]:
         return {}
     counts, names = numbers["evaluation"]["confusion"], numbers["data"]["classes"]
@@ -125,9 +122,5 @@ def _percent(fraction: float | None) -> str:
     return "–" if fraction is None else f"{100 * fraction:.1f}\u00a0%"
 
 
-def _decimal(value: float | None, places: int = 4) -> str:
-    return "–" if value is None else f"{value:.{places}f}".replace("-", "−")
-
-
-def _signed(value: float | None, places: int = 4) -> str:
-    return "–" if value is None else f"{value:+.{places}f}".replace("-", "−")
+def _decimal(value: float | None, places: int = 4, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.{places}f}".replace("-", "−")
