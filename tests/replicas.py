@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from pipeline.config import LearningRate, Trainer
 from trainer import fitting, input_pipeline, models, strategy, tfrecords
 from trainer.checkpoints import Checkpoints
 from trainer.models.batch_norm import BatchNormalization
+from trainer.settings import LearningRate, Trainer
 
 SIZE, BATCH, STEPS, CLASSES, RATE = 32, 16, 3, 5, 1e-3
 SHAPE = (SIZE, SIZE, 3)
