@@ -1,4 +1,4 @@
-"""Errors that the user can correct: one line, exit code 2, no stack trace."""
+"""Errors that the user can correct; the programs print them without a stack trace and exit with code 2."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """What was asked for cannot be done. The text says what was expected, what came and what to do."""
+    """An error that the user can correct. The text says what was expected, what was received and what to do."""
 
 
 _LONGEST = 200  # characters
 
 
 def shortened(text: str) -> str:
-    """Returns what an error repeats of its input: at most 200 characters, and … where more were cut."""
+    """Returns the first 200 characters of a text, with … if it is longer."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
@@ -31,7 +31,7 @@ def choices(received: str, valid: Iterable[str]) -> str:
 
 @contextmanager
 def collect_errors(problems: list[str]) -> Iterator[None]:
-    """Appends the text of a UserError or OSError to `problems`, so that all problems are reported at once."""
+    """Catches a UserError or OSError and appends its text to `problems`, so that all problems are reported at once."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine: `python local_runner.py --help`."""
+"""Runs the pipeline on this machine; see --help."""
 
 import os
 import sys
@@ -9,8 +9,8 @@ from pipeline.exit_codes import INTERRUPTED, NOT_STARTED
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parses the flags, runs what they ask for and returns the exit code."""
-    args = cli.parser("Train, check and push a model of labelled photos, on this machine.").parse_args(argv)
+    """Runs the command of the flags and returns the exit code."""
+    args = cli.parser("Trains, checks and pushes an image classifier on this machine.").parse_args(argv)
     try:
         if args.list_presets:
             print(cli.presets())
@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"local_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED
-    except KeyboardInterrupt:  # while data or weights were fetched; local.run answers its own
-        print("local_runner.py: interrupted; the same command goes on where it stopped", file=sys.stderr)
+    except KeyboardInterrupt:  # during a download; local.run handles later interrupts
+        print("local_runner.py: interrupted; run the same command again to resume", file=sys.stderr)
         return INTERRUPTED
 
 

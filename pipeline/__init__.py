@@ -1,1 +1,1 @@
-"""What the pipeline is: its settings, its nodes in the order of the data, and how it is run and shown."""
+"""Defines the pipeline: settings, presets and nodes; pipeline.local and pipeline.cluster run it."""

@@ -1,6 +1,6 @@
-"""The engines that Beam runs on: what TFX is to pass on, and what each engine needs, said before anything starts.
+"""Beam's command-line arguments for each engine, validated before a run starts.
 
-Where an engine runs Python: https://beam.apache.org/documentation/runtime/sdk-harness-config/
+How an engine runs Python: https://beam.apache.org/documentation/runtime/sdk-harness-config/
 """
 
 import argparse
@@ -14,63 +14,63 @@ from typing import NamedTuple
 from errors import UserError
 from pipeline.config import Beam
 
-# Unless an image is named, TFX packs its own sources for the workers: seconds and 50 MB in /tmp, never removed, at each
-# node. No worker needs them: it is this process, or its own image has TFX and this project.
-_NOTHING_TO_SHIP = "--sdk_container_image=none"
+# Without an image, TFX packs its sources for the workers at each node: it takes seconds, and 50 MB in /tmp that are
+# never removed. No worker needs the sources: it is this process, or its image has TFX and this project.
+_NO_PACKAGE = "--sdk_container_image=none"
 _ENDPOINT = r"[^\s:/]+:\d{1,5}"
-_FLINK_HERE, _SPARK_HERE = r"\[local\]|\[auto\]", r"local(\[.+\])?"
-_IMAGE = "REGISTRY/NAME:TAG, an image with this project and all that it needs"
+_FLINK_LOCAL, _SPARK_LOCAL = r"\[local\]|\[auto\]", r"local(\[.+\])?"
+_IMAGE = "REGISTRY/NAME:TAG, an image with this project and its dependencies"
 
 
-class Need(NamedTuple):
-    """An argument of an engine: what it is, and a pattern of all of its value; '' stands for none."""
+class Requirement(NamedTuple):
+    """A required argument: its description for errors, and a pattern for its whole value ('' if not given)."""
 
-    what: str
+    description: str
     pattern: str
 
 
-NEEDS: dict[str, dict[str, Need]] = {
+REQUIREMENTS: dict[str, dict[str, Requirement]] = {
     "DirectRunner": {},
     "DataflowRunner": {
-        "project": Need("ID, the Google Cloud project", r"[a-z][-a-z0-9:.]+[a-z0-9]"),
-        "region": Need("NAME, where the workers run, as in us-central1", r"[a-z]+-[a-z]+\d+"),
-        "temp_location": Need("gs://BUCKET/FOLDER, for Beam's own files", r"gs://[^/]+/.+"),
-        "sdk_container_image": Need(_IMAGE, r"\S+"),
+        "project": Requirement("ID, the Google Cloud project", r"[a-z][-a-z0-9:.]+[a-z0-9]"),
+        "region": Requirement("NAME, the workers' region, for example us-central1", r"[a-z]+-[a-z]+\d+"),
+        "temp_location": Requirement("gs://BUCKET/FOLDER, for Beam's temporary files", r"gs://[^/]+/.+"),
+        "sdk_container_image": Requirement(_IMAGE, r"\S+"),
     },
     "FlinkRunner": {
-        "flink_master": Need("HOST:PORT, or [local]", rf"{_FLINK_HERE}|(https?://)?{_ENDPOINT}"),
-        "job_endpoint": Need("HOST:PORT, a Flink job server, or nothing", rf"({_ENDPOINT})?"),
+        "flink_master": Requirement("HOST:PORT, or [local]", rf"{_FLINK_LOCAL}|(https?://)?{_ENDPOINT}"),
+        "job_endpoint": Requirement("HOST:PORT, a Flink job server, or nothing", rf"({_ENDPOINT})?"),
     },
     "SparkRunner": {
-        "spark_master_url": Need("spark://HOST:PORT, or local", rf"{_SPARK_HERE}|yarn|[a-z0-9]+://.+"),
-        "job_endpoint": Need("HOST:PORT, a Spark job server, or nothing", rf"({_ENDPOINT})?"),
+        "spark_master_url": Requirement("spark://HOST:PORT, or local", rf"{_SPARK_LOCAL}|yarn|[a-z0-9]+://.+"),
+        "job_endpoint": Requirement("HOST:PORT, a Spark job server, or nothing", rf"({_ENDPOINT})?"),
     },
-    "PortableRunner": {"job_endpoint": Need("HOST:PORT, a Beam job server", _ENDPOINT)},
+    "PortableRunner": {"job_endpoint": Requirement("HOST:PORT, a Beam job server", _ENDPOINT)},
 }
 ENVIRONMENTS = {
-    "DOCKER": Need(f"--environment_config={_IMAGE}", r"\S+"),
-    "EXTERNAL": Need("--environment_config=HOST:PORT, a pool of Beam's Python workers", _ENDPOINT),
-    "LOOPBACK": Need("no --environment_config: the workers are this process", ""),
-    "PROCESS": Need("""--environment_config={"command": "…"}, what starts a Beam Python worker""", r"\{.+\}"),
+    "DOCKER": Requirement(f"--environment_config={_IMAGE}", r"\S+"),
+    "EXTERNAL": Requirement("--environment_config=HOST:PORT, a pool of Beam's Python workers", _ENDPOINT),
+    "LOOPBACK": Requirement("no --environment_config, because the workers are this process", ""),
+    "PROCESS": Requirement("""--environment_config={"command": "…"}, which starts a Python worker""", r"\{.+\}"),
 }
-_JOB_SERVERS = [runner for runner, needs in NEEDS.items() if "job_endpoint" in needs]
-_ON_THIS_MACHINE = {"FlinkRunner": ("flink_master", _FLINK_HERE), "SparkRunner": ("spark_master_url", _SPARK_HERE)}
+_JOB_SERVERS = [runner for runner, required in REQUIREMENTS.items() if "job_endpoint" in required]
+_LOCAL = {"FlinkRunner": ("flink_master", _FLINK_LOCAL), "SparkRunner": ("spark_master_url", _SPARK_LOCAL)}
 
 
 def arguments(beam: Beam) -> list[str]:
-    """Returns what Beam's command line is to be: the runner, then the settings' own arguments, which win."""
-    return [f"--runner={beam.runner}", _NOTHING_TO_SHIP, *beam.args]
+    """Returns Beam's command line: the runner, then the arguments from the settings, which override it."""
+    return [f"--runner={beam.runner}", _NO_PACKAGE, *beam.args]
 
 
-def check(beam: Beam, here: bool) -> None:
-    """Lets an engine pass that is given what it needs. The default needs nothing, and Beam is not imported for it.
+def check(beam: Beam, local: bool) -> None:
+    """Validates the arguments of the engine. For the default engine, this does not import Beam.
 
     Args:
       beam: the settings.
-      here: whether the nodes run in this process, and their files lie on this machine.
+      local: whether the nodes run in this process with files on this machine.
 
     Raises:
-      UserError: naming each argument that is missing, unknown or wrong, and what is not there.
+      UserError: naming each argument that is missing, unknown or wrong, and a job server or Java that is missing.
     """
     if beam == Beam():
         return
@@ -80,14 +80,14 @@ def check(beam: Beam, here: bool) -> None:
     except argparse.ArgumentError as error:
         raise UserError(f"beam.args: {error}") from None
     problems = [*_unknown(beam.runner, unknown, parser), *_missing(beam.runner, options)]
-    if here:
-        problems += _not_here(beam.runner, options)
+    if local:
+        problems += _local_problems(beam.runner, options)
     if problems:
         raise UserError("\n".join(problems))
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Returns the parser of all of Beam's arguments."""
+    """Returns Beam's parser with all arguments."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     parsers: list[argparse.ArgumentParser] = []
@@ -97,20 +97,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _unknown(runner: str, unknown: list[str], parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yields the arguments that Beam would leave out without a word. Job servers take more than Python's Beam knows."""
+    """Yields the arguments that Beam would silently ignore; a job server may have more than Beam's parser."""
     known = re.findall(r"--\w+", parser.format_usage())
     for name in (arg.partition("=")[0] for arg in unknown):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        if near or runner not in _JOB_SERVERS:
-            yield f"beam.args: Beam knows no {name}" + (f"; did you mean {near[0]}?" if near else "")
+        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        if similar or runner not in _JOB_SERVERS:
+            yield f"beam.args: unknown argument {name}; " + (
+                f"did you mean {similar[0]}?" if similar else f"expected an argument of Beam or {runner}"
+            )
 
 
 def _missing(runner: str, options: argparse.Namespace) -> Iterator[str]:
-    for name, need in NEEDS[runner].items():
+    for name, requirement in REQUIREMENTS[runner].items():
         value = getattr(options, name) or ""
-        if not re.fullmatch(need.pattern, value):
-            yield f"beam.args: {runner} needs --{name}={need.what}; received {value or 'none'}"
-    if runner in _JOB_SERVERS and not _starts_here(runner, options):
+        if not re.fullmatch(requirement.pattern, value):
+            yield f"beam.args: {runner} needs --{name}={requirement.description}; received {value or 'none'}"
+    if runner in _JOB_SERVERS and not _starts_locally(runner, options):
         yield from _missing_environment(runner, options.environment_type, options.environment_config or "")
 
 
@@ -119,29 +121,31 @@ def _missing_environment(runner: str, kind: str | None, config: str) -> Iterator
         choices = ", ".join(ENVIRONMENTS)
         yield f"beam.args: {runner} needs --environment_type, one of {choices}; received {kind or 'none'}"
     elif not re.fullmatch(ENVIRONMENTS[kind].pattern, config):
-        yield f"beam.args: --environment_type={kind} needs {ENVIRONMENTS[kind].what}; received {config or 'none'}"
+        received = config or "none"
+        yield f"beam.args: --environment_type={kind} needs {ENVIRONMENTS[kind].description}; received {received}"
 
 
-def _starts_here(runner: str, options: argparse.Namespace) -> bool:
-    """Returns whether Beam starts the engine itself, on this machine and with this process as its worker."""
-    if runner not in _ON_THIS_MACHINE or options.job_endpoint:
+def _starts_locally(runner: str, options: argparse.Namespace) -> bool:
+    """Returns whether Beam starts the engine on this machine, with this process as the worker."""
+    if runner not in _LOCAL or options.job_endpoint:
         return False
-    name, pattern = _ON_THIS_MACHINE[runner]
+    name, pattern = _LOCAL[runner]
     return bool(re.fullmatch(pattern, getattr(options, name)))
 
 
-def _not_here(runner: str, options: argparse.Namespace) -> Iterator[str]:
+def _local_problems(runner: str, options: argparse.Namespace) -> Iterator[str]:
     java = options.job_server_java_launcher
     if runner == "DataflowRunner":
         yield (
-            "beam.runner: DataflowRunner's workers reach no folder of this machine, where this runner keeps its "
-            "artifacts; use it with kubeflow_runner.py, which takes buckets"
+            "beam.runner: Dataflow's workers cannot read the artifacts, which local_runner.py stores on this machine; "
+            "use DataflowRunner with kubeflow_runner.py, which stores artifacts in a bucket"
         )
-    elif _starts_here(runner, options) and not shutil.which(java):
-        yield f"beam.runner: {runner} on this machine needs Java: {java} is not on the PATH"
+    elif _starts_locally(runner, options) and not shutil.which(java):
+        yield f"beam.runner: {runner} on this machine needs Java, but {java} is not on the PATH; install Java"
     elif re.fullmatch(_ENDPOINT, options.job_endpoint or ""):
         host, _, port = options.job_endpoint.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=5).close()
         except (OSError, OverflowError) as error:
-            yield f"beam.args: nothing answers at --job_endpoint={options.job_endpoint} ({error}); start the job server"
+            endpoint = f"--job_endpoint={options.job_endpoint}"
+            yield f"beam.args: cannot reach a job server at {endpoint} ({error}); start the job server"

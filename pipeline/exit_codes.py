@@ -1,4 +1,4 @@
-"""What the runners return to the shell; the README has the same table."""
+"""Exit codes of the runners; the README documents them."""
 
 PUSHED = DONE = 0
 FAILED = LOST = 1

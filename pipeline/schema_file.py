@@ -1,4 +1,4 @@
-"""The curated schema that `data.schema_file` names, checked before a run or a compilation."""
+"""Validates the schema that `data.schema_file` names, before a run or a compilation."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,12 @@ SCHEMAS = Path(schemas.__file__).parent
 
 
 def check_schema(path: Path, classes: int) -> Path:
-    """Returns the absolute path of a schema that Transform can use and that agrees with the number of classes.
+    """Returns the absolute path of a schema, after checking that Transform can use it for so many classes.
 
-    A bare name that is no file of the current folder is one of the curated schemas.
+    A name without a folder is a file in the current folder, or else one of the curated schemas.
 
     Raises:
-      UserError: when it is missing, cannot be read, gives `class` another range, or a feature a shape that Transform
-        cannot use.
+      UserError: when the schema cannot be read, has another number of classes, or a shape that Transform cannot use.
     """
     curated = SCHEMAS / path.name
     path = (
@@ -31,11 +30,14 @@ def check_schema(path: Path, classes: int) -> Path:
         raise UserError(f"cannot read the schema {path} (data.schema_file): {error}") from None
     domains = [feature.int_domain for feature in schema.feature if feature.name == "class"]
     if not domains or not domains[0].HasField("max"):
-        raise UserError(f"the schema {path} is to give the feature 'class' an int_domain with min and max")
+        raise UserError(
+            f"expected an int_domain with min and max for the feature 'class' in the schema {path}, received none; "
+            "add it (data.schema_file)"
+        )
     if (domains[0].min, domains[0].max) != (0, classes - 1):
         raise UserError(
-            f"the schema {path} says that class is {domains[0].min} to {domains[0].max}, and data.classes names "
-            f"{classes} classes (0 to {classes - 1}); make them agree (data.schema_file)"
+            f"expected class from 0 to {classes - 1}, because data.classes has {classes} names; received "
+            f"{domains[0].min} to {domains[0].max} in the schema {path}. Change one of them (data.schema_file)"
         )
     if problems := list(_shape_problems(schema)):
         raise UserError("\n  ".join([f"Transform cannot use the schema {path} (data.schema_file):", *problems]))
@@ -43,11 +45,11 @@ def check_schema(path: Path, classes: int) -> Path:
 
 
 def _shape_problems(schema: schema_pb2.Schema) -> Iterator[str]:
-    """Yields what would fail inside Transform: it reads one value of `image` and of `class` from each record."""
+    """Yields what would fail in Transform, which reads one value of `image` and one of `class` from each record."""
     for name, kind in (("image", "BYTES"), ("class", "INT")):
         found = [feature for feature in schema.feature if feature.name == name]
         if len(found) != 1:
-            yield f"{name}: expected one feature of that name, received {len(found)}"
+            yield f"{name}: expected one feature with this name, received {len(found)}"
         elif (
             found[0].type != schema_pb2.FeatureType.Value(kind)
             or not found[0].HasField("shape")
@@ -63,4 +65,4 @@ def _shape_problems(schema: schema_pb2.Schema) -> Iterator[str]:
         if feature.type == schema_pb2.TYPE_UNKNOWN:
             yield f"{feature.name}: expected a type (BYTES, INT or FLOAT), received none"
         if feature.HasField("shape") and feature.presence.min_fraction != 1:
-            yield f"{feature.name}: a shape needs presence {{ min_fraction: 1.0 }}; write value_count in its place"
+            yield f"{feature.name}: a shape needs presence {{ min_fraction: 1.0 }}; use value_count instead of a shape"

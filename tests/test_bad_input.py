@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_written(main, sample, tmp_path):
     assert f"cannot write to the output folder {tmp_path / 'file' / 'out'}" in printed
     code, printed = main("--output", "/proc/out")
     assert code == 2
-    assert "give another one (--output DIR)" in printed
+    assert "give another folder (--output DIR)" in printed
 
 
 def test_what_would_fail_after_the_training_fails_before_it(main, tmp_path, monkeypatch):
@@ -205,7 +205,7 @@ def test_a_schema_of_other_classes(main, tmp_path):
     folder = records.folder(tmp_path / "data")
     code, printed = main("--data", folder, "--output", tmp_path / "out", "--set", "data.classes=[rose, tulip]")
     assert code == 2
-    assert "says that class is 0 to 4, and data.classes names 2 classes" in printed
+    assert "expected class from 0 to 1, because data.classes has 2 names; received 0 to 4" in printed
     assert not (tmp_path / "out").exists()
 
 

@@ -67,7 +67,7 @@ def test_tfx_packs_itself_for_no_engine_and_an_image_of_ones_own_is_kept():
 )
 def test_an_engine_with_all_that_it_needs_passes(runner, args):
     settings = Beam(runner=runner, args=args)
-    beam.check(settings, here=False)
+    beam.check(settings, local=False)
     assert beam.arguments(settings)[-len(args) :] == list(args) or not args
 
 
@@ -79,8 +79,8 @@ def test_an_engine_with_all_that_it_needs_passes(runner, args):
             ("--region=mars", "--temp_location=/tmp"),
             [
                 "DataflowRunner needs --project=ID, the Google Cloud project; received none",
-                "DataflowRunner needs --region=NAME, where the workers run, as in us-central1; received mars",
-                "DataflowRunner needs --temp_location=gs://BUCKET/FOLDER, for Beam's own files; received /tmp",
+                "DataflowRunner needs --region=NAME, the workers' region, for example us-central1; received mars",
+                "DataflowRunner needs --temp_location=gs://BUCKET/FOLDER, for Beam's temporary files; received /tmp",
                 "DataflowRunner needs --sdk_container_image=REGISTRY/NAME:TAG, an image with this project",
             ],
         ),
@@ -106,19 +106,19 @@ def test_an_engine_with_all_that_it_needs_passes(runner, args):
         (
             "PortableRunner",
             (JOBS, "--environment_type=LOOPBACK", "--environment_config=x"),
-            ["--environment_type=LOOPBACK needs no --environment_config: the workers are this process; received x"],
+            ["--environment_type=LOOPBACK needs no --environment_config, because the workers are this process; received x"],
         ),
         (
             "PortableRunner",
             ("--job_endpont=jobs:8099", "--environment_type=LOOPBACK"),
-            ["Beam knows no --job_endpont; did you mean --job_endpoint?", "needs --job_endpoint=HOST:PORT"],
+            ["unknown argument --job_endpont; did you mean --job_endpoint?", "needs --job_endpoint=HOST:PORT"],
         ),
-        ("DirectRunner", ("--checkpointing_interval=1000",), ["Beam knows no --checkpointing_interval"]),
+        ("DirectRunner", ("--checkpointing_interval=1000",), ["unknown argument --checkpointing_interval"]),
     ],
 )
 def test_all_that_an_engine_lacks_is_named_at_once(runner, args, says):
     with pytest.raises(UserError) as error:
-        beam.check(Beam(runner=runner, args=args), here=False)
+        beam.check(Beam(runner=runner, args=args), local=False)
     lines = str(error.value).splitlines()
     assert all(line.startswith("beam.args: ") for line in lines)
     assert len(lines) == len(says)
@@ -126,25 +126,25 @@ def test_all_that_an_engine_lacks_is_named_at_once(runner, args, says):
 
 
 def test_dataflow_is_refused_where_the_files_are_on_this_machine():
-    with pytest.raises(UserError, match=r"^beam.runner: DataflowRunner's workers reach no folder of this machine"):
-        beam.check(Beam(runner="DataflowRunner", args=(*DATAFLOW, IMAGE)), here=True)
+    with pytest.raises(UserError, match=r"^beam.runner: Dataflow's workers cannot read the artifacts"):
+        beam.check(Beam(runner="DataflowRunner", args=(*DATAFLOW, IMAGE)), local=True)
 
 
 @pytest.mark.parametrize("runner", ["FlinkRunner", "SparkRunner"])
 def test_an_engine_on_this_machine_needs_java(runner):
     with pytest.raises(
-        UserError, match=f"^beam.runner: {runner} on this machine needs Java: nowhere is not on the PATH"
+        UserError, match=f"^beam.runner: {runner} on this machine needs Java, but nowhere is not on the PATH"
     ):
-        beam.check(Beam(runner=runner, args=("--job_server_java_launcher=nowhere",)), here=True)
+        beam.check(Beam(runner=runner, args=("--job_server_java_launcher=nowhere",)), local=True)
 
 
 def test_a_job_server_has_to_answer():
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"127.0.0.1:{server.getsockname()[1]}"
         engine = Beam(runner="PortableRunner", args=(f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK"))
-        beam.check(engine, here=True)
-    with pytest.raises(UserError, match=f"^beam.args: nothing answers at --job_endpoint={endpoint} .*start the job"):
-        beam.check(engine, here=True)
+        beam.check(engine, local=True)
+    with pytest.raises(UserError, match=f"^beam.args: cannot reach a job server at --job_endpoint={endpoint} .*start the job"):
+        beam.check(engine, local=True)
 
 
 def test_the_runner_tells_of_the_engine_and_the_data_together_and_makes_nothing(run, tmp_path):

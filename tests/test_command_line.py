@@ -50,9 +50,7 @@ def test_a_mistake_is_one_clear_message(run, tmp_path, arguments, says):
 def test_the_flag_says_what_is_wrong_with_a_tpu(run):
     done = run("--devices", TPU_NAME="local")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(
-        "local_runner.py: the devices cannot be used: expected to train on the TPU found by TPU_"
-    )
+    assert done.stderr.startswith("local_runner.py: cannot use the devices: expected to train on the TPU found by TPU_")
     assert done.stderr.count("\n") == 1
 
 

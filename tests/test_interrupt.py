@@ -54,7 +54,7 @@ class Nodes(list):
 
 @pytest.fixture
 def handler(monkeypatch):
-    monkeypatch.setattr(Interruption, "came", False)
+    monkeypatch.setattr(Interruption, "requested", False)
     before = signal.signal(signal.SIGINT, local._interrupt)
     yield
     signal.signal(signal.SIGINT, before)

@@ -198,7 +198,7 @@ def test_a_run_that_is_broken_off_goes_on_from_its_last_epoch(tiny, cache, main,
     process.send_signal(signal.SIGINT)
     interrupted = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert "Interrupted. The same command goes on" in interrupted
+    assert "Interrupted. Run the same command again to resume" in interrupted
     assert "Traceback" not in interrupted
     assert list((tmp_path / "out" / "artifacts" / "sample" / "Trainer").glob("*/[0-9]*")) == []
     assert not (tmp_path / "out" / "pushed").exists()

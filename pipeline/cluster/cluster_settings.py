@@ -43,7 +43,7 @@ def resolve(config: Config, target: str, root: Path, allow_dirty: bool, submitte
     with collect_errors(problems):
         image = _image(config.cluster, root, allow_dirty)
     with collect_errors(problems):
-        beam.check(config.beam, here=False)
+        beam.check(config.beam, local=False)
     with collect_errors(problems):
         schema = _schema(config)
     if problems:

@@ -1,1 +1,1 @@
-"""The pipeline on this machine: settings validated, nodes run and shown, results summarised."""
+"""Runs the pipeline on this machine: validates settings, runs the nodes, prints a summary."""

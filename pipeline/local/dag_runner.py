@@ -1,7 +1,6 @@
-"""Runs the nodes here, one after the other, and tells a listener what becomes of each.
+"""Runs the nodes on this machine in order, and calls a listener before and after each node.
 
-The loop is LocalDagRunner's. It is written out because that class gives no sign between nodes, and does not say
-which of them came from the cache or failed.
+The loop is a copy of LocalDagRunner's, because that class does not report progress, cached nodes or the failed node.
 """
 
 import datetime
@@ -25,7 +24,7 @@ from pipeline.local.failure import Interrupted, Interruption, cause
 
 
 class NodeResult(NamedTuple):
-    """What became of one node."""
+    """Result of a node that did not fail."""
 
     node: str
     cached: bool
@@ -34,7 +33,7 @@ class NodeResult(NamedTuple):
 
 
 class NodeFailed(Exception):
-    """A node ended in an error, which is this exception's cause."""
+    """A node failed; the exception's cause is the node's error."""
 
     def __init__(self, node: str):
         self.node = node
@@ -42,17 +41,17 @@ class NodeFailed(Exception):
 
 
 class Listener(Protocol):
-    """Is told of each node, in order."""
+    """Receives the start and the result of each node."""
 
     def started(self, node: str) -> None:
-        """Is called before a node runs."""
+        """Called before a node runs."""
 
     def finished(self, result: NodeResult) -> None:
-        """Is called when a node has run, or was taken from the cache."""
+        """Called after a node has run or was cached."""
 
 
 class ReportingDagRunner(tfx_runner.IrBasedRunner):
-    """LocalDagRunner with a listener, and with `facts` of each run in ML Metadata; see `lineage.metadata`."""
+    """A LocalDagRunner that calls a listener, and records `facts` of each run; see `metadata.record_start`."""
 
     def __init__(self, listener: Listener, facts: dict[str, str]):
         self._listener, self._facts = listener, facts
@@ -61,7 +60,7 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
         """Runs all nodes of the compiled pipeline.
 
         Raises:
-          NodeFailed: for the first node that fails; those after it do not run.
+          NodeFailed: for the first node that fails; later nodes do not run.
         """
         run_id = datetime.datetime.now().isoformat()
         runtime_parameter_utils.substitute_runtime_parameter(
@@ -96,21 +95,21 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
         try:
             info = node_launcher.launch()
         except Exception as error:
-            raise NodeFailed(name) from (Interrupted() if Interruption.came else error)
+            raise NodeFailed(name) from (Interrupted() if Interruption.requested else error)
         with metadata.Metadata(connection) as store:
             (execution,) = store.store.get_executions_by_id([info.execution_id])
             outputs = execution_lib.get_output_artifacts(store, info.execution_id)
         state = metadata_store_pb2.Execution.State
         if execution.last_known_state not in (state.COMPLETE, state.CACHED):
-            missing = RuntimeError("its inputs are not there; see the log")
-            raise NodeFailed(name) from (Interrupted() if Interruption.came else missing)
+            missing = RuntimeError("the node's inputs are missing; see the log")
+            raise NodeFailed(name) from (Interrupted() if Interruption.requested else missing)
         cached = execution.last_known_state == state.CACHED
         self._listener.finished(NodeResult(name, cached, time.monotonic() - started, outputs))
 
 
 def _stop_if_interrupted() -> None:
-    """Ends the run where something in TFX or Beam swallowed the exception: before the next node, at the latest."""
-    if Interruption.came:
+    """Raises Interrupted before the next node, in case TFX or Beam swallowed the exception."""
+    if Interruption.requested:
         raise Interrupted
 
 

@@ -1,4 +1,4 @@
-"""What `--devices` shows: the devices that would train here, found as the Trainer finds them."""
+"""`--devices`: shows the devices that the Trainer would use on this machine."""
 
 import os
 import tempfile
@@ -10,13 +10,13 @@ from ingest.quiet import chatter_to
 
 
 def table() -> str:
-    """Returns a line for each fact: the strategy, the kind of device, replicas, workers, devices, what is there.
+    """Returns lines with the strategy, kind of device, replicas, workers, used devices and all devices.
 
-    Only TensorFlow is imported. With several workers in TF_CONFIG this machine is shown alone, since a strategy over
-    all of them waits until they have come.
+    Imports TensorFlow only. For several workers in TF_CONFIG, only this machine's devices are shown, because a strategy
+    over all workers would wait for them.
 
     Raises:
-      UserError: when a TPU is there and fails, or TF_CONFIG cannot be read.
+      UserError: when a TPU fails, or TF_CONFIG is not valid.
     """
     with tempfile.TemporaryDirectory() as folder, chatter_to(Path(folder) / "log", also_terminal=False):
         from trainer import devices, strategy
@@ -26,12 +26,12 @@ def table() -> str:
             alone = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
             chosen = strategy.choose(environment=alone)
         except devices.Unusable as error:
-            raise UserError(f"the devices cannot be used: {error}") from None
+            raise UserError(f"cannot use the devices: {error}") from None
         rows = _rows(strategy.details(chosen), workers, devices.inventory())
     return "\n".join(f"{name:<9} {text}" for name, text in rows)
 
 
-def _rows(record: dict, workers: int, there: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _rows(record: dict, workers: int, inventory: Iterable[str]) -> Iterator[tuple[str, str]]:
     each = " on each worker" if workers > 1 else ""
     yield "strategy", "Workers (MultiWorkerMirroredStrategy)" if workers > 1 else record["strategy"]
     yield "kind", record["kind"]
@@ -39,5 +39,5 @@ def _rows(record: dict, workers: int, there: Iterable[str]) -> Iterator[tuple[st
     yield "workers", f"{workers} (TF_CONFIG)" if workers > 1 else "1"
     for index, name in enumerate(record["devices"]):
         yield "" if index else "devices", f"{name}{each}"
-    for index, name in enumerate(there):
-        yield "" if index else "there is", name
+    for index, name in enumerate(inventory):
+        yield "" if index else "available", name

@@ -14,12 +14,7 @@ from pipeline.nodes import NODES
 
 
 class NodeLines:
-    """Prints one line a node with its state, its time and a key figure, and keeps the results.
-
-    Args:
-      console: where to print.
-      nodes: the pipeline's nodes.
-    """
+    """Prints a line with the state, duration and key figure of each node, and stores the results."""
 
     def __init__(self, console: Console, nodes: Iterable[BaseNode]):
         self.results: dict[str, NodeResult] = {}
@@ -29,7 +24,7 @@ class NodeLines:
         self._spinner: Live | None = None
 
     def started(self, node: str) -> None:
-        """Shows that a node runs."""
+        """Shows a spinner while the node runs."""
         if not self._stages[node].prints:
             self._spinner = spinner(self._console, f"{node} …")
             self._spinner.start()
@@ -44,12 +39,12 @@ class NodeLines:
         self._console.print(line.append_text(safe(figure)), soft_wrap=True)
 
     def failed(self, node: str) -> None:
-        """Prints the line of the node that failed."""
+        """Prints the line of a failed node."""
         self.stop()
         self._console.print(Text.assemble(("failed", "red"), f" {node}"))
 
     def stop(self) -> None:
-        """Takes the spinner away."""
+        """Removes the spinner."""
         if self._spinner:
             self._spinner.stop()
             self._spinner = None

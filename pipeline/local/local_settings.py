@@ -23,7 +23,7 @@ def resolve(config: Config) -> Config:
     problems: list[str] = []
     # Google's libraries warn when they are imported
     with collect_errors(problems), chatter_to(Path(os.devnull), also_terminal=False):
-        beam.check(config.beam, here=True)
+        beam.check(config.beam, local=True)
     with collect_errors(problems):
         directory = _checked_data(config)
     with collect_errors(problems):

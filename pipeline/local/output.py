@@ -1,7 +1,4 @@
-"""The output folder of a run on this machine: writable, and with a metadata store that can be used.
-
-All is checked before TFX is imported (issue 11).
-"""
+"""Checks, before TFX is imported, that a local run can write its output folder and its metadata store (issue 11)."""
 
 import sqlite3
 import tempfile
@@ -13,7 +10,7 @@ from pipeline.config import Config
 
 
 def check_output(config: Config) -> None:
-    """Checks what a run writes, given settings as `pipeline.local.local_settings` returns them.
+    """Checks all folders and files that a run with these resolved settings writes.
 
     Raises:
       UserError: naming the folder or file that cannot be written.
@@ -22,41 +19,50 @@ def check_output(config: Config) -> None:
         writable(folder, "the folder", "--output DIR", make=False)
     writable(Path(str(config.pusher.directory)), "the folder for pushed models", "pusher.directory", make=False)
     if not config.metadata.url:
-        _check_store_of(config.output / "artifacts")
+        _check_store_exists(config.output / "artifacts")
         _check_sqlite(config.output)
 
 
 def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
-    """Returns the absolute folder after a trial write to it or, without `make`, to its nearest existing parent.
+    """Returns the absolute folder, after writing a temporary file to it or to its nearest existing parent.
+
+    Args:
+      folder: the folder.
+      what: what the folder is, for the error.
+      setting: the flag or setting that names the folder, for the error.
+      make: creates the folder if it does not exist.
 
     Raises:
-      UserError: when that fails, with the setting that names another folder.
+      UserError: when the folder cannot be written.
     """
     folder = folder.expanduser()
+    advice = f"give another folder ({setting})"
     try:
-        _check_links(folder, f"the disk it points to may not be mounted; or give another one ({setting})")
+        _check_links(folder, advice)
         folder = folder.resolve()
-        check_path(folder, f"give another one ({setting})")
-        tried = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
-        tried.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=tried):
+        check_path(folder, advice)
+        existing = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
+        existing.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         reason = f"{error.filename} is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise UserError(f"cannot write to {what} {folder}: {reason}; give another one ({setting})") from None
+        raise UserError(f"cannot write to {what} {folder}: {reason}; {advice}") from None
     return folder
 
 
-def _check_links(path: Path, instead: str) -> None:
-    """Refuses a path whose last part that exists is a link to nothing.
+def _check_links(path: Path, advice: str) -> None:
+    """Checks that neither the path nor a parent is a broken link.
 
     Raises:
-      UserError: then.
-      OSError: when a folder on the way cannot be entered.
+      UserError: when one is.
+      OSError: when a parent folder is not accessible.
     """
     for each in (path, *path.parents):
         if each.is_symlink() and not each.exists():
-            raise UserError(f"{each} is a link to {each.readlink()}, which does not exist: {instead}")
+            raise UserError(
+                f"{each} is a link to {each.readlink()}, which does not exist; mount the disk it points to, or {advice}"
+            )
 
 
 def _check_sqlite(output: Path) -> None:
@@ -64,35 +70,34 @@ def _check_sqlite(output: Path) -> None:
 
     path = output / metadata.SQLITE
     try:
-        _check_links(path, "the disk it points to may not be mounted")
+        _check_links(path, "give another folder (--output DIR)")
         if not path.exists():
             return
-        with metadata.open_sqlite(path, "rw") as (file, is_ml_metadata):
-            file.execute("BEGIN IMMEDIATE")  # what a lock and a read-only file refuse
-            file.rollback()
-            (state,) = file.execute("PRAGMA quick_check(1)").fetchone()
-        if state != "ok":
-            raise UserError(f"the ML Metadata in {path} is damaged: {' '.join(state.split())}")
+        with metadata.open_sqlite(path, "rw") as (database, is_ml_metadata):
+            database.execute("BEGIN IMMEDIATE")  # fails if the file is locked or read-only
+            database.rollback()
+            (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        problem = f"the ML Metadata in {path} is damaged: {' '.join(state.split())}" if state != "ok" else ""
         if is_ml_metadata is False:
-            raise UserError(f"{path} is a database of something else than ML Metadata")
+            problem = f"{path} is a database, but not ML Metadata"
+        if problem:
+            raise UserError(f"{problem}; {_ADVICE}")
         metadata.connect(metadata.connection_config(str(path)), str(path))
     except (sqlite3.Error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"cannot write to the ML Metadata in {path}: {reason}; {_OTHER}") from None
-    except UserError as error:
-        raise UserError(f"{error}; {_OTHER}") from None
+        raise UserError(f"cannot write to the ML Metadata in {path}: {reason}; {_ADVICE}") from None
 
 
-def _check_store_of(artifacts: Path) -> None:
-    """Refuses artifacts without their store: a new one would count from 1 again and write into their folders."""
+def _check_store_exists(artifacts: Path) -> None:
+    """Raises UserError for artifacts without a store: a new store would reuse the ids that name their folders."""
     from lineage import metadata
 
-    store, recorded = artifacts.parent / metadata.SQLITE, next(artifacts.glob("*/*/*/[0-9]*"), None)
-    if recorded and not store.exists():
+    store, artifact = artifacts.parent / metadata.SQLITE, next(artifacts.glob("*/*/*/[0-9]*"), None)
+    if artifact and not store.exists():
         raise UserError(
-            f"{store} is missing, the record of {recorded} and others: put it back, name the database that has it "
-            f"(metadata.url), or move {artifacts} away; or give another folder (--output DIR)"
+            f"{store} is missing, but there are artifacts such as {artifact}; restore the file, name the database with "
+            f"their metadata (metadata.url), move {artifacts} away, or give another folder (--output DIR)"
         )
 
 
-_OTHER = "if no other process uses it, move it and artifacts/ away; or give another folder (--output DIR)"
+_ADVICE = "if no other process uses it, move it and artifacts/ away; or give another folder (--output DIR)"

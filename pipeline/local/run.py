@@ -1,4 +1,4 @@
-"""One run on this machine, from resolved settings to an exit code."""
+"""Runs the pipeline on this machine and returns an exit code."""
 
 import datetime
 import json
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeResult
 
 
-def run(config: Config, verbose: bool, show: bool = False) -> int:
-    """Runs the pipeline, opens its report in a browser if that is to be shown, and returns the exit code.
+def run(config: Config, verbose: bool, open_report: bool = False) -> int:
+    """Runs the pipeline with resolved settings, optionally opens the report in a browser, and returns the exit code.
 
-    FAILED is for the nodes before the report. A report that fails leaves PUSHED or REFUSED: the gate has decided and
-    the push is done.
+    FAILED means that a node before the report failed. If only the report fails, the code is PUSHED or REFUSED, because
+    the gate has decided and the model is pushed.
     """
     stamp = f"{config.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     log = config.output / "logs" / f"{stamp}.log"
     console = Console()
     console.print(Text.assemble((config.name, "bold"), ": ", safe(config.data.directory)), soft_wrap=True)
     console.print(Text("log: ").append_text(safe(log)), soft_wrap=True)
-    Interruption.came = False
+    Interruption.requested = False
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(signum, _interrupt)
     with chatter_to(log, also_terminal=verbose):
         try:
-            return _run_nodes(config, console, log, show)
+            return _run_nodes(config, console, log, open_report)
         except Exception:
-            if not Interruption.came:  # else an import, TFX or Beam turned Interrupted into an error of its own
+            if not Interruption.requested:  # TFX, Beam or an import may have replaced Interrupted by another error
                 raise
             console.print(
-                "\n[yellow]Interrupted.[/] The same command goes on: finished nodes come from the cache, and training "
-                "from its last finished epoch.",
+                "\n[yellow]Interrupted.[/] Run the same command again to resume: finished nodes are cached, and "
+                "training continues after the last finished epoch.",
                 highlight=False,
             )
             return INTERRUPTED
@@ -56,7 +56,7 @@ def run(config: Config, verbose: bool, show: bool = False) -> int:
             signal.setitimer(signal.ITIMER_REAL, 0)  # see `_interrupt`
 
 
-def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
+def _run_nodes(config: Config, console: Console, log: Path, open_report: bool) -> int:
     with spinner(console, "loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
@@ -71,43 +71,43 @@ def _run_nodes(config: Config, console: Console, log: Path, show: bool) -> int:
         log_info()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     connection = metadata.connection_config(_store(config), config.metadata.password_file)
-    made = create_pipeline(config, local_environment(config), connection)
-    lines = NodeLines(console, made.components)
-    code = code_of(made.components)
+    pipeline = create_pipeline(config, local_environment(config), connection)
+    lines = NodeLines(console, pipeline.components)
+    code = code_of(pipeline.components)
     facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
     facts |= {"code": source_code.digest(code), CODE: json.dumps(code)}
-    missing = ""
+    report_error = ""
     try:
-        ReportingDagRunner(lines, facts).run(made)
+        ReportingDagRunner(lines, facts).run(pipeline)
     except NodeFailed as failure:
         if isinstance(failure.__cause__, Interrupted):
             raise Interrupted from None
         lines.failed(failure.node)
         if failure.node != REPORT_NODE:
-            _explain(console, failure, log)
+            _print_failure(console, failure, log)
             return FAILED
         logging.error(failure, exc_info=failure.__cause__)
-        missing = _missing(config, failure)
+        report_error = _report_error(config, failure)
     finally:
         lines.stop()
-    return _conclude(config, console, lines.results, missing, log, show)
+    return _finish(config, console, lines.results, report_error, log, open_report)
 
 
-def _conclude(
-    config: Config, console: Console, results: "dict[str, NodeResult]", missing: str, log: Path, show: bool
+def _finish(
+    config: Config, console: Console, results: "dict[str, NodeResult]", report_error: str, log: Path, open_report: bool
 ) -> int:
-    """Prints the summary, opens the report if that is to be shown, and returns the exit code; `missing`: why none."""
+    """Prints the summary, opens the report if `open_report`, and returns the exit code."""
     from components import checks
     from pipeline.local import summary
     from pipeline.pipeline import root
 
     evaluation = checks.read(results["Evaluator"].outputs)
     runs = Path(results["Trainer"].outputs["model_run"][0].uri)
-    report = None if missing else Path(results[REPORT_NODE].outputs["report"][0].uri) / REPORT
-    places = {"report": report or missing, "metadata": _store(config), "artifacts": root(config)}
-    places |= {"tensorboard": runs, "log": log}
-    summary.show(console, config, results, evaluation, places)
-    if show and report:
+    report = None if report_error else Path(results[REPORT_NODE].outputs["report"][0].uri) / REPORT
+    locations = {"report": report or report_error, "metadata": _store(config), "artifacts": root(config)}
+    locations |= {"tensorboard": runs, "log": log}
+    summary.show(console, config, results, evaluation, locations)
+    if open_report and report:
         webbrowser.open(report.as_uri())
     return PUSHED if evaluation.blessed else REFUSED
 
@@ -118,20 +118,20 @@ def _store(config: Config) -> str:
     return str(config.metadata.url or config.output / metadata.SQLITE)
 
 
-def _missing(config: Config, failure: Exception) -> str:
-    """Returns why there is no report, and the command that makes it: of the latest run of this name."""
+def _report_error(config: Config, failure: Exception) -> str:
+    """Returns why there is no report, and the command that writes it for the latest run with this name."""
     command = ["python", "-m", "lineage", "report", config.name, "--store", str(config.metadata.url or config.output)]
     if config.metadata.password_file:
         command += ["--password-file", str(config.metadata.password_file)]
-    return f"failed: {cause(failure.__cause__ or failure)}; fix it, then: {shlex.join(command)}"
+    return f"failed: {cause(failure.__cause__ or failure)}; fix the problem, then run: {shlex.join(command)}"
 
 
-def _explain(console: Console, failure: Exception, log: Path) -> None:
+def _print_failure(console: Console, failure: Exception, log: Path) -> None:
     from components.data_gate import DataRefused
 
     error = failure.__cause__ or failure
     if isinstance(error, DataRefused):
-        text = f"{error}\nCorrect the data, or the schema if the data is right, and run again."
+        text = f"{error}\nCorrect the data (or the schema, if the data is correct), and run the same command again."
     else:
         logging.error(failure, exc_info=error)
         text = f"{cause(error)}\nFull log: {log}\nFix the problem and run the same command again; it resumes."
@@ -141,15 +141,15 @@ def _explain(console: Console, failure: Exception, log: Path) -> None:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
-    Interruption.came = True
-    if _is_deaf(frame):
+    Interruption.requested = True
+    if _ignores_exceptions(frame):
         signal.setitimer(signal.ITIMER_REAL, 0.05)
     else:
         raise Interrupted
 
 
-def _is_deaf(frame: FrameType | None) -> bool:
-    """Returns whether Python would ignore an exception raised here: in a finalizer or a weak reference's callback."""
+def _ignores_exceptions(frame: FrameType | None) -> bool:
+    """Returns whether Python ignores exceptions in this frame: in a finalizer or a weak reference's callback."""
     while frame:
         if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") == "weakref":
             return True

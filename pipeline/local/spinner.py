@@ -1,4 +1,4 @@
-"""The spinner that shows that something runs."""
+"""A spinner for long operations."""
 
 from rich.console import Console
 from rich.live import Live
@@ -6,10 +6,10 @@ from rich.spinner import Spinner
 
 
 def spinner(console: Console, text: str) -> Live:
-    """Returns rich's `Console.status`, but leaves standard error alone.
+    """Returns a spinner like rich's `Console.status`, but does not redirect standard error.
 
-    rich would replace `sys.stderr` by a writer to the terminal, and what logs for the first time then, such as absl,
-    would keep that writer: a whole run's log would be on the terminal.
+    rich would replace `sys.stderr` by a writer to the terminal. A logger that is set up meanwhile, such as absl, would
+    keep this writer, so the log of the whole run would go to the terminal.
     """
     return Live(
         Spinner("dots", text, style="status.spinner"),

@@ -1,6 +1,6 @@
-"""The end of a run: what was trained, how good it is, whether it passed, and where everything is.
+"""Prints the summary of a run: training, checks, verdict, and the locations of outputs.
 
-Names, paths and error texts are data: they go to rich as `Text`, never as markup.
+Names, paths and error texts are data, so they are passed to rich as `Text`, never as markup.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
 from trainer.intervals import digits
 
-_UNDECIDED = "† The floor is inside the value's 95 % interval: another eval split of this size may decide otherwise."
+_UNDECIDED = "† The floor is inside the 95 % interval, so another eval split of this size may give the other result."
 _COMPUTED = (
     "The accuracy floor is computed from the eval split: above the share of its largest class. "
     "The setting evaluator.min_accuracy replaces it."
@@ -33,16 +33,16 @@ def show(
     config: Config,
     results: dict[str, NodeResult],
     evaluation: Evaluation,
-    places: Mapping[str, object],
+    locations: Mapping[str, object],
 ) -> None:
     """Prints the summary.
 
     Args:
-      console: where it is printed.
+      console: the output.
       config: the settings of the run.
-      results: what became of each node.
-      evaluation: what Evaluator measured and decided.
-      places: what else to name, such as the log, by its caption.
+      results: the result of each node, by name.
+      evaluation: the Evaluator's checks and verdict.
+      locations: paths and addresses to print, by caption.
     """
     console.print()
     console.print(_trained(config, results["Trainer"]), soft_wrap=True)
@@ -52,16 +52,16 @@ def show(
     for note in notes:
         console.print(Text(note, style="dim"), soft_wrap=True)
     console.print(_verdict(evaluation, results["Pusher"]), soft_wrap=True)
-    for caption, place in places.items():
-        console.print(Text(f"{caption:<12} ").append_text(safe(place)), soft_wrap=True)
+    for caption, location in locations.items():
+        console.print(Text(f"{caption:<12} ").append_text(safe(location)), soft_wrap=True)
 
 
 def _trained(config: Config, trainer: NodeResult) -> Text:
     record = history(trainer.outputs)
     drawn = isinstance(config.data.directory, Path) and is_drawn(config.data.directory)
     drawings = " The data are drawings, not photos." if drawn else ""
-    reached = record["history"]["val_accuracy"]
-    last = reached[-5:]
+    accuracies = record["history"]["val_accuracy"]
+    last = accuracies[-5:]
     epochs = plural(record["epochs"], "epoch")
     return Text.assemble(
         "Trained in an earlier run (cached): " if trainer.cached else "Trained ",
@@ -69,7 +69,7 @@ def _trained(config: Config, trainer: NodeResult) -> Text:
         f" ({record['parameters']:,} parameters) for {epochs} on ",
         safe(record["devices"]),
         f": {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
-        f"Validation accuracy: best {max(reached):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
+        f"Validation accuracy: best {max(accuracies):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
         f"{plural(len(last), 'epoch')} {sum(last) / len(last):.4f}.",
     )
 
@@ -83,20 +83,20 @@ def _table(checks: list[Check]) -> Table:
 
 
 def _numbers(check: Check) -> tuple[str, str, str]:
-    """Returns the value, its interval and the floor, with as many decimals as tell the value from the floor."""
+    """Returns the value, its interval and the floor, with enough decimals to distinguish the value from the floor."""
     if check.value is None:
         return "no examples", "", f"{check.floor:.4f}"
-    places = digits(check.value, check.floor)
-    return f"{check.value:.{places}f}", f"{check.low:.4f} to {check.high:.4f}", f"{check.floor:.{places}f}"
+    decimals = digits(check.value, check.floor)
+    return f"{check.value:.{decimals}f}", f"{check.low:.4f} to {check.high:.4f}", f"{check.floor:.{decimals}f}"
 
 
 def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:
     if not evaluation.blessed:
         refused = ("Refused by the gate", "red")
-        return Text.assemble(refused, ": nothing was pushed, and what was pushed before stays as it is.")
+        return Text.assemble(refused, ": nothing was pushed; earlier pushed models are unchanged.")
     blessed = ("Blessed", "green")
     pushed = pushed_to(pusher.outputs)
     if not exists(pushed):
-        gone = " in an earlier run, and is no longer there."
-        return Text.assemble(blessed, "; it was pushed to ", safe(pushed), gone)
+        deleted = " in an earlier run, but this folder no longer exists."
+        return Text.assemble(blessed, "; pushed to ", safe(pushed), deleted)
     return Text.assemble(blessed, " and pushed to ", safe(pushed), " in an earlier run (cached)" * pusher.cached)
