@@ -106,7 +106,7 @@ def test_an_engine_with_all_that_it_needs_passes(runner, args):
         (
             "PortableRunner",
             (JOBS, "--environment_type=LOOPBACK", "--environment_config=x"),
-            ["--environment_type=LOOPBACK needs no --environment_config, because the workers are this process; received x"],
+            ["=LOOPBACK needs no --environment_config, because the workers are this process; received x"],
         ),
         (
             "PortableRunner",
@@ -143,7 +143,9 @@ def test_a_job_server_has_to_answer():
         endpoint = f"127.0.0.1:{server.getsockname()[1]}"
         engine = Beam(runner="PortableRunner", args=(f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK"))
         beam.check(engine, local=True)
-    with pytest.raises(UserError, match=f"^beam.args: cannot reach a job server at --job_endpoint={endpoint} .*start the job"):
+    with pytest.raises(
+        UserError, match=f"^beam.args: cannot reach a job server at --job_endpoint={endpoint} .*start the job"
+    ):
         beam.check(engine, local=True)
 
 

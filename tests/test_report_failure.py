@@ -25,7 +25,9 @@ def test_a_failed_report_does_not_undo_the_push(tiny, main, capfd, tmp_path):
     (pushed,) = (output / "pushed" / "sample").iterdir()
     assert f"Blessed and pushed to {pushed}" in printed
     assert "failed Report" in printed
-    (why, command) = re.search(r"^report +failed: (.+); fix the problem, then run: (.+)$", printed, re.MULTILINE).groups()
+    (why, command) = re.search(
+        r"^report +failed: (.+); fix the problem, then run: (.+)$", printed, re.MULTILINE
+    ).groups()
     assert "Error" in why
     assert "Traceback" not in printed
     (log,) = re.findall(r"^log +(/.+)$", printed, re.MULTILINE)

@@ -79,7 +79,7 @@ def test_the_table_has_intervals_floors_and_a_note_where_chance_decides(console,
     assert _row(console, "never") == "recall of never no examples 0.5000 refused"
     assert _row(console, "rounded") == "recall of rounded 0.69999999 0.5000 to 0.8000 0.70000000 refused †"
     printed = console.export_text()
-    assert "† The floor is inside the value's 95 % interval" in printed
+    assert "† The floor is inside the 95 % interval" in printed
     assert "computed from the eval split" in printed
     assert "evaluator.min_accuracy replaces it" in printed
 

@@ -1,5 +1,6 @@
 """Checks, before TFX is imported, that a local run can write its output folder and its metadata store (issue 11)."""
 
+import errno
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -38,7 +39,7 @@ def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
     folder = folder.expanduser()
     advice = f"give another folder ({setting})"
     try:
-        _check_links(folder, advice)
+        _check_links(folder)
         folder = folder.resolve()
         check_path(folder, advice)
         existing = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -51,18 +52,13 @@ def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
     return folder
 
 
-def _check_links(path: Path, advice: str) -> None:
-    """Checks that neither the path nor a parent is a broken link.
-
-    Raises:
-      UserError: when one is.
-      OSError: when a parent folder is not accessible.
-    """
+def _check_links(path: Path) -> None:
+    """Raises FileNotFoundError when the path or a parent is a broken link."""
     for each in (path, *path.parents):
         if each.is_symlink() and not each.exists():
-            raise UserError(
-                f"{each} is a link to {each.readlink()}, which does not exist; mount the disk it points to, or {advice}"
-            )
+            target = each.readlink()
+            text = f"{each} is a link to {target}, which does not exist; its disk may not be mounted"
+            raise FileNotFoundError(errno.ENOENT, text)
 
 
 def _check_sqlite(output: Path) -> None:
@@ -70,22 +66,23 @@ def _check_sqlite(output: Path) -> None:
 
     path = output / metadata.SQLITE
     try:
-        _check_links(path, "give another folder (--output DIR)")
+        _check_links(path)
         if not path.exists():
             return
         with metadata.open_sqlite(path, "rw") as (database, is_ml_metadata):
             database.execute("BEGIN IMMEDIATE")  # fails if the file is locked or read-only
             database.rollback()
             (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        problem = f"the ML Metadata in {path} is damaged: {' '.join(state.split())}" if state != "ok" else ""
+        if state != "ok":
+            raise UserError(f"the ML Metadata in {path} is damaged: {' '.join(state.split())}")
         if is_ml_metadata is False:
-            problem = f"{path} is a database, but not ML Metadata"
-        if problem:
-            raise UserError(f"{problem}; {_ADVICE}")
+            raise UserError(f"{path} is a database, but not ML Metadata")
         metadata.connect(metadata.connection_config(str(path)), str(path))
     except (sqlite3.Error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot write to the ML Metadata in {path}: {reason}; {_ADVICE}") from None
+    except UserError as error:
+        raise UserError(f"{error}; {_ADVICE}") from None
 
 
 def _check_store_exists(artifacts: Path) -> None:
