@@ -26,7 +26,7 @@ def choices(received: str, valid: Iterable[str]) -> str:
     """Returns the end of an error about an unknown name: the closest valid name, if any, and all valid names."""
     close = difflib.get_close_matches(received, names := list(valid), n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}valid here: {', '.join(names)}"
+    return f"{hint}expected one of: {', '.join(names)}"
 
 
 @contextmanager

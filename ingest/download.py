@@ -94,7 +94,7 @@ def digest(path: Path, like: str) -> str:
 def _network(what: str, instead: str) -> Iterator[None]:
     try:
         yield
-    except requests.RequestException as error:  # any other OSError is of the cache folder
+    except requests.RequestException as error:  # other OSErrors concern the cache folder
         raise UserError(f"cannot download {what}: {_reason(error)}. Check the network, or give {instead}") from None
 
 
@@ -104,7 +104,7 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.Timeout):
         return "the server did not answer in time"
     if isinstance(error, requests.exceptions.ConnectionError):
-        return "the server cannot be reached"
+        return "cannot reach the server"
     return str(error)
 
 
@@ -140,7 +140,7 @@ def _fetch(http: requests.Session, remote: Remote, target: Path, shown: Progress
         received = f"{part.stat().st_size} bytes, {digest(part, remote.digest)}"
         part.unlink()
         raise UserError(
-            f"{remote.url} is not what it should be: expected {remote.size} bytes, {remote.digest}; received {received}"
+            f"expected {remote.size} bytes, {remote.digest} from {remote.url}; received {received}. Try again later"
         )
     part.replace(target)
 

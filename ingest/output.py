@@ -20,7 +20,7 @@ SCHEMA = "schema.pbtxt"
 
 
 class Made(NamedTuple):
-    """What was written: the records of each class, the shards, and what was skipped and why."""
+    """A written dataset: the number of records of each class, the number of shards, and skipped files with reasons."""
 
     counts: dict[str, int]
     shards: int
@@ -83,12 +83,13 @@ def write_settings(folder: Path, source: Path, target: Path, command: str, data:
     settings = {
         "name": run_name(source),
         "data": {"directory": str(target), "schema_file": str(target / SCHEMA), **data},
-        "evaluator": {"min_accuracy": None, "min_class_recall": None},  # computed: a preset's are for its own data
+        # null: computed from the eval split, because a preset's floors are for other data
+        "evaluator": {"min_accuracy": None, "min_class_recall": None},
     }
     header = (
         f"# Made by: {printable(command)}\n"
         f"# Run it:  python local_runner.py --config {_quoted(target / SETTINGS)}\n"
-        "# With a preset's model and recipe (where both set something, this file wins):\n"
+        "# With a preset's model and recipe (the settings in this file override the preset's):\n"
         f"#          python local_runner.py --preset {preset} --config {_quoted(target / SETTINGS)}\n"
     )
     text = header + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

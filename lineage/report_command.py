@@ -1,4 +1,4 @@
-"""`report`: the report of a run made again, or made at last for one that did not come to it."""
+"""`report`: writes the report of a run again, also for a run that failed before the report."""
 
 import json
 import os
@@ -17,14 +17,13 @@ from trainer.features import SET_ASIDE
 
 
 def report(run: Run, to: Path | None) -> dict[str, Any]:
-    """Writes report.html and report.json of a run into a folder; `report-ID` where none is given.
+    """Writes report.html and report.json of a run to a folder, by default `report-ID`.
 
     Raises:
-      UserError: when the store does not know the run's settings, an artifact is damaged, or the folder cannot be
-        written.
+      UserError: when the store has no settings of the run, an artifact is damaged, or the folder cannot be written.
     """
     if "settings" not in run.facts:
-        raise UserError(f"run {run.id} has no settings in the store, so no report: it is of another runner")
+        raise UserError(f"expected a run of local_runner.py; run {run.id} has no settings in the store; choose another")
     settings, evaluation = json.loads(run.facts["settings"]), run.output("Evaluator.evaluation")
     sources = Sources(
         settings=settings,
@@ -49,13 +48,13 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
         try:
             make(sources, str(folder))
         except (OSError, ValueError, tf.errors.OpError) as error:
-            why = shortened(" ".join(str(error).split()))
-            raise UserError(f"cannot make the report of run {run.id} in {folder}: {why}") from None
+            problem = shortened(" ".join(str(error).split()))
+            raise UserError(f"cannot write the report of run {run.id} to {folder}: {problem}") from None
     return {"run": run.id, "report": str(folder / REPORT)}
 
 
 def _nodes(run: Run) -> list[NodeOutputs]:
-    """Returns the run's nodes, but the report, with what they read and wrote."""
+    """Returns the run's nodes, except the report, with their inputs and outputs."""
     names: dict[int, str] = {}
     nodes = []
     for each in run.executions:
@@ -69,5 +68,5 @@ def _nodes(run: Run) -> list[NodeOutputs]:
 
 
 def print_report(console: Console, answer: dict[str, Any]) -> None:
-    """Prints where it is."""
+    """Prints the report's path."""
     console.print(text.safe(answer["report"]), soft_wrap=True)

@@ -13,20 +13,20 @@ from types import CodeType
 from typing import Any, Protocol
 
 ROOT = Path(__file__).parents[1]
-_BUILDER = re.compile(r"trainer(\.\w+){2,}")  # a row of trainer.families
+_BUILDER = re.compile(r"trainer(\.\w+){2,}")  # a dotted path in trainer.families
 _DIGITS = 12  # of a file's digest
-_BACKUPS = ("~", ".bak", ".orig", ".rej")  # of editors and patch
+_BACKUPS = ("~", ".bak", ".orig", ".rej")  # suffixes of backup files of editors and patch
 
 
 class Node(Protocol):
-    """The part of TFX's BaseComponent that is read here."""
+    """The attributes of TFX's BaseComponent that this module reads."""
 
     executor_spec: Any
     exec_properties: dict[str, Any]
 
 
 class _ProjectFinder(ModuleFinder):
-    """Follows imports, those inside functions too, but not into other packages."""
+    """Follows the imports of project modules, also inside functions; other packages are ignored."""
 
     def __init__(self, root: Path):
         super().__init__(path=[str(root)])
@@ -43,7 +43,7 @@ class _ProjectFinder(ModuleFinder):
         super().scan_code(co, m)
         for text in co.co_consts:
             if isinstance(text, str) and _BUILDER.fullmatch(text):
-                with suppress(ImportError):  # a setting's key, as trainer.learning_rate.peak
+                with suppress(ImportError):  # the text may be a setting's key, such as trainer.learning_rate.peak
                     self.import_hook(text.rpartition(".")[0])
 
 
@@ -53,20 +53,20 @@ def _packages() -> frozenset[str]:
 
 
 def files_of_node(node: Node) -> dict[str, str]:
-    """Returns `files_of` the node's executor and of its user functions: execution properties such as `run_fn`."""
+    """Returns `files_of` for the node's executor and its user functions (properties such as `run_fn`)."""
     paths = [getattr(node.executor_spec, "class_path", None)]
     paths += [value for key, value in node.exec_properties.items() if key.endswith("_fn")]
     return files_of(path.rpartition(".")[0] for path in paths if path)
 
 
 def files_of(modules: Iterable[str], root: Path | None = None) -> dict[str, str]:
-    """Returns the digest of each project file that the modules run or read, by its path from the project's root.
+    """Returns a digest for each project file that the modules depend on, by its path relative to the project's root.
 
-    These are the modules, what they import, and the data files of a package whose modules are among them.
+    The files are the modules, the modules that they import, and the data files of these modules' packages.
 
     Args:
-      modules: dotted names; those of other packages are left out.
-      root: the folder that holds the project's packages; None is the one of this file.
+      modules: dotted names; modules of other packages are ignored.
+      root: the folder with the project's packages; None is this project.
     """
     root = root or ROOT
     finder = _ProjectFinder(root)
@@ -80,7 +80,7 @@ def files_of(modules: Iterable[str], root: Path | None = None) -> dict[str, str]
 
 
 def _data_files(package: Path) -> Iterator[Path]:
-    """Yields the files of a package that are not Python's, without those of the packages in it."""
+    """Yields the data files of a package, without those of its subpackages."""
     inner = [init.parent for init in package.glob("*/**/__init__.py")]
     for file in package.rglob("*"):
         hidden = any(part.startswith((".", "__pycache__")) for part in file.relative_to(package).parts)
@@ -94,7 +94,7 @@ def _data_files(package: Path) -> Iterator[Path]:
 
 
 def digest(files: Mapping[str, str]) -> str:
-    """Returns one digest of what `files_of` returned."""
+    """Returns one digest for the result of `files_of`."""
     return _digest(json.dumps(files, sort_keys=True).encode())
 
 

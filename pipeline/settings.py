@@ -18,7 +18,7 @@ PRESETS = Path(__file__).parent / "presets"
 
 
 def preset_names() -> list[str]:
-    """Returns the names that `--preset` takes."""
+    """Returns the valid names for `--preset`."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
@@ -28,38 +28,38 @@ def preset_summary(name: str) -> str:
 
 
 def load(preset: str | None = None, file: Path | None = None, changes: dict[str, Any] | None = None) -> Config:
-    """Merges a preset, then a file, then single changes (dotted key to value) into one Config.
+    """Returns the settings of a preset, overridden by a file, then by single changes (dotted key to value).
 
     Raises:
       UserError: naming every unknown key, wrong type and value out of range, with the valid choices.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     problems: list[str] = []
     if preset or not file:
-        given = _read_preset(preset or "sample")
+        values = _read_preset(preset or "sample")
     if file:
-        theirs = _read_yaml(file)
-        given = merge(given, theirs)
-        if "name" not in {**theirs, **(changes or {})}:
-            problems.append(_nameless(file))
-    given = merged(given, changes or {})
+        from_file = _read_yaml(file)
+        values = merge(values, from_file)
+        if "name" not in {**from_file, **(changes or {})}:
+            problems.append(_missing_name(file))
+    values = merged(values, changes or {})
     try:
-        config = Config.model_validate(given)
+        config = Config.model_validate(values)
     except ValidationError as error:
         problems += [line for detail in error.errors() for line in _explain(dict(detail))]
-        problems += _disagreements(given, {detail["loc"] for detail in error.errors()})
+        problems += _disagreements(values, {detail["loc"] for detail in error.errors()})
     if problems:
         count = f"{len(problems)} setting{'s are' if len(problems) > 1 else ' is'} not valid:"
         raise UserError("\n  ".join([count, *problems]))
     return config
 
 
-def _disagreements(given: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
-    """Returns the broken rules between the settings that are valid on their own."""
-    if () in wrong:  # all are valid on their own, and the error contains the broken rules
+def _disagreements(values: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
+    """Returns errors about combinations of the valid settings; `wrong` has the locations of the others."""
+    if () in wrong:  # the rules on combinations have already run, because each value was valid
         return []
-    valid = given
-    if ("model", "name") in wrong:  # the options are those of the unknown family
+    valid = values
+    if ("model", "name") in wrong:  # the options belong to the unknown family
         wrong = wrong | {("model", "options")}
     for loc in wrong:
         valid = _without(valid, loc[:2])
@@ -75,7 +75,7 @@ def _without(settings: dict[str, Any], loc: Sequence[Any]) -> dict[str, Any]:
 
 
 def parse_change(text: str) -> tuple[str, Any]:
-    """Splits `trainer.epochs=5` into its key and its value.
+    """Returns the key and the value of a text such as `trainer.epochs=5`.
 
     The value of a text setting is used unchanged; `null` and an empty value are None if the setting is optional. The
     items of a list of text are unchanged too. All other values are parsed as YAML.
@@ -85,10 +85,10 @@ def parse_change(text: str) -> tuple[str, Any]:
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
-        raise ValueError(f"expected KEY=VALUE (as in trainer.epochs=5), received {quoted(text)}")
+        raise ValueError(f"expected KEY=VALUE, for example trainer.epochs=5; received {quoted(text)}")
     kind = _kind(key)
     if kind is None:
-        return key, value  # an unknown key, which `load` names
+        return key, value  # `load` reports unknown keys
     if _is_text(kind):
         return key, _text(key, value, NoneType in get_args(kind))
     try:
@@ -101,12 +101,12 @@ def _text(key: str, value: str, optional: bool) -> str | None:
     if optional and value in ("", "null"):
         return None
     if not value:
-        raise ValueError(f"{key}: expected a text after the =, received none")
+        raise ValueError(f"{key}: expected text after the =, received none")
     return value
 
 
 def _kind(key: str) -> Any:
-    """Returns the type of a setting by its dotted key, None for an unknown key."""
+    """Returns the type of the setting with this dotted key, or None if the key is unknown."""
     kind: Any = Config
     for part in key.split("."):
         if kind is Section:  # its fields depend on another setting
@@ -133,13 +133,13 @@ def _is_list_of_text(kind: Any) -> bool:
 
 
 def to_yaml(config: Config) -> str:
-    """Returns the settings as YAML that `--config` takes."""
+    """Returns the settings as YAML for `--config`."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def _read_preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
-        raise UserError(f"there is no preset {quoted(name)}; choose one of: {', '.join(preset_names())}")
+        raise UserError(f"unknown preset {quoted(name)}; {choices(name, preset_names())}")
     return {"name": name, **_read_yaml(PRESETS / f"{name}.yaml")}
 
 
@@ -152,25 +152,26 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"the settings file {path} is not YAML: {error}") from None
     content = {} if content is None else content
     if not isinstance(content, dict):
-        raise UserError(f"the settings file {path} is to hold sections, received {type(content).__name__}")
+        raise UserError(f"expected sections of settings in {path}, received {type(content).__name__}")
     return content
 
 
-def _nameless(file: Path) -> str:
+def _missing_name(file: Path) -> str:
     name = safe_name(file.stem)
     return (
-        f"name: {file} has none, and the name separates the cache, baseline and pushed models of its runs; "
-        f"add the line 'name: {name}', or give --set name={name}"
+        f"name: missing in {file}; the cache, the baseline and pushed models are stored by name. "
+        f"Add the line 'name: {name}', or give --set name={name}"
     )
 
 
 def _explain(detail: dict[str, Any]) -> list[str]:
     where = shortened(".".join(str(part) for part in detail["loc"])) or "''"
     received = quoted(detail["input"])
-    if not detail["loc"]:  # a rule between sections: each of its lines names its own key
+    if not detail["loc"]:  # a rule on a combination of settings, whose lines name the keys
         return str(detail["ctx"]["error"]).splitlines()
     if detail["type"] == "model_type":
-        return [f"{where}: a section, whose keys are {', '.join(_keys(list(detail['loc'])))}; received {received}"]
+        keys = ", ".join(_keys(list(detail["loc"])))
+        return [f"{where}: expected a section with the keys {keys}; received {received}"]
     if detail["type"] != "extra_forbidden":
         hint = " (quote it)" if detail["type"] == "string_type" and isinstance(detail["input"], int | float) else ""
         return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {received}{hint}"]

@@ -34,7 +34,10 @@ def test_show_config_shows_what_was_set(run):
     [
         (["--set", "trainer.epoch=5", "--set", "modle.name=x"], "2 settings are not valid"),
         (["--set", "trainer.epochs"], "expected KEY=VALUE"),
-        (["--preset", "flower"], "there is no preset 'flower'; choose one of: flowers-convnet"),
+        (
+            ["--preset", "flower"],
+            "unknown preset 'flower'; did you mean 'flowers-dense'? expected one of: flowers-convnet",
+        ),
         (["--config", "nowhere.yaml"], "cannot read the settings file nowhere.yaml"),
         (["--sett", "a=b"], "unrecognized arguments"),
     ],

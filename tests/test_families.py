@@ -45,7 +45,7 @@ def test_its_options_and_limits_are_validated():
         ("data.image_size", 23): "model.name: tiny needs data.image_size of 24 or more and data.channels 1",
         ("data.channels", 3): "model.name: tiny needs data.image_size of 24 or more and data.channels 1",
         ("model.weights", "imagenet"): "data.normalize: expected 'mean-deviation' for tiny's ImageNet weights",
-        ("model.name", "tiy"): "did you mean 'tiny'. valid here: softmax, .*, tiny; received 'tiy'",
+        ("model.name", "tiy"): "did you mean 'tiny'. expected one of: softmax, .*, tiny; received 'tiy'",
     }.items():
         with pytest.raises(UserError, match=says):
             settings.load(changes=CHANGES | dict([change]))

@@ -155,4 +155,4 @@ def test_a_report_that_cannot_be_written(tmp_path, capsys):
     )
     (tmp_path / "to" / "report.html" / "a folder").mkdir(parents=True)
     said = _fails(capsys, "report", "--store", tmp_path, "--to", tmp_path / "to")
-    assert f"cannot make the report of run {run} in {tmp_path}/to: " in said
+    assert f"cannot write the report of run {run} to {tmp_path}/to: " in said

@@ -9,8 +9,8 @@ from pipeline import settings
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("- a", "is to hold sections"),
-        ("0", "is to hold sections"),
+        ("- a", "expected sections of settings in"),
+        ("0", "expected sections of settings in"),
         ("a: [", "is not YAML: line 1, column 5: "),
         (
             "data: {image_size: 64}\nmodel:\n  name: cnn\ndata:\n  channels: 1",

@@ -105,7 +105,9 @@ def test_every_batch_norm_is_fused(name):
 
 
 def test_models_that_do_not_exist():
-    with pytest.raises(ValueError, match="unknown model; did you mean 'convnet'. valid here: softmax, mlp, dense, .*"):
+    with pytest.raises(
+        ValueError, match="unknown model; did you mean 'convnet'. expected one of: softmax, mlp, dense, .*"
+    ):
         models.build("convent", (96, 96, 3), 5)
     with pytest.raises(ValueError, match="xception has no options"):
         models.build("xception", (96, 96, 3), 5, alpha=0.5)

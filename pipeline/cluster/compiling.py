@@ -1,4 +1,4 @@
-"""From settings to what a cluster takes."""
+"""Compiles the pipeline for a cluster."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from pipeline.pipeline import create_pipeline
 
 
 def compile_job(config: Config, target_name: str) -> Job:
-    """Returns the PipelineJob, as JSON has it.
+    """Returns the PipelineJob in JSON.
 
     Args:
       config: the result of `cluster_settings.resolve`.
@@ -41,21 +41,21 @@ def compile_job(config: Config, target_name: str) -> Job:
     executors = spec["deploymentSpec"]["executors"]
     for name, task in spec["root"]["dag"]["tasks"].items():
         if container := executors[f"{name}_executor"].get("container"):
-            _set_tries(name, task, config.cluster, target)
+            _set_retries(name, task, config.cluster, target)
             container["resources"] = _limits(config.cluster.cpu, config.cluster.memory_gb)
             if "lifecycle" in container and not target.has_driver:
                 del container["lifecycle"]
-                task.pop("cachingOptions", None)  # nothing there would see that files of the same name are new
+                task.pop("cachingOptions", None)  # without a driver, changed files with the same name would be cached
     if machine := target.trainer(config.cluster):
         trainer = executors["Trainer_executor"]["container"]
         trainer |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
         if machine.selector:
-            job["platforms"] = _nodes_with("Trainer_executor", machine)
+            job["platforms"] = _node_selector("Trainer_executor", machine)
     return job
 
 
-def _set_tries(name: str, task: Job, cluster: Cluster, target: Target) -> None:
-    # a second task would start a second job while the first may still run; a job's own tries are Vertex AI's
+def _set_retries(name: str, task: Job, cluster: Cluster, target: Target) -> None:
+    # a retry of the task would start a second custom job while the first may still run; Vertex AI retries the job
     waits_for_job = name == "Trainer" and target.trainer(cluster) is None
     task["retryPolicy"] = {
         "maxRetryCount": 0 if waits_for_job else cluster.retries,
@@ -66,7 +66,7 @@ def _set_tries(name: str, task: Job, cluster: Cluster, target: Target) -> None:
 
 
 def _set_defaults(spec: Job, values: dict[str, Any], target: Target) -> None:
-    """Writes the defaults into a spec of schema 2.1; in 2.0 they are the job's own values."""
+    """Writes the defaults into a spec of schema 2.1; for schema 2.0, TFX writes them into the job."""
     if target.schema_2_1:
         for name, parameter in spec["root"]["inputDefinitions"]["parameters"].items():
             parameter |= {"defaultValue": values[name], "isOptional": True}
@@ -86,7 +86,7 @@ def _resources_of(machine: Machine) -> Job:
 
 
 def _limits(cpu: float, memory_gb: float) -> Job:
-    """Returns limits by both names that backends know: numbers, and since Kubeflow Pipelines 2.4 Kubernetes' texts."""
+    """Returns limits in both formats of the backends: numbers, and since Kubeflow Pipelines 2.4 Kubernetes' strings."""
     return {
         "cpuLimit": float(cpu),
         "memoryLimit": float(memory_gb),
@@ -95,6 +95,6 @@ def _limits(cpu: float, memory_gb: float) -> Job:
     }
 
 
-def _nodes_with(executor: str, machine: Machine) -> Job:
+def _node_selector(executor: str, machine: Machine) -> Job:
     selector = {"nodeSelector": {"labels": machine.selector}}
     return {"kubernetes": {"deploymentSpec": {"executors": {executor: selector}}}}

@@ -39,7 +39,7 @@ PARAMETERS = {
 
 
 def defaults(config: Config) -> dict[str, Any]:
-    """Returns each parameter's value by the settings; UNSET for a floor that is null."""
+    """Returns the parameters' values in the settings; UNSET for a floor that is null."""
     return {name: _of_setting(name, config) for name in PARAMETERS}
 
 
@@ -51,7 +51,7 @@ def _of_setting(name: str, config: Config) -> Any:
 
 
 def settings_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings, by dotted key, that parameters of these values stand for: the reverse of `defaults`."""
+    """Returns the settings (dotted key to value) for the parameters' values; the reverse of `defaults`."""
     return {PARAMETERS[name].setting: setting_value(name, value) for name, value in values.items()}
 
 
@@ -59,7 +59,7 @@ def read(texts: list[str]) -> dict[str, Any]:
     """Returns the values of 'NAME=VALUE' texts; a floor may be UNSET.
 
     Raises:
-      UserError: naming all that are no parameters, or that their setting does not take.
+      UserError: naming all unknown parameters and invalid values.
     """
     values, problems = {}, []
     for text in texts:
