@@ -53,7 +53,7 @@ def test_a_settings_file_has_to_name_its_runs(tmp_path):
         settings.load("flowers-convnet", file)
     ((key, value),) = [settings.parse_change(str(error.value).rpartition("--set ")[2])]
     assert settings.load(None, file, {key: value}).name == "my-settings"
-    (line,) = re.findall("add the line '(.+)', or", str(error.value))
+    (line,) = re.findall("Add the line '(.+)', or", str(error.value))
     file.write_text(f"{line}\n{file.read_text()}")
     assert settings.load(None, file).name == "my-settings"
 
@@ -129,7 +129,7 @@ def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
         settings.load("sample", None, changes)
     assert "5 settings are not valid" in str(error.value)
     assert (
-        "trainer.learning_rate: expected a section with the keys schedule, start, peak, ramp_epochs, decay; received 0.1"
+        "learning_rate: expected a section with the keys schedule, start, peak, ramp_epochs, decay; received 0.1"
         in str(error.value)
     )
     assert "model.weights: no ImageNet weights to download for convnet" in str(error.value)

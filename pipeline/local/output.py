@@ -37,18 +37,17 @@ def writable(folder: Path, what: str, setting: str, make: bool) -> Path:
       UserError: when the folder cannot be written.
     """
     folder = folder.expanduser()
-    advice = f"give another folder ({setting})"
     try:
         _check_links(folder)
         folder = folder.resolve()
-        check_path(folder, advice)
+        check_path(folder, f"give another folder ({setting})")
         existing = folder if make else next(parent for parent in (folder, *folder.parents) if parent.exists())
         existing.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         reason = f"{error.filename} is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise UserError(f"cannot write to {what} {folder}: {reason}; {advice}") from None
+        raise UserError(f"cannot write to {what} {folder}: {reason}; give another folder ({setting})") from None
     return folder
 
 
