@@ -1,4 +1,4 @@
-"""A page as headless Chromium shows it, asked by the DevTools protocol."""
+"""Loads a page in headless Chromium with the DevTools protocol, and returns what is visible."""
 
 import base64
 import contextlib
@@ -15,12 +15,12 @@ import pytest
 import requests
 import websocket
 
-PATIENCE_S = 60
-QUIET_S = 0.5  # nothing more is asked for
-# What a person is to come to with Tab.
+TIMEOUT_S = 60
+IDLE_S = 0.5  # without a network request, the page is complete
+# The elements that a user must be able to reach with Tab.
 TARGETS = """[...document.querySelectorAll('a[href], summary, button, input, select, textarea')]
   .filter(e => e.checkVisibility({visibilityProperty: true}) && e.getClientRects().length > 0)"""
-# What a person sees of a page: asked of the page, whether or not it may run scripts of its own.
+# What is visible on a page; DevTools evaluates this even if the page may not run scripts.
 LOOK = """(() => {
   const box = (e) => { const r = e.getBoundingClientRect(); return r.width > 0 && r.height > 0; };
   const picture = (e) => e.tagName == 'IMG' ? e.complete && e.naturalWidth > 0 : box(e) && e.childElementCount > 0;
@@ -42,7 +42,7 @@ UNREACHED = f"{TARGETS}.filter(e => !e.dataset.reached).map(e => e.outerHTML.sli
 
 
 class Seen(NamedTuple):
-    """What was seen: `width` is the whole page's in pixels; `undrawn`, `unreached` are pictures and links, as HTML."""
+    """A loaded page. `width` is in pixels; `undrawn` are pictures and `unreached` elements, as HTML."""
 
     title: str
     errors: list[str]
@@ -55,13 +55,13 @@ class Seen(NamedTuple):
 
 
 def look(address: str | Path, width: int = 380, dark: bool = False, picture: Path | None = None) -> Seen:
-    """Returns what Chromium shows of an address or a file, all `details` open, and skips the test where it is missing.
+    """Loads a page in Chromium with all `details` open; skips the test if Chromium is missing.
 
     Args:
-      address: a URL, or a file's path.
-      width: of the window, in pixels, as a phone's.
-      dark: whether the person prefers dark colours.
-      picture: where to write a picture of the whole page, as PNG.
+      address: a URL, or the path of a file.
+      width: width of the window in pixels, by default a phone's.
+      dark: whether the user prefers dark colours.
+      picture: a file for a PNG screenshot of the whole page.
     """
     url = address.resolve().as_uri() if isinstance(address, Path) else address
     with _chromium() as page:
@@ -69,7 +69,7 @@ def look(address: str | Path, width: int = 380, dark: bool = False, picture: Pat
             page.call(f"{domain}.enable")
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         page.call("Emulation.setDeviceMetricsOverride", **size)
-        page.call("Emulation.setScrollbarsHidden", hidden=True)  # as on a phone, where they take no room
+        page.call("Emulation.setScrollbarsHidden", hidden=True)  # on a phone, scrollbars need no space
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         page.call("Emulation.setEmulatedMedia", features=[theme])
         answer = page.call("Page.navigate", url=url)
@@ -87,7 +87,7 @@ def look(address: str | Path, width: int = 380, dark: bool = False, picture: Pat
 
 
 class _Page:
-    """A tab of Chromium. Errors and requests are gathered while answers are awaited."""
+    """A tab of Chromium. Errors and requests are collected while waiting for answers."""
 
     def __init__(self, socket: websocket.WebSocket):
         self._socket, self._last, self._loaded = socket, 0, False
@@ -102,7 +102,7 @@ class _Page:
             if message.get("id") == self._last:
                 assert "error" not in message, f"{method}: {message['error']}"
                 return message["result"]
-            self._note(message)
+            self._collect(message)
 
     def evaluate(self, code: str) -> Any:
         answer = self.call("Runtime.evaluate", expression=code, returnByValue=True)
@@ -110,41 +110,41 @@ class _Page:
         return answer["result"].get("value")
 
     def settle(self) -> None:
-        """Waits for the page, and for what it may still ask for."""
-        deadline = time.monotonic() + PATIENCE_S
-        self._socket.settimeout(QUIET_S)
+        """Waits until the page is loaded and sends no more requests."""
+        deadline = time.monotonic() + TIMEOUT_S
+        self._socket.settimeout(IDLE_S)
         while True:
             try:
-                self._note(json.loads(self._socket.recv()))
+                self._collect(json.loads(self._socket.recv()))
             except websocket.WebSocketTimeoutException:
                 if self._loaded:
                     break
             assert time.monotonic() < deadline, "the page did not load"
-        self._socket.settimeout(PATIENCE_S)
+        self._socket.settimeout(TIMEOUT_S)
 
     def tab_through(self, targets: int) -> list[str]:
-        """Presses Tab until it comes around, and returns what it did not come to."""
+        """Presses Tab until the focus starts again, and returns the elements that never had the focus."""
         misses = 0
         for _ in range(3 * targets + 50):
             for kind in ("keyDown", "keyUp"):
                 self.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
             misses = 0 if self.evaluate(MARK) else misses + 1
-            if misses == 3:  # the window's end, and what was reached before
+            if misses == 3:  # the focus left the page, or reached known elements
                 break
         return self.evaluate(UNREACHED)
 
-    def _note(self, message: dict[str, Any]) -> None:
-        method, told = message.get("method"), message.get("params", {})
+    def _collect(self, message: dict[str, Any]) -> None:
+        method, params = message.get("method"), message.get("params", {})
         if method == "Page.loadEventFired":
             self._loaded = True
         elif method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self.requests.append(params["request"]["url"])
         elif method == "Runtime.exceptionThrown":
-            self.errors.append(told["exceptionDetails"]["text"])
-        elif method == "Runtime.consoleAPICalled" and told["type"] in ("error", "assert"):
-            self.errors.append(json.dumps(told["args"]))
-        elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
-            self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+            self.errors.append(params["exceptionDetails"]["text"])
+        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert"):
+            self.errors.append(json.dumps(params["args"]))
+        elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
+            self.errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
 
 
 @contextlib.contextmanager
@@ -159,7 +159,7 @@ def _chromium() -> Iterator[_Page]:
             [program, *flags, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            socket = websocket.create_connection(_address(Path(folder), process), PATIENCE_S, suppress_origin=True)
+            socket = websocket.create_connection(_address(Path(folder), process), TIMEOUT_S, suppress_origin=True)
             with contextlib.closing(socket):
                 yield _Page(socket)
         finally:
@@ -168,11 +168,11 @@ def _chromium() -> Iterator[_Page]:
 
 
 def _address(folder: Path, process: subprocess.Popen) -> str:
-    """Returns the address of the tab, when Chromium has written its port down."""
-    file, deadline = folder / "DevToolsActivePort", time.monotonic() + PATIENCE_S
+    """Returns the address of the tab, after waiting until Chromium has written its port to a file."""
+    file, deadline = folder / "DevToolsActivePort", time.monotonic() + TIMEOUT_S
     while not (file.exists() and len(lines := file.read_text().splitlines()) == 2):
         assert process.poll() is None, f"chromium ended with {process.returncode}"
         assert time.monotonic() < deadline, "chromium does not start"
         time.sleep(0.05)
-    tabs = requests.get(f"http://127.0.0.1:{lines[0]}/json", timeout=PATIENCE_S).json()
+    tabs = requests.get(f"http://127.0.0.1:{lines[0]}/json", timeout=TIMEOUT_S).json()
     return next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")

@@ -1,8 +1,8 @@
-"""Cloud Storage on this machine, which google-cloud-storage and TensorFlow's own file system read and write.
+"""A local Cloud Storage server for google-cloud-storage and for TensorFlow's file system.
 
-TensorFlow has no setting for another address, so the server is also its HTTPS proxy: it answers a tunnel to
-googleapis.com itself, with a certificate that the test makes TensorFlow trust. It is a process of its own, because
-TensorFlow may hold Python's lock while it waits for an answer.
+TensorFlow has no setting for another address, so the server is also an HTTPS proxy: it answers requests to
+googleapis.com itself, with a certificate that the test makes TensorFlow trust. The server runs in another process,
+because TensorFlow may hold Python's global lock while it waits for an answer.
 """
 
 import datetime
@@ -28,15 +28,11 @@ BUCKET = "a-bucket"
 
 @contextmanager
 def serving(folder: Path) -> Iterator[dict[str, str]]:
-    """Serves an empty bucket until the block ends; yields the environment that points both clients at it.
-
-    Args:
-      folder: gets the certificate.
-    """
+    """Serves an empty bucket; yields the environment variables for both clients. `folder` gets the certificate."""
     command = [sys.executable, "-m", __name__, str(folder / "certificate.pem")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         url = server.stdout.readline().strip()
-        yield {  # the block's end closes its input, at which it ends
+        yield {  # afterwards, the server's standard input is closed, and the server exits
             "STORAGE_EMULATOR_HOST": url,  # google-cloud-storage
             "no_proxy": "127.0.0.1",
             "https_proxy": url,  # TensorFlow: the address, the trusted certificate and no real credentials
@@ -54,7 +50,7 @@ class _Handler(emulator.RequestHandler):
             type(self)(self.storage, inner, self.client_address, self.server)
 
     def send_header(self, keyword: str, value: str) -> None:
-        """Sends an upload on to the tunnel; the emulator knows of no TLS and gives http://www.googleapis.com."""
+        """Makes upload addresses use TLS; the emulator, which has no TLS, returns http://www.googleapis.com."""
         super().send_header(keyword, value.replace("http://www.", "https://www."))
 
 
@@ -67,18 +63,18 @@ def _serve(certificate: Path) -> None:
         server.tls.load_cert_chain(_certificate(certificate))
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        sys.stdin.read()  # until the test, or what is left of it, closes it
+        sys.stdin.read()  # returns when the test closes it or dies
         server.shutdown()
 
 
 def _read_data(read: Any, handler: Any, query: dict[str, list[str]]) -> Any:
-    """Reads the body of an upload; the emulator has None for an empty one, and cannot store it."""
+    """Returns the body of an upload; the emulator returns None for an empty body and cannot store it."""
     data = read(handler, query)
     return b"" if data is None and query.get("uploadType") == ["media"] else data
 
 
 def _certificate(path: Path) -> Path:
-    """Writes a key and a certificate of its own for googleapis.com's servers into one file."""
+    """Writes a key and a self-signed certificate for googleapis.com to one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)

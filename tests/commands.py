@@ -1,8 +1,8 @@
-"""Executes a command as a reader would paste it: in a prepared folder, with its placeholders filled.
+"""Executes a documented command in a prepared folder, with its placeholders replaced.
 
-The programs' own `main`s run in this process and stop where the first node of a pipeline would start. Not executed:
-ImageNet weights and other engines, which are not here (`--show-config` checks the settings), `make` targets that build
-or test (`make -n`), benchmarks (imported only).
+The programs' `main` functions run in this process and stop before the first node of a pipeline. Commands that need
+ImageNet weights or another Beam engine are run with `--show-config`, `make` targets with `make -n`, and benchmarks are
+only imported.
 """
 
 import contextlib
@@ -68,18 +68,18 @@ VALUES = {
 
 
 class Done(NamedTuple):
-    """What became of a command: its exit code and all that it printed."""
+    """A command's exit code and output."""
 
     code: int
     printed: str
 
 
-class Begun(BaseException):
-    """Raised where the nodes of a pipeline would be run: all that comes before went well."""
+class NodesReached(BaseException):
+    """Raised instead of running the nodes: everything before them succeeded."""
 
 
 def filled(text: str, pushed: str = "") -> str:
-    """Returns a command with a value for each of its placeholders."""
+    """Returns a command with its placeholders replaced by values."""
     for placeholder, value in VALUES.items():
         text = re.sub(placeholder, value.replace("$PUSHED", pushed), text)
     if "kubeflow_runner.py" in text and re.search(r"[^\w]…", text):
@@ -90,13 +90,12 @@ def filled(text: str, pushed: str = "") -> str:
     return text
 
 
-def begin(*args: object, **kwargs: object) -> None:
-    """Takes the place of what runs the nodes."""
-    raise Begun
+def _stop(*args: object, **kwargs: object) -> None:
+    raise NodesReached
 
 
 def typed(words: list[str], folder: Path) -> Done:
-    """Calls a program's main in `folder` and returns what became of it."""
+    """Calls a program's main in `folder`."""
     name, *arguments = words[1:] if words[0] == "-m" else words
     main = importlib.import_module(MAINS[name]).main
     with contextlib.chdir(folder), io.StringIO() as printed:
@@ -105,20 +104,20 @@ def typed(words: list[str], folder: Path) -> Done:
                 code = main(arguments)
             except SystemExit as end:  # argparse
                 code = end.code or 0
-            except Begun:
+            except NodesReached:
                 code = 0
         return Done(code, printed.getvalue())
 
 
 def pasted(text: str, folder: Path) -> list[str]:
-    """Returns the words that a program gets when the command is pasted into a shell in `folder`."""
+    """Returns a command's arguments as a shell in `folder` parses them."""
     shell = ["sh", "-c", rf"printf '%s\0' {text}"]
     done = subprocess.run(shell, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.split("\0")[:-1]
 
 
 def execute(text: str, folder: Path) -> Done:
-    """Executes a command whose placeholders are filled, by its program."""
+    """Executes a command without placeholders."""
     words = pasted(text, folder)
     while re.match(r"[A-Z]+=", words[0]):
         words = words[1:]
@@ -138,7 +137,7 @@ def execute(text: str, folder: Path) -> Done:
 
 
 def without_network(command: str) -> str:
-    """Returns the command with what a run needs that would fetch public data; weights and engines are not here."""
+    """Returns the command with local data instead of downloads, and --show-config if it needs weights or an engine."""
     if "local_runner.py" not in command or "--list-presets" in command or "--devices" in command:
         return command
     if "--weights" in command or "xception" in command or "beam.args" in command:
@@ -149,7 +148,7 @@ def without_network(command: str) -> str:
 
 
 def _make(text: str, folder: Path) -> Done:
-    """Asks make what it would do, and executes what it would start of the project's own programs."""
+    """Gets make's commands with `make -n`, and executes those that start a program of this project."""
     command = ["make", "-n", "-o", ".venv/.ready", *shlex.split(text[text.index("make ") + len("make ") :])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     started = re.findall(r"^\S*/bin/(python local_runner\.py.*|python -m lineage.*|tensorboard.*)", done.stdout, re.M)
@@ -161,7 +160,7 @@ def _make(text: str, folder: Path) -> Done:
 
 
 def _answers(words: list[str], folder: Path) -> Done:
-    """Starts a server, asks it for its first page and stops it."""
+    """Starts a server, requests its first page and stops it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
     process = subprocess.Popen(
@@ -181,7 +180,7 @@ def _answers(words: list[str], folder: Path) -> Done:
 
 
 def _listens(words: list[str], folder: Path) -> Done:
-    """Starts Beam's job service at a free port, sees that it listens and stops it."""
+    """Starts Beam's job service on a free port, waits until it listens, and stops it."""
     port = databases.free_port()
     words = [sys.executable, *words[1:-1], str(port)]
     process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -190,17 +189,17 @@ def _listens(words: list[str], folder: Path) -> Done:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 return Done(0, "")
             time.sleep(0.1)
-        return Done(1, f"it ended with {process.returncode}")
+        return Done(1, f"the job service ended with {process.returncode}")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
 
 
 def _on_a_cluster(words: list[str], folder: Path) -> Done:
-    """Submits to servers on this machine; `run-local` stops where it would execute its first task."""
+    """Runs kubeflow_runner.py with local servers; `run-local` stops before its first task."""
     vertex, kubeflow = stubs.Vertex(), stubs.Kubeflow()
     vertex.parent = "/v1/projects/my-project/locations/europe-west4"
-    vertex.looks, kubeflow.looks = iter(["SUCCEEDED"]), iter(["SUCCEEDED"])
+    vertex.states, kubeflow.states = iter(["SUCCEEDED"]), iter(["SUCCEEDED"])
     token = folder / "token"
     token.write_text(stubs.TOKEN)
     with stubs.serving(vertex), stubs.serving(kubeflow), pytest.MonkeyPatch.context() as patch:
@@ -219,13 +218,13 @@ def _on_a_cluster(words: list[str], folder: Path) -> Done:
 
 @contextlib.contextmanager
 def stopped_before_the_nodes() -> Iterator[None]:
-    """Lets both runners stop where the first node would start."""
+    """Makes both runners stop before the first node."""
     from pipeline.cluster import submission
     from pipeline.cluster.launcher.run import Launcher
     from pipeline.local import run
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "run", begin)
-        patch.setattr(Launcher, "run", begin)
+        patch.setattr(run, "run", _stop)
+        patch.setattr(Launcher, "run", _stop)
         patch.setattr(submission, "POLL_S", 0.01)
         yield

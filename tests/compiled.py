@@ -1,4 +1,4 @@
-"""A small pipeline as TFX compiles it for a cluster."""
+"""Compiles a small TFX pipeline for a cluster."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 
 
 def job(schema_2_1: bool, resolver: bool = False) -> dict[str, Any]:
-    """Returns the PipelineJob of an ExampleGen with one runtime parameter and a StatisticsGen."""
+    """Returns the PipelineJob of a pipeline with ExampleGen, one runtime parameter and StatisticsGen."""
     source = RuntimeParameter(name="data", ptype=str, default="gs://a-bucket/data")
     examples = tfx.components.CsvExampleGen(input_base=source)
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])

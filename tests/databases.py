@@ -1,4 +1,4 @@
-"""Database servers from Debian's packages, each on a free port of this machine in a temporary folder."""
+"""Starts database servers from Debian's packages, each on a free local port, in a temporary folder."""
 
 import getpass
 import os
@@ -16,11 +16,11 @@ import pytest
 
 USER, NAME, PASSWORD = "tfx", "lineage", "a password that nobody may see"
 
-Started = tuple[subprocess.Popen, list[Any], str, dict[str, Any]]  # and a client, its first SQL, and as whom it runs
+Started = tuple[subprocess.Popen, list[Any], str, dict[str, Any]]  # server, client's command, first SQL, user's options
 
 
 class Server(NamedTuple):
-    """A server with a user and a database of theirs; the password is in a file."""
+    """A server with one user and one database; the password is in a file."""
 
     scheme: str
     port: int
@@ -31,26 +31,26 @@ class Server(NamedTuple):
         return self.to(NAME)
 
     def to(self, name: str) -> str:
-        """The address of a database, there or not."""
+        """Returns the address of a database, which may not exist."""
         return f"{self.scheme}://{USER}@127.0.0.1:{self.port}/{name}"
 
 
 def free_port() -> int:
-    """A port at which nothing listens."""
+    """Returns a port that no program uses."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return listening.getsockname()[1]
 
 
 @contextmanager
 def server(scheme: str) -> Iterator[Server]:
-    """Starts the server of an address's scheme, or skips the test where Debian's package of it is missing."""
+    """Starts the server for an address's scheme; skips the test if its Debian package is missing."""
     start = {"mysql": _mariadb, "postgresql": _postgresql}[scheme]
-    with tempfile.TemporaryDirectory() as folder:  # a server as another user cannot enter pytest's own
+    with tempfile.TemporaryDirectory() as folder:  # pytest's tmp_path is not accessible to the server's user
         path, port = Path(folder), free_port()
         (path / "password").write_text(PASSWORD + "\n")
         process, command, sql, as_user = start(path, port)
         try:
-            _tell(command, sql, as_user, process)
+            _send_sql(command, sql, as_user, process)
             yield Server(scheme, port, path / "password")
         finally:
             process.kill()
@@ -58,7 +58,7 @@ def server(scheme: str) -> Iterator[Server]:
 
 
 def _mariadb(folder: Path, port: int) -> Started:
-    program = _program("mariadbd", "mariadb-server", "/usr/sbin")  # which not every user's PATH has
+    program = _program("mariadbd", "mariadb-server", "/usr/sbin")  # a user's PATH may lack /usr/sbin
     data, socket_file = folder / "data", folder / "socket"
     as_user = _owned(folder, "mysql")
     admin = as_user.get("user", getpass.getuser())
@@ -89,7 +89,7 @@ def _program(name: str, package: str, *places: str) -> str:
 
 
 def _owned(folder: Path, user: str) -> dict[str, Any]:
-    """Returns the arguments of a process that may write to the folder; these servers do not run as root."""
+    """Returns arguments for a process that can write to the folder; the servers refuse to run as root."""
     if os.geteuid() != 0:
         return {}
     shutil.chown(folder, user, user)
@@ -105,8 +105,8 @@ def _start(command: list[Any], as_user: dict[str, Any]) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user)
 
 
-def _tell(command: list[Any], sql: str, as_user: dict[str, Any], process: subprocess.Popen) -> None:
-    """Sends the server its first statements, on the standard input: they hold the password."""
+def _send_sql(command: list[Any], sql: str, as_user: dict[str, Any], process: subprocess.Popen) -> None:
+    """Sends the first statements on standard input, because they contain the password."""
     deadline = time.monotonic() + 60
     while True:
         done = subprocess.run(command, input=sql, capture_output=True, text=True, **as_user)

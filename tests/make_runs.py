@@ -1,4 +1,4 @@
-"""Makes a store of real runs, each with another end, most of them in one process: `python -m tests.make_runs`."""
+"""Runs the pipeline six times with different results, most in one process: `python -m tests.make_runs FOLDER`."""
 
 import subprocess
 import sys
@@ -13,10 +13,10 @@ EASY = ["evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
 
 
 def main(folder: Path) -> None:
-    """Runs: killed while it trains, pushed, all from the cache, refused, longer trained and pushed, failed."""
+    """Makes runs that are: killed during training, pushed, cached, refused, trained longer and pushed, failed."""
     good = records.folder(folder / "data", shards=3, per_shard=20)
     bad = records.folder(folder / "bad", bad=records.example(image=b"no photo"), shards=3, per_shard=20)
-    _kill_while_it_trains(folder, good)
+    _kill_during_training(folder, good)
     assert _run(folder, good, *TINY, *EASY) == 0
     assert _run(folder, good, *TINY, *EASY) == 0
     assert _run(folder, good, *TINY, "evaluator.min_accuracy=1", "evaluator.min_class_recall=0") == 3
@@ -33,11 +33,11 @@ def _run(folder: Path, data: Path, *settings: str) -> int:
     return local_runner.main(_flags(folder, data, *settings))
 
 
-def _kill_while_it_trains(folder: Path, data: Path) -> None:
+def _kill_during_training(folder: Path, data: Path) -> None:
     flags = _flags(folder, data, *TINY, *EASY, "trainer.epochs=200")
     process = subprocess.Popen([sys.executable, "local_runner.py", *flags])
     while not list((folder / "out").glob("artifacts/*/checkpoints/*/state.json")):
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "the run ended before it was killed"
         time.sleep(0.05)
     process.kill()
     process.wait()

@@ -1,4 +1,4 @@
-"""A store with two runs, one of them full of hostile text, and `lineage serve` on it as a person starts it."""
+"""Writes a store of two runs, one with hostile text, and starts `lineage serve` on it."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ REPORT = (
 
 
 def write(output: Path) -> dict[str, int]:
-    """Writes the store and returns the ids of what is asked for."""
+    """Writes the store and returns the ids of its artifacts and runs by name."""
     store, root = stores.Store(output, HOSTILE), output / "artifacts" / "p"
     report = root / "Report" / "report" / "5"  # the fifth execution
     report.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A report's page, parsed."""
+"""Parses a report's page."""
 
 from html.parser import HTMLParser
 

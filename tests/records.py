@@ -1,4 +1,4 @@
-"""Small folders of TFRecords, whole and damaged, for the tests."""
+"""Writes small folders of valid and damaged TFRecords for the tests."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from ingest.sample import CLASSES
 
 
 def jpeg(colour: Sequence[int] = (200, 30, 60), size: tuple[int, int] = (40, 40)) -> bytes:
-    """A JPEG of one colour."""
+    """Returns a JPEG of one colour."""
     pixels = tf.fill([*size, 3], 0) + tf.constant(colour)
     return tf.io.encode_jpeg(tf.cast(pixels, tf.uint8)).numpy()
 
 
 def example(label: int = 0, image: bytes | None = None) -> tf.train.Example:
-    """A labelled photo."""
+    """Returns the example of a labelled photo."""
     return make_example(jpeg() if image is None else image, label, CLASSES, (40, 40))
 
 
@@ -31,7 +31,7 @@ def write(path: Path, examples: Sequence[tf.train.Example]) -> Path:
 
 
 def folder(path: Path, bad: tf.train.Example | None = None, shards: int = 3, per_shard: int = 10) -> Path:
-    """Writes a folder of shards; `bad` takes the place of the last record of the last one."""
+    """Writes a folder of shards; `bad` replaces the last record of the last shard."""
     for shard in range(shards):
         colours = [(30 * shard, 4 * index % 256, 50 * (index % 5)) for index in range(per_shard)]
         examples = [example(index % len(CLASSES), jpeg(colour)) for index, colour in enumerate(colours)]
@@ -42,7 +42,7 @@ def folder(path: Path, bad: tf.train.Example | None = None, shards: int = 3, per
 
 
 def photo_file(path: Path, colour=(200, 30, 60), size=(50, 40), mode="RGB", **options) -> Path:
-    """Writes a picture of one colour as its name says."""
+    """Writes a picture of one colour, in the format of the file's extension."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).convert(mode).save(path, **options)
     return path

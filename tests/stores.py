@@ -1,4 +1,4 @@
-"""Stores that tests write with ML Metadata's own library, in no time."""
+"""Writes stores with the ML Metadata library, without running a pipeline."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ COMPLETE, FAILED, RUNNING = mlmd_pb2.Execution.COMPLETE, mlmd_pb2.Execution.FAIL
 
 
 class Store:
-    """A new SQLite store in an output folder, with what a run of TFX writes."""
+    """A new SQLite store in an output folder, with the entries that a TFX run writes."""
 
     def __init__(self, output: Path, pipeline: str):
         output.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ class Store:
     def execution(
         self, run: int, node: str, inputs: Channels, outputs: Channels, state: Any = COMPLETE, kind: str = "", **facts
     ) -> int:
-        """Writes a node of a run, of the node's name as type where none is given, and returns the execution's id."""
+        """Writes the execution of a node in a run, and returns its id. The type is `kind`, or else the node's name."""
         type_id = self.store.put_execution_type(mlmd_pb2.ExecutionType(name=kind or node))
         made = mlmd_pb2.Execution(type_id=type_id, last_known_state=state)
         _set(made, {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()})

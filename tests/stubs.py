@@ -1,4 +1,4 @@
-"""Servers on this machine that answer, and refuse, as the REST APIs of Vertex AI and Kubeflow Pipelines do."""
+"""Local servers that imitate the REST APIs of Vertex AI and Kubeflow Pipelines, including their errors."""
 
 import http.server
 import json
@@ -7,7 +7,7 @@ import struct
 import threading
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from google.oauth2.credentials import Credentials
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-TOKEN = "ya29.a-token-that-nobody-may-see"  # what a client has to show, and must not say
+TOKEN = "ya29.a-token-that-nobody-may-see"  # clients must send the token, and never print it
 REASONS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 REASONS |= {409: "ALREADY_EXISTS", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
 
@@ -26,31 +26,28 @@ Answer = tuple[int, dict[str, Any]]
 
 
 class Refused(Exception):
-    """What the service says no to: a status and a text."""
+    """An error answer of the service: a status and a text."""
 
 
 class Stub(http.server.ThreadingHTTPServer):
-    """A service. `asked` counts requests; `faults`, one each, befall those of `troubled`: a method and a path's end.
+    """A service. `request_counts` counts requests by method and path.
 
-    A fault is a status to answer, or what happens to the connection: 'reset' and 'hang' leave the request undone,
-    'reset after' and 'hang after' only its answer unsaid. None is no fault.
+    Each request to `faulty` (a method and the end of a path) gets the next of `faults`: a status; 'reset' or 'hang' of
+    the connection before the request is processed; 'reset after' or 'hang after' it is processed; or None.
     """
 
-    troubled = "GET /nothing"
+    faulty = "GET /nothing"
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.asked: Counter[str] = Counter()
+        self.request_counts: Counter[str] = Counter()
         self.faults: Iterator[int | str | None] = iter(())
-        self.looks: Iterator[str | None] = iter(())  # the run's state at each look; None, and no more: a 503
-        self.over = threading.Event()
+        self.states: Iterator[str | None] = iter(())  # the run's state for each poll; None or the end: a 503
+        self.stopped = threading.Event()
 
-    def befall(self, faults: Iterable[int | str | None]) -> None:
-        self.faults = iter(faults)
-
-    def look(self) -> str:
-        state = next(self.looks, None)
+    def next_state(self) -> str:
+        state = next(self.states, None)
         if state is None:
             raise Refused(503, "The service is currently unavailable.")
         return state
@@ -75,8 +72,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         path = urllib.parse.unquote(path)
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
-        self.server.asked[f"{self.command} {path.rsplit('/', 1)[-1]}"] += 1
-        method, end = self.server.troubled.split()
+        self.server.request_counts[f"{self.command} {path.rsplit('/', 1)[-1]}"] += 1
+        method, end = self.server.faulty.split()
         fault = next(self.server.faults, None) if self.command == method and path.endswith(end) else None
         if isinstance(fault, int):
             self._send(*self.server.error(fault, f"made to answer {fault}"))
@@ -86,7 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault is None:
             self._send(*answer)
         elif fault.startswith("hang"):
-            self.server.over.wait(30)
+            self.server.stopped.wait(30)
         else:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
@@ -109,7 +106,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def finish(self) -> None:
-        if self.connection.fileno() != -1:  # closed by a reset
+        if self.connection.fileno() != -1:  # -1 after a reset
             super().finish()
 
     def log_message(self, *args):
@@ -117,9 +114,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Vertex(Stub):
-    """pipelineJobs and customJobs of one project: `jobs` by id."""
+    """Vertex AI with one project; `jobs` has its pipelineJobs and customJobs by id."""
 
-    troubled = "POST /pipelineJobs"
+    faulty = "POST /pipelineJobs"
     parent = "/v1/projects/a-project/locations/us-central1"
 
     def __init__(self) -> None:
@@ -150,7 +147,7 @@ class Vertex(Stub):
         if job_id not in self.jobs:
             raise Refused(404, f"The job {job_id} does not exist.")
         job = self.jobs[job_id]
-        state = self.look()
+        state = self.next_state()
         if "jobSpec" in job:
             return 200, {**job, "state": f"JOB_STATE_{state}"}
         error = {"error": {"code": 9, "message": f"it {state.lower()}"}} if state == "FAILED" else {}
@@ -174,9 +171,9 @@ def _check_pipeline_job(job: dict[str, Any]) -> None:
 
 
 class Kubeflow(Stub):
-    """Experiments and runs of Kubeflow Pipelines, single-user: by id."""
+    """Kubeflow Pipelines with `experiments` and `runs` by id."""
 
-    troubled = "POST /runs"
+    faulty = "POST /runs"
     prefix = "/apis/v2beta1/"
     multi_user = False
 
@@ -199,7 +196,7 @@ class Kubeflow(Stub):
         if self.multi_user and collection == "experiments" and not (query | body).get("namespace"):
             raise Refused(400, "Invalid input error: An experiment cannot have an empty namespace in multi-user mode")
         if method == "GET":
-            return 200, (self._look(known[key]) if key else {collection: self._named(known, query)})
+            return 200, (self._details(known[key]) if key else {collection: self._named(known, query)})
         if collection == "runs":
             _check_run(body, self.experiments)
         elif any(each["display_name"] == body["display_name"] for each in known.values()):
@@ -214,8 +211,8 @@ class Kubeflow(Stub):
         assert (wanted["operation"], wanted["key"]) == (1, "display_name")
         return [each for each in known.values() if each["display_name"] == wanted["stringValue"]]
 
-    def _look(self, run: dict[str, Any]) -> dict[str, Any]:
-        state = self.look()
+    def _details(self, run: dict[str, Any]) -> dict[str, Any]:
+        state = self.next_state()
         error = {"error": {"code": 9, "message": f"it {state.lower()}"}} if state == "FAILED" else {}
         tasks = [
             {"task_id": "1", "display_name": "root", "state": state},
@@ -228,14 +225,14 @@ class Kubeflow(Stub):
 
 
 def _check_run(run: dict[str, Any], experiments: dict[str, Any]) -> None:
-    """Refuses as backend/src/apiserver/template/v2_template.go and backend/src/v2/compiler/visitor.go do."""
+    """Makes the same checks as backend/src/apiserver/template/v2_template.go and backend/src/v2/compiler/visitor.go."""
     if run["experiment_id"] not in experiments:
         raise Refused(404, f"Failed to create a new run: Experiment {run['experiment_id']} not found")
     invalid = "Failed to create a new run: InvalidInputError: pipeline spec is invalid: "
-    given = run["pipeline_spec"]
-    platforms = given.get("platform_spec", {})  # with it, the spec itself is one level deeper (model_converter.go)
+    content = run["pipeline_spec"]
+    platforms = content.get("platform_spec", {})  # if present, the spec is one level deeper (model_converter.go)
     try:
-        spec = json_format.ParseDict(given.get("pipeline_spec", given), pipeline_spec_pb2.PipelineSpec())
+        spec = json_format.ParseDict(content.get("pipeline_spec", content), pipeline_spec_pb2.PipelineSpec())
         json_format.ParseDict(platforms, pipeline_spec_pb2.PlatformSpec())
     except json_format.ParseError as error:
         raise Refused(400, f"{invalid}invalid v2 pipeline spec: {error}") from None
@@ -251,7 +248,7 @@ def _check_run(run: dict[str, Any], experiments: dict[str, Any]) -> None:
 
 
 def refusal(kind: type[Exception], submit: Callable[..., object], **changes: Any) -> str:
-    """Returns the one line that a submission is refused with, by an error of just this kind."""
+    """Returns the one-line message of the exception, of exactly this type, that a submission raises."""
     with pytest.raises(kind) as caught:
         submit(**changes)
     assert type(caught.value) is kind
@@ -261,7 +258,7 @@ def refusal(kind: type[Exception], submit: Callable[..., object], **changes: Any
 
 
 def point_vertex_sdk_at(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the SDK's global settings speak to a server on this machine as long as a test lasts."""
+    """Points the SDK's global settings to a local server during a test."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     settings = aiplatform.initializer.global_config
     for name in ("_project", "_location", "_api_transport"):
@@ -277,6 +274,6 @@ def serving(stub: Stub) -> Iterator[Stub]:
     try:
         yield stub
     finally:
-        stub.over.set()
+        stub.stopped.set()
         stub.shutdown()
         stub.server_close()

@@ -54,18 +54,18 @@ def _train() -> None:
 
 
 def test_the_worker_pool_is_a_tpu_slice(service):
-    service.looks = iter(["PENDING", "RUNNING", "SUCCEEDED"])
+    service.states = iter(["PENDING", "RUNNING", "SUCCEEDED"])
     _train()
     (sent,) = service.jobs.values()
     (pool,) = sent["jobSpec"]["workerPoolSpecs"]
     assert sent["displayName"] == "tiny-trainer"
     assert pool["machineSpec"] == {"machineType": "ct5lp-hightpu-4t", "tpuTopology": "2x2"}
     assert (pool["replicaCount"], pool["containerSpec"]["imageUri"]) == ("1", IMAGE)
-    assert service.asked == {"POST customJobs": 1, "GET 1234": 3}
+    assert service.request_counts == {"POST customJobs": 1, "GET 1234": 3}
 
 
 def test_the_worker_runs_the_trainer_with_what_it_was_given(service):
-    service.looks = iter(["SUCCEEDED"])
+    service.states = iter(["SUCCEEDED"])
     _train()
     ((sent,),) = [each["jobSpec"]["workerPoolSpecs"] for each in service.jobs.values()]
     command = sent["containerSpec"]["command"]
@@ -78,6 +78,6 @@ def test_the_worker_runs_the_trainer_with_what_it_was_given(service):
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
 def test_a_job_that_does_not_succeed_fails_the_node(service, state):
-    service.looks = iter(["RUNNING", state])
+    service.states = iter(["RUNNING", state])
     with pytest.raises(RuntimeError, match="did not succeed"):
         _train()

@@ -155,7 +155,7 @@ def test_submitting_to_vertex(monkeypatch, capfd, recipe):
     monkeypatch.setattr(submission, "POLL_S", 0.01)
     with stubs.serving(stubs.Vertex()) as server:
         stubs.point_vertex_sdk_at(server, monkeypatch)
-        server.looks = iter(["RUNNING", "SUCCEEDED"])
+        server.states = iter(["RUNNING", "SUCCEEDED"])
         account = ["--set", "cluster.service_account=photos@a-project.iam.gserviceaccount.com"]
         assert kubeflow_runner.main(["submit", *VERTEX, *recipe, "--wait", "--parameter", "epochs=3", *account]) == 0
     (job,) = server.jobs.values()
@@ -181,7 +181,7 @@ def test_submitting_to_kubeflow(monkeypatch, tmp_path, capfd, recipe):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(submission, "POLL_S", 0.01)
     with stubs.serving(stubs.Kubeflow()) as server:
-        server.multi_user, server.looks = True, iter(["RUNNING", "FAILED"])
+        server.multi_user, server.states = True, iter(["RUNNING", "FAILED"])
         flags = [*KUBEFLOW, *recipe, "--endpoint", server.url, "--experiment", "photos", "--parameter", "epochs=3"]
         flags += ["--parameter", "min_accuracy=-1", "--namespace", "photos"]
         assert kubeflow_runner.main(["submit", *flags, "--wait"]) == 1  # as the run ends

@@ -67,7 +67,7 @@ def test_an_experiment_is_made_once(service, submit):
     ],
 )
 def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, code, last):
-    service.looks = iter(states)
+    service.states = iter(states)
     got, heard = submit(wait=True)
     assert (got, heard[-1]) == (code, last)
     changes = [f"CsvExampleGen: {state.lower()}" for state, _ in itertools.groupby(filter(None, states))]
@@ -75,28 +75,28 @@ def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, cod
 
 
 def test_what_was_not_taken_is_sent_again(service, submit):
-    service.befall([429, 429, None])
+    service.faults = iter([429, 429, None])
     assert submit()[0] == 0
-    assert (len(service.runs), service.asked["POST runs"]) == (1, 3)
+    assert (len(service.runs), service.request_counts["POST runs"]) == (1, 3)
 
 
 @pytest.mark.parametrize("fault", ["reset after", "hang after"])
 def test_a_run_whose_answer_got_lost_is_found(service, submit, monkeypatch, fault):
     monkeypatch.setattr(submission, "REQUEST_S", 1.0)
-    service.befall([fault])
+    service.faults = iter([fault])
     code, (line,) = submit()
     assert code == 0
     assert line.endswith(next(iter(service.runs)))
-    assert (len(service.runs), service.asked["POST runs"]) == (1, 1)
+    assert (len(service.runs), service.request_counts["POST runs"]) == (1, 1)
 
 
 @pytest.mark.parametrize("fault", [500, 503, "reset", "hang"])
 def test_what_may_have_been_taken_is_not_sent_again(service, submit, hurried, fault):
-    service.befall([fault])
+    service.faults = iter([fault])
     says = refusal(ContactLost, submit)
     assert "before you submit again, check whether tiny-" in says
     assert says.endswith(f" is running: {service.url}/#/runs")
-    assert (service.runs, service.asked["POST runs"]) == ({}, 1)
+    assert (service.runs, service.request_counts["POST runs"]) == ({}, 1)
 
 
 @pytest.mark.parametrize(
@@ -108,26 +108,26 @@ def test_what_may_have_been_taken_is_not_sent_again(service, submit, hurried, fa
         (409, "Kubeflow Pipelines answered 409: made to answer 409"),
     ],
 )
-@pytest.mark.parametrize("troubled", ["POST /runs", "POST /experiments", "GET /healthz"])
-def test_a_refusal_is_said(service, submit, hurried, troubled, fault, says):
-    service.troubled = troubled
-    service.befall(itertools.repeat(fault))
+@pytest.mark.parametrize("faulty", ["POST /runs", "POST /experiments", "GET /healthz"])
+def test_a_refusal_is_said(service, submit, hurried, faulty, fault, says):
+    service.faulty = faulty
+    service.faults = iter(itertools.repeat(fault))
     assert refusal(SubmissionFailed, submit).startswith(says)
     assert service.runs == {}
 
 
-@pytest.mark.parametrize("troubled", ["POST /experiments", "GET /healthz"])
+@pytest.mark.parametrize("faulty", ["POST /experiments", "GET /healthz"])
 @pytest.mark.parametrize("fault", [429, 500, "reset", "hang"])
-def test_without_an_experiment_no_run_is_started(service, submit, hurried, troubled, fault):
-    service.troubled = troubled
-    service.befall(itertools.repeat(fault))
+def test_without_an_experiment_no_run_is_started(service, submit, hurried, faulty, fault):
+    service.faulty = faulty
+    service.faults = iter(itertools.repeat(fault))
     assert "try again later" in refusal(SubmissionFailed, submit)
-    assert service.asked["POST runs"] == 0
+    assert service.request_counts["POST runs"] == 0
 
 
 def test_an_experiment_whose_answer_got_lost_is_found(service, submit):
-    service.troubled = "POST /experiments"
-    service.befall(["reset after"])
+    service.faulty = "POST /experiments"
+    service.faults = iter(["reset after"])
     assert submit()[0] == 0
     assert len(service.experiments) == 1
 
@@ -139,7 +139,7 @@ def test_a_service_that_is_not_there(submit, hurried):
 
 
 def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
-    service.looks = iter(["RUNNING"])
+    service.states = iter(["RUNNING"])
     assert f"; the run continues: {service.url}/#/runs/details/" in refusal(ContactLost, submit, wait=True)
     assert len(service.runs) == 1
 

@@ -51,7 +51,7 @@ def test_without_waiting_the_link_is_said(service, submit):
     assert sent["runtimeConfig"]["gcsOutputDirectory"] == "gs://a-bucket/root"
     assert sent["runtimeConfig"]["parameters"] == {"data": {"stringValue": "gs://a-bucket/other"}}
     assert sent["labels"]["tfx_runner"] == "kubeflow_v2"
-    assert service.asked == {"POST pipelineJobs": 1}
+    assert service.request_counts == {"POST pipelineJobs": 1}
 
 
 def test_a_pipeline_of_schema_2_1_is_sent_too(service, submit):
@@ -69,7 +69,7 @@ def test_a_pipeline_of_schema_2_1_is_sent_too(service, submit):
     ],
 )
 def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, code, last):
-    service.looks = iter(states)
+    service.states = iter(states)
     got, heard = submit(wait=True)
     assert (got, heard[-1]) == (code, last)
     changes = [f"CsvExampleGen: {state.lower()}" for state, _ in itertools.groupby(filter(None, states))]
@@ -82,21 +82,21 @@ def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, cod
 )
 def test_a_passing_fault_is_waited_out(service, submit, monkeypatch, faults, creations):
     monkeypatch.setattr(submission, "REQUEST_S", 1.0)
-    service.befall(faults)
+    service.faults = iter(faults)
     assert submit()[0] == 0
     assert len(service.jobs) == 1
-    assert service.asked == {"POST pipelineJobs": creations}
+    assert service.request_counts == {"POST pipelineJobs": creations}
 
 
 @pytest.mark.parametrize("fault", ["reset after", "hang after"])
 def test_a_lost_answer_does_not_start_a_second_run(service, submit, monkeypatch, fault):
     monkeypatch.setattr(submission, "REQUEST_S", 1.0)
-    service.befall([fault])
+    service.faults = iter([fault])
     code, (line,) = submit()
     ((job_id, _),) = service.jobs.items()
     assert code == 0
     assert job_id in line
-    assert service.asked == {"POST pipelineJobs": 2}
+    assert service.request_counts == {"POST pipelineJobs": 2}
 
 
 @pytest.mark.parametrize(
@@ -109,22 +109,22 @@ def test_a_lost_answer_does_not_start_a_second_run(service, submit, monkeypatch,
     ],
 )
 def test_a_refusal_is_said_once(service, submit, fault, says):
-    service.befall(itertools.repeat(fault))
+    service.faults = iter(itertools.repeat(fault))
     assert refusal(SubmissionFailed, submit).startswith(says)
-    assert (service.jobs, sum(service.asked.values())) == ({}, 1)
+    assert (service.jobs, sum(service.request_counts.values())) == ({}, 1)
 
 
 def test_a_quota_that_stays_used_up_ends_the_tries(service, submit, hurried):
-    service.befall(itertools.repeat(429))
+    service.faults = iter(itertools.repeat(429))
     assert refusal(SubmissionFailed, submit).endswith("wait, or ask for more quota")
     assert service.jobs == {}
 
 
 @pytest.mark.parametrize("fault", [500, "reset", "hang"])
 def test_a_fault_that_stays_leaves_it_open_whether_a_run_was_started(service, submit, hurried, fault):
-    service.befall(itertools.repeat(fault))
+    service.faults = iter(itertools.repeat(fault))
     assert "before you submit again, check whether the run exists: https://console." in refusal(ContactLost, submit)
-    assert service.asked["POST pipelineJobs"] >= 1
+    assert service.request_counts["POST pipelineJobs"] >= 1
     assert service.jobs == {}
 
 
@@ -134,7 +134,7 @@ def test_a_service_that_is_not_there(service, submit, hurried, monkeypatch):
 
 
 def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
-    service.looks = iter(["RUNNING"])
+    service.states = iter(["RUNNING"])
     assert "; the run continues: https://console." in refusal(ContactLost, submit, wait=True)
     assert len(service.jobs) == 1
 
@@ -162,4 +162,4 @@ def test_without_credentials_nothing_is_sent(service, submit, monkeypatch, tmp_p
     monkeypatch.setattr(aiplatform.initializer.global_config, "_credentials", None)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     assert "log in with 'gcloud auth application-default login'" in refusal(SubmissionFailed, submit)
-    assert not service.asked
+    assert not service.request_counts
