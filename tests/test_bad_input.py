@@ -1,4 +1,4 @@
-"""What goes wrong with data, disks and weights: said clearly, nothing half-written, no earlier push touched."""
+"""Faults in data, disks and weights: clear errors, no partial files, earlier pushes unchanged."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ PASSES = ["--set", "evaluator.min_accuracy=0", "--set", "evaluator.min_class_rec
 
 
 def _artifacts(output: Path, node: str) -> list[Path]:
-    """The files that a node left behind."""
+    """Returns the files of a node's artifacts."""
     folder = output / "artifacts" / "sample" / node
     return [path for path in folder.rglob("*") if path.is_file() and ".system" not in path.parts]
 
@@ -138,7 +138,7 @@ def test_a_missing_folder(main, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_all_that_is_missing_is_named_at_once(main, tmp_path):
+def test_everything_that_is_missing_is_named_at_once(main, tmp_path):
     (tmp_path / "file").touch()
     flags = ["--data", tmp_path / "nowhere", "--weights", tmp_path / "no.h5", "--output", tmp_path / "file" / "out"]
     code, printed = main(*flags, "--set", "model.name=xception", "--set", "data.image_size=71")
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_written(main, sample, tmp_path):
     assert "give another folder (--output DIR)" in printed
 
 
-def test_what_would_fail_after_the_training_fails_before_it(main, tmp_path, monkeypatch):
+def test_errors_are_found_before_the_training(main, tmp_path, monkeypatch):
     folder = records.folder(tmp_path / "data")
     (tmp_path / "file").touch()
     code, printed = main("--data", folder, "--output", tmp_path / "out", "--set", f"pusher.directory={tmp_path}/file/x")

@@ -1,4 +1,4 @@
-"""Which engine Beam runs on: the one setting, what TFX is given, and what is told before anything starts."""
+"""The setting `beam`: arguments for TFX, and errors before a run starts."""
 
 import socket
 
@@ -40,7 +40,7 @@ def test_the_direct_runner_is_the_default_and_runs_in_memory(args, mode):
     assert (options["runner"], options["direct_running_mode"]) == ("DirectRunner", mode)
 
 
-def test_tfx_packs_itself_for_no_engine_and_an_image_of_ones_own_is_kept():
+def test_tfx_does_not_package_itself_and_an_image_is_kept():
     from apache_beam.options.pipeline_options import PipelineOptions
     from tfx.utils import dependency_utils
 
@@ -57,7 +57,7 @@ def test_tfx_packs_itself_for_no_engine_and_an_image_of_ones_own_is_kept():
         ("FlinkRunner", ()),
         ("FlinkRunner", ("--flink_master=[local]", "--parallelism=2")),
         ("FlinkRunner", ("--flink_master=https://flink:8081", *DOCKER)),
-        ("FlinkRunner", (JOBS, *DOCKER, "--checkpointing_interval=1000")),  # of the job server, which is in Java
+        ("FlinkRunner", (JOBS, *DOCKER, "--checkpointing_interval=1000")),  # an argument of the Java job server
         ("SparkRunner", ()),
         ("SparkRunner", ("--spark_master_url=spark://spark:7077", *DOCKER)),
         ("SparkRunner", (JOBS, "--environment_type=EXTERNAL", "--environment_config=pool:50000")),
@@ -65,7 +65,7 @@ def test_tfx_packs_itself_for_no_engine_and_an_image_of_ones_own_is_kept():
         ("PortableRunner", (JOBS, "--environment_type=PROCESS", '--environment_config={"command": "/boot"}')),
     ],
 )
-def test_an_engine_with_all_that_it_needs_passes(runner, args):
+def test_an_engine_with_all_requirements_passes(runner, args):
     settings = Beam(runner=runner, args=args)
     beam.check(settings, local=False)
     assert beam.arguments(settings)[-len(args) :] == list(args) or not args
@@ -116,7 +116,7 @@ def test_an_engine_with_all_that_it_needs_passes(runner, args):
         ("DirectRunner", ("--checkpointing_interval=1000",), ["unknown argument --checkpointing_interval"]),
     ],
 )
-def test_all_that_an_engine_lacks_is_named_at_once(runner, args, says):
+def test_all_missing_requirements_are_named_at_once(runner, args, says):
     with pytest.raises(UserError) as error:
         beam.check(Beam(runner=runner, args=args), local=False)
     lines = str(error.value).splitlines()
@@ -125,7 +125,7 @@ def test_all_that_an_engine_lacks_is_named_at_once(runner, args, says):
     assert all(text in line for text, line in zip(says, lines, strict=True))
 
 
-def test_dataflow_is_refused_where_the_files_are_on_this_machine():
+def test_dataflow_is_refused_for_local_files():
     with pytest.raises(UserError, match=r"^beam.runner: Dataflow's workers cannot read the artifacts"):
         beam.check(Beam(runner="DataflowRunner", args=(*DATAFLOW, IMAGE)), local=True)
 
@@ -138,7 +138,7 @@ def test_an_engine_on_this_machine_needs_java(runner):
         beam.check(Beam(runner=runner, args=("--job_server_java_launcher=nowhere",)), local=True)
 
 
-def test_a_job_server_has_to_answer():
+def test_the_job_server_must_answer():
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"127.0.0.1:{server.getsockname()[1]}"
         engine = Beam(runner="PortableRunner", args=(f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK"))
@@ -149,7 +149,7 @@ def test_a_job_server_has_to_answer():
         beam.check(engine, local=True)
 
 
-def test_the_runner_tells_of_the_engine_and_the_data_together_and_makes_nothing(run, tmp_path):
+def test_problems_of_the_engine_and_the_data_are_reported_together(run, tmp_path):
     done = run("--data", tmp_path / "none", "--output", tmp_path / "out", "--set", "beam.runner=PortableRunner")
     assert done.returncode == 2
     assert "PortableRunner needs --job_endpoint" in done.stderr

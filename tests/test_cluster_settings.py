@@ -1,4 +1,4 @@
-"""What a cluster cannot use is refused before anything is compiled or sent, with what was expected."""
+"""Settings that a cluster cannot use are reported before anything is compiled or sent."""
 
 import re
 import subprocess
@@ -29,9 +29,9 @@ def prepare(target="vertex", submitted=True, **changes):
     return cluster_settings.resolve(config, target, ROOT, allow_dirty=False, submitted=submitted)
 
 
-def test_what_a_cluster_is_given():
+def test_resolved_settings_have_uris_and_a_push_folder():
     config = prepare()
-    assert config.data.schema_file == Path("flowers.pbtxt")  # without this machine's folders
+    assert config.data.schema_file == Path("flowers.pbtxt")  # without folders of this machine
     assert config.pusher.directory == "gs://my-bucket/root/pushed/sample"
     assert config.cluster.image == SOUND["cluster.image"]
     assert prepare(data__schema_file="gs://my-bucket/mine.pbtxt").data.schema_file == "gs://my-bucket/mine.pbtxt"
@@ -76,7 +76,7 @@ def test_what_a_cluster_is_given():
         ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
     ],
 )
-def test_what_a_cluster_cannot_use(changes, says):
+def test_settings_that_a_cluster_cannot_use(changes, says):
     with pytest.raises(UserError, match=says):
         prepare(**changes)
 
@@ -91,7 +91,7 @@ def test_what_a_cluster_cannot_use(changes, says):
         ({"cluster__endpoint": "kubeflow.org"}, "--endpoint.*expected http://HOST:PORT"),
     ],
 )
-def test_what_kubeflow_cannot_use(changes, says):
+def test_settings_that_kubeflow_cannot_use(changes, says):
     with pytest.raises(UserError, match=says):
         prepare("kubeflow", **changes)
 
@@ -100,7 +100,7 @@ def test_the_suggested_name_is_taken():
     assert prepare(name="my-run").name == "my-run"
 
 
-def test_all_is_said_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(UserError) as error:
         prepare(cluster__region="mars", cluster__project=None, data__directory="photos", cluster__image="x")
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == [
@@ -117,19 +117,19 @@ def test_kubeflow_needs_no_project():
     assert (config.cluster.project, config.cluster.endpoint) == (None, endpoint)
 
 
-def test_what_is_public_is_read_from_its_bucket():
+def test_public_data_and_weights_are_read_from_their_buckets():
     config = settings.load("flowers-xception", changes={key: SOUND[key] for key in SOUND if key != "data.directory"})
     config = cluster_settings.resolve(config, "vertex", ROOT, allow_dirty=False, submitted=True)
     assert config.data.directory == "gs://flowers-public/tfrecords-jpeg-192x192-2"
     assert re.fullmatch(r"gs://tensorflow/keras-applications/xception/\w+_notop\.h5", config.model.weights)
 
 
-def test_the_drawings_are_compiled_from_this_machine(cache, monkeypatch):
+def test_the_sample_is_compiled_as_a_local_folder(cache, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     assert prepare(submitted=False, data__directory=None).data.directory.name == "sample-v1-seed0"
 
 
-def test_data_and_weights_of_this_machine_may_be_compiled_for_run_local(tmp_path):
+def test_local_data_and_weights_may_be_compiled_for_run_local(tmp_path):
     assert str(prepare(submitted=False, data__directory="photos").data.directory) == "photos"
     weights = tmp_path / "mine.npz"
     np.savez(weights, **{"layer/kernel": np.zeros(3)})
@@ -138,12 +138,12 @@ def test_data_and_weights_of_this_machine_may_be_compiled_for_run_local(tmp_path
         prepare(submitted=False, model__weights=str(tmp_path / "none.h5"))
 
 
-def test_each_machine_is_whole():
+def test_each_machine_is_consistent():
     for name, machine in MACHINES.items():
         assert machine.regions <= REGIONS, name
         assert machine.kind == ("tpu" if name.startswith("tpu") else "cpu" if name.startswith("cpu") else "gpu")
         topology = machine.vertex.get("tpu_topology", "")
-        if topology:  # chips a side, of as many chips as the machine's name and Kubernetes say
+        if topology:  # the product is the number of chips in the machine's name and for Kubernetes
             rows, columns = map(int, topology.split("x"))
             assert rows * columns == machine.accelerators == int(name.rpartition("-")[2])
         if machine.selector is not None:
@@ -160,7 +160,7 @@ def test_each_machine_is_whole():
         ("min_accuracy=2", "evaluator.min_accuracy: .*less than or equal to 1"),
     ],
 )
-def test_parameters_that_the_pipeline_does_not_take(text, says):
+def test_unknown_and_invalid_parameters(text, says):
     with pytest.raises(UserError, match=says):
         parameters.read([text])
 
@@ -171,11 +171,11 @@ def test_parameters_have_the_types_of_their_settings():
     assert parameters.read([]) == {}
 
 
-def test_a_floor_without_a_setting_is_minus_one_since_parameters_are_numbers():
+def test_a_null_floor_is_minus_one_because_parameters_are_numbers():
     config = settings.load(changes={"evaluator.min_accuracy": None, "evaluator.min_class_recall": 0.3})
     values = parameters.defaults(config)
     assert (values["min_accuracy"], values["min_class_recall"]) == (-1.0, 0.3)
-    assert values["data"] is None  # -1 is for floors alone
+    assert values["data"] is None  # only floors use -1
 
 
 def test_minus_one_computes_a_floor_and_is_an_error_elsewhere():
@@ -202,7 +202,7 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(file, says, tmp_path, 
 
 
 @pytest.mark.parametrize("command", ["check", "submit", "compile"])
-def test_a_mistake_costs_no_import_of_tfx_and_writes_nothing(command, tmp_path):
+def test_an_error_is_reported_before_tfx_is_imported_or_a_file_written(command, tmp_path):
     file = tmp_path / "new" / "pipeline.json"
     flags = ["--target", "vertex", "--image", "x", *(["-o", str(file)] if command == "compile" else [])]
     code = (
@@ -218,7 +218,7 @@ def test_a_mistake_costs_no_import_of_tfx_and_writes_nothing(command, tmp_path):
     assert not file.parent.exists()
 
 
-def test_settings_or_a_file_are_to_be_submitted(capsys):
+def test_submit_needs_settings_or_a_file(capsys):
     assert kubeflow_runner.main(["submit"]) == 2
     assert "expected --target with settings, or a compiled FILE" in capsys.readouterr().err
 
@@ -237,7 +237,7 @@ def test_kubeflow_needs_an_address(capsys):
         ("just words", "is not a file that"),
     ],
 )
-def test_a_file_that_is_no_pipeline(tmp_path, capsys, content, says):
+def test_a_file_that_is_not_a_pipeline(tmp_path, capsys, content, says):
     file = tmp_path / "pipeline.yaml"
     if content is not None:
         file.write_text(content)

@@ -1,4 +1,4 @@
-"""The command line as a person types it, where nothing heavy may be imported."""
+"""Commands and errors that must not import TFX or TensorFlow."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def test_show_config_shows_what_was_set(run):
         (["--sett", "a=b"], "unrecognized arguments"),
     ],
 )
-def test_a_mistake_is_one_clear_message(run, tmp_path, arguments, says):
+def test_an_error_is_one_line(run, tmp_path, arguments, says):
     done = run(*arguments, "--output", tmp_path / "out")
     assert done.returncode == 2
     assert says in done.stderr
@@ -50,7 +50,7 @@ def test_a_mistake_is_one_clear_message(run, tmp_path, arguments, says):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_flag_says_what_is_wrong_with_a_tpu(run):
+def test_devices_reports_a_tpu_that_fails(run):
     done = run("--devices", TPU_NAME="local")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("local_runner.py: cannot use the devices: expected to train on the TPU found by TPU_")

@@ -1,4 +1,4 @@
-"""ML Metadata in MariaDB and in PostgreSQL: a run writes, `lineage` reads, and nobody sees the password."""
+"""ML Metadata in MariaDB and PostgreSQL: written by a run, read by `lineage`, without showing the password."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ SETTINGS += ["evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
 
 
 class Written(NamedTuple):
-    """A run that wrote to a database: where, its output folder, what it printed, and its processes' arguments."""
+    """A run that used a database: the server, the output folder, the printed text and the processes' arguments."""
 
     server: databases.Server
     output: Path
@@ -85,13 +85,13 @@ def test_what_a_run_writes_to_a_database_is_read_from_there(written):
         assert f'"type": "{what}"' in made
 
 
-def test_what_lineage_prints_of_a_database_has_none_of_its_librarys_talk(written):
+def test_lineage_does_not_print_the_librarys_log(written):
     done = _ask(written.server, "runs")
     assert (done.returncode, done.stderr) == (0, "")
     assert "pushed" in done.stdout
 
 
-def test_nobody_sees_the_password(written):
+def test_the_password_is_not_printed_or_stored(written):
     secret = databases.PASSWORD.encode()
     files = [file for file in written.output.rglob("*") if file.is_file()]
     assert written.output / "printed" in files
@@ -103,7 +103,7 @@ def test_nobody_sees_the_password(written):
 
 
 def _refused(server, flags, cache, tmp_path, *at: str) -> list[str]:
-    """Returns what the runner says, having seen that it says it before TFX is imported."""
+    """Returns the printed lines of a run that fails before TFX is imported."""
     code = (
         "import sys, local_runner\n"
         "code = local_runner.main(sys.argv[1:])\n"
@@ -125,14 +125,14 @@ def test_a_wrong_password_is_one_line_before_tfx_is_imported(server, flags, cach
     assert "another" not in line
 
 
-def test_a_database_that_is_missing_is_not_made(server):
+def test_a_missing_database_is_not_created(server):
     for _ in range(2):
         with pytest.raises(UserError, match=r"cannot use .*/elsewhere: check the user, the password file, the datab"):
             metadata.connect(metadata.connection_config(server.to("elsewhere"), server.password_file), "HOST/elsewhere")
 
 
 @pytest.mark.parametrize("scheme", metadata.DATABASES)
-def test_a_port_where_nothing_listens_is_one_line(scheme, flags, cache, tmp_path):
+def test_an_unreachable_server_is_one_line(scheme, flags, cache, tmp_path):
     url = f"{scheme}://tfx@127.0.0.1:{databases.free_port()}/lineage"
     (line,) = _refused(None, flags, cache, tmp_path, "--set", f"metadata.url={url}")
     assert "cannot reach a database server at 127.0.0.1:" in line
@@ -150,7 +150,7 @@ def test_a_port_where_nothing_listens_is_one_line(scheme, flags, cache, tmp_path
         "oracle://tfx@127.0.0.1/lineage",
     ],
 )
-def test_an_address_of_another_form_is_told_the_form_and_no_password(url):
+def test_an_invalid_address_is_reported_without_the_password(url):
     with pytest.raises(UserError, match="metadata: expected mysql://USER@HOST:PORT/DATABASE") as caught:
         metadata.connection_config(url)
     assert "a-secret" not in str(caught.value)
@@ -163,6 +163,6 @@ def test_a_damaged_sqlite_file_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_password_file_that_cannot_be_read_is_said(tmp_path):
+def test_an_unreadable_password_file_is_reported(tmp_path):
     with pytest.raises(UserError, match="metadata: cannot read the password file .*nowhere"):
         metadata.connection_config("mysql://tfx@127.0.0.1/lineage", tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""One photo of any usual format to an upright square JPEG."""
+"""Conversion of a photo in any supported format to an upright square JPEG."""
 
 from io import BytesIO
 
@@ -52,7 +52,7 @@ def test_exif_turns_the_photo_upright_before_it_is_cropped(tmp_path, big):
     photo = Image.new("RGB", (60 * big, 40 * big), "blue")
     photo.paste("red", (0, 0, 30 * big, 40 * big))
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: what is left in the file is on top
+    exif[0x0112] = 6  # the camera was rotated: the left side of the stored picture is the top
     photo.save(tmp_path / "turned.jpg", exif=exif, quality=95)
     square = Image.open(BytesIO(decoding.square_jpeg(tmp_path / "turned.jpg", 32)))
     top, bottom = np.array(square.getpixel((16, 3))), np.array(square.getpixel((16, 28)))

@@ -1,4 +1,4 @@
-"""Downloads from a real HTTP server on this machine, which breaks off, lies and disappears as asked."""
+"""Downloads from a local HTTP server that breaks connections, sends wrong content or stops."""
 
 import base64
 import hashlib
@@ -101,7 +101,7 @@ def test_flowers_are_fetched_once(storage, tmp_path):
     assert len(storage.asked) == asked == 2
 
 
-def test_a_broken_line_is_taken_up_where_it_broke(storage, tmp_path):
+def test_a_broken_connection_is_resumed(storage, tmp_path):
     storage.cut = 2
     download.ensure_file(tmp_path, _remote(storage))
     assert (tmp_path / "weights.h5").read_bytes() == CONTENT
@@ -111,7 +111,7 @@ def test_a_broken_line_is_taken_up_where_it_broke(storage, tmp_path):
     assert len(CONTENT) // 2 - (1 << 16) < starts[0] < starts[1] < len(CONTENT)
 
 
-def test_a_later_run_goes_on_from_the_part(storage, tmp_path):
+def test_a_later_run_resumes_the_part_file(storage, tmp_path):
     (tmp_path / "weights.h5.part").write_bytes(CONTENT[:1000])
     download.ensure_file(tmp_path, _remote(storage))
     assert (tmp_path / "weights.h5").read_bytes() == CONTENT
@@ -133,7 +133,7 @@ def test_other_content_is_refused_and_removed(storage, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unfinished_folder_is_not_taken_for_whole(storage, tmp_path):
+def test_an_incomplete_folder_is_completed(storage, tmp_path):
     storage.cut = 99
     with pytest.raises(UserError, match="cannot download the public data gs://flowers-public/.*--data DIR"):
         download.ensure_folder(tmp_path, FLOWERS)
@@ -147,7 +147,7 @@ def test_a_server_that_refuses(storage, tmp_path):
         download.ensure_folder(tmp_path, FLOWERS)
 
 
-def test_a_cache_that_cannot_be_written_is_no_fault_of_the_network(storage, tmp_path, monkeypatch):
+def test_an_unwritable_cache_is_not_reported_as_a_network_error(storage, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     says = f"cannot write to the cache folder {tmp_path}/file/tfx-photo-pipeline: Not a directory; set XDG_CACHE_HOME"
@@ -166,7 +166,7 @@ def test_a_cache_that_cannot_be_written_is_no_fault_of_the_network(storage, tmp_
         (["--preset", "flowers-xception", "--data", "{sample}"], "--weights FILE"),
     ],
 )
-def test_without_network_the_way_out_is_named(run, sample, tmp_path, arguments, option):
+def test_without_network_the_message_names_the_flag(run, sample, tmp_path, arguments, option):
     done = run(*[argument.format(sample=sample) for argument in arguments], "--output", tmp_path / "out")
     assert done.returncode == 2
     assert "cannot reach the server" in done.stderr

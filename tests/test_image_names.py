@@ -1,4 +1,4 @@
-"""Which image a cluster is told to run: real git repositories, each made for its test."""
+"""The names of container images, with real git repositories."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """A repository with one commit and nothing else."""
+    """A repository with one commit."""
     git(tmp_path, "init", "--quiet")
     (tmp_path / "file").write_text("1")
     git(tmp_path, "add", "file")
@@ -42,7 +42,7 @@ def test_an_image_without_a_tag_gets_the_commit(checkout, name, kind, end):
 
 
 @pytest.mark.parametrize("change", ["edited", "untracked"])
-def test_a_checkout_with_changes_is_refused_unless_that_is_asked_for(checkout, change):
+def test_a_checkout_with_changes_needs_allow_dirty(checkout, change):
     file = {"edited": "file", "untracked": "another"}[change]
     (checkout / file).write_text("2")
     with pytest.raises(UserError, match=f"received changes in {file}. Commit or stash them, or give the image a tag"):
@@ -69,12 +69,12 @@ def test_of_many_changes_three_are_named(checkout):
         ("localhost:5000/photos:v1", "cpu", "localhost:5000/photos:v1"),
     ],
 )
-def test_a_tag_or_a_digest_is_kept_and_no_repository_is_asked(tmp_path, name, kind, image):
+def test_a_tag_or_a_digest_is_kept_without_a_repository(tmp_path, name, kind, image):
     assert image_of(name, kind, tmp_path / "nowhere", allow_dirty=False) == image
 
 
 @pytest.mark.parametrize("name", [NAME + DIGEST, f"{NAME}:v1{DIGEST}"])
-def test_the_image_of_a_tpu_is_not_made_of_a_digest(tmp_path, name):
+def test_a_tpu_image_cannot_have_a_digest(tmp_path, name):
     with pytest.raises(
         UserError, match="expected no digest with a trainer on a TPU.*Give REGISTRY/NAME or REGISTRY/NAME:TAG"
     ):
@@ -104,20 +104,20 @@ def test_the_image_of_a_tpu_is_not_made_of_a_digest(tmp_path, name):
         "gcr.io/photos:" + "a" * 129,
     ],
 )
-def test_what_is_no_images_name_is_refused_with_an_example(checkout, name):
+def test_an_invalid_name_is_refused_with_an_example(checkout, name):
     with pytest.raises(UserError, match="expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case") as caught:
         image_of(name, "cpu", checkout, allow_dirty=False)
     assert repr(name) in str(caught.value)
 
 
-def test_a_tag_that_has_no_room_for_the_tpus_end_is_refused(tmp_path):
+def test_a_tag_too_long_for_the_tpus_suffix_is_refused(tmp_path):
     name = f"{NAME}:{'a' * 125}"
     assert image_of(name, "cpu", tmp_path, allow_dirty=False) == name
     with pytest.raises(UserError, match="at most 124 characters"):
         image_of(name, "tpu", tmp_path, allow_dirty=False)
 
 
-def test_without_a_repository_or_a_commit_a_tag_is_asked_for(tmp_path):
+def test_without_a_repository_or_a_commit_a_tag_is_required(tmp_path):
     with pytest.raises(UserError, match="expected a git checkout.*not a git repository.*Give the image a tag"):
         image_of(NAME, "cpu", tmp_path, allow_dirty=True)
     git(tmp_path, "init", "--quiet")
@@ -125,14 +125,14 @@ def test_without_a_repository_or_a_commit_a_tag_is_asked_for(tmp_path):
         image_of(NAME, "cpu", tmp_path, allow_dirty=False)
 
 
-def test_without_git_a_tag_is_asked_for(tmp_path, monkeypatch):
+def test_without_git_a_tag_is_required(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="'git'.*Give the image a tag"):
         image_of(NAME, "cpu", tmp_path, allow_dirty=False)
 
 
 @pytest.mark.parametrize("target", ["cpu", "gpu", "tpu"])
-def test_make_builds_the_image_that_a_cluster_is_told_to_run(checkout, target):
+def test_make_builds_the_image_that_a_cluster_runs(checkout, target):
     shutil.copy(ROOT / "Makefile", checkout)
     (checkout / "bin").mkdir()
     (checkout / "bin" / "docker").write_text('#!/bin/sh\nprintf "%s " "$@" "LIBTPU=$LIBTPU"\n')

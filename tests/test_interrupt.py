@@ -1,4 +1,4 @@
-"""Ctrl-C that something in a node swallows still ends the run, before the next node (issue 11)."""
+"""A Ctrl-C that a node's code swallows still ends the run before the next node (issue 11)."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def _press_ctrl_c() -> None:
 def Swallows(model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model]) -> None:  # noqa: N802
     try:
         _press_ctrl_c()
-    except Exception:  # as libraries have it
+    except Exception:  # libraries contain such code
         model.set_string_custom_property("swallowed", "yes")
 
 
@@ -43,7 +43,7 @@ def Next(model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Mo
 
 
 class Nodes(list):
-    """A listener that keeps the names of the nodes that finished."""
+    """A listener that collects the names of finished nodes."""
 
     def started(self, node):
         pass
@@ -60,7 +60,7 @@ def handler(monkeypatch):
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_that_tfx_takes_for_missing_inputs(handler, tmp_path, monkeypatch):
+def test_an_interrupt_while_inputs_are_resolved(handler, tmp_path, monkeypatch):
     node = Swallows().with_id("first")
     monkeypatch.setattr(node_inputs_resolver, "resolve", lambda *_: _press_ctrl_c())
     pipeline = tfx.dsl.Pipeline("tiny", str(tmp_path / "root"), components=[node])

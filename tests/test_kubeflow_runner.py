@@ -1,4 +1,4 @@
-"""kubeflow_runner.py as a person starts it: compiled, checked, and submitted to servers on this machine."""
+"""kubeflow_runner.py from the command line: compile, check, and submit to local servers."""
 
 import json
 import os
@@ -54,8 +54,8 @@ def _spec(file):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_what_is_compiled(compiled, name):
-    """Compares with a table that a person can read; after a change that is meant, the table is to be changed too."""
+def test_the_compiled_tasks_equal_the_golden_table(compiled, name):
+    """Compares with a readable table; after an intended change, change the table too."""
     tasks = summary.tasks(files.read(compiled(name)))
     rows = [" | ".join((task.name, task.kind, ", ".join(task.after), task.image, task.resources)) for task in tasks]
     assert rows == (ROOT / "tests" / "golden" / f"{name}.txt").read_text().splitlines()
@@ -75,7 +75,7 @@ def test_the_real_protos_know_every_field(compiled, name):
         assert load_component_from_file(str(compiled(name))).name == spec.pipeline_info.name
     tasks = spec.root.dag.tasks
     retries = {key: task.retry_policy.max_retry_count for key, task in tasks.items() if "resolver" not in key}
-    # a second task of Vertex AI's Trainer would start a second job beside the first
+    # a retry of Vertex AI's Trainer task would start a second custom job
     assert retries.pop("Trainer") == (0 if name.startswith("vertex") else 2)
     assert set(retries.values()) == {2}
 
@@ -97,12 +97,12 @@ def test_the_parameters_have_the_settings_as_defaults(compiled):
     values = job["runtimeConfig"]["parameters"]
     assert {name: next(iter(value.values())) for name, value in values.items()} == {
         **expected,
-        "epochs": "7",  # JSON has 64-bit integers as texts
+        "epochs": "7",  # JSON represents 64-bit integers as strings
         "batch_size": "16",
     }
 
 
-def test_kubeflow_gets_the_tpu_by_its_nodes_labels(compiled):
+def test_kubeflow_selects_the_tpu_by_node_labels(compiled):
     _, platforms = yaml.safe_load_all(compiled("kubeflow-flowers-xception-tpu").read_text())
     trainer = platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["Trainer_executor"]
     assert trainer["nodeSelector"]["labels"] == {
@@ -112,7 +112,7 @@ def test_kubeflow_gets_the_tpu_by_its_nodes_labels(compiled):
     assert len(list(yaml.safe_load_all(compiled("kubeflow-sample").read_text()))) == 1
 
 
-def test_kubeflow_takes_no_old_answer_for_data_of_the_same_name(compiled):
+def test_kubeflow_does_not_cache_example_gen(compiled):
     tasks = _spec(compiled("kubeflow-sample"))["root"]["dag"]["tasks"]
     assert "cachingOptions" not in tasks["ImportExampleGen"]
     assert tasks["Trainer"]["cachingOptions"] == {"enableCache": True}
@@ -122,7 +122,7 @@ def test_kubeflow_takes_no_old_answer_for_data_of_the_same_name(compiled):
     assert "preCacheCheck" in vertex["container"]["lifecycle"]
 
 
-def test_a_task_of_kubeflow_is_told_the_types_that_the_backend_loses(compiled):
+def test_a_kubeflow_task_fills_in_the_artifact_types_that_the_backend_loses(compiled):
     container = _spec(compiled("kubeflow-sample"))["deploymentSpec"]["executors"]["StatisticsGen_executor"]["container"]
     assert container["command"] == ["python", "-m", "pipeline.cluster.task"]
     examples = {"name": "7", "uri": "gs://b/examples", "type": {"instanceSchema": ""}, "metadata": {"span": 0}}
@@ -139,7 +139,7 @@ def test_a_task_of_kubeflow_is_told_the_types_that_the_backend_loses(compiled):
     assert "--runner=DirectRunner" in beam_args
 
 
-def test_check_prints_what_would_run_where(capfd):
+def test_check_prints_tasks_images_and_machines(capfd):
     assert kubeflow_runner.main(["check", *VERTEX, *XCEPTION]) == 0
     printed = capfd.readouterr().out
     assert "image 1: r.io/photos/pipeline:1" in printed
@@ -184,7 +184,7 @@ def test_submitting_to_kubeflow(monkeypatch, tmp_path, capfd, recipe):
         server.multi_user, server.states = True, iter(["RUNNING", "FAILED"])
         flags = [*KUBEFLOW, *recipe, "--endpoint", server.url, "--experiment", "photos", "--parameter", "epochs=3"]
         flags += ["--parameter", "min_accuracy=-1", "--namespace", "photos"]
-        assert kubeflow_runner.main(["submit", *flags, "--wait"]) == 1  # as the run ends
+        assert kubeflow_runner.main(["submit", *flags, "--wait"]) == 1  # the run fails
     (run,) = server.runs.values()
     (experiment,) = server.experiments.values()
     assert (experiment["display_name"], experiment["namespace"]) == ("photos", "photos")
@@ -197,7 +197,7 @@ def test_submitting_to_kubeflow(monkeypatch, tmp_path, capfd, recipe):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_compiled_file_with_another_image_is_as_if_compiled_with_it(compiled, tmp_path, name):
+def test_replacing_the_image_equals_compiling_with_it(compiled, tmp_path, name):
     file = tmp_path / "again"
     assert kubeflow_runner.main(["compile", *RUNS[name], "--image", "r.io/other:2", "-o", str(file)]) == 0
     job = files.with_image(files.read(compiled(name)), "r.io/other:2", ROOT, allow_dirty=False)
@@ -262,15 +262,15 @@ def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_pat
         (["--image", f"r.io/a/b@sha256:{'0' * 64}"], "expected no digest with a trainer on a TPU"),
     ],
 )
-def test_a_compiled_file_is_refused(compiled, capfd, flags, says):
+def test_a_compiled_file_rejects_flags_that_are_compiled_in(compiled, capfd, flags, says):
     assert kubeflow_runner.main(["submit", str(compiled("vertex-flowers-xception-tpu")), *flags]) == 2
     assert re.search(says, capfd.readouterr().err)
 
 
 @pytest.mark.parametrize("name", ["vertex-sample", "kubeflow-sample"])
 @pytest.mark.parametrize(("schema", "code"), [("schemas/flowers.pbtxt", 2), ("gs://a-bucket/mine.pbtxt", 0)])
-def test_a_file_that_reads_its_schema_from_the_image_gets_no_other(compiled, name, schema, code):
-    """As it was compiled when images had schemas beside the package."""
+def test_a_file_that_reads_its_schema_from_the_image_cannot_change_the_image(compiled, name, schema, code):
+    """Files compiled with old versions read the schema from the image."""
     job = files.read(compiled(name))
     old = {"constant": schema} if name.startswith("kubeflow") else {"constantValue": {"stringValue": schema}}
     given = {"schema_file": {"runtimeValue": old}}
@@ -280,7 +280,7 @@ def test_a_file_that_reads_its_schema_from_the_image_gets_no_other(compiled, nam
         files.with_image(job, "r.io/other:2", ROOT, allow_dirty=False)
 
 
-def test_a_file_is_held_against_what_may_be_changed_in_it(compiled, tmp_path, capfd):
+def test_a_compiled_file_is_validated(compiled, tmp_path, capfd):
     job = json.loads(compiled("vertex-sample").read_text())
     del job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]["epochs"]
     del job["runtimeConfig"]["parameters"]["epochs"]
@@ -297,7 +297,7 @@ def test_a_file_is_held_against_what_may_be_changed_in_it(compiled, tmp_path, ca
     assert "expected a pipeline that vertex can parse" in capfd.readouterr().err
 
 
-def test_the_command_line_itself(tmp_path):
+def test_compile_as_a_command(tmp_path):
     file = tmp_path / "sample.json"
     command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

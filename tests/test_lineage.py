@@ -1,4 +1,4 @@
-"""Questions to ML Metadata, on a store of real runs; tests/make_runs.py says what became of each."""
+"""`python -m lineage` on a store of real runs, which tests/make_runs.py makes."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def output(tmp_path_factory, cache) -> Path:
 
 @pytest.fixture
 def ask(output, capsys):
-    """Asks as a person does and returns the answer, read from its JSON."""
+    """Runs a lineage command with --json and returns the parsed answer."""
 
     def call(*words: object) -> dict:
         assert main([*map(str, words), "--store", str(output), "--json"]) == 0
@@ -55,7 +55,7 @@ def _walk(node: dict):
             yield from _walk(artifact)
 
 
-def test_the_runs_are_listed_with_what_became_of_them(ask, output):
+def test_runs_lists_each_run_with_its_state_and_result(ask, output):
     rows = ask("runs")
     assert [row["state"] for row in rows] == ["failed", "pushed", "refused", "pushed", "pushed", "stale"]
     assert {row["pipeline"] for row in rows} == {"sample"}
@@ -81,14 +81,14 @@ def test_the_runs_are_listed_with_what_became_of_them(ask, output):
      (["--state", "failed"], [FAILED]), (["--state", "refused"], [REFUSED]), (["--state", "stale"], [KILLED]),
      (["--state", "running"], [])],
 )  # fmt: skip
-def test_the_list_is_narrowed(ask, ids, flags, expected):
+def test_runs_filters_by_limit_pipeline_and_state(ask, ids, flags, expected):
     assert [row["id"] for row in ask("runs", *flags)] == [ids[number] for number in expected]
 
 
 def test_a_run_is_shown_node_by_node(ask, ids):
     pushed = ask("show", ids[PUSHED])
     states = dict.fromkeys(NODES, "complete")
-    assert _nodes(pushed) == states | dict.fromkeys(NODES[:6], "cached")  # as the killed run left them
+    assert _nodes(pushed) == states | dict.fromkeys(NODES[:6], "cached")  # made by the killed run
     assert {node["from_run"] for node in pushed["nodes"] if node["state"] == "cached"} == {ids[KILLED]}
     trainer = pushed["nodes"][NODES.index("Trainer")]
     (model,) = trainer["outputs"]["model"]
@@ -101,7 +101,7 @@ def test_a_run_is_shown_node_by_node(ask, ids):
     assert _nodes(again) == dict.fromkeys(NODES, "cached") | {"LatestBlessedModel": "complete"}
 
 
-def test_what_stopped_is_told_from_what_runs(ask, ids):
+def test_killed_and_failed_nodes_have_their_states(ask, ids):
     killed = _nodes(ask("show", ids[KILLED]))
     assert killed == dict.fromkeys(NODES[:6], "complete") | {"Trainer": "stale"}
     failed = ask("show", ids[FAILED])
@@ -110,7 +110,7 @@ def test_what_stopped_is_told_from_what_runs(ask, ids):
     assert "can be decoded" in failed["nodes"][-1]["error"]
 
 
-def test_a_run_is_found_by_the_names_that_people_have(ask, ids):
+def test_a_run_is_found_by_its_name_a_prefix_or_its_pipeline(ask, ids):
     longer = ask("show", ids[LONGER])
     for name in (longer["run"], longer["run"][:23]):
         assert ask("show", name)["id"] == ids[LONGER]
@@ -132,15 +132,18 @@ def test_a_pushed_model_is_traced_to_data_code_and_settings(ask, ids, output):
     (examples,) = [each for each in made["Trainer"]["artifacts"] if each["type"] == "Examples"]
     assert examples["input_fingerprint"].startswith("split:all,num_files:3,")
     trained = [each for each in _walk(ask("lineage", second)) if each["node"] == "Trainer"]
-    assert sorted(each["settings"]["trainer"]["epochs"] for each in trained) == [2, 3]  # its baseline is the first
+    assert sorted(each["settings"]["trainer"]["epochs"] for each in trained) == [
+        2,
+        3,
+    ]  # the second model's baseline is the first
 
 
-def test_what_was_made_of_data_is_told_once(ask, ids):
+def test_lineage_forward_lists_each_execution_once(ask, ids):
     (examples,) = ask("show", ids[PUSHED])["nodes"][0]["outputs"]["examples"]
     made = [(each["node"], each["run"]) for each in _walk(ask("lineage", examples["id"], "--forward"))]
     assert len(made) == len(set(made))
     trained = [run for node, run in made if node == "Trainer"]
-    assert sorted(trained) == [ids[KILLED], ids[PUSHED], ids[LONGER]]  # not those that took it from the cache
+    assert sorted(trained) == [ids[KILLED], ids[PUSHED], ids[LONGER]]  # without cached executions
     assert ("Pusher", ids[PUSHED]) in made
     forward = _walk(ask("lineage", examples["id"], "--forward"))
     states = {each["run"]: each["state"] for each in forward if each["node"] == "Trainer"}
@@ -166,11 +169,11 @@ def test_two_runs_are_compared(ask, ids):
     assert data["fingerprint"][0] != data["fingerprint"][1]
 
 
-def test_the_models_and_the_one_in_service(ask, ids, output):
+def test_models_marks_the_version_in_service(ask, ids, output):
     longer, first = ask("models")
     assert (longer["run"], first["run"]) == (ids[LONGER], ids[PUSHED])
     assert (longer["blessed"], longer["refused"], longer["served"]) == (True, "", True)
-    assert (first["blessed"], first["served"]) == (False, False)  # its latest judgement, with another threshold
+    assert (first["blessed"], first["served"]) == (False, False)  # the latest evaluation used another floor
     assert re.fullmatch(r"accuracy 0\.\d{4} \(floor 1\.0000\)", first["refused"])
     assert (first["evaluated_in"], first["pushed"]) == (
         ids[REFUSED],
@@ -202,15 +205,15 @@ def test_the_models_and_the_one_in_service(ask, ids, output):
         ("LatestBlessedModel", AGAIN, "a resolver always runs", None),
     ],
 )
-def test_why_a_node_ran_or_did_not(ask, ids, node, run, reason, differs):
+def test_why_gives_the_reason_and_the_differences(ask, ids, node, run, reason, differs):
     answer = ask("why", node, "--run", ids[run])
     assert reason in answer["reason"]
-    same = ("data file part0-20.tfrec", "data file part1-20.tfrec")  # or not, if another second wrote them
+    same = ("data file part0-20.tfrec", "data file part1-20.tfrec")  # differ only if written in another second
     keys = [each["what"] for each in answer["differs"] if each["what"] not in same]
     assert differs is None or [key[: len(start)] for key, start in zip(keys, differs, strict=True)] == differs
 
 
-def test_a_report_is_made_again_and_for_a_run_that_failed(ask, ids, tmp_path):
+def test_report_writes_the_report_again_also_for_a_failed_run(ask, ids, tmp_path):
     for run, blessed in ((LONGER, True), (FAILED, None)):
         made = ask("report", ids[run], "--to", tmp_path / str(run))
         assert made == {"run": ids[run], "report": str(tmp_path / str(run) / "report.html")}
@@ -233,7 +236,7 @@ def test_the_document_names_every_key_of_an_answer(ask, ids):
         assert keys <= named[words[0]] | (named["runs"] if words[0] == "show" else set()), words
 
 
-def test_what_is_printed_can_be_read(output, ids, capsys):
+def test_printed_answers_have_the_expected_lines(output, ids, capsys):
     for words in (["runs"], ["show", str(ids[FAILED])], ["diff", str(ids[PUSHED])], ["models"], ["why", "DataGate"]):
         assert main([*words, "--store", str(output)]) == 0
     assert main(["lineage", str(next((output / "pushed" / "sample").iterdir())), "--store", str(output)]) == 0
@@ -262,8 +265,8 @@ def _put_out(run: dict) -> list[dict]:
     return [artifact for node in run["nodes"] for some in node["outputs"].values() for artifact in some]
 
 
-def test_what_nothing_needs_goes_and_the_rest_stays(ask, ids, output):
-    """The last test of these runs: it deletes."""
+def test_gc_deletes_what_is_not_needed_and_keeps_the_rest(ask, ids, output):
+    """The last test of these runs, because it deletes artifacts."""
     killed = [output / "artifacts" / "sample" / "Trainer" / channel / "7" for channel in ("model", "model_run")]
     young = ask("gc")["folders"]
     assert {each["path"]: each["why"] for each in young} == dict.fromkeys(map(str, killed), "left by a killed run")

@@ -1,4 +1,4 @@
-"""What `lineage` answers about runs that ended otherwise than in a push, on stores written in no time."""
+"""`python -m lineage` on refused, killed and interrupted runs, in stores written without a pipeline."""
 
 import json
 import math
@@ -24,7 +24,7 @@ KNOWN = {"pipeline": "flowers", "settings": "{}"}
 
 
 class Runs:
-    """A store of runs that were judged, each as the pipeline of this project writes it."""
+    """A store of runs with an evaluated model, with the same entries as the pipeline writes."""
 
     def __init__(self, output: Path):
         self.output = output
@@ -39,7 +39,7 @@ class Runs:
         return self.store.artifact(kind, folder, **facts)
 
     def judge(self, blessed: bool, **facts: str) -> int:
-        """Writes a run that trained a model, whose blessing later runs find; returns the run's id."""
+        """Writes a run that trained and evaluated a model; returns the run's id."""
         self.count += 1
         run = self.store.run(f"2026-01-{self.count:02d}T00:00:00", KNOWN | facts)
         model = self._folder("Model", "Trainer", "model")
@@ -94,7 +94,7 @@ def _freed(answer: dict) -> set[str]:
     return {Path(each["path"]).name for each in answer["folders"]}
 
 
-def test_gc_frees_a_refused_model_after_a_blessed_one(runs, ask):
+def test_gc_deletes_a_refused_model_after_a_blessed_one(runs, ask):
     for blessed in (True, False, True, False):
         runs.judge(blessed)
     answer = ask("gc", "--older-than", 0)
@@ -103,7 +103,7 @@ def test_gc_frees_a_refused_model_after_a_blessed_one(runs, ask):
     assert [Path(place).name for place in answer["kept"]] == ["1", "3"]
 
 
-def test_gc_frees_what_a_removed_version_was_made_of(runs, ask):
+def test_gc_deletes_the_artifacts_of_a_removed_version(runs, ask):
     for _ in range(3):
         runs.judge(True)
     shutil.rmtree(runs.output / "pushed" / "flowers" / "1")
@@ -113,7 +113,7 @@ def test_gc_frees_what_a_removed_version_was_made_of(runs, ask):
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty folder"])
-def test_gc_keeps_what_was_pushed_while_the_push_folder_is_not_mounted(runs, ask, left, capsys):
+def test_gc_keeps_pushed_models_if_the_push_folder_is_not_mounted(runs, ask, left, capsys):
     for blessed in (True, True, False):
         runs.judge(blessed)
     pushed = runs.output / "pushed"
@@ -128,10 +128,10 @@ def test_gc_keeps_what_was_pushed_while_the_push_folder_is_not_mounted(runs, ask
     assert f"kept, because its parent folder cannot be read: {pushed}/flowers/1\n" in said
     assert "kept 2 pushed versions" in said
     (command,) = [line for line in said.splitlines() if "mkdir -p" in line]
-    subprocess.run(command, shell=True, check=True)  # as a person pastes it who has removed the versions
+    subprocess.run(command, shell=True, check=True)  # a user pastes it after removing the versions
     answer = ask("gc", "--older-than", 0)
     assert (answer["unreachable"], answer["kept"]) == ([], [])
-    assert _freed(answer) == {"11"}  # the other is the latest that was blessed
+    assert _freed(answer) == {"11"}  # the other model is the latest blessed one
     assert shlex.split(command)[2] == str(pushed / "flowers")
 
 
@@ -161,7 +161,7 @@ def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(run
     assert "PushedModel" not in page(f"/runs/{run}")
 
 
-def test_one_run_is_compared_with_the_one_before_of_its_pipeline(runs, ask, page, capsys):
+def test_diff_of_one_run_compares_it_with_the_previous_run_of_its_pipeline(runs, ask, page, capsys):
     first, second = runs.judge(True), runs.judge(False)
     other = runs.store.run("2026-02-01T00:00:00", {"pipeline": "mnist", "settings": "{}"})
     third = runs.judge(True)
@@ -177,11 +177,13 @@ def test_one_run_is_compared_with_the_one_before_of_its_pipeline(runs, ask, page
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_a_killed_runs_duration_is_up_to_its_last_log_line_or_write(runs, ask, page, tmp_path, written, capsys):
+def test_a_killed_runs_duration_ends_at_its_last_log_line_or_write(runs, ask, page, tmp_path, written, capsys):
     log = tmp_path / "a.log"
     metadata.record_start(runs.store.store, "2026-03-01T00:00:00", KNOWN | {"log": str(log)})
     context = runs.store.store.get_context_by_type_and_name(metadata.RUN_CONTEXT, "2026-03-01T00:00:00")
-    context.custom_properties["process"].string_value = metadata._process().rsplit(" ", 1)[0] + " 1"  # another's number
+    context.custom_properties["process"].string_value = (
+        metadata._process().rsplit(" ", 1)[0] + " 1"
+    )  # the process id of another process
     runs.store.store.put_contexts([context])
     runs.store.execution(context.id, "Trainer", {}, {}, state=stores.RUNNING)
     started = context.create_time_since_epoch / 1000
@@ -213,7 +215,7 @@ def test_an_interrupted_run_is_not_a_failed_one(runs, ask, where):
     assert [node["state"] for node in ask("show", row["id"])["nodes"]] == ["interrupted"] * (where == "Trainer")
 
 
-def test_an_interrupted_run_of_an_older_store_is_one_too(runs, ask):
+def test_an_older_store_records_an_interrupt_as_an_error(runs, ask):
     run = runs.store.run("2026-03-01T00:00:00", KNOWN | {"failed": "Trainer", "error": "Interrupted"})
     runs.store.execution(run, "Trainer", {}, {}, state=stores.FAILED)
     (row,) = ask("runs", "--state", "interrupted")
@@ -250,7 +252,7 @@ def test_why_names_the_files_that_changed(runs, ask, capsys):
         assert f"  {line}\n" in said
 
 
-def test_why_compares_code_as_a_whole_with_a_run_that_has_no_list_of_its_files(runs, ask):
+def test_why_compares_the_codes_digest_if_a_run_has_no_list_of_files(runs, ask):
     _trained(runs)
     _trained(runs, code_files={f"trainer/{number}.py": "a1" for number in range(20)}, input_files={"1.tfrec": "d1"})
     (differs,) = ask("why", "Trainer")["differs"]
@@ -261,8 +263,8 @@ def test_why_compares_code_as_a_whole_with_a_run_that_has_no_list_of_its_files(r
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's rights")
 @pytest.mark.parametrize("mode", [0o700, 0o744], ids=oct)
-def test_what_another_user_keeps_closed_is_not_removed_and_not_here(runs, tmp_path, mode):
-    """In this process, since the interpreter may be root's; 0o744 may be listed but not entered."""
+def test_unreadable_folders_of_another_user_are_kept_and_not_reported_as_present(runs, tmp_path, mode):
+    """Runs in this process, because the interpreter may be readable by root only; 0o744 allows listing only."""
     for _ in range(2):
         runs.judge(True)
     (tmp_path / "out" / "artifacts" / "flowers" / "checkpoints" / "1").mkdir(parents=True)

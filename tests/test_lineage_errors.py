@@ -1,4 +1,4 @@
-"""Stores that cannot be read, names that nothing has, and text that is not to be trusted: one clear line each."""
+"""Unreadable stores, unknown names and hostile text: each is reported in one line."""
 
 import json
 import sqlite3
@@ -34,7 +34,7 @@ def _fails(capsys, *words: object) -> str:
     return captured.err
 
 
-def test_a_store_that_is_missing(tmp_path, capsys):
+def test_a_missing_store(tmp_path, capsys):
     said = _fails(capsys, "runs", "--store", tmp_path / "nowhere")
     assert "cannot read ML Metadata from" in said
     assert "No such file or directory; give the output folder of a run (--store)" in said
@@ -45,13 +45,13 @@ def test_a_store_that_is_missing(tmp_path, capsys):
     ("content", "reason"),
     [(b"", "is not an ML Metadata store"), (b"no database", "not a database"), (bytes(100), "not a database")],
 )
-def test_a_file_that_is_no_store(tmp_path, content, reason, capsys):
+def test_a_file_that_is_not_a_store(tmp_path, content, reason, capsys):
     (tmp_path / metadata.SQLITE).write_bytes(content)
     assert reason in _fails(capsys, "runs", "--store", tmp_path)
     assert (tmp_path / metadata.SQLITE).read_bytes() == content
 
 
-def test_another_database_than_ml_metadatas(tmp_path, capsys):
+def test_a_database_that_is_not_ml_metadata(tmp_path, capsys):
     with sqlite3.connect(tmp_path / metadata.SQLITE) as other:
         other.execute("CREATE TABLE flowers (name)")
     assert "is not an ML Metadata store" in _fails(capsys, "runs", "--store", tmp_path)
@@ -65,14 +65,14 @@ def test_a_store_of_another_version(folder, capsys):
     assert "version" in said
 
 
-def test_a_store_that_is_locked(folder, capsys):
+def test_a_locked_store(folder, capsys):
     code = f"""
 import sqlite3
 store = sqlite3.connect({str(folder / metadata.SQLITE)!r}, isolation_level=None)
 store.execute("BEGIN EXCLUSIVE")
 print("locked", flush=True)
 input()
-"""  # a process does not see its own locks
+"""  # SQLite's locks do not apply within one process
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"locked\n"
         assert "locked" in _fails(capsys, "runs", "--store", folder)
@@ -98,7 +98,7 @@ input()
         (["runs", "--store", "mysql://u@127.0.0.1/d", "--password-file", "nofile"], "cannot read the password file"),
     ],
 )
-def test_names_that_nothing_has(folder, words, expected, capsys):
+def test_unknown_names(folder, words, expected, capsys):
     place = [] if "--store" in words else ["--store", folder]
     said = _fails(capsys, *words, *place)
     assert expected in said
@@ -114,7 +114,7 @@ def test_a_store_without_runs(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == []
 
 
-def test_text_from_the_store_is_printed_as_it_is(folder, capsys):
+def test_text_from_the_store_is_escaped(folder, capsys):
     store = mlmd.MetadataStore(metadata.connection_config(str(folder / metadata.SQLITE)))
     error = "[red]no[/red] \x1b[2J\x1b]0;title\x07 \u202egnp"
     metadata.record_start(store, "2026-11-03T10:00:00", {"pipeline": "[bold]x[/bold]", "settings": "{}"})
@@ -128,16 +128,16 @@ def test_text_from_the_store_is_printed_as_it_is(folder, capsys):
         assert "\u202e" not in printed
 
 
-def test_the_process_of_a_run_is_looked_for():
+def test_is_alive_recognises_the_recorded_process():
     this = metadata._process()
     host, pid, started = this.rsplit(" ", 2)
     assert metadata.is_alive(this)
-    assert metadata.is_alive(f"{host} {pid} {int(started) - 5}") is False  # another process got the number
+    assert metadata.is_alive(f"{host} {pid} {int(started) - 5}") is False  # another process has this id now
     assert metadata.is_alive(f"{host} 99999999 {started}") is False
     assert metadata.is_alive(f"elsewhere {pid} {started}") is None
 
 
-def test_a_run_is_running_while_its_process_is(folder, capsys):
+def test_a_run_is_running_while_its_process_runs(folder, capsys):
     store = mlmd.MetadataStore(metadata.connection_config(str(folder / metadata.SQLITE)))
     metadata.record_start(store, "2026-11-04T10:00:00", {"pipeline": "flowers", "settings": "{}"})
     assert main(["runs", "--store", str(folder / metadata.SQLITE), "--state", "running", "--json"]) == 0

@@ -1,4 +1,4 @@
-"""A store of many runs: contexts are read per execution where few are asked for, and per context where many are."""
+"""A store of many runs: contexts are read per execution for few executions, and per context for many."""
 
 import json
 from pathlib import Path
@@ -47,8 +47,8 @@ def test_both_ways_to_read_contexts_agree(output):
     assert sorted(one_by_one) == list(whole.values())
 
 
-def test_no_query_that_ml_metadata_1_21_refuses():
-    """It raises UnimplementedError for `filter_query`; ML Metadata 1.16, beside this stack, does not."""
+def test_no_filter_query_which_ml_metadata_1_21_does_not_support():
+    """ML Metadata 1.21 raises UnimplementedError for `filter_query`; 1.16 supports it."""
     files = [file for folder in (*PACKAGES, "benchmarks", "testing") for file in (ROOT / folder).rglob("*.py")]
     assert len(files) > 50
     assert [file for file in files if "filter_query=" in (text := file.read_text()) or ".filter_query" in text] == []
@@ -59,7 +59,7 @@ def test_each_model_is_listed(ask):
     assert len(models) == len({model["run"] for model in models}) == RUNS
 
 
-def test_what_another_store_knows_is_not_deleted(ask, output):
+def test_artifacts_of_another_store_are_not_deleted(ask, output):
     kept = output / "artifacts" / "flowers" / "Node5" / "model" / "7"
     kept.mkdir(parents=True)
     (kept / "weights").write_text("of a run in another store")

@@ -1,4 +1,4 @@
-"""The whole path as a person starts it: sample and real photos in, a pushed model out; again, edited and broken off."""
+"""Complete runs from the command line: sample and real photos, reruns, edits and interrupts."""
 
 import json
 import re
@@ -30,7 +30,7 @@ NODES = [
     "Pusher",
     "Report",
 ]
-EPOCHS = 30  # of a training that is broken off
+EPOCHS = 30  # for the training that is interrupted
 LINE = re.compile(r"^(done|cached|failed) +(\w+)", re.MULTILINE)
 
 
@@ -60,7 +60,7 @@ def test_the_sample_is_trained_gated_and_pushed(first_run, sample):
     assert right >= 40
 
 
-def test_what_it_names_is_there_and_the_chatter_is_in_the_log(first_run):
+def test_printed_paths_exist_and_library_output_is_in_the_log(first_run):
     output, done = first_run
     places = dict(re.findall(r"^(report|metadata|artifacts|tensorboard|log) +(/.+)$", done.stdout, re.MULTILINE))
     assert set(places) == {"report", "metadata", "artifacts", "tensorboard", "log"}
@@ -69,20 +69,20 @@ def test_what_it_names_is_there_and_the_chatter_is_in_the_log(first_run):
     assert "INFO:" not in done.stdout
     numbers = json.loads(Path(places["report"]).with_name("report.json").read_text())
     gate, *_ = numbers["verdict"]["checks"]
-    assert numbers["evaluation"]["accuracy"]["value"] == pytest.approx(gate["value"])  # TFMA's is the gate's
+    assert numbers["evaluation"]["accuracy"]["value"] == pytest.approx(gate["value"])  # the gate uses TFMA's figure
     assert [each["node"] for each in numbers["lineage"]["nodes"]] == [
         node for node in NODES if node not in ("LatestBlessedModel", "Report")
     ]
     page = Path(places["report"]).read_text()
     links = re.findall(r'href="(\.\.[^"]+)"', page)
-    assert len(links) == 11
+    assert len(links) == 12
     assert all((Path(places["report"]).parent / link).is_dir() for link in links)
     assert "The data are drawings, not photos" in page
     assert list(Path(places["tensorboard"]).rglob("events.out.tfevents.*"))
     assert list((output / "artifacts" / "sample" / "checkpoints").glob("*")) == []
 
 
-def test_a_rerun_comes_from_the_cache_opens_the_same_report_and_shows_the_chatter_if_asked(first_run, run, tmp_path):
+def test_a_rerun_is_cached_opens_the_same_report_and_prints_the_log_with_verbose(first_run, run, tmp_path):
     output, first = first_run
     pushed = _files(output / "pushed")
     browser = tmp_path / "browser"
@@ -92,7 +92,7 @@ def test_a_rerun_comes_from_the_cache_opens_the_same_report_and_shows_the_chatte
     assert done.returncode == 0
     (report,) = re.findall(r"^report +(/.+)$", first.stdout, re.MULTILINE)
     assert (tmp_path / "opened").read_text().strip() == Path(report).as_uri()
-    # The resolver asks the store each time; it has no executor whose work could be kept.
+    # A resolver queries the store each time; its result is not cached.
     assert _states(done.stdout) == dict.fromkeys(NODES, "cached") | {"LatestBlessedModel": "done"}
     assert "Trained in an earlier run (cached): convnet" in done.stdout
     assert " in an earlier run (cached)\n" in done.stdout[done.stdout.index("Blessed and pushed to") :]
@@ -117,7 +117,7 @@ def test_a_deleted_push_is_pushed_again_once(first_run, main):
     assert _states(printed)["Trainer"] == "cached"
 
 
-def test_a_gate_that_is_raised_refuses_and_keeps_what_was_pushed(first_run, main):
+def test_a_higher_floor_refuses_the_model_and_keeps_earlier_pushes(first_run, main):
     output, _ = first_run
     pushed = _files(output / "pushed")
     code, printed = main("--output", output, "--set", "evaluator.min_accuracy=1.0")
@@ -148,7 +148,7 @@ def test_an_edit_reruns_the_nodes_that_run_the_code(tiny, main, cache, tmp_path)
         shutil.copytree(ROOT / name, project / name)
     for name in ("local_runner.py", "errors.py"):
         shutil.copy(ROOT / name, project)
-    flags = [*tiny, "--set", f"data.schema_file={ROOT}/schemas/flowers.pbtxt"]  # not the copy's
+    flags = [*tiny, "--set", f"data.schema_file={ROOT}/schemas/flowers.pbtxt"]  # not the digest of the copy
     command = [sys.executable, "local_runner.py", *map(str, flags)]
 
     def after_an_edit_of(file: str, text: str) -> dict[str, str]:
@@ -176,14 +176,14 @@ def _epochs(printed: str) -> list[int]:
 
 
 def _state(output: Path) -> str:
-    """What the training's state file holds, or ''."""
-    for path in output.glob("artifacts/*/checkpoints/*/state.json"):  # rglob stumbles over what is just removed
+    """Returns the content of the training's state file, or ''."""
+    for path in output.glob("artifacts/*/checkpoints/*/state.json"):  # rglob raises if a file is removed meanwhile
         return path.read_text()
     return ""
 
 
 def _wait_for_checkpoint(output: Path, process: subprocess.Popen) -> None:
-    """Waits for one that was not there before."""
+    """Waits for a new checkpoint."""
     before, deadline = _state(output), time.monotonic() + 120
     while _state(output) in ("", before):
         assert process.poll() is None, process.communicate()[0]
@@ -191,8 +191,8 @@ def _wait_for_checkpoint(output: Path, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-def test_a_run_that_is_broken_off_goes_on_from_its_last_epoch(tiny, cache, main, tmp_path, capfd):
-    """First by Ctrl-C, which says how to go on and leaves no half model, then by kill -9."""
+def test_an_interrupted_run_resumes_after_its_last_epoch(tiny, cache, main, tmp_path, capfd):
+    """First with Ctrl-C, which prints how to resume and leaves no partial model, then with kill -9."""
     process = _start(tiny, cache)
     _wait_for_checkpoint(tmp_path / "out", process)
     process.send_signal(signal.SIGINT)
@@ -218,7 +218,7 @@ def test_a_run_that_is_broken_off_goes_on_from_its_last_epoch(tiny, cache, main,
 
 
 def test_real_photos_through_every_node(real_data, main, tmp_path):
-    """One epoch at 96 px, which learns a little: far from the preset's gate, clearly better than chance."""
+    """One epoch at 96 px: below the preset's floor, but clearly better than chance."""
     settings = ["trainer.epochs=1", "data.image_size=96", "evaluator.min_accuracy=0.3", "evaluator.min_class_recall=0"]
     flags = [word for setting in settings for word in ("--set", setting)]
     photos = real_data / "flowers-192"

@@ -1,4 +1,4 @@
-"""A folder of photos to TFRecords, as a person's two commands do it."""
+"""`python -m ingest photos`, and a run on its result."""
 
 import os
 import re
@@ -27,7 +27,7 @@ from tests.records import photo_file
 
 
 def _read(folder: Path) -> dict[str, list[dict]]:
-    """Every record of every shard, in order."""
+    """Returns all records of all shards, in order."""
     shards = {path.name: tf.data.TFRecordDataset(str(path)) for path in sorted(folder.glob("*.tfrec"))}
     parse = tf.train.Example.FromString
     return {name: [dict(parse(each.numpy()).features.feature) for each in shard] for name, shard in shards.items()}
@@ -46,7 +46,7 @@ def _folders(folder: Path, **counts: int) -> Path:
 
 @pytest.fixture(scope="module")
 def native(real_data, tmp_path_factory) -> Path:
-    """The 400 photos of many sizes, as files in class folders."""
+    """400 photos of many sizes, as files in class folders."""
     folder = tmp_path_factory.mktemp("native")
     for shard, records in _read(real_data / "flowers-native").items():
         for index, record in enumerate(records):
@@ -113,7 +113,10 @@ def test_the_settings_go_together_with_a_preset(tmp_path, make):
         "xception",
         ("cat", "dog"),
     )
-    assert (config.evaluator.min_accuracy, config.evaluator.min_class_recall) == (None, None)  # not the flowers'
+    assert (config.evaluator.min_accuracy, config.evaluator.min_class_recall) == (
+        None,
+        None,
+    )  # unlike the flowers' preset
     header = (tmp_path / "pets" / "settings.yaml").read_text().splitlines()[:4]
     assert f"python -m ingest photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
     assert "--preset flowers-convnet --config" in header[3]
@@ -129,7 +132,7 @@ def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
 
 
 def test_folders_of_the_same_last_name_share_nothing(tmp_path, make):
-    """Their runs' cache, baseline and pushed models go by the name; a folder that grows keeps its own."""
+    """The cache, the baseline and pushed models are stored by the run's name, which depends on the folder's path."""
     names = []
     for place, classes in (("pets", ("cat", "dog")), ("flowers", ("rose", "tulip")), ("pets", ("cat", "dog", "owl"))):
         photos = _folders(tmp_path / place / "data", **dict.fromkeys(classes, 2))
@@ -154,7 +157,7 @@ def test_the_same_seed_gives_the_same_bytes(native, tmp_path, make):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_what_cannot_be_read_is_listed_and_not_fatal(tmp_path, make, monkeypatch):
+def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
     photos = _folders(tmp_path / "in", cat=6, dog=6)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
     (photos / "cat" / "note\x1b[31m.txt").write_text("not a photo")
@@ -262,7 +265,7 @@ def test_flags_out_of_range(tmp_path, capsys, flags, says):
     assert says in capsys.readouterr().err
 
 
-def test_nothing_is_left_of_a_write_that_fails(tmp_path):
+def test_a_failed_write_leaves_no_files(tmp_path):
     with (
         pytest.raises(UserError, match="cannot write .*out: No space left on device; nothing was written"),
         output.atomic_folder(tmp_path / "out") as folder,
@@ -281,7 +284,7 @@ def _hears_ctrl_c(native, tmp_path, **env):
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, preexec_fn=hears, **pipes)
 
 
-def test_nothing_is_left_after_ctrl_c(native, tmp_path):
+def test_ctrl_c_leaves_no_files(native, tmp_path):
     process = _hears_ctrl_c(native, tmp_path)
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".out-*")) and time.monotonic() < until:
@@ -293,7 +296,7 @@ def test_nothing_is_left_after_ctrl_c(native, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_into_an_eval_of_an_import_exits_with_130(native, tmp_path):
+def test_ctrl_c_during_an_import_exits_with_130(native, tmp_path):
     (tmp_path / "tensorflow.py").write_text("exec('import os; os.kill(os.getpid(), 2); list(range(1000))')")
     process = _hears_ctrl_c(native, tmp_path, PYTHONPATH=str(tmp_path))
     assert process.communicate(timeout=60)[1] == "ingest: interrupted; nothing was written\n"

@@ -1,4 +1,4 @@
-"""An output or cache folder that cannot be used: one line and exit code 2, before TFX is imported (issue 11)."""
+"""Unusable output and cache folders: one line and exit code 2, before TFX is imported (issue 11)."""
 
 import os
 import sqlite3
@@ -29,7 +29,7 @@ def photos(tmp_path_factory) -> Path:
 
 
 def _is_refused(arguments: list[object], cache: Path, **environment: str) -> str:
-    """Starts the runner in a process of its own; returns the one line that it printed."""
+    """Starts the runner in a new process; returns the line that it printed."""
     command = [sys.executable, "-c", SCRIPT, *map(str, arguments), "--set", "trainer.batch_size=4"]
     environment = {**without_network(cache), "PYTHONPATH": str(ROOT), **environment}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
@@ -105,7 +105,7 @@ def _folder(name: str):
         (_file("pushed"), "/pushed is a file"),
     ],
 )
-def test_what_a_run_cannot_write_is_named_at_once(spoil, named, photos, cache, tmp_path):
+def test_unwritable_files_and_folders_are_named(spoil, named, photos, cache, tmp_path):
     spoil(tmp_path)
     line = _is_refused(["--data", photos, "--output", tmp_path], cache)
     assert named in line
@@ -130,7 +130,7 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's rights")
 def test_a_folder_of_another_user(photos, cache, tmp_path, monkeypatch):
-    """Without the rights, as another user has none, for the check in this process: the interpreter may be root's."""
+    """Drops root's rights in this process, because the interpreter may be readable by root only."""
     from errors import UserError
     from lineage import lock
     from pipeline.config import Config

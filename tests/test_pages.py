@@ -1,4 +1,4 @@
-"""The pages of `lineage serve` in headless Chromium, and that the helper sees what it is to see."""
+"""The pages of `lineage serve` in headless Chromium, and a test of the Chromium helper."""
 
 from urllib.parse import urlsplit
 
@@ -54,7 +54,7 @@ def test_light_and_dark_differ(served, tmp_path):
     assert shots[0].read_bytes() != shots[1].read_bytes()
 
 
-def test_what_is_wrong_with_a_page_is_seen(tmp_path):
+def test_the_helper_finds_faults_of_a_page(tmp_path):
     file = tmp_path / "page.html"
     file.write_text(
         "<!doctype html><title>t</title><p style='width: 700px'>wide</p><img src='nowhere.png'><svg></svg>"

@@ -84,7 +84,7 @@ def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
         check_folder(tmp_path, "*.tfrec")
 
 
-def test_a_pattern_that_is_none():
+def test_a_pattern_that_is_not_valid():
     with pytest.raises(UserError, match="data.pattern: expected a pattern relative"):
         settings.load("sample", None, {"data.pattern": ""})
 
@@ -116,7 +116,7 @@ def test_the_files_of_a_pattern(tmp_path, pattern, found):
         return
     files = list_files(tmp_path, pattern)
     assert files == [str(tmp_path / name) for name in found]
-    assert set(files) <= set(tf.io.gfile.glob(str(tmp_path / pattern)))  # what TFX's own driver looks at, on Vertex AI
+    assert set(files) <= set(tf.io.gfile.glob(str(tmp_path / pattern)))  # read by TFX's driver on Vertex AI
 
 
 def test_the_files_of_a_bucket():
@@ -149,9 +149,9 @@ def test_record_files_that_are_not_read_are_named(tmp_path):
     )
 
 
-def test_what_is_no_file_is_left_out(tmp_path):
+def test_pipes_are_skipped_and_a_broken_link_fails(tmp_path):
     folder = records.folder(tmp_path, shards=2)
-    os.mkfifo(folder / "pipe.tfrec")  # to open one waits for a writer
+    os.mkfifo(folder / "pipe.tfrec")  # opening a pipe would wait for a writer
     shards = check_folder(folder, "*.tfrec")
     assert [shard.path.name for shard in shards] == ["part0-10.tfrec", "part1-10.tfrec"]
     assert prepare.unread_notice(folder, "*.tfrec", shards) == ""
@@ -160,7 +160,7 @@ def test_what_is_no_file_is_left_out(tmp_path):
         check_folder(folder, "*.tfrec")
 
 
-def test_the_number_of_shards_in_a_name_is_no_record_count(tmp_path):
+def test_the_number_of_shards_in_a_name_is_not_a_record_count(tmp_path):
     shard = records.write(tmp_path / "train_00000-of-00003.tfrecord", [records.example()] * 4)
     assert count_records(shard) == 4
 
@@ -218,7 +218,7 @@ def test_weights_are_checked(tmp_path):
         prepare.prepare_weights(str(file), "0" * 64, None)
 
 
-def test_a_folder_is_no_weights_file_and_the_file_beside_it_is_named(tmp_path):
+def test_a_folder_is_not_a_weights_file(tmp_path):
     saved = tmp_path / "model 1" / "Format-Serving"
     saved.mkdir(parents=True)
     (saved / "saved_model.pb").touch()

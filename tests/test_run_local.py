@@ -1,4 +1,4 @@
-"""Compiled pipelines, executed here task by task as a cluster's launcher would."""
+"""`kubeflow_runner.py run-local`: executes compiled pipelines on this machine, task by task."""
 
 import json
 import re
@@ -17,13 +17,13 @@ from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
          "Evaluator", "Pusher", "Report"]  # fmt: skip
 RESOLVERS = ["LatestBlessedModel-model-blessing-resolver", "LatestBlessedModel-model-resolver"]
-EPOCHS = 6  # of the ten that the local run trains: the learning rate does not depend on their number
+EPOCHS = 6  # of the local run's ten; the learning rate does not depend on the number
 LINE = re.compile(r"^(done|failed|skipped|retry) +(\S+)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def vertex(tmp_path_factory, sample) -> tuple[Path, Path]:
-    """The sample's compiled file for Vertex AI, with a TPU's trainer, and a folder for what it makes."""
+    """The sample compiled for Vertex AI with a TPU, and an output folder."""
     folder = tmp_path_factory.mktemp("vertex")
     flags = [*VERTEX, "--data", str(sample), "--set", "cluster.trainer=tpu-v5e-4", "-o", str(folder / "sample.json")]
     assert kubeflow_runner.main(["compile", *flags]) == 0
@@ -32,7 +32,7 @@ def vertex(tmp_path_factory, sample) -> tuple[Path, Path]:
 
 @pytest.fixture
 def run_local(capfd):
-    """Calls kubeflow_runner.main(["run-local", ...]) in this process, whose runs share the fork server."""
+    """Calls kubeflow_runner.main(["run-local", ...]) in this process, so that all runs share a fork server."""
 
     def call(file, output, *flags) -> tuple[int, str]:
         code = kubeflow_runner.main(["run-local", str(file), "--output", str(output), *map(str, flags)])
@@ -45,8 +45,8 @@ def _accuracy(folder: Path) -> float:
     return max(json.loads((folder / "history.json").read_text())["history"]["val_accuracy"][:EPOCHS])
 
 
-def test_the_sample_as_vertex_would_run_it(vertex, first_run):
-    """As a person starts it, with drivers and resolvers; the Trainer's task starts a custom job, which runs here."""
+def test_the_sample_compiled_for_vertex(vertex, first_run):
+    """With drivers and resolvers, from the command line; the Trainer's custom job runs on this machine."""
     file, output = vertex
     command = [sys.executable, "kubeflow_runner.py", "run-local", str(file), "--output", str(output)]
     command += ["--parameter", f"epochs={EPOCHS}"]
@@ -59,16 +59,16 @@ def test_the_sample_as_vertex_would_run_it(vertex, first_run):
     local_output, local = first_run
     assert "Blessed and pushed to" in local.stdout
     runs = (local_output / "artifacts" / "sample" / "Trainer" / "model_run").iterdir()
-    local_run = min(runs, key=lambda run: int(run.name))  # other tests go on from there
+    local_run = min(runs, key=lambda run: int(run.name))  # other tests continue this run
     (run_here,) = output.glob("sample-*/Trainer/model_run")
     assert _accuracy(run_here) == pytest.approx(_accuracy(local_run), abs=0.02)
     driven = json.loads((run_here.parent.parent / "ImportExampleGen" / "0" / "executor_output.json").read_text())
     (examples,) = driven["artifacts"]["examples"]["artifacts"]
-    assert examples["metadata"]["input_fingerprint"].startswith("split:all,num_files:8,")  # the driver's
+    assert examples["metadata"]["input_fingerprint"].startswith("split:all,num_files:8,")  # written by the driver
 
 
-@pytest.mark.slow  # it needs the push of the run above
-def test_the_next_run_is_held_against_the_blessed_model(vertex, run_local):
+@pytest.mark.slow  # needs the push of the test above
+def test_the_next_run_is_compared_with_the_blessed_model(vertex, run_local):
     file, output = vertex
     pushed = list((output / "pushed" / "sample").iterdir())
     given = [f"--parameter={text}" for text in ("epochs=1", "min_accuracy=0", "min_class_recall=0")]
@@ -78,8 +78,8 @@ def test_the_next_run_is_held_against_the_blessed_model(vertex, run_local):
     assert list((output / "pushed" / "sample").iterdir()) == pushed
 
 
-def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample, run_local):
-    """Without drivers and resolvers, and with parameters of the run."""
+def test_the_sample_compiled_for_kubeflow(tmp_path, sample, run_local):
+    """Without drivers and resolvers, with run parameters."""
     file = tmp_path / "sample.yaml"
     assert kubeflow_runner.main(["compile", *KUBEFLOW, "-o", str(file)]) == 0
     given = [f"--parameter={text}" for text in ("epochs=2", "min_accuracy=0.1", "min_class_recall=0")]
@@ -96,13 +96,13 @@ def test_the_sample_as_kubeflow_would_run_it(tmp_path, sample, run_local):
     assert (record["epochs"], record["recipe"]["trainer"]["epochs"]) == (2, 2)
     (report,) = (tmp_path / "root").glob("sample-*/Report/report/report.json")
     settings = json.loads(report.read_text())["lineage"]["settings"]
-    assert (settings["trainer"]["epochs"], settings["evaluator"]["min_accuracy"]) == (2, 0.1)  # as the run had them
+    assert (settings["trainer"]["epochs"], settings["evaluator"]["min_accuracy"]) == (2, 0.1)  # the run's values
     assert settings["data"]["directory"] == str(sample)
     assert "blessed and pushed to" in printed
 
 
 def _spec(*names: str, version: str = "2.1.0", **changes) -> dict:
-    """A pipeline of tasks, each after the one before; a task's container is `changes[name]`, or does nothing."""
+    """Returns the spec of a chain of tasks; a task's executor is `changes[name]`, or does nothing."""
     tasks = {}
     for name, before in zip(names, (None, *names), strict=False):
         tasks[name] = {"componentRef": {"name": name}, "dependentTasks": [before] if before else []}
@@ -117,7 +117,7 @@ def _spec(*names: str, version: str = "2.1.0", **changes) -> dict:
 
 
 def _script(text: str) -> dict:
-    """A container that is given an ExecutorInput as `given` and writes an ExecutorOutput."""
+    """Returns a container that runs the code with the ExecutorInput as `given`, and writes an ExecutorOutput."""
     lines = ["import json, pathlib, sys", "given = json.loads(sys.argv[1])", text]
     lines.append("pathlib.Path(given['outputs']['outputFile']).write_text('{}')")
     return {"command": [sys.executable, "-c", "\n".join(lines)], "args": ["{{$}}"]}
@@ -128,7 +128,7 @@ def _launch(spec, folder, **parameters):
     return {name: result.state for name, result in launcher.run().items()}, launcher
 
 
-def test_a_task_that_fails_stops_its_dependents_and_no_others(tmp_path):
+def test_only_tasks_downstream_of_a_failed_task_are_skipped(tmp_path):
     spec = _spec("first", "second", "third", second={"container": _script("sys.exit('it broke')")})
     spec["root"]["dag"]["tasks"]["other"] = {"componentRef": {"name": "first"}}
     states, launcher = _launch(spec, tmp_path)
@@ -137,7 +137,7 @@ def test_a_task_that_fails_stops_its_dependents_and_no_others(tmp_path):
 
 
 @pytest.mark.parametrize(("tries", "state"), [(1, FAILED), (2, DONE)])
-def test_a_task_is_tried_again(tmp_path, tries, state, capsys):
+def test_a_failed_task_is_retried(tmp_path, tries, state, capsys):
     flag = tmp_path / "was here"
     once = f"flag = pathlib.Path({str(flag)!r})\nif not flag.exists(): flag.touch(), sys.exit(1)"
     spec = _spec("task", task={"container": _script(once)})
@@ -158,7 +158,7 @@ def test_a_task_is_tried_again(tmp_path, tries, state, capsys):
         ),
     ],
 )
-def test_a_task_is_told_its_parameters_in_the_schemas_words(tmp_path, version, constant, expected):
+def test_a_task_gets_its_parameters_in_the_schemas_format(tmp_path, version, constant, expected):
     keep = f"open({str(tmp_path / 'given.json')!r}, 'w').write(sys.argv[1])"
     spec = _spec("task", version=version, task={"container": _script(keep)})
     spec["root"]["dag"]["tasks"]["task"]["inputs"] = {
@@ -170,7 +170,7 @@ def test_a_task_is_told_its_parameters_in_the_schemas_words(tmp_path, version, c
     assert inputs == expected | {"artifacts": {}}
 
 
-def test_an_importer_gives_what_is_there_already(tmp_path):
+def test_an_importer_returns_an_existing_artifact(tmp_path):
     kind = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
     importer = {"importer": {"artifactUri": {"constant": "gs://a-bucket/root/model"}, "metadata": {"epoch": 7}}}
     keep = f"open({str(tmp_path / 'given.json')!r}, 'w').write(sys.argv[1])"
@@ -181,7 +181,7 @@ def test_an_importer_gives_what_is_there_already(tmp_path):
     assert _launch(spec, tmp_path)[0] == {"importer": DONE, "task": DONE}
     (model,) = json.loads((tmp_path / "given.json").read_text())["inputs"]["artifacts"]["model"]["artifacts"]
     assert (model["uri"], model["metadata"]) == (f"{tmp_path}/model", {"epoch": 7})
-    assert model["type"] == {"instanceSchema": ""}  # as the backend has it
+    assert model["type"] == {"instanceSchema": ""}  # the backend loses the type
 
 
 def test_the_store_answers_the_resolvers_queries(tmp_path):

@@ -1,4 +1,4 @@
-"""`lineage serve`: pages with the commands' answers, hostile text escaped, no file sent but artifacts' reports."""
+"""`lineage serve`: pages equal the commands' answers, hostile text is escaped, only reports are sent as files."""
 
 import html
 import json
@@ -45,12 +45,12 @@ def _answer(output: Path, *question: object):
 
 
 def _text(page: requests.Response) -> str:
-    """Returns what a reader sees of a page."""
+    """Returns the visible text of a page."""
     assert page.status_code == 200, page.text
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
 
 
-def test_the_runs_are_those_that_the_command_answers(get, output, ids):
+def test_the_run_list_is_that_of_the_command(get, output, ids):
     rows, page = _answer(output, "runs"), _text(get("/"))
     assert [row["id"] for row in rows] == [ids["second"], ids["first"]]
     assert page.index(f" {ids['second']} ") < page.index(" 0.7500 ")
@@ -72,13 +72,13 @@ def test_a_run_has_its_nodes_with_states_artifacts_and_sizes(get, ids):
     assert _text(get("/runs/latest")) == _text(get(f"/runs/{ids['second']}"))
 
 
-def test_a_reports_link_to_a_folder_beside_it_leads_to_the_artifact(get, ids):
+def test_a_reports_relative_link_redirects_to_the_artifact(get, ids):
     assert _text(get("/Report/report/5/")) == _text(get(f"/artifacts/{ids['report']}"))
     for path in ("/Report/report/77/", "/%25/report/5/", "/it's/report/5/", f"/Report/report/{10**30}/"):
         assert get(path).status_code == 404
 
 
-def test_the_models_have_the_gates_word(get, ids):
+def test_models_show_the_gates_result(get, ids):
     page = _text(get("/models"))
     assert f" {ids['model']} refused 0.7500 {ids['first']} " in page
     assert " 1,234 " in page
@@ -100,7 +100,7 @@ def test_two_runs_are_compared(get, ids):
     assert "no differences" in _text(get(f"/diff?before={ids['first']}&after={ids['first']}"))
 
 
-def test_a_report_is_sent_as_it_is_and_may_run_nothing(get, ids):
+def test_a_report_is_sent_unchanged_in_a_sandbox(get, ids):
     assert f'href="/reports/{ids["report"]}"' in get("/reports").text
     sent = get(f"/reports/{ids['report']}")
     assert sent.text == pages.REPORT
@@ -122,7 +122,7 @@ def test_hostile_text_is_escaped_and_no_page_holds_a_script(get, ids):
 
 
 @pytest.mark.parametrize("path", ["/", "/style.css", "/nowhere", "/diff"])
-def test_every_answer_forbids_scripts_and_guessing(get, path):
+def test_every_answer_forbids_scripts_and_mime_sniffing(get, path):
     headers = get(path).headers
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; style-src 'self'; ")
@@ -151,17 +151,17 @@ def test_every_answer_forbids_scripts_and_guessing(get, path):
         "/static/style.css",
     ],
 )
-def test_what_is_not_there_is_a_page_that_says_so(get, path):
+def test_unknown_paths_return_not_found(get, path):
     with requests.Session() as session:
         asked = requests.Request("GET", get.url).prepare()
-        asked.url = get.url + path  # as it is: requests would take out the dots
+        asked.url = get.url + path  # unchanged, because requests would remove the dots
         answer = session.send(asked, timeout=30)
     assert answer.status_code == 404
     assert "<h1>Not Found</h1>" in answer.text
     assert "root:" not in answer.text
 
 
-def test_an_unknown_run_is_told_as_the_command_tells_it(get):
+def test_an_unknown_run_has_the_commands_message(get):
     assert "there is no run 'no-such-run'" in html.unescape(get("/runs/no-such-run").text)
 
 
@@ -179,19 +179,19 @@ def test_another_host_is_refused(get, host):
     assert "0.7500" not in answer.text
 
 
-def test_localhost_is_this_machine(get):
+def test_localhost_is_accepted(get):
     port = urlsplit(get.url).port
     assert get("/", headers={"Host": f"localhost:{port}"}).status_code == 200
 
 
-def test_it_listens_to_this_machine_alone(get):
+def test_the_server_binds_to_localhost_only(get):
     port = urlsplit(get.url).port
     listening = {each.laddr.ip for each in psutil.net_connections("tcp") if each.laddr.port == port and not each.raddr}
     assert listening == {"127.0.0.1"}
 
 
 def _hostile_places(root: Path, secret: Path) -> dict[str, str]:
-    """Returns URIs of artifacts whose report is none of theirs, each by what is wrong with it."""
+    """Returns URIs of artifacts whose report must not be sent, by what is wrong with the URI."""
     folders = {name: root / "artifacts" / "p" / "n" / "c" / name for name in ("linked", "up", "ring", "out")}
     for name in ("linked", "up", "ring"):
         folders[name].mkdir(parents=True)
@@ -234,7 +234,7 @@ def test_a_report_outside_its_artifacts_folder_is_refused(tmp_path):
             assert requests.get(f"{url}/artifacts/{number}", timeout=30).status_code == 200, what
 
 
-def test_what_cannot_be_served_is_one_line(output, ids, tmp_path):
+def test_errors_at_start_are_one_line(output, ids, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, says in (

@@ -35,16 +35,16 @@ def test_presets_state_only_differences():
         assert list(same(preset, default, name)) == []
 
 
-def test_the_last_word_wins(tmp_path):
+def test_later_sources_override_earlier_ones(tmp_path):
     file = tmp_path / "Mine.yaml"
     file.write_text("{name: mine, trainer: {epochs: 3, batch_size: 8}}")
     config = settings.load("flowers-convnet", file, {"trainer.epochs": 5})
     assert (config.name, config.trainer.epochs, config.trainer.batch_size) == ("mine", 5, 8)
-    assert config.trainer.learning_rate.decay == 0.93  # the preset's, untouched
+    assert config.trainer.learning_rate.decay == 0.93  # the preset's value
 
 
 def test_a_settings_file_has_to_name_its_runs(tmp_path):
-    """Without a name, two files with one name in two folders would share cache, baseline and pushes (issue 11)."""
+    """Otherwise two files with the same name in different folders would share cache, baseline and pushes (issue 11)."""
     file = tmp_path / "My settings.yaml"
     file.write_text("trainer: {epochs: 3}\n")
     with pytest.raises(
@@ -122,7 +122,7 @@ def test_settings_that_do_not_agree_are_named():
     assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
 
 
-def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
+def test_disagreements_are_reported_with_other_errors():
     changes = {"model.weights": "imagenet", "trainer.epochs": 0, "trainer.learning_rate": 0.1, "extra": 1}
     changes |= {"trainer.augment": ["blur"], "data.channels": 1}
     with pytest.raises(UserError) as error:
@@ -133,7 +133,7 @@ def test_settings_that_do_not_agree_are_named_beside_wrong_ones():
         in str(error.value)
     )
     assert "model.weights: no ImageNet weights to download for convnet" in str(error.value)
-    assert "trainer.augment: saturation" not in str(error.value)  # what it was to be is not known
+    assert "trainer.augment: saturation" not in str(error.value)  # cannot be checked, because data.normalize is unknown
 
 
 def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
@@ -170,7 +170,7 @@ def test_the_tuners_trials_train_as_the_training_does():
 
 def test_the_tuners_values_keep_their_types():
     search = {"trainer.batch_size": [64, 128], "model.options.alpha": [1, 0.5], "model.name": ["mlp", "dense"]}
-    search["trainer.ema"] = ["1e-3"]  # to YAML 1.1 this is no number
+    search["trainer.ema"] = ["1e-3"]  # YAML 1.1 does not parse this as a number
     assert settings.load("sample", None, {"tuner.search": search}).tuner.search == {
         "trainer.batch_size": (64, 128),
         "model.options.alpha": (1.0, 0.5),
@@ -211,7 +211,7 @@ def test_steps_to_profile_are_in_order(steps):
 
 
 def _fields(section=Config, prefix=""):
-    """Every setting's key, type and default."""
+    """Returns the key, type and default of every setting."""
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _fields(field.annotation, f"{prefix}{name}.")
@@ -219,7 +219,7 @@ def _fields(section=Config, prefix=""):
             yield f"{prefix}{name}", field
 
 
-TEXTS = {  # the settings that are text, and whether they may be null
+TEXTS = {  # key: whether the setting may be null
     "name": False, "output": False,
     "data.source": True, "data.directory": True, "data.pattern": False, "data.schema_file": False,
     "data.split": False, "data.resize": False, "data.normalize": False,
@@ -258,7 +258,7 @@ def test_the_settings_that_are_text():
 
 
 @pytest.mark.parametrize("key", TEXTS)
-def test_text_is_taken_as_it_is(key):
+def test_text_is_used_unchanged(key):
     for text in NOT_YAML:
         assert settings.parse_change(f"{key}={text}") == (key, text)
     assert settings.parse_change(f"{key} = null") == (key, None if TEXTS[key] else "null")
@@ -269,7 +269,7 @@ def test_text_is_taken_as_it_is(key):
             settings.parse_change(f"{key}=")
 
 
-def test_items_of_a_list_are_text_too_and_all_else_is_yaml():
+def test_list_items_are_text_and_other_types_are_yaml():
     assert settings.parse_change("data.classes=[no, 1e3, null, a b]") == ("data.classes", ["no", "1e3", "null", "a b"])
     assert settings.parse_change("trainer.epochs=5") == ("trainer.epochs", 5)
     assert settings.parse_change("trainer.profile_steps=null") == ("trainer.profile_steps", None)
@@ -298,7 +298,7 @@ def test_a_pattern_that_would_be_read_in_several_ways_is_refused(pattern):
         settings.load(changes={"data.pattern": pattern})
 
 
-def test_imagenet_weights_see_what_they_were_trained_on():
+def test_imagenet_weights_get_their_preprocessing():
     changes = {"model.name": "xception", "model.weights": "imagenet", "data.normalize": "mean-deviation"}
     changes["data.image_size"] = 96
     with pytest.raises(UserError, match="data.normalize: expected 'range' for xception's ImageNet weights"):
@@ -334,7 +334,7 @@ LONG = "x" * 5000
         f"tuner.search={{trainer.ema: [{LONG}]}}",
     ],
 )
-def test_an_error_repeats_a_long_value_in_part(change):
+def test_an_error_shortens_a_long_value(change):
     with pytest.raises((UserError, ValueError)) as error:
         settings.load(changes=dict([settings.parse_change(change)]))
     assert "…" in str(error.value)

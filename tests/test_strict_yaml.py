@@ -1,4 +1,4 @@
-"""Settings files that YAML would read in a way that nobody means are refused, with the line."""
+"""Rejects settings files that YAML would silently misread, and names the line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Submitting to Kubeflow Pipelines, with the real client and a server on this machine."""
+"""Submits to a local imitation of Kubeflow Pipelines with the real client."""
 
 import itertools
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def service(monkeypatch, tmp_path) -> Iterator[stubs.Kubeflow]:
 
 @pytest.fixture
 def submit(job, service, said):
-    """Submits the job and returns the exit code and what was said."""
+    """Submits the job; returns the exit code and the printed lines."""
 
     def call(changed=job, wait=False, endpoint=service.url, **parameters):
         cluster = Cluster(endpoint=endpoint, pipeline_root="s3://a-bucket/root")
@@ -38,7 +38,7 @@ def submit(job, service, said):
     return call
 
 
-def test_without_waiting_the_link_is_said(service, submit, job):
+def test_without_waiting_the_link_is_printed(service, submit, job):
     code, heard = submit(data="gs://a-bucket/other")
     ((run_id, run),) = service.runs.items()
     assert (code, heard) == (0, [f"started on Kubeflow Pipelines: {service.url}/#/runs/details/{run_id}"])
@@ -50,7 +50,7 @@ def test_without_waiting_the_link_is_said(service, submit, job):
     }
 
 
-def test_an_experiment_is_made_once(service, submit):
+def test_an_experiment_is_created_once(service, submit):
     submit()
     submit()
     ((experiment_id, experiment),) = service.experiments.items()
@@ -66,7 +66,7 @@ def test_an_experiment_is_made_once(service, submit):
         (["RUNNING", "CANCELING", "CANCELED"], 130, "the run: canceled"),
     ],
 )
-def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, code, last):
+def test_with_waiting_each_change_of_a_task_is_printed(service, submit, states, code, last):
     service.states = iter(states)
     got, heard = submit(wait=True)
     assert (got, heard[-1]) == (code, last)
@@ -74,14 +74,14 @@ def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, cod
     assert [line.removesuffix(": it failed") for line in heard[1:-1]] == changes
 
 
-def test_what_was_not_taken_is_sent_again(service, submit):
+def test_a_request_that_was_not_processed_is_retried(service, submit):
     service.faults = iter([429, 429, None])
     assert submit()[0] == 0
     assert (len(service.runs), service.request_counts["POST runs"]) == (1, 3)
 
 
 @pytest.mark.parametrize("fault", ["reset after", "hang after"])
-def test_a_run_whose_answer_got_lost_is_found(service, submit, monkeypatch, fault):
+def test_a_run_is_found_after_a_lost_answer(service, submit, monkeypatch, fault):
     monkeypatch.setattr(submission, "REQUEST_S", 1.0)
     service.faults = iter([fault])
     code, (line,) = submit()
@@ -91,7 +91,7 @@ def test_a_run_whose_answer_got_lost_is_found(service, submit, monkeypatch, faul
 
 
 @pytest.mark.parametrize("fault", [500, 503, "reset", "hang"])
-def test_what_may_have_been_taken_is_not_sent_again(service, submit, hurried, fault):
+def test_a_request_that_may_have_been_processed_is_not_retried(service, submit, hurried, fault):
     service.faults = iter([fault])
     says = refusal(ContactLost, submit)
     assert "before you submit again, check whether tiny-" in says
@@ -109,7 +109,7 @@ def test_what_may_have_been_taken_is_not_sent_again(service, submit, hurried, fa
     ],
 )
 @pytest.mark.parametrize("faulty", ["POST /runs", "POST /experiments", "GET /healthz"])
-def test_a_refusal_is_said(service, submit, hurried, faulty, fault, says):
+def test_an_error_answer_is_printed(service, submit, hurried, faulty, fault, says):
     service.faulty = faulty
     service.faults = iter(itertools.repeat(fault))
     assert refusal(SubmissionFailed, submit).startswith(says)
@@ -125,20 +125,20 @@ def test_without_an_experiment_no_run_is_started(service, submit, hurried, fault
     assert service.request_counts["POST runs"] == 0
 
 
-def test_an_experiment_whose_answer_got_lost_is_found(service, submit):
+def test_an_experiment_is_found_after_a_lost_answer(service, submit):
     service.faulty = "POST /experiments"
     service.faults = iter(["reset after"])
     assert submit()[0] == 0
     assert len(service.experiments) == 1
 
 
-def test_a_service_that_is_not_there(submit, hurried):
+def test_an_unreachable_service(submit, hurried):
     says = refusal(SubmissionFailed, submit, endpoint="http://127.0.0.1:9")
     advice = "check the address and its port-forward; try again later"
     assert says == f"no answer from Kubeflow Pipelines: cannot reach 127.0.0.1:9; {advice}"
 
 
-def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
+def test_lost_contact_says_that_the_run_continues(service, submit, hurried):
     service.states = iter(["RUNNING"])
     assert f"; the run continues: {service.url}/#/runs/details/" in refusal(ContactLost, submit, wait=True)
     assert len(service.runs) == 1

@@ -1,4 +1,4 @@
-"""Submitting to Vertex AI, with the real SDK and a server on this machine."""
+"""Submits to a local imitation of Vertex AI with the real SDK."""
 
 import itertools
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def job() -> dict:
 
 @pytest.fixture
 def service(monkeypatch) -> Iterator[stubs.Vertex]:
-    """The stub, at which the SDK's global settings point as long as a test lasts."""
+    """The stub, to which the SDK's global settings point during the test."""
     for name, value in {"FIRST_WAIT_S": 0.02, "POLL_S": 0.01}.items():
         monkeypatch.setattr(submission, name, value)
     with stubs.serving(stubs.Vertex()) as server:
@@ -31,7 +31,7 @@ def service(monkeypatch) -> Iterator[stubs.Vertex]:
 
 @pytest.fixture
 def submit(job, said):
-    """Submits the job and returns the exit code and what was said."""
+    """Submits the job; returns the exit code and the printed lines."""
 
     def call(changed=job, root="gs://a-bucket/root", project="a-project", wait=False, **parameters):
         cluster = Cluster(project=project, region="us-central1", pipeline_root=root)
@@ -40,7 +40,7 @@ def submit(job, said):
     return call
 
 
-def test_without_waiting_the_link_is_said(service, submit):
+def test_without_waiting_the_link_is_printed(service, submit):
     code, heard = submit(data="gs://a-bucket/other")
     ((job_id, sent),) = service.jobs.items()
     assert code == 0
@@ -68,7 +68,7 @@ def test_a_pipeline_of_schema_2_1_is_sent_too(service, submit):
         (["RUNNING", "CANCELLED"], 130, "the run: cancelled"),
     ],
 )
-def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, code, last):
+def test_with_waiting_each_change_of_a_task_is_printed(service, submit, states, code, last):
     service.states = iter(states)
     got, heard = submit(wait=True)
     assert (got, heard[-1]) == (code, last)
@@ -80,7 +80,7 @@ def test_with_waiting_each_change_of_a_task_is_said(service, submit, states, cod
     ("faults", "creations"),
     [([429, 429, None], 3), ([503, None], 2), (["reset", None], 2), (["hang", None], 2)],
 )
-def test_a_passing_fault_is_waited_out(service, submit, monkeypatch, faults, creations):
+def test_a_transient_fault_is_retried(service, submit, monkeypatch, faults, creations):
     monkeypatch.setattr(submission, "REQUEST_S", 1.0)
     service.faults = iter(faults)
     assert submit()[0] == 0
@@ -108,32 +108,32 @@ def test_a_lost_answer_does_not_start_a_second_run(service, submit, monkeypatch,
         (409, "Vertex AI answered 409: made to answer 409"),
     ],
 )
-def test_a_refusal_is_said_once(service, submit, fault, says):
+def test_an_error_answer_is_printed_once(service, submit, fault, says):
     service.faults = iter(itertools.repeat(fault))
     assert refusal(SubmissionFailed, submit).startswith(says)
     assert (service.jobs, sum(service.request_counts.values())) == ({}, 1)
 
 
-def test_a_quota_that_stays_used_up_ends_the_tries(service, submit, hurried):
+def test_an_exhausted_quota_ends_the_retries(service, submit, hurried):
     service.faults = iter(itertools.repeat(429))
     assert refusal(SubmissionFailed, submit).endswith("wait, or ask for more quota")
     assert service.jobs == {}
 
 
 @pytest.mark.parametrize("fault", [500, "reset", "hang"])
-def test_a_fault_that_stays_leaves_it_open_whether_a_run_was_started(service, submit, hurried, fault):
+def test_after_a_lasting_fault_a_run_may_have_started(service, submit, hurried, fault):
     service.faults = iter(itertools.repeat(fault))
     assert "before you submit again, check whether the run exists: https://console." in refusal(ContactLost, submit)
     assert service.request_counts["POST pipelineJobs"] >= 1
     assert service.jobs == {}
 
 
-def test_a_service_that_is_not_there(service, submit, hurried, monkeypatch):
+def test_an_unreachable_service(service, submit, hurried, monkeypatch):
     monkeypatch.setattr(aiplatform.initializer.global_config, "_api_endpoint", "http://127.0.0.1:9")
     assert refusal(SubmissionFailed, submit) == "no answer from Vertex AI: cannot reach 127.0.0.1:9; try again later"
 
 
-def test_a_run_that_is_lost_sight_of_goes_on(service, submit, hurried):
+def test_lost_contact_says_that_the_run_continues(service, submit, hurried):
     service.states = iter(["RUNNING"])
     assert "; the run continues: https://console." in refusal(ContactLost, submit, wait=True)
     assert len(service.jobs) == 1

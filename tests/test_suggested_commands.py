@@ -1,6 +1,6 @@
-"""Each command that a document, a preset's header, `--help` or the Makefile suggests, executed as it would be pasted.
+"""Executes each command that a document, a preset's header, `--help`, the Makefile or a message suggests.
 
-`commands.VALUES` has what its placeholders stand for; `messages` have tests of their own.
+`commands.VALUES` has values for placeholders.
 """
 
 import gzip
@@ -27,7 +27,7 @@ DATABASE = "postgresql://tfx@127.0.0.1:5432/lineage"
 ALL = suggestions.in_documents() + suggestions.in_presets() + suggestions.in_help() + suggestions.in_makefile()
 TEXTS = dict.fromkeys(variant for each in ALL for variant in suggestions.variants(each.text))
 
-# What suggests something, and the same command with what is suggested. PORT is one where something listens.
+# A command whose message suggests a remedy: the command with the remedy. PORT is a port that is in use.
 LOCAL, PHOTOS = "python local_runner.py --output out", "python -m ingest photos photos --to"
 CHECK, SUBMIT = "python kubeflow_runner.py check --target", "python kubeflow_runner.py submit"
 BEAM = (
@@ -95,7 +95,7 @@ REMEDIES = {
     "python -m lineage report --to file/new": "python -m lineage report --to new",
     "python -m lineage serve --port PORT": "python -m lineage serve --port 0",
 }
-ELSEWHERE = {  # what takes a training, a deletion or a file of Keras Applications
+ELSEWHERE = {  # messages that other tests cover, because they need a training, a deletion or Keras' weights
     r"of Keras Applications": "test_local_settings.py",
     r"set XDG_CACHE_HOME": "test_download.py",
     r"add --delete": "test_lineage.py",
@@ -105,7 +105,7 @@ ELSEWHERE = {  # what takes a training, a deletion or a file of Keras Applicatio
 
 @pytest.fixture(scope="module")
 def here(cache, first_run, tmp_path_factory):
-    """A folder with all that the commands read; each test copies it."""
+    """A folder with all files that the commands read."""
     with pytest.MonkeyPatch.context() as patch, commands.stopped_before_the_nodes():
         for key, value in without_network(cache).items():
             patch.setenv(key, value)
@@ -116,7 +116,7 @@ def here(cache, first_run, tmp_path_factory):
 
 @pytest.fixture
 def place(here, tmp_path) -> Path:
-    """A new folder with links to what is in `here`: commands find and write files as in the current folder."""
+    """A new folder with links to the files of `here`, where a test's commands run."""
     for each in here.iterdir():
         (tmp_path / each.name).symlink_to(each)
     return tmp_path
@@ -154,12 +154,12 @@ def _prepared(folder: Path, run: Path) -> Path:
     (yaml,) = re.findall(r"```yaml\n(# mine.yaml.*?)```", (ROOT / "docs" / "data.md").read_text(), re.DOTALL)
     (folder / "mine.yaml").write_text(yaml)
     (folder / "mine.pbtxt").write_text(schema.to_text(schema.for_classes(["cat", "dog", "owl"])))
-    trained = min(run.glob("artifacts/sample/Trainer/model/*/**/model.weights.h5"))  # other tests train there too
+    trained = min(run.glob("artifacts/sample/Trainer/model/*/**/model.weights.h5"))  # other tests use this folder too
     shutil.copy(trained, folder / "weights.h5")
     (folder / "saved").mkdir()
     shutil.copy(trained, folder / "saved")
     pages.write(folder / "two-runs")
-    (folder / "runs").symlink_to(run)  # not 30 days old, so `gc --delete` leaves it
+    (folder / "runs").symlink_to(run)  # newer than 30 days, so `gc --delete` keeps it
     for text in (
         "python -m ingest photos photos --to made",
         "python -m ingest mnist idx --to mnist",
@@ -169,20 +169,22 @@ def _prepared(folder: Path, run: Path) -> Path:
     ):
         done = commands.execute(text, folder)
         assert done.code == 0, done.printed
-    job = json.loads((folder / "photos.json").read_text())  # as one was compiled that had no parameter `epochs`
+    job = json.loads(
+        (folder / "photos.json").read_text()
+    )  # like a file of an old version, without the parameter `epochs`
     del job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]["epochs"]
     del job["runtimeConfig"]["parameters"]["epochs"]
     (folder / "old.json").write_text(json.dumps(job))
     return folder
 
 
-def test_every_kind_of_place_has_commands():
+def test_commands_are_found_in_documents_presets_help_and_makefile():
     assert {each.where.rpartition(".")[2] for each in ALL} == {"md", "yaml", "--help", "Makefile"}
     assert len(TEXTS) > 60
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text not in NOT_TYPED and DATABASE not in text])
-def test_it_does_what_it_promises(place, text):
+def test_a_documented_command_succeeds(place, text):
     (pushed,) = (place / "runs" / "pushed" / "sample").iterdir()
     (place / "mnist").unlink() if "--to mnist" in text else None
     command = commands.without_network(commands.filled(text, str(pushed.relative_to(place))))
@@ -191,7 +193,7 @@ def test_it_does_what_it_promises(place, text):
     assert "Traceback" not in done.printed
 
 
-def test_the_database_of_the_documents_takes_runs_and_questions(place):
+def test_the_documented_database_commands_succeed(place):
     texts = [text for text in TEXTS if DATABASE in text]
     assert [text.split()[1] for text in texts] == ["local_runner.py", "-m"]
     with databases.server("postgresql") as server:
@@ -209,7 +211,7 @@ def port():
 
 @pytest.fixture(scope="module")
 def refused(here, port) -> dict[str, commands.Done]:
-    """What the commands of REMEDIES say that are refused."""
+    """Results of the commands in REMEDIES, before the remedy."""
     with FileLock(here / "busy" / ".lock"):
         return {text: commands.execute(commands.filled(text).replace("PORT", port), here) for text in REMEDIES}
 
@@ -231,12 +233,12 @@ COMMAND = re.compile(r"python (?:local|kubeflow)_runner\.py.*")
 
 @pytest.fixture
 def files_and_answers(place, first_run) -> str:
-    """What a new data set and the reports of both runners suggest; the runs' settings are where they say."""
+    """The text of a new data set, its settings and the reports of both runners; writes the settings that they name."""
     said = commands.execute("python -m ingest photos photos --to next", place).printed
     header = (place / "next" / "settings.yaml").read_text()
     report = min(first_run[0].glob("artifacts/sample/Report/report/*/report.json"))
     local = json.loads(report.read_text())["lineage"]
-    (place / "settings.yaml").write_text(json.dumps(local["settings"]))  # which is YAML, too
+    (place / "settings.yaml").write_text(json.dumps(local["settings"]))  # JSON is YAML
     (place / "cluster").mkdir()
     (place / "cluster" / "schemas").symlink_to(ROOT / "schemas")
     vertex, kubeflow = (_report(place / name) for name in ("photos.json", "sample.yaml"))
@@ -250,7 +252,7 @@ def _report(file: Path) -> dict[str, str]:
     return {name: compiled.constant(given[name]["runtimeValue"]) for name in ("command", "settings")}
 
 
-def test_a_data_set_and_reports_say_what_runs_them(place, files_and_answers):
+def test_the_commands_of_data_sets_and_reports_succeed(place, files_and_answers):
     found = COMMAND.findall(files_and_answers)
     assert len(found) == 6
     for text in found:

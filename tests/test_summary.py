@@ -1,4 +1,4 @@
-"""What a run prints of names, paths and errors: text as it is, never rich's markup or emoji codes (issue 11)."""
+"""Names, paths and errors are printed unchanged, never as rich's markup or emoji codes (issue 11)."""
 
 import io
 import json
@@ -69,7 +69,7 @@ def _row(console: Console, what: str) -> str:
     return " ".join(row.replace("│", " ").split())
 
 
-def test_the_table_has_intervals_floors_and_a_note_where_chance_decides(console, tmp_path):
+def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(console, tmp_path):
     checks = [_check("sure"), _check("near", floor=0.65), _check("never", None, passed=False)]
     checks.append(_check("rounded", 0.699999988, 0.7, passed=False))
     config = settings.load(changes={"evaluator.min_accuracy": None})
@@ -92,8 +92,8 @@ def test_no_note_where_none_is_needed(console, tmp_path):
     assert "computed" not in printed
 
 
-def test_the_spinner_leaves_standard_error_alone():
-    """rich's own would catch it, and with it the log of what starts to log meanwhile."""
+def test_the_spinner_does_not_redirect_standard_error():
+    """rich would redirect it, and with it the log of libraries that set up logging meanwhile."""
     before = sys.stderr
     with spinner(Console(file=io.StringIO(), force_terminal=True), "loading …"):
         assert sys.stderr is before
