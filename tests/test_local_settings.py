@@ -27,7 +27,7 @@ OF_IMAGE = "shape { dim { size: 1 } }\n  image"
         (("shape { dim { size: 1 } }\n  int", "int"), "class: expected type: INT"),
         (("presence { min_fraction: 1.0 min_count: 1 }\n  shape", "shape"), "image: expected"),
         (("BYTES\n  presence { min_f", "INT\n  presence { min_f"), "image: expected type: BYTES"),
-        (('name: "image"', 'name: "photo"'), "image: expected one feature of that name, received 0"),
+        (('name: "image"', 'name: "photo"'), "image: expected one feature with this name, received 0"),
         (('name: "label"\n  type: BYTES', 'name: "label"'), "label: expected a type"),
         (("value_count { min: 2 max: 2 }", "shape { dim { size: 2 } }"), "size: a shape needs presence"),
     ],
