@@ -60,7 +60,7 @@ def test_settings_know_its_name_and_sizes():
         UserError, match="did you mean 'dots'. expected one of: sample, flowers, dots, far; received 'dot'"
     ):
         settings.load(changes={"data.source": "dot"})
-    with pytest.raises(UserError, match="data.image_size: far has 96; else give data.directory"):
+    with pytest.raises(UserError, match="data.image_size: expected one of 96, the sizes of far; received 64"):
         settings.load(changes={"data.source": "far", "data.image_size": 64})
 
 
