@@ -32,7 +32,7 @@ def dense() -> keras.Model:
 def inputs_of(chosen: tf.distribute.Strategy, uneven: bool) -> fitting.Inputs:
     pixels = np.random.default_rng(0).uniform(-1, 1, (BATCH, *SHAPE)).astype(np.float32)
     photos = tf.data.Dataset.from_tensor_slices((pixels, np.eye(CLASSES, dtype=np.float32)[np.arange(BATCH) % CLASSES]))
-    photos = photos.with_options(tfrecords.untuned())
+    photos = photos.with_options(tfrecords.reading_options())
     size, drop = strategy.evaluation_batch(chosen, BATCH, BATCH)
     part = photos.take(BATCH - 3).batch(BATCH) if uneven else photos.batch(size, drop_remainder=drop)
     whole = photos.batch(BATCH, drop_remainder=True).repeat()

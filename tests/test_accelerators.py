@@ -89,7 +89,7 @@ def test_python_in_an_input_would_be_found(wrap):
 
 @pytest.mark.parametrize("kind", ["GPU", "TPU"])
 def test_a_machine_that_is_paid_for_its_devices_does_not_train_on_its_cpu(kind):
-    strategy.expect(tf.distribute.get_strategy(), None)
-    strategy.expect(tf.distribute.get_strategy(), "CPU")
+    strategy.check_kind(tf.distribute.get_strategy(), None)
+    strategy.check_kind(tf.distribute.get_strategy(), "CPU")
     with pytest.raises(devices.Unusable, match=f"to train on a {kind}, .* received 1 × CPU; check that the image"):
-        strategy.expect(tf.distribute.get_strategy(), kind)
+        strategy.check_kind(tf.distribute.get_strategy(), kind)

@@ -157,7 +157,9 @@ def test_a_loss_that_is_no_number_names_step_rate_and_checkpoint(tmp_path):
 def test_a_weight_that_is_nan_is_found_at_the_end_of_the_epoch(tmp_path, monkeypatch):
     given = Checkpoints.callbacks
     monkeypatch.setattr(Checkpoints, "callbacks", lambda self, ema: [*given(self, ema), Spoil()])
-    with pytest.raises(callbacks.NotFinite, match="conv2d.* is NaN or Inf at step 6 .* none, this was the first epoch"):
+    with pytest.raises(
+        callbacks.NotFinite, match="conv2d.* is NaN or Inf at step 6 .* none, because this was the first epoch"
+    ):
         _fit(tmp_path, _settings())
     assert not (tmp_path / "checkpoints" / "state.json").exists()
 

@@ -37,8 +37,8 @@ def test_the_first_frame_of_an_animation():
 def test_fill_crop_keeps_the_middle_and_plain_keeps_all():
     stripes = np.zeros((20, 60, 3), np.uint8)
     stripes[:, 20:40] = 255  # the middle third is white
-    assert images.fit(tf.constant(stripes), 10, "fill-crop").numpy().min() > 250
-    plain = images.fit(tf.constant(stripes), 10, "plain").numpy()
+    assert images.resize(tf.constant(stripes), 10, "fill-crop").numpy().min() > 250
+    plain = images.resize(tf.constant(stripes), 10, "plain").numpy()
     assert plain[:, 0].max() < 5
     assert plain[:, 5].min() > 250
 
@@ -46,12 +46,12 @@ def test_fill_crop_keeps_the_middle_and_plain_keeps_all():
 def test_a_photo_of_the_right_size_is_left_as_it_is():
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     for how in ("fill-crop", "plain"):
-        assert np.array_equal(images.fit(tf.constant(pixels), 16, how).numpy(), pixels)
+        assert np.array_equal(images.resize(tf.constant(pixels), 16, how).numpy(), pixels)
 
 
 def test_shrinking_is_antialiased():
     checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
-    small = images.fit(tf.constant(np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)), 16, "plain").numpy()
+    small = images.resize(tf.constant(np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)), 16, "plain").numpy()
     assert np.abs(small - 127.5).max() < 2
 
 

@@ -86,7 +86,7 @@ def test_the_signs_of_a_tpu(tmp_path, environment, seen, files, expected):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert devices.Machine.look(environment, there(**seen), tmp_path).tpu == expected
+    assert devices.Machine.detect(environment, there(**seen), tmp_path).tpu == expected
 
 
 def test_a_tpu_that_is_there_and_fails_is_an_error():
@@ -149,7 +149,7 @@ def test_one_worker_is_none(config, workers):
     [
         ("worker", "expected TF_CONFIG as"),
         ("[]", "expected TF_CONFIG as"),
-        ('{"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}, "task": {"type": "worker"}}', "leave parameter"),
+        ('{"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}, "task": {"type": "worker"}}', "remove the parameter"),
         ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "evaluator"}}', "received 'evaluator'"),
     ],
 )

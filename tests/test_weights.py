@@ -152,7 +152,7 @@ def test_layers_on_one_side_only(tmp_path):
 
 def test_long_lists_are_cut():
     skipped = {f"layer{index}": "not in the file" for index in range(7)}
-    report = weights.Report("a.npz", ("b",), skipped, (), 1_500, 20_861_480)
+    report = weights.LoadReport("a.npz", ("b",), skipped, (), 1_500, 20_861_480)
     assert "(1,500 of 20,861,480 parameters)" in str(report)
     assert str(report).endswith("layer4 (not in the file), and 2 more")
 

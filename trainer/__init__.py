@@ -1,1 +1,1 @@
-"""All that runs inside Transform's and Trainer's executors."""
+"""The code that runs inside the executors of Transform, Tuner and Trainer."""

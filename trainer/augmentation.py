@@ -1,6 +1,6 @@
 """Random changes to training batches: photos and their one-hot classes.
 
-The random numbers depend only on the seed that comes with each batch.
+The random numbers depend only on the seed of each batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,20 +15,20 @@ _MIXUP_ALPHA = 0.2  # the paper's value for ImageNet
 def augmentation(names: Sequence[str]) -> Augment | None:
     """Returns a function of a seed (int [2]), pixels and classes that makes the named changes; None for no names.
 
-    'flip': left and right, one photo in two. 'saturation': ×0 to ×2 (pixels in [-1, 1]). 'mixup': mixes each photo with
-    another photo of the batch, and their classes.
+    'flip' mirrors half of the photos, left to right. 'saturation' multiplies the saturation by 0 to 2 (for pixels in
+    [-1, 1]). 'mixup' mixes each photo with another photo of the batch, and their classes.
     """
     if not names:
         return None
 
-    def change(drawn: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def apply(seed: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if "flip" in names:
-            pixels = tf.image.stateless_random_flip_left_right(pixels, _of(drawn, 0))
+            pixels = tf.image.stateless_random_flip_left_right(pixels, _fold_in(seed, 0))
         if "saturation" in names:
-            pixels = saturate(pixels, _of(drawn, 1))
-        return mixup(pixels, classes, _of(drawn, 2)) if "mixup" in names else (pixels, classes)
+            pixels = saturate(pixels, _fold_in(seed, 1))
+        return mixup(pixels, classes, _fold_in(seed, 2)) if "mixup" in names else (pixels, classes)
 
-    return change
+    return apply
 
 
 def saturate(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -42,10 +42,10 @@ def saturate(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     red, green, blue = tf.split(pixels, 3, axis=-1)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
-    # Saturation is chroma / value, at most 1. Hue and value do not change if all channels move towards `value` by one
-    # factor.
-    moved = value - (value - pixels) * tf.minimum(factors, tf.math.divide_no_nan(value + 1.0, chroma))
-    return tf.maximum(moved, -1.0)  # rounding errors may be below -1
+    # Saturation is chroma / value, at most 1. If all channels move towards `value` by the same factor, hue and value do
+    # not change.
+    saturated = value - (value - pixels) * tf.minimum(factors, tf.math.divide_no_nan(value + 1.0, chroma))
+    return tf.maximum(saturated, -1.0)  # rounding errors may be below -1
 
 
 def mixup(pixels: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -57,13 +57,13 @@ def mixup(pixels: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Te
       seed: int [2], for the Beta-distributed shares. Keras's MixUp layer takes no seed for each call.
     """
     first, second = tf.unstack(tf.random.stateless_gamma([2, tf.shape(pixels)[0]], seed, _MIXUP_ALPHA))
-    share = tf.math.divide_no_nan(first, first + second)  # both may be too small for a float
-    of_pixels, of_classes = share[:, tf.newaxis, tf.newaxis, tf.newaxis], share[:, tf.newaxis]
+    share = tf.math.divide_no_nan(first, first + second)  # both may underflow to 0
+    pixel_share, class_share = share[:, tf.newaxis, tf.newaxis, tf.newaxis], share[:, tf.newaxis]
     return (
-        of_pixels * pixels + (1.0 - of_pixels) * tf.roll(pixels, 1, axis=0),
-        of_classes * classes + (1.0 - of_classes) * tf.roll(classes, 1, axis=0),
+        pixel_share * pixels + (1.0 - pixel_share) * tf.roll(pixels, 1, axis=0),
+        class_share * classes + (1.0 - class_share) * tf.roll(classes, 1, axis=0),
     )
 
 
-def _of(seed: tf.Tensor, number: int) -> tf.Tensor:
+def _fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, number)

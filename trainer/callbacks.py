@@ -9,7 +9,7 @@ import tensorflow as tf
 from trainer import weights
 from trainer.checkpoints import Checkpoints
 
-_GRID = 4  # photos a side
+_GRID = 4  # photos on each side
 
 
 class Board(keras.callbacks.TensorBoard):
@@ -34,7 +34,7 @@ class Board(keras.callbacks.TensorBoard):
             tf.summary.image("training_photos", grid(self._photos), step=self._first_step)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds the learning rate to Keras's figures, and counts all steps: Keras counts an execution as one step."""
+        """Adds the learning rate to the logs, and counts all steps: Keras counts each execution as one step."""
         self._global_train_batch += self.model.steps_per_execution - 1
         rate = self._collect_learning_rate({})
         super().on_train_batch_end(batch, {**(logs or {}), **rate})
@@ -58,11 +58,11 @@ class NotFinite(ValueError):
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops a training with a NaN or Inf in the loss or the weights, before a checkpoint is written.
+    """Stops the training if the loss or a weight is NaN or Inf, before a checkpoint is written.
 
     Args:
       steps: the steps of an epoch.
-      checkpoints: the last one has the last good weights.
+      checkpoints: the last checkpoint contains the last good weights.
 
     Raises:
       NotFinite: naming the step, the learning rate and the file with the last good weights.
@@ -90,7 +90,7 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def _stop(self, what: str, step: int) -> None:
         rate = float(self.model.optimizer.learning_rate)
-        good = "none, this was the first epoch"
+        good = "none, because this was the first epoch"
         if self._checkpoints.finished:
             good = f"{self._checkpoints.folder}/last-good.weights.h5"
             self._checkpoints.restore(self.model, with_optimizer=False)

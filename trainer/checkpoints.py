@@ -1,8 +1,8 @@
 """Stores what a resumed run needs: the last checkpoints, the best weights, and the history.
 
 `state.json` is written last and atomically, so the checkpoints that it names are complete. A run that was killed
-before this resumes from the previous epoch. Each of several workers writes its own folder, but all read the chief's:
-workers that were killed between two commits would otherwise resume at different epochs (issue 11).
+before this resumes from the previous epoch. With several workers, each writes its own folder, but all read the chief's
+folder. Otherwise, workers that were killed between two commits would resume at different epochs (issue 11).
 """
 
 import json
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from trainer import strategy
 
-KEPT = 3
+KEPT = 3  # the last epochs with a checkpoint
 _STATE = "state.json"
 
 
@@ -35,7 +35,7 @@ class Checkpoints:
 
         Args:
           folder: for this worker only.
-          chosen: the strategy; None for the process's current strategy.
+          chosen: the strategy; None for the current strategy.
         """
         self.folder, self.logs = folder, f"{folder}/logs"
         tf.io.gfile.makedirs(folder)
@@ -53,8 +53,8 @@ class Checkpoints:
           with_optimizer: False if that epoch trained other layers.
         """
         if self.finished:
-            kept = _variables(model) | (_optimizer_variables(model) if with_optimizer else {})
-            self._read(f"epoch-{self.finished}", kept)
+            optimizer = _optimizer_variables(model) if with_optimizer else {}
+            self._read(f"epoch-{self.finished}", _variables(model) | optimizer)
 
     def restore_best(self, model: keras.Model) -> None:
         """Restores the weights with the best validation accuracy."""
@@ -71,19 +71,19 @@ class Checkpoints:
         (codes,) = strategy.from_chief(self._strategy, [np.resize(codes, int(size))])
         return json.loads(bytes(codes.astype(np.uint8)))
 
-    def _read(self, name: str, kept: dict[str, list[tf.Variable]]) -> None:
+    def _read(self, name: str, groups: dict[str, list[tf.Variable]]) -> None:
         """Assigns the chief's checkpoint of that name to the variables of every worker."""
         if strategy.is_chief(self._strategy):
             path = f"{self.folder}/{name}"
-            tf.train.Checkpoint(**kept).read(path).assert_existing_objects_matched().expect_partial()
+            tf.train.Checkpoint(**groups).read(path).assert_existing_objects_matched().expect_partial()
         if strategy.several_workers(self._strategy):
-            variables = [variable for each in kept.values() for variable in each]
+            variables = [variable for group in groups.values() for variable in group]
             values = strategy.from_chief(self._strategy, [variable.numpy() for variable in variables])
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
     def callbacks(self, ema: bool) -> list[keras.callbacks.Callback]:
-        """Returns the callbacks that save. Weights are saved before `SwapEMAWeights` replaces them by their average."""
+        """Returns the callbacks that save. They save weights before `SwapEMAWeights` replaces them by averages."""
         swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema else []
         return [_Save(self), *swap, _Commit(self)]
 
@@ -116,29 +116,29 @@ class _Save(keras.callbacks.Callback):
         self._checkpoints = checkpoints
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        kept = _variables(self.model) | _optimizer_variables(self.model)
-        tf.train.Checkpoint(**kept).write(f"{self._checkpoints.folder}/epoch-{epoch + 1}")
+        variables = _variables(self.model) | _optimizer_variables(self.model)
+        tf.train.Checkpoint(**variables).write(f"{self._checkpoints.folder}/epoch-{epoch + 1}")
 
 
 class _Commit(keras.callbacks.Callback):
     def __init__(self, checkpoints: Checkpoints):
         super().__init__()
         self._checkpoints = checkpoints
-        self._began = self._trained = 0.0
+        self._start = self._end_of_training = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._trained = time.monotonic()
+        self._end_of_training = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
         if self._checkpoints.is_best(figures["val_accuracy"]):
             self._checkpoints.best = epoch + 1
             tf.train.Checkpoint(**_variables(self.model)).write(f"{self._checkpoints.folder}/best-{epoch + 1}")
-        seconds = {"training_seconds": self._trained - self._began, "seconds": time.monotonic() - self._began}
-        self._checkpoints.commit(epoch, figures | seconds)
+        figures["training_seconds"] = self._end_of_training - self._start
+        self._checkpoints.commit(epoch, figures | {"seconds": time.monotonic() - self._start})
 
 
 def _variables(model: keras.Model) -> dict[str, list[tf.Variable]]:

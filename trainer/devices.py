@@ -1,4 +1,4 @@
-"""Finds TPUs, GPUs and other workers, on this machine and in its environment variables."""
+"""Finds TPUs and GPUs on this machine, and other workers, from environment variables, devices and device files."""
 
 import dataclasses
 import importlib.util
@@ -26,19 +26,19 @@ class Machine:
     """The devices that were found.
 
     Attributes:
-      tpu: None without a TPU, 'local' for a TPU in this machine, '' if TensorFlow's resolver knows the name.
-      tpu_sign: how the TPU was found.
+      tpu: None without a TPU, 'local' for a TPU in this machine, '' if TensorFlow's resolver reads its name.
+      tpu_source: the variable, the list or the file that shows that there is a TPU.
       gpus: the physical devices.
       workers: the number of workers in TF_CONFIG.
     """
 
     tpu: str | None
-    tpu_sign: str
+    tpu_source: str
     gpus: tuple[Any, ...]
     workers: int
 
     @classmethod
-    def look(
+    def detect(
         cls,
         environment: Mapping[str, str] | None = None,
         physical: Callable[[str], Sequence[Any]] | None = None,
@@ -47,14 +47,14 @@ class Machine:
         """Reads the environment, TensorFlow's devices and the device files under `root`."""
         environment = os.environ if environment is None else environment
         physical = physical or tf.config.list_physical_devices
-        tpu, sign = _tpu(environment, physical, root)
-        return cls(tpu, sign, tuple(physical("GPU")), count_workers(environment.get("TF_CONFIG", "")))
+        tpu, source = _tpu(environment, physical, root)
+        return cls(tpu, source, tuple(physical("GPU")), count_workers(environment.get("TF_CONFIG", "")))
 
 
 def _tpu(
     environment: Mapping[str, str], physical: Callable[[str], Sequence[Any]], root: Path
 ) -> tuple[str | None, str]:
-    """Returns the argument for TPUClusterResolver, or None, and how the TPU was found."""
+    """Returns `Machine.tpu` and `Machine.tpu_source`."""
     for key in _NAMES:
         if value := environment.get(key):
             # with 'local', the resolver does not ask Google Cloud for the project
@@ -66,7 +66,7 @@ def _tpu(
         return "local", "TensorFlow's list of devices"
     if files := sorted((root / "dev").glob("accel[0-9]*")):
         return "local", str(files[0])
-    # from v5e on; other passed-through devices have such files too, so libtpu must exist as well
+    # TPUs from v5e on; other passed-through devices have such files too, so libtpu must also exist
     if (files := sorted((root / "dev" / "vfio").glob("[0-9]*"))) and _has_libtpu(environment, root):
         return "local", f"{files[0]} (with libtpu)"
     return None, ""
@@ -78,11 +78,11 @@ def _has_libtpu(environment: Mapping[str, str], root: Path) -> bool:
     return any((root / folder / "libtpu.so").exists() for folder in ("lib", "usr/lib"))
 
 
-def reach(cluster: Mapping[str, Sequence[str]], seconds: float = 20.0) -> None:
-    """Checks that something listens at each address, since TensorFlow would wait forever.
+def check_reachable(cluster: Mapping[str, Sequence[str]], seconds: float = 20.0) -> None:
+    """Checks that something listens on each address, because TensorFlow would wait without a limit.
 
     Args:
-      cluster: the jobs' 'HOST:PORT' addresses, as `ClusterSpec.as_dict` returns them; none for a TPU in this machine.
+      cluster: the jobs' 'HOST:PORT' addresses, as `ClusterSpec.as_dict` returns them; empty for a TPU in this machine.
       seconds: the timeout for each address.
 
     Raises:
@@ -97,10 +97,10 @@ def reach(cluster: Mapping[str, Sequence[str]], seconds: float = 20.0) -> None:
 
 
 def count_workers(tf_config: str) -> int:
-    """Returns the number of workers in TF_CONFIG, with the chief; 1 if it is empty or has none.
+    """Returns the number of workers in TF_CONFIG, including the chief; at least 1.
 
     Raises:
-      Unusable: when it is not the JSON of TensorFlow's documentation, or has parameter servers.
+      Unusable: when TF_CONFIG is not JSON as TensorFlow documents it, or has parameter servers.
     """
     if not tf_config:
         return 1
@@ -114,7 +114,7 @@ def count_workers(tf_config: str) -> int:
         ) from None
     workers = tasks.get("chief", 0) + tasks.get("worker", 0)
     if workers > 1 and tasks.get("ps"):
-        raise Unusable("expected a TF_CONFIG of chief and worker, received one with ps: leave parameter servers out")
+        raise Unusable("expected a TF_CONFIG of chief and worker, received one with ps; remove the parameter servers")
     kind = content.get("task", {}).get("type")
     if workers > 1 and kind not in ("chief", "worker"):
         raise Unusable(f"expected TF_CONFIG's task.type to be chief or worker, received {kind!r}")
@@ -149,7 +149,7 @@ def names(strategy: tf.distribute.Strategy) -> list[str]:
 
 
 def inventory() -> list[str]:
-    """Returns all of TensorFlow's devices, GPUs with the name of their model."""
+    """Returns TensorFlow's devices, with their model names."""
     result = []
     for device in tf.config.list_physical_devices():
         model = tf.config.experimental.get_device_details(device).get("device_name", "")

@@ -1,4 +1,4 @@
-"""Exports the SavedModel: the transform graph and the model together, so that serving and training agree."""
+"""Exports the SavedModel: the transform graph and the model, so that serving and training see the same pixels."""
 
 from collections.abc import Sequence
 
@@ -56,9 +56,9 @@ def in_float32(model: keras.Model) -> keras.Model:
     Mixed precision computes in bfloat16 or float16, for which most CPUs have no instructions (issue 11).
     """
 
-    def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def rebuild(layer: keras.layers.Layer) -> keras.layers.Layer:
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
 
-    copy = keras.models.clone_model(model, clone_function=rebuilt)
+    copy = keras.models.clone_model(model, clone_function=rebuild)
     copy.set_weights(model.get_weights())
     return copy

@@ -1,4 +1,4 @@
-"""The table of model families: all that is known of a family outside its own file. Imports no TensorFlow."""
+"""The table of model families: everything that other modules read about a family. Imports no TensorFlow."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from trainer.section import Section
 class Width(Section):
     """The option of families that come in several widths (MobileNets, arXiv:1704.04861)."""
 
-    alpha: float = Field(default=1.0, gt=0, le=4, description="a factor on the units of every hidden layer")
+    alpha: float = Field(default=1.0, gt=0, le=4, description="multiplies the units of every hidden layer")
 
 
 class Weights(NamedTuple):
@@ -27,10 +27,10 @@ class Family(NamedTuple):
     Attributes:
       builder: the dotted path of `build(input_shape, classes, **options)`, imported when a model is built.
       options: the section of `model.options`.
-      smallest: the smallest image_size that the builder takes.
-      channels: the numbers of channels that it takes.
-      normalize: the `data.normalize` that published weights of Keras Applications expect; None where there are none.
-      imagenet: what `model.weights: imagenet` downloads.
+      smallest: the smallest image_size that the builder accepts.
+      channels: the numbers of channels that it accepts.
+      normalize: the `data.normalize` that the weights of Keras Applications expect; None without such weights.
+      imagenet: the file that `model.weights: imagenet` downloads.
     """
 
     builder: str

@@ -1,4 +1,4 @@
-"""Names that several packages share: of features, signatures, files, properties and parameters."""
+"""Names that several packages share: features, signatures, files, properties and parameters."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ LABEL = "label"  # bytes[1]: the name of its class
 PIXELS = "pixels"  # float32[height, width, channels]: the model's input
 
 HISTORY = "history.json"  # the Trainer's record of a training, in its model_run
-PREDICTIONS = "predictions"  # the start of the names of files there: a tf.Example for each eval record
+PREDICTIONS = "predictions"  # the prefix of files in the Evaluator's evaluation: a tf.Example for each eval record
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
 SET_ASIDE = "baseline_set_aside"  # a property of an evaluation: why it has no comparison with the baseline
 CODE = "code_files"  # the execution property with the digests of a node's code; see `lineage.source_code`
 
-# the settings of the recipe that a cluster's run may change, by the name of the Trainer's execution property
+# the recipe's settings that are parameters on a cluster, by the name of the Trainer's execution property
 CHANGEABLE = {
     "epochs": "trainer.epochs",
     "batch_size": "trainer.batch_size",
     "learning_rate": "trainer.learning_rate.peak",
 }
 
-# the thresholds that it may change: the Evaluator's execution properties
+# the thresholds that are parameters on a cluster, and the Evaluator's execution properties
 FLOORS = ("min_accuracy", "min_class_recall")
 THRESHOLDS = (*FLOORS, "max_accuracy_drop")
-UNSET = -1.0  # on a cluster, a floor that the Evaluator computes: parameters are numbers and cannot be null
+UNSET = -1.0  # on a cluster, stands for a floor that the Evaluator computes, because parameters cannot be null
 
 IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"
@@ -33,7 +33,7 @@ PROBABILITIES = "probabilities"
 
 
 def setting_value(name: str, value: Any) -> Any:
-    """Returns the setting of a cluster's parameter: None for a floor of UNSET, else the same value.
+    """Returns the value of the setting for a parameter's value: None if a floor is UNSET, otherwise the same value.
 
     >>> setting_value("min_accuracy", -1.0), setting_value("min_accuracy", 0.5), setting_value("epochs", -1)
     (None, 0.5, -1)

@@ -1,4 +1,4 @@
-"""Fits a model: first the last layer alone for `frozen_epochs`, then all layers."""
+"""Fits a model: first only the last layer, for `frozen_epochs`, then all layers."""
 
 import sys
 from collections.abc import Callable
@@ -18,10 +18,10 @@ class Inputs(NamedTuple):
     """The input of a training.
 
     Attributes:
-      batch: the size of the global batch.
-      steps: the steps of an epoch.
-      training: returns endless batches (pixels, one-hot classes) from an epoch on, counted from 0.
-      evaluation: the eval split, once, in such batches.
+      batch: the global batch size.
+      steps: the number of steps in an epoch.
+      training: returns endless batches (pixels, one-hot classes), given the first epoch, counted from 0.
+      evaluation: the same batches of the eval split, once.
     """
 
     batch: int
@@ -37,10 +37,10 @@ def fit(
     inputs: Inputs,
     checkpoints: Checkpoints,
 ) -> None:
-    """Trains until `settings.epochs` are finished, resuming from the checkpoints, and restores the best weights.
+    """Resumes from the checkpoints, trains until `settings.epochs` are finished, and restores the best weights.
 
-    The best epoch has the highest validation accuracy; of equal ones, the first is taken. Call this in the scope of
-    the strategy. TensorBoard's logs go to `checkpoints.logs`.
+    The best epoch has the highest validation accuracy; if several are equal, the first is used. Call this in the scope
+    of the strategy. TensorBoard's logs go to `checkpoints.logs`.
 
     Raises:
       NotFinite: when the loss or a weight is NaN or Inf.
@@ -54,8 +54,8 @@ def fit(
         checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
         batches = inputs.training(checkpoints.finished)
         photos, _ = next(iter(batches.take(1)))
-        done = checkpoints.finished * inputs.steps
-        board = Board(checkpoints.logs, photos, done, settings.profile_steps)
+        first_step = checkpoints.finished * inputs.steps
+        board = Board(checkpoints.logs, photos, first_step, settings.profile_steps)
         finite = FiniteLoss(inputs.steps, checkpoints)
         model.fit(
             batches,
@@ -70,7 +70,7 @@ def fit(
 
 
 def compile_model(model: keras.Model, settings: Trainer, chosen: tf.distribute.Strategy, steps: int) -> None:
-    """Compiles with Adam, or AdamW if there is a weight decay, for one-hot classes.
+    """Compiles the model with Adam, or AdamW with a weight decay, for one-hot classes.
 
     Kernels decay; biases and batch norm's scales and offsets, which are vectors, do not (He et al., 2019,
     arXiv:1812.01187).
@@ -94,7 +94,7 @@ def compile_model(model: keras.Model, settings: Trainer, chosen: tf.distribute.S
 
 
 def learning_rates(settings: Trainer, chosen: tf.distribute.Strategy) -> keras.callbacks.Callback:
-    """Returns the schedule, multiplied by the number of replicas."""
+    """Returns the callback for the learning-rate schedule, multiplied by the number of replicas."""
 
     def rate(epoch: int) -> float:
         return strategy.scaled(chosen, schedules.learning_rate(epoch, settings.epochs, settings.learning_rate))
@@ -103,6 +103,6 @@ def learning_rates(settings: Trainer, chosen: tf.distribute.Strategy) -> keras.c
 
 
 def _freeze(model: keras.Model, frozen: bool) -> None:
-    """Makes the last layer alone trainable, or all layers."""
+    """Makes only the last layer trainable, or all layers."""
     for layer in model.layers:
         layer.trainable = layer.name == HEAD or not frozen

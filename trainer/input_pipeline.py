@@ -23,16 +23,16 @@ class Size(NamedTuple):
 
     @property
     def window(self) -> int:
-        """The number of records in the shuffle window. It depends only on the data, since the order depends on it."""
+        """The number of records in the shuffle window. It is the same on every machine, to give the same order."""
         return max(1, min(_SHUFFLE_RECORDS, _SHUFFLE_BYTES * self.records // max(1, self.bytes)))
 
     def decoded_at_once(self, batch_size: int) -> int:
-        """Returns the number of records that each parallel call decodes: a divisor of the batch, to limit memory."""
+        """Returns the number of records that a parallel call decodes. It limits memory and divides the batch size."""
         most = max(1, _DECODE_BYTES * self.records // max(1, self.bytes))
         return max(part for part in range(1, min(most, batch_size) + 1) if batch_size % part == 0)
 
 
-SMALL = Size(records=_SHUFFLE_RECORDS, bytes=0)  # needs no limits
+SMALL = Size(records=_SHUFFLE_RECORDS, bytes=0)  # photos that need no limits
 
 
 def training(
@@ -47,18 +47,18 @@ def training(
 ) -> tf.data.Dataset:
     """Returns endless batches, epoch after epoch. Order and random changes depend only on seed and epoch.
 
-    So a resumed run reads the same batches as an uninterrupted one. `Dataset.shuffle` would give each iterator another
-    order. The last, smaller batch of an epoch is dropped, since a TPU needs static shapes.
+    A resumed run therefore reads the same batches as an uninterrupted run. `Dataset.shuffle` would give each iterator a
+    different order. The last, smaller batch of an epoch is dropped, because a TPU needs static shapes.
 
     Args:
       patterns: the record files.
       transform: the transform graph.
       classes: the number of classes.
-      batch_size: the global batch.
-      seed: for the order.
+      batch_size: the global batch size.
+      seed: for the order and the random changes.
       first_epoch: the first epoch, counted from 0.
       augment: applied to each batch.
-      size: the size of the split; fewer large photos are shuffled and decoded at a time.
+      size: the size of the split; if photos are large, fewer are shuffled and decoded at a time.
 
     Returns:
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
@@ -72,7 +72,7 @@ def training(
     def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return seeds, *to_model_input(serialized)
 
-    parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(tfrecords.untuned())
+    parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(tfrecords.reading_options())
     batches = parts.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size, drop_remainder=True)
     return batches.map(_augmented(augment), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -83,9 +83,9 @@ def _augmented(augment: Augment | None) -> Callable[..., tuple[tf.Tensor, tf.Ten
 
 
 def _epoch(files: Sequence[str], seed: int, epoch: tf.Tensor, batch_size: int, window: int) -> tf.data.Dataset:
-    """Returns an epoch's batches of serialised examples in random order, with the seeds for their random changes."""
-    drawn = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
-    order, changes = tf.unstack(tf.random.experimental.stateless_split(drawn, 2))
+    """Returns an epoch's batches of serialised examples in random order, each with the seeds of its random changes."""
+    epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
+    order, changes = tf.unstack(tf.random.experimental.stateless_split(epoch_seed, 2))
     names = tf.data.Dataset.from_tensor_slices(_shuffled(0, files, order))
     windows = tfrecords.read(files, names).batch(window).enumerate(1)
     shuffled = windows.map(lambda number, part: _shuffled(number, part, order))
@@ -131,11 +131,11 @@ def _seeds(changes: tf.Tensor, step: tf.Tensor, batch_size: int) -> tf.Tensor:
 def _to_model_input(
     transform: tft.TFTransformOutput, classes: int, count: int | None
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    wanted = {key: spec for key, spec in transform.raw_feature_spec().items() if key in (IMAGE, CLASS)}
+    specs = {key: spec for key, spec in transform.raw_feature_spec().items() if key in (IMAGE, CLASS)}
     layer = transform.transform_features_layer()
 
     def to_model_input(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = layer(tf.io.parse_example(serialized, wanted))
+        features = layer(tf.io.parse_example(serialized, specs))
         features[PIXELS].set_shape([count, None, None, None])  # the transform graph does not set the batch size
         return features[PIXELS], tf.one_hot(features[CLASS], classes)
 

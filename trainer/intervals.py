@@ -1,4 +1,4 @@
-"""Computes 95 % intervals of proportions, for the gate and the report, since eval splits are small."""
+"""Computes 95 % intervals of proportions for the gate and the report."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ def proportion(hits: int, n: int) -> Measure:
 def difference(first: Measure, second: Measure) -> tuple[float, float]:
     """Returns the 95 % interval of the first proportion minus the second (Newcombe 1998, method 10).
 
-    The method assumes two samples. For two models on the same photos the interval is wider than necessary.
+    The method assumes two independent samples. For two models on the same photos, the interval is wider than necessary.
     """
     value = first["value"] - second["value"]
     low = value - math.hypot(first["value"] - first["low"], second["high"] - second["value"])

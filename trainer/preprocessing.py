@@ -27,7 +27,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     size, channels = settings.image_size, settings.channels
 
     def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
-        pixels = images.fit(images.decode(encoded), size, settings.resize)
+        pixels = images.resize(images.decode(encoded), size, settings.resize)
         return tf.image.rgb_to_grayscale(pixels) if channels == 1 else pixels
 
     encoded = tf.reshape(inputs[IMAGE], [-1])

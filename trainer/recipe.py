@@ -1,4 +1,4 @@
-"""Makes the model and its input from a recipe."""
+"""Makes the model and its input batches from a recipe."""
 
 import keras
 import tensorflow as tf
@@ -49,7 +49,7 @@ def inputs_of(
 def model_of(recipe: Recipe, base_model: str | None = None) -> keras.Model:
     """Builds the recipe's model and loads its weights, or the weights of an earlier model.
 
-    The last layer of the earlier model is not loaded if that model has other classes, or no record of its classes.
+    The last layer of the earlier model is not loaded if its classes are different or not recorded.
 
     Args:
       recipe: the model's settings.
@@ -68,5 +68,5 @@ def model_of(recipe: Recipe, base_model: str | None = None) -> keras.Model:
 
 
 def weights_beside(serving_model: str) -> str:
-    """Returns the path of the weights file that belongs to a SavedModel of `trainer.run`."""
+    """Returns the path of the weights file that `trainer.run` writes next to a SavedModel."""
     return f"{serving_model.rstrip('/').rpartition('/')[0]}/model.weights.h5"

@@ -23,12 +23,12 @@ def run_fn(fn_args: FnArgs) -> None:
     `fn_args.custom_config` holds:
       recipe: a `Recipe` as JSON. Tuned hyper-parameters replace some of its values.
       code: the digests of the Trainer's files.
-      checkpoints: a folder that outlives a killed run. None: `model_run_dir` does, as on a cluster, where a retried
-        task gets the same folder.
+      checkpoints: a folder that is kept when a run is killed. None uses `model_run_dir`: on a cluster, a retried task
+        gets the same folder again.
       devices: the required kind, 'CPU', 'GPU' or 'TPU'; absent or None for any.
 
-    The weights are stored beside `serving_model_dir`. `model_run_dir` gets `history.json`, and at the end the
-    checkpoints and TensorBoard's logs. All folders may be in a bucket.
+    The weights are stored next to `serving_model_dir`. `history.json`, the checkpoints and TensorBoard's logs are in
+    `model_run_dir`. All folders may be in a bucket.
 
     Raises:
       ValueError: when a setting is not valid, a split is too small for one global batch, or weights do not fit.
@@ -40,13 +40,13 @@ def run_fn(fn_args: FnArgs) -> None:
         print("hyper-parameters:", ", ".join(f"{key} {value}" for key, value in best.items()), flush=True)
         recipe = recipe.changed(best)
     chosen = strategy.choose(recipe.trainer.gpu_memory_mb)
-    strategy.expect(chosen, fn_args.custom_config.get("devices"))
+    strategy.check_kind(chosen, fn_args.custom_config.get("devices"))
     keras.utils.set_random_seed(recipe.trainer.seed)
     keras.config.set_dtype_policy(strategy.precision_policy(chosen, recipe.trainer.precision))
     try:
         _train_and_export(fn_args, recipe, chosen)
     finally:
-        keras.config.set_dtype_policy("float32")  # the process may run the whole pipeline
+        keras.config.set_dtype_policy("float32")  # because later nodes may run in this process
 
 
 def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Strategy) -> None:
@@ -72,7 +72,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         "global_batch": inputs.batch,
         "epochs": checkpoints.finished,
         "best_epoch": checkpoints.best,
-        "seconds": round(sum(history["seconds"]), 1),  # with validation, and of all runs if the training was resumed
+        "seconds": round(sum(history["seconds"]), 1),  # with validation; of all runs if the training was resumed
         "images_per_second": round(trained / sum(history["training_seconds"]), 1),
         "history": history,
     }

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Section(BaseModel):
-    """A group of settings: immutable, and closed to unknown keys."""
+    """A group of settings: immutable, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -19,7 +19,7 @@ class Section(BaseModel):
         return value
 
     def changed(self, values: Mapping[str, Any]) -> Self:
-        """Returns this section with other values, by dotted keys.
+        """Returns a copy with changed values, given by dotted keys.
 
         Raises:
           pydantic.ValidationError: when a key is unknown or a value is not valid.
@@ -42,7 +42,7 @@ class Pixels(Shape):
 
 
 def merged(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns nested settings with other values, by dotted keys. Mappings are merged, all else is replaced.
+    """Returns nested settings with changed values, by dotted keys. Mappings are merged, other values replaced.
 
     >>> merged({"trainer": {"epochs": 9, "seed": 0}}, {"trainer.epochs": 1})
     {'trainer': {'epochs': 1, 'seed': 0}}
@@ -56,7 +56,7 @@ def merged(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 
 
 def merge(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns nested settings with those of others, whose values win."""
+    """Returns nested settings, updated with the values of `others`."""
     result = dict(settings)
     for key, value in others.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

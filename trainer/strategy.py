@@ -14,12 +14,12 @@ from trainer import devices
 Resolver = Callable[..., Any]
 
 
-class _ForKeras:
+class _KerasReduce:
     """Gives a strategy the `reduce` that Keras 3's `fit` needs (keras issue 20585).
 
     To build the model, `fit` reduces a whole (pixels, class) batch, of which it uses only shapes and dtypes. This fails
-    with several workers, and with several devices when the batch is split unevenly, like a small eval split. `fit` also
-    reduces metrics, which are scalars, along axis 0, which fails with several workers.
+    with several workers, and if the batch is divided unevenly, as with a small eval split. `fit` also reduces metrics,
+    which are scalars, along axis 0; this fails with several workers.
     """
 
     def reduce(self, reduce_op: Any, value: Any, axis: int | None = None) -> Any:
@@ -30,15 +30,15 @@ class _ForKeras:
         return super().reduce(reduce_op, value, None if scalar else axis)  # type: ignore[misc]
 
 
-class Tpu(_ForKeras, tf.distribute.TPUStrategy):
-    """TPUStrategy for Keras 3; not run on a TPU."""
+class Tpu(_KerasReduce, tf.distribute.TPUStrategy):
+    """TPUStrategy for Keras 3; not tested on a TPU."""
 
 
-class Workers(_ForKeras, tf.distribute.MultiWorkerMirroredStrategy):
+class Workers(_KerasReduce, tf.distribute.MultiWorkerMirroredStrategy):
     """MultiWorkerMirroredStrategy for Keras 3."""
 
 
-class Mirrored(_ForKeras, tf.distribute.MirroredStrategy):
+class Mirrored(_KerasReduce, tf.distribute.MirroredStrategy):
     """MirroredStrategy for Keras 3."""
 
 
@@ -51,7 +51,7 @@ def choose(
     """Returns the strategy for the best available devices.
 
     Tpu if there is a TPU; else Workers if TF_CONFIG names several workers; else Mirrored for several GPUs; else
-    TensorFlow's default strategy, on one GPU or the CPU. The TPU branch has not been run on a TPU.
+    TensorFlow's default strategy, on one GPU or the CPU. The TPU branch was not tested on a TPU.
 
     Args:
       gpu_memory_mb: the memory limit for each GPU, in megabytes; None lets it grow as needed.
@@ -62,20 +62,20 @@ def choose(
       devices.Unusable: when a TPU exists but fails, TF_CONFIG cannot be parsed, or TensorFlow has already started with
         another GPU memory limit.
     """
-    found = devices.Machine.look(environment, physical)
+    found = devices.Machine.detect(environment, physical)
     if tpu := _tpu(found, resolver or tf.distribute.cluster_resolver.TPUClusterResolver):
         return tpu
     devices.limit_gpu_memory(found.gpus, gpu_memory_mb)
     if found.workers > 1:
-        return _started(Workers)
+        return _create_workers(Workers)
     return Mirrored() if len(found.gpus) > 1 else tf.distribute.get_strategy()
 
 
 def _tpu(found: "devices.Machine", resolver: Resolver) -> tf.distribute.Strategy | None:
     """Returns the strategy for the TPU; None without a TPU. Any other failure is an error.
 
-    These are the steps of TPUClusterResolver.connect. In TF 2.16 that method always fails, since it calls the last step
-    without a required argument.
+    These are the steps of TPUClusterResolver.connect. In TF 2.16, that method always fails, because it calls the last
+    step without a required argument.
     """
     try:
         try:
@@ -84,18 +84,19 @@ def _tpu(found: "devices.Machine", resolver: Resolver) -> tf.distribute.Strategy
             if found.tpu is None:  # "Please provide a TPU Name to connect to."
                 return None
             raise
-        devices.reach(cluster.cluster_spec().as_dict())
+        devices.check_reachable(cluster.cluster_spec().as_dict())
         tf.config.experimental_connect_to_cluster(cluster)
         tf.tpu.experimental.initialize_tpu_system(cluster)
         return Tpu(cluster)
     except Exception as error:
         raise devices.Unusable(
-            f"expected to train on the TPU found by {found.tpu_sign}, received {devices.first_line(error)}; check that "
-            "the TPU is running and that this TensorFlow was built for it. To train without the TPU, unset the variable"
+            f"expected to train on the TPU found by {found.tpu_source}, received {devices.first_line(error)}; check "
+            "that the TPU is running and that this TensorFlow was built for it. To train without the TPU, unset the "
+            "variable"
         ) from error
 
 
-def _started(strategy: Callable[[], tf.distribute.Strategy]) -> tf.distribute.Strategy:
+def _create_workers(strategy: Callable[[], tf.distribute.Strategy]) -> tf.distribute.Strategy:
     try:
         return strategy()
     except RuntimeError as error:
@@ -105,17 +106,18 @@ def _started(strategy: Callable[[], tf.distribute.Strategy]) -> tf.distribute.St
         ) from error
 
 
-def expect(strategy: tf.distribute.Strategy, kind: str | None) -> None:
+def check_kind(strategy: tf.distribute.Strategy, kind: str | None) -> None:
     """Checks that a strategy's devices are of a kind, 'CPU', 'GPU' or 'TPU'; None accepts any.
 
     Raises:
-      trainer.devices.Unusable: when they are not: never fall back to the CPU on a machine billed for a TPU.
+      trainer.devices.Unusable: when they are of another kind. A training never falls back to the CPU on a machine that
+        is billed for a TPU.
     """
     found = details(strategy)["kind"]
     if kind not in (None, found):
         raise devices.Unusable(
-            f"expected to train on a {kind}, which the machine was requested for, received {describe(strategy)}; check "
-            f"that the image is the one for a {kind}"
+            f"expected to train on a {kind}, because the task requested one, received {describe(strategy)}; check that "
+            f"the image is built for a {kind}"
         )
 
 
@@ -128,8 +130,8 @@ def evaluation_batch(strategy: tf.distribute.Strategy, examples: int, batch: int
     """Returns the global batch size for validation, and whether the last, smaller batch is dropped.
 
     With several replicas, a smaller batch leaves some replicas without examples, and then convolutions fail on CPUs
-    ("input depth must be evenly divisible by filter depth"). A TPU needs one shape. So the last batch is dropped, with
-    the size between half of `batch` and `batch` that drops the fewest examples.
+    ("input depth must be evenly divisible by filter depth"). A TPU needs static shapes. So the last batch is dropped.
+    The size is between half of `batch` and `batch`, and drops as few examples as possible.
 
     Raises:
       ValueError: when there are fewer examples than replicas.
@@ -163,8 +165,8 @@ def precision_policy(strategy: tf.distribute.Strategy, setting: str = "auto") ->
 def jit_compile(strategy: tf.distribute.Strategy, wanted: bool) -> bool:
     """Returns the argument for `model.compile(jit_compile=…)`.
 
-    A TPU always compiles with XLA. With several other replicas, Keras would compile the step of all replicas as one,
-    and XLA cannot read a variable on another device (keras issue 19005).
+    A TPU always compiles with XLA. With several replicas on other devices, Keras would compile their steps as one
+    program, and XLA cannot read a variable on another device (keras issue 19005).
 
     Raises:
       ValueError: when XLA is wanted with several replicas that are not TPU cores.
@@ -179,9 +181,9 @@ def jit_compile(strategy: tf.distribute.Strategy, wanted: bool) -> bool:
 def steps_per_execution(strategy: tf.distribute.Strategy, steps: int, wanted: int) -> int:
     """Returns the number of steps in one call of the training function: the largest divisor of `steps` up to `wanted`.
 
-    With other numbers, Keras trains past the end of each epoch. It is 1 with several replicas that are not TPU cores:
-    Keras passes the batches through a `tf.cond` in a loop, which TensorFlow places wrongly on the devices ("You must
-    feed a value for placeholder tensor 'while/cond/…'": TF 2.16, Keras 3.15, eight CPUs).
+    With other numbers, Keras runs more steps than an epoch has. The number is 1 with several replicas that are not
+    TPU cores: Keras passes batches through a `tf.cond` in a loop, which TensorFlow places on the wrong devices ("You
+    must feed a value for placeholder tensor 'while/cond/…'": TF 2.16, Keras 3.15, eight CPUs).
     """
     if strategy.num_replicas_in_sync > 1 and not _is_tpu(strategy):
         return 1
@@ -212,7 +214,7 @@ def details(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes the results: the only process, the chief, or worker 0 without a chief."""
+    """Returns whether this process writes the results: the only process, the chief, or worker 0 if no chief exists."""
     resolver = strategy.cluster_resolver
     if not several_workers(strategy) or resolver.task_type is None:
         return True
@@ -222,7 +224,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def own_folder(strategy: tf.distribute.Strategy, folder: str) -> str:
     """Returns `folder` for the chief, and a sibling folder for each other worker.
 
-    All workers must export and save checkpoints, since these may be collective operations. The other workers' folders
+    All workers must export and save checkpoints, because these may be collective operations. The other workers' folders
     can be deleted.
     """
     resolver = strategy.cluster_resolver
@@ -249,12 +251,12 @@ def from_chief(strategy: tf.distribute.Strategy, values: Sequence[np.ndarray]) -
     parts = [np.ascontiguousarray(value).reshape(-1).view(np.int32) for value in values]  # no unsigned types
     bits = tf.constant(np.concatenate(parts))
 
-    def of_replica() -> tf.Tensor:
+    def contribution() -> tf.Tensor:
         replica = tf.distribute.get_replica_context()
-        first = replica.replica_id_in_sync_group == 0  # the chief's
-        return replica.all_reduce(tf.distribute.ReduceOp.SUM, bits if first else tf.zeros_like(bits))
+        is_chief = replica.replica_id_in_sync_group == 0
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, bits if is_chief else tf.zeros_like(bits))
 
-    received = strategy.experimental_local_results(strategy.run(tf.function(of_replica)))[0].numpy()
+    received = strategy.experimental_local_results(strategy.run(tf.function(contribution)))[0].numpy()
     split = np.split(received, np.cumsum([part.size for part in parts])[:-1])
     return [part.view(value.dtype).reshape(value.shape) for part, value in zip(split, values, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Reads TFRecord files with tf.data: of ExampleGen's splits, or its input."""
+"""Reads TFRecord files with tf.data."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ _FILES_AT_ONCE = 8  # fixed, because the record order depends on it
 
 
 def read(files: Sequence[str], names: tf.data.Dataset | None = None) -> tf.data.Dataset:
-    """Returns the serialised examples of record files, scalar strings. Either all files are gzipped or none is.
+    """Returns the serialised examples of record files, scalar strings. The files are either all gzipped, or none is.
 
     The dataset does not use tf.data's autotuning. At the end of an iterator, TF 2.16 waits for the tuner's thread,
-    whose pauses double from 10 ms to 60 s: steps of 3 s took 5.1 s. There is one parallel call for each core, at most
+    which sleeps for 10 ms, then 20 ms, up to 60 s: steps of 3 s took 5.1 s. Each core has one parallel call, at most
     16.
 
     Args:
@@ -20,14 +20,14 @@ def read(files: Sequence[str], names: tf.data.Dataset | None = None) -> tf.data.
     """
     compression = "GZIP" if files and files[0].endswith(".gz") else ""
     records = tf.data.TFRecordDataset(names or files, compression, num_parallel_reads=_FILES_AT_ONCE)
-    return records.with_options(untuned())
+    return records.with_options(reading_options())
 
 
-def untuned() -> tf.data.Options:
-    """Returns options without autotuning, also for a dataset that calls `read` inside its `flat_map`.
+def reading_options() -> tf.data.Options:
+    """Returns the options of `read`, for datasets that call `read` inside `flat_map`.
 
-    Each of several workers takes its part of every batch (policy DATA). TensorFlow's default splits by file: one worker
-    would get the eval split's only file, and the epoch numbers that `training` starts from would be split (issue 11).
+    With several workers, each reads its part of every batch (policy DATA). TensorFlow's default divides the files: one
+    worker would get the eval split's only file. It would also divide the epoch numbers of `training` (issue 11).
     """
     options = tf.data.Options()
     options.autotune.enabled = False

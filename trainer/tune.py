@@ -33,7 +33,7 @@ class Candidate(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, callbacks: list, **_: Any) -> Any:
-        """Trains for `tuner.epochs`, by a learning-rate schedule of that length."""
+        """Trains for `tuner.epochs`, with a learning-rate schedule of that length."""
         settings = self._recipe(hp).trainer
         return model.fit(
             self._inputs.training(0),

@@ -2,8 +2,8 @@
 
 A variable's name is 'layer/variable', such as 'block10_sepconv2/pointwise_kernel', with the innermost of nested layers.
 Layers that Keras named itself ('conv2d_7') are renumbered in the order of their numbers: 'conv2d', 'conv2d_1', …,
-since those numbers depend on the models that the process built before. The state of optimizers and random seeds is not
-read.
+because those numbers depend on the models that the process built before. The state of optimizers and random seeds is
+not read.
 """
 
 import io
@@ -21,12 +21,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-VARIABLE_NAMES = "variables"  # the attribute of a layer's group with the names; `trainer.weights.save` writes it
+VARIABLE_NAMES = "variables"  # the attribute with the names, of a layer's group; written by `trainer.weights.save`
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # the first bytes of the files
 _KERAS = "model.weights.h5"  # the weights in a `.keras` file
 _LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
-_OF_CONTENT = (EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
-_UNREADABLE = (OSError, tf.errors.OpError, *_OF_CONTENT)  # buckets raise TensorFlow's errors
+_FORMAT_ERRORS = (EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (OSError, tf.errors.OpError, *_FORMAT_ERRORS)  # buckets raise TensorFlow's errors
 
 Layers = dict[str, dict[str, Any]]  # arrays or variables, by layer and variable
 
@@ -50,7 +50,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_layers(path: str | Path) -> Layers:
-    """Returns the same as `read`, by layer and variable."""
+    """Returns the arrays of a weights file by layer and variable; see `read`."""
     with _readable(path) as file:
         return _layers(file)
 
@@ -83,18 +83,18 @@ def on_disk(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yields a temporary local file, which is then moved to `path`, local or in a bucket, atomically."""
-    nearby = None if _in_bucket(path) else Path(path).parent
-    if nearby:
-        nearby.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".weights-", dir=nearby) as folder:
+    target = None if _in_bucket(path) else Path(path).parent
+    if target:
+        target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".weights-", dir=target) as folder:
         part = Path(folder) / Path(path).name
         yield part
-        if nearby:
+        if target:
             part.replace(path)
         else:
-            arriving = str(path) + part.parent.name  # a unique name, since several workers may write the same file
-            tf.io.gfile.copy(str(part), arriving)
-            tf.io.gfile.rename(arriving, str(path), overwrite=True)
+            copy = str(path) + part.parent.name  # a unique name, because several workers may write the same file
+            tf.io.gfile.copy(str(part), copy)
+            tf.io.gfile.rename(copy, str(path), overwrite=True)
 
 
 def _in_bucket(path: str | Path) -> bool:
@@ -136,19 +136,19 @@ def _from_hdf5(path: Path | io.BytesIO) -> Iterator[tuple[str, np.ndarray]]:
             if group.name.endswith("/vars"):
                 if len(group) and "name" not in group.attrs:
                     raise ValueError(f"{group.name} has no layer name; load it with Keras and save it again")
-                named = group.attrs.get(VARIABLE_NAMES, ())
-                for place, dataset in group.items():
-                    name = _text(named[int(place)]) if len(named) else place
-                    array = dataset[()]  # HDF5 has no bfloat16; Keras adds this attribute
-                    marked = dataset.attrs.get("dtype") == "bfloat16"
-                    yield f"{_text(group.attrs['name'])}/{name}", array.view("bfloat16") if marked else array
+                names = group.attrs.get(VARIABLE_NAMES, ())
+                for index, dataset in group.items():
+                    name = _text(names[int(index)]) if len(names) else index
+                    array = dataset[()]  # HDF5 has no bfloat16; Keras marks it by an attribute
+                    is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
+                    yield f"{_text(group.attrs['name'])}/{name}", array.view("bfloat16") if is_bfloat16 else array
 
 
 def _keras2_key(group: h5py.Group, name: str) -> str:
     """Returns the name in Keras 3, where a depthwise convolution's only kernel is named `kernel`."""
     key = key_of(name if "/" in name else f"{group.name}/{name}")
-    alone = not any("pointwise_kernel" in _text(other) for other in group.attrs["weight_names"])
-    return key.replace("/depthwise_kernel", "/kernel") if alone else key
+    is_only_kernel = not any("pointwise_kernel" in _text(other) for other in group.attrs["weight_names"])
+    return key.replace("/depthwise_kernel", "/kernel") if is_only_kernel else key
 
 
 def is_keras2(path: str | Path) -> bool:
@@ -165,15 +165,15 @@ def is_keras2(path: str | Path) -> bool:
 
 
 def by_layer(items: Iterable[tuple[str, Any]]) -> Layers:
-    """Returns items by layer and variable, with the layers that Keras named renumbered."""
+    """Returns items by layer and variable. Layers that Keras named are renumbered."""
     layers: Layers = {}
     for key, item in items:
         layer, variable = key.split("/")
         if variable in layers.setdefault(layer, {}):
             raise ValueError(f"two layers are named {layer!r}; rename one")
         layers[layer][variable] = item
-    counted = _renumbered(layers)
-    return {counted[layer]: variables for layer, variables in layers.items()}
+    names = _renumbered(layers)
+    return {names[layer]: variables for layer, variables in layers.items()}
 
 
 def flat(layers: Layers) -> dict[str, Any]:
@@ -187,19 +187,19 @@ def _renumbered(layers: Iterable[str]) -> dict[str, str]:
     >>> _renumbered(["conv2d_7", "conv2d_9", "block_3"])
     {'conv2d_7': 'conv2d', 'conv2d_9': 'conv2d_1', 'block_3': 'block_3'}
     """
-    same = {layer: layer for layer in layers}
+    names = {layer: layer for layer in layers}
     kinds: dict[str, list[tuple[int, str]]] = {}
-    for layer in same:
+    for layer in names:
         kind, number = re.sub(r"_\d+$", "", layer), re.search(r"_(\d+)$", layer)
         if kind.replace("_", "") in _LAYER_CLASSES:
             kinds.setdefault(kind, []).append((int(number[1]) if number else 0, layer))
     for kind, found in kinds.items():
-        same |= {layer: f"{kind}_{place}" if place else kind for place, (_, layer) in enumerate(sorted(found))}
-    return same
+        names |= {layer: f"{kind}_{index}" if index else kind for index, (_, layer) in enumerate(sorted(found))}
+    return names
 
 
 def numbers(key: str, array: np.ndarray) -> np.ndarray:
-    """Returns an array with a dtype of numpy, so that a file with it can be read without Keras."""
+    """Returns an array with one of numpy's dtypes, so that files with this array can be read without Keras."""
     array = np.asarray(array)
     if array.dtype.name == "bfloat16":
         return array.astype(np.float32)

@@ -24,13 +24,13 @@ from trainer.weight_files import (
     read_layers,
 )
 
-_NAMED = 5  # layers that a message names; the others are counted
+_LISTED = 5  # layers that a message names; it gives only the number of the others
 
 Match = Literal["base", "whole", "matching", "matching base"]
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadReport:
     """The result of `load`, by layer, without layers that have no variables.
 
     Attributes:
@@ -70,7 +70,7 @@ def save(model: keras.Model, path: str | Path) -> None:
       path: local or in a bucket, ending in `.npz` or `.weights.h5` (which `model.load_weights` reads too).
 
     Raises:
-      ValueError: for another ending, or when two layers of the model have the same name.
+      ValueError: for another file extension, or when two layers of the model have the same name.
     """
     variables = flat(_variables(model))
     if not str(path).endswith((".npz", ".weights.h5")):
@@ -83,40 +83,40 @@ def save(model: keras.Model, path: str | Path) -> None:
             _save_hdf5(model, file)
 
 
-def load(model: keras.Model, path: str | Path, match: Match = "whole") -> Report:
+def load(model: keras.Model, path: str | Path, match: Match = "whole") -> LoadReport:
     """Assigns a file's weights to the layers of the same names.
 
     Args:
       model: a built model, of any strategy; values are cast to the dtypes of its variables.
       path: a file that `trainer.weight_files` reads.
-      match: 'base' loads all layers except the last, which is for other classes, and all of them must match. 'whole'
-        loads the last layer too. 'matching' loads the layers whose variables are all in the file, with the same shapes
-        and no others. 'matching base' does the same without the last layer, and may load nothing.
+      match: 'base' loads all layers except the last, and all of them must match. 'whole' also loads the last layer.
+        'matching' loads the layers whose variables are the same in the file, with the same shapes. 'matching base' does
+        the same without the last layer, and may load nothing.
 
     Raises:
       ValueError: when the file cannot be read, does not match, or nothing in it matches; the model is then unchanged.
     """
-    ours, theirs = _variables(model), read_layers(path)
+    in_model, in_file = _variables(model), read_layers(path)
     if match in ("base", "matching base"):
-        ours.pop(HEAD, None)
-        theirs.pop(HEAD, None)
-    report = _compare(str(path), ours, theirs)
+        in_model.pop(HEAD, None)
+        in_file.pop(HEAD, None)
+    report = _compare(str(path), in_model, in_file)
     if match == "base" and report.differences() and is_keras2(path):
         try:
             _load_in_order(model, path)
-            return replace(report, loaded=tuple(ours), skipped={}, unused=(), parameters_loaded=report.parameters)
+            return replace(report, loaded=tuple(in_model), skipped={}, unused=(), parameters_loaded=report.parameters)
         except ValueError:
-            if not report.loaded:  # else the error about names is more helpful
+            if not report.loaded:  # otherwise the error about names is more helpful
                 raise
     _check(report, match)
     for layer in report.loaded:
-        for name, variable in ours[layer].items():
-            variable.assign(theirs[layer][_name_in_file(name, theirs[layer], ours[layer])])
+        for name, variable in in_model[layer].items():
+            variable.assign(in_file[layer][_name_in_file(name, in_file[layer], in_model[layer])])
     return report
 
 
 def _load_in_order(model: keras.Model, path: str | Path) -> None:
-    """Loads all layers except the last by order, as Keras Applications does: its oldest files have other names."""
+    """Loads all layers except the last by order, like Keras Applications, whose oldest files have other names."""
     try:
         with on_disk(path) as file:
             keras.Model(model.input, model.get_layer(HEAD).input).load_weights(file)
@@ -138,7 +138,7 @@ def _save_hdf5(model: keras.Model, path: Path) -> None:
 
 
 def _name_variables(item: h5py.Group | h5py.Dataset, names: dict[str, list[str]]) -> None:
-    """Adds the names of a layer's variables, since Keras 3 stores only their positions."""
+    """Adds the names of a layer's variables, because Keras 3 stores only their positions."""
     variables = names.get(item.attrs.get("name", ""), [])
     if item.name.endswith("/vars") and len(variables) == len(item):
         item.attrs[VARIABLE_NAMES] = variables
@@ -151,40 +151,40 @@ def _variables(model: keras.Model) -> Layers:
         raise ValueError(f"the weights of model {model.name!r} have ambiguous names: {error}") from None
 
 
-def _compare(file: str, ours: Layers, theirs: Layers) -> Report:
-    differences = {layer: _difference(theirs.get(layer), mine) for layer, mine in ours.items()}
-    sizes = {layer: sum(math.prod(variable.shape) for variable in mine.values()) for layer, mine in ours.items()}
-    return Report(
+def _compare(file: str, in_model: Layers, in_file: Layers) -> LoadReport:
+    differences = {layer: _difference(in_file.get(layer), variables) for layer, variables in in_model.items()}
+    sizes = {layer: sum(math.prod(each.shape) for each in variables.values()) for layer, variables in in_model.items()}
+    return LoadReport(
         file=file,
         loaded=tuple(layer for layer, why in differences.items() if not why),
         skipped={layer: why for layer, why in differences.items() if why},
-        unused=tuple(layer for layer in theirs if layer not in ours),
+        unused=tuple(layer for layer in in_file if layer not in in_model),
         parameters_loaded=sum(size for layer, size in sizes.items() if not differences[layer]),
         parameters=sum(sizes.values()),
     )
 
 
-def _difference(theirs: dict[str, np.ndarray] | None, ours: dict[str, keras.Variable]) -> str:
+def _difference(in_file: dict[str, np.ndarray] | None, in_model: dict[str, keras.Variable]) -> str:
     """Returns why a layer of the file does not fit the model's layer, or an empty text if it fits."""
-    if theirs is None:
+    if in_file is None:
         return "not in the file"
-    if all(name.isdigit() for name in theirs) and len(theirs) != len(ours):
-        return f"{len(theirs)} variables in the file, {len(ours)} in the model"
-    names = {name: _name_in_file(name, theirs, ours) for name in ours}
-    for name, in_file in names.items():
-        if in_file not in theirs:
+    if all(name.isdigit() for name in in_file) and len(in_file) != len(in_model):
+        return f"{len(in_file)} variables in the file, {len(in_model)} in the model"
+    names = {name: _name_in_file(name, in_file, in_model) for name in in_model}
+    for name, stored in names.items():
+        if stored not in in_file:
             return f"{name} is not in the file"
-        if theirs[in_file].shape != tuple(ours[name].shape):
-            return f"{name} has shape {theirs[in_file].shape} in the file, {tuple(ours[name].shape)} in the model"
-    left = sorted(set(theirs) - set(names.values()))
-    return f"{left[0]} is only in the file" if left else ""
+        if in_file[stored].shape != tuple(in_model[name].shape):
+            return f"{name} has shape {in_file[stored].shape} in the file, {tuple(in_model[name].shape)} in the model"
+    unused = sorted(set(in_file) - set(names.values()))
+    return f"{unused[0]} is only in the file" if unused else ""
 
 
-def _name_in_file(name: str, theirs: dict[str, np.ndarray], ours: dict[str, keras.Variable]) -> str:
-    return str(list(ours).index(name)) if all(other.isdigit() for other in theirs) else name
+def _name_in_file(name: str, in_file: dict[str, np.ndarray], in_model: dict[str, keras.Variable]) -> str:
+    return str(list(in_model).index(name)) if all(other.isdigit() for other in in_file) else name
 
 
-def _check(report: Report, match: Match) -> None:
+def _check(report: LoadReport, match: Match) -> None:
     differences = "; ".join(report.differences())
     if differences and match in ("base", "whole"):
         raise ValueError(
@@ -200,5 +200,5 @@ def _check(report: Report, match: Match) -> None:
 
 def _listed(items: Iterable[str]) -> str:
     items = list(items)
-    more = [f"and {len(items) - _NAMED} more"] if len(items) > _NAMED else []
-    return ", ".join(items[:_NAMED] + more)
+    more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
+    return ", ".join(items[:_LISTED] + more)

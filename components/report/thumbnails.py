@@ -23,7 +23,7 @@ def thumbnails(examples: str, split: str, record_numbers: Sequence[int], side: i
     def scale(number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded = tf.io.parse_single_example(serialized, {IMAGE: photos.SPEC[IMAGE]})[IMAGE]
         pixels = images.decode(images.checked(encoded))
-        return number, tf.io.encode_jpeg(images.fit(pixels, side, "fill-crop"), quality=80)
+        return number, tf.io.encode_jpeg(images.resize(pixels, side, "fill-crop"), quality=80)
 
     numbered = photos.serialized_examples(examples, split).enumerate()
     chosen = numbered.filter(lambda number, _: tf.reduce_any(number == selected)).take(len(record_numbers))

@@ -24,4 +24,4 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
 
 
 def _norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.ReLU()(BatchNormalization(scale=False)(x))  # a ReLU after it needs no scale
+    return layers.ReLU()(BatchNormalization(scale=False)(x))  # no scale, because the next layer can learn it

@@ -6,7 +6,7 @@ from keras import layers
 from trainer.models.head import logits, scaled_width
 
 STAGES = (16, 30, 60, 90, 110)  # filters of each 3×3 convolution; pooling halves the side between stages
-SQUEEZE = (130, 40)  # a last 3×3 and a 1×1 convolution before the average over the picture
+SQUEEZE = (130, 40)  # filters of the last 3×3 and 1×1 convolutions, before global average pooling
 
 
 def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -> keras.Model:

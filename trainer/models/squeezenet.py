@@ -22,9 +22,9 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
     return keras.Model(inputs, logits(layers.GlobalAveragePooling2D()(x), classes), name="squeezenet")
 
 
-def _fire(x: keras.KerasTensor, squeeze: int, each: int) -> keras.KerasTensor:
+def _fire(x: keras.KerasTensor, squeeze: int, filters: int) -> keras.KerasTensor:
     x = _norm(_conv(x, squeeze, 1))
-    return _norm(layers.Concatenate()([_conv(x, each, 1), _conv(x, each, 3)]))  # one norm for both: it is per channel
+    return _norm(layers.Concatenate()([_conv(x, filters, 1), _conv(x, filters, 3)]))  # one norm, as it is per channel
 
 
 def _conv(x: keras.KerasTensor, filters: int, size: int) -> keras.KerasTensor:
