@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def stderr_to(path: Path) -> Iterator[None]:
+def stderr_to_file(path: Path) -> Iterator[None]:
     """Redirects standard error, also that of C++ code, to a file (appends)."""
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -24,7 +24,7 @@ def stderr_to(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def chatter_to(path: Path, also_terminal: bool) -> Iterator[None]:
+def log_to_file(path: Path, also_terminal: bool) -> Iterator[None]:
     """Redirects standard error and logging to a file; with `also_terminal`, only copies Python's logging to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if also_terminal:
@@ -35,7 +35,7 @@ def chatter_to(path: Path, also_terminal: bool) -> Iterator[None]:
         finally:
             logging.basicConfig(handlers=[], force=True)
         return
-    with stderr_to(path):
+    with stderr_to_file(path):
         yield
 
 

@@ -18,7 +18,7 @@ import psutil
 from ml_metadata.proto import metadata_store_pb2
 
 from errors import UserError
-from ingest.quiet import chatter_to
+from ingest.quiet import log_to_file
 
 SQLITE = "metadata.sqlite"
 DATABASES = ("mysql", "postgresql")
@@ -89,7 +89,7 @@ def connect(config: metadata_store_pb2.ConnectionConfig, name: str) -> mlmd.Meta
     if kind in DATABASES:
         _check_server(getattr(config, kind))
     try:
-        with _opening, chatter_to(Path(os.devnull), also_terminal=False):
+        with _opening, log_to_file(Path(os.devnull), also_terminal=False):
             store = mlmd.MetadataStore(config)
             store.get_context_types()
     except (mlmd.errors.StatusError, RuntimeError) as error:  # the constructor raises RuntimeError

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from components.report.sources import REPORT, REPORT_NODE, RERUN_COMMAND, NodeOutputs, Sources
 from errors import UserError, shortened
-from ingest.quiet import chatter_to
+from ingest.quiet import log_to_file
 from lineage import text
 from lineage.history import Run
 from lineage.runs import pushed_to, reason
@@ -40,7 +40,7 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; give another folder (--to)") from None
-    with chatter_to(Path(os.devnull), also_terminal=False):
+    with log_to_file(Path(os.devnull), also_terminal=False):
         import tensorflow as tf
 
         from components.report.make import make

@@ -11,7 +11,7 @@ from typing import Any
 
 import pipeline
 from errors import UserError
-from ingest.quiet import chatter_to
+from ingest.quiet import log_to_file
 from pipeline import cli
 from pipeline.cluster import cluster_settings, compiled, parameters
 from pipeline.config import Config
@@ -99,7 +99,7 @@ def _compile_job(config: Config, target: str) -> compiled.Job:
 @contextmanager
 def _quiet() -> Iterator[None]:
     warnings.simplefilter("ignore", FutureWarning)
-    with chatter_to(Path(os.devnull), also_terminal=False):
+    with log_to_file(Path(os.devnull), also_terminal=False):
         yield
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from errors import UserError
-from ingest.quiet import chatter_to
+from ingest.quiet import log_to_file
 
 
 def table() -> str:
@@ -18,7 +18,7 @@ def table() -> str:
     Raises:
       UserError: when a TPU fails, or TF_CONFIG is not valid.
     """
-    with tempfile.TemporaryDirectory() as folder, chatter_to(Path(folder) / "log", also_terminal=False):
+    with tempfile.TemporaryDirectory() as folder, log_to_file(Path(folder) / "log", also_terminal=False):
         from trainer import devices, strategy
 
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from errors import UserError, collect_errors
 from ingest import download, prepare
-from ingest.quiet import chatter_to
+from ingest.quiet import log_to_file
 from pipeline import beam
 from pipeline.config import Config, Metadata
 from pipeline.local.output import writable
@@ -22,7 +22,7 @@ def resolve(config: Config) -> Config:
     """
     problems: list[str] = []
     # Google's libraries warn when they are imported
-    with collect_errors(problems), chatter_to(Path(os.devnull), also_terminal=False):
+    with collect_errors(problems), log_to_file(Path(os.devnull), also_terminal=False):
         beam.check(config.beam, local=True)
     with collect_errors(problems):
         directory = _checked_data(config)
@@ -95,7 +95,7 @@ def _checked_data(config: Config) -> Path:
     """Returns the folder of the data, checks its shards, and prints notices about them."""
     data = config.data
     folder = _here(data.directory, "data.directory") if data.directory else None
-    with chatter_to(Path(os.devnull), also_terminal=False):  # TensorFlow prints when it is imported
+    with log_to_file(Path(os.devnull), also_terminal=False):  # TensorFlow prints when it is imported
         directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
     _print_note(prepare.unread_notice(directory, data.pattern, shards))
     prepare.check_split(len(shards), data.split, data.eval_fraction)
@@ -121,14 +121,14 @@ def _check_weights(config: Config, path: Path) -> None:
     Raises:
       UserError: when the weights cannot be read, do not fit, or expect another `data.normalize`.
     """
-    with chatter_to(Path(os.devnull), also_terminal=False):
+    with log_to_file(Path(os.devnull), also_terminal=False):
         import keras
         import tensorflow as tf
 
         from trainer import devices, models, weight_files, weights
 
     model, data = config.model, config.data
-    with chatter_to(Path(os.devnull), also_terminal=False):
+    with log_to_file(Path(os.devnull), also_terminal=False):
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     try:
         expected = FAMILIES[model.name].normalize

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from components.report.sources import REPORT, REPORT_NODE
-from ingest.quiet import chatter_to, log_info
+from ingest.quiet import log_info, log_to_file
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
@@ -40,7 +40,7 @@ def run(config: Config, verbose: bool, open_report: bool = False) -> int:
     Interruption.requested = False
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(signum, _interrupt)
-    with chatter_to(log, also_terminal=verbose):
+    with log_to_file(log, also_terminal=verbose):
         try:
             return _run_nodes(config, console, log, open_report)
         except Exception:

@@ -5,7 +5,7 @@ from typing import Any
 
 from errors import UserError
 from ingest import prepare
-from ingest.quiet import chatter_to
+from ingest.quiet import log_to_file
 from ingest.records import check_path
 from pipeline.cluster import compiled
 from pipeline.cluster.launcher import executor_input
@@ -35,7 +35,7 @@ def run(path: Path, data: Path | None, values: dict[str, Any], output: Path, wor
     from pipeline.cluster.launcher import run as tasks
 
     output.mkdir(parents=True, exist_ok=True)
-    with chatter_to(output / "launcher.log", also_terminal=False):
+    with log_to_file(output / "launcher.log", also_terminal=False):
         launcher = tasks.Launcher(spec, parameters | {"data": str(folder)}, output, work)
         finished = launcher.run()
     failed = [name for name, result in finished.items() if result.state == tasks.FAILED]
