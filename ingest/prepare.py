@@ -1,4 +1,4 @@
-"""Makes what the settings name be there on disk: data and weights, checked, before anything heavy starts."""
+"""Prepares and validates the data and the weights that the settings name, before TFX is imported."""
 
 import pkgutil
 import shlex
@@ -24,16 +24,16 @@ _SPLIT = {"shards": "the training split", "hash": "both splits"}
 
 
 def cache_folder() -> Path:
-    """Returns the folder for downloads and drawings, the user's cache folder of this project."""
+    """Returns this project's folder in the user's cache folder, for downloads and the sample."""
     return user_cache_path("tfx-photo-pipeline")
 
 
 @contextmanager
 def _cache_for(what: str) -> Iterator[Path]:
-    """Gives the cache folder to one process at a time, which fetches or draws `what`; others wait (issue 11).
+    """Yields the cache folder, locked for `what`, so that only one process downloads or draws it (issue 11).
 
     Raises:
-      UserError: when the folder has not what is asked, and cannot be written.
+      UserError: when `what` is missing in the folder and the folder cannot be written.
     """
     cache = cache_folder()
     lock = FileLock(cache / f".{what}.lock")
@@ -44,7 +44,7 @@ def _cache_for(what: str) -> Iterator[Path]:
         except Timeout:
             print(f"waiting for another run to prepare {what} in {cache} …", file=sys.stderr, flush=True)
             lock.acquire()
-    except OSError:  # read-only: then it is whole, or what is missing cannot be written
+    except OSError:  # a read-only cache: either complete, or writing fails below
         pass
     try:
         yield cache
@@ -58,10 +58,10 @@ def _cache_for(what: str) -> Iterator[Path]:
 
 
 def prepare_data(source: str | None, directory: Path | None, pattern: str, image_size: int) -> tuple[Path, list[Shard]]:
-    """Returns the absolute folder of TFRecords, made or fetched if need be and checked, and its shards.
+    """Returns the absolute folder of TFRecords and its validated shards; makes or downloads missing data.
 
     Raises:
-      UserError: when it is missing, empty, damaged or cannot be fetched.
+      UserError: when the data are missing, empty or damaged, or cannot be downloaded.
     """
     if directory is None and source is None:
         names = " or ".join(settable())
@@ -85,10 +85,10 @@ def ensure(source: str, image_size: int) -> Path:
 
 
 def check_split(shards: int, split: str, eval_fraction: float) -> None:
-    """Checks that a split by shards leaves some for training.
+    """Checks that a split by shards leaves shards for training.
 
     Raises:
-      UserError: when every shard would be held out.
+      UserError: when all shards would be held out.
     """
     held_out = records.held_out_shards(shards, eval_fraction)
     if split == "shards" and shards <= held_out:
@@ -127,7 +127,7 @@ def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, bat
 
 
 def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> str:
-    """Returns what to know where whole shards hold out a share far from `eval_fraction`, else nothing."""
+    """Returns a notice if whole shards hold out a share far from `eval_fraction`, else ''."""
     held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
     total = sum(shard.records for shard in shards)
     if split != "shards" or eval_fraction / _FAR <= held_out / total <= eval_fraction * _FAR:
@@ -139,7 +139,7 @@ def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> s
 
 
 def unread_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
-    """Returns which record files the pattern leaves out, or nothing."""
+    """Returns a notice that names the record files which the pattern does not match, or ''."""
     names = records.unmatched(directory, shards)
     more = " …" if len(names) > _NAMED else ""
     if not names:
@@ -154,10 +154,10 @@ def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | 
     Args:
       weights: 'imagenet', a file, or None.
       sha256: the expected digest of a file, in hex; None for any.
-      imagenet: what 'imagenet' stands for.
+      imagenet: the file for 'imagenet'.
 
     Raises:
-      UserError: when it is missing, a folder, neither HDF5 nor a zip, or of another checksum than `sha256`.
+      UserError: when the file is missing, a folder, neither HDF5 nor a zip, or has another checksum than `sha256`.
     """
     if weights is None:
         return None
@@ -183,7 +183,7 @@ def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | 
 
 
 def _no_folder(path: Path) -> str:
-    """Says where the weights of a folder, such as a SavedModel, are to be had."""
+    """Returns the error for weights that are a folder, such as a SavedModel, and where the weights file may be."""
     beside = next((file for place in (path, path.parent) for file in sorted(place.glob("*.weights.h5"))), None)
     what = "a SavedModel" if (path / "saved_model.pb").exists() else "a folder"
     instead = (
