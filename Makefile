@@ -17,7 +17,7 @@ export UV_PYTHON_DOWNLOADS := never
 .PHONY: help run test lint stack bench bench-pytorch tensorboard inspect screenshot check tools image lock format clean
 
 help: ## list the targets
-	@echo "ARGS='…' passes arguments on: make run ARGS='--set trainer.epochs=5', make test ARGS=tests/test_settings.py"
+	@echo "ARGS='…' passes arguments on: make run ARGS='--set trainer.epochs=5', make test ARGS=tests/pipeline/test_settings.py"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
 run: $(READY) ## run the pipeline on this machine; the default is the built-in sample

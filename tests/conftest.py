@@ -73,7 +73,7 @@ def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.Completed
 @pytest.fixture(scope="session")
 def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """Red cats and blue dogs through both commands and the default gate: the output folder, and what was printed."""
-    from tests import records  # TensorFlow
+    from tests.helpers import records  # TensorFlow
 
     folder = tmp_path_factory.mktemp("two_classes")
     for index in range(24):
@@ -90,7 +90,7 @@ def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.Complete
 @pytest.fixture
 def tiny(tmp_path):
     """A folder of few small photos, and the flags for a training of seconds on it."""
-    from tests import records  # TensorFlow
+    from tests.helpers import records  # TensorFlow
 
     folder = records.folder(tmp_path / "data", shards=3, per_shard=20)
     settings = ["data.image_size=16", "trainer.epochs=2", "trainer.batch_size=4"]
@@ -123,7 +123,7 @@ def main(cache, monkeypatch, capfd) -> Callable[..., tuple[int, str]]:
 @pytest.fixture
 def said(capfd, caplog) -> Iterator[Callable[[], list[str]]]:
     """Returns the lines that were printed since the last call; nothing of the stubs' token may be heard anywhere."""
-    from tests.stubs import TOKEN
+    from tests.helpers.stubs import TOKEN
 
     heard = []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, without_network
-from tests.parsed import Page
+from tests.helpers.parsed import Page
 
 DOCUMENT = (ROOT / "docs" / "extending.md").read_text()
 WEIGHTS = """

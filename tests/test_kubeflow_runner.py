@@ -17,8 +17,8 @@ import kubeflow_runner
 from errors import UserError
 from pipeline.cluster import compiled as files
 from pipeline.cluster import container_images, submission, summary, task
-from tests import stubs
 from tests.conftest import ROOT
+from tests.helpers import stubs
 
 COMMON = ["--image", "r.io/photos/pipeline:1", "--pipeline-root", "gs://a-bucket/root"]
 COMMON += ["--data", "gs://a-bucket/photos"]

@@ -18,8 +18,8 @@ from filelock import FileLock
 
 from ingest import mnist, schema
 from pipeline.cluster import compiled
-from tests import commands, databases, pages, records, suggestions
 from tests.conftest import ROOT, without_network
+from tests.helpers import commands, databases, pages, records, suggestions
 from trainer import models, weights
 
 NOT_TYPED = {"python -m tfx.…": "what a cluster gives to a container"}

@@ -4,9 +4,9 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from tests import error_texts
 from tests.conftest import ROOT
-from tests.suggestions import Suggestion
+from tests.helpers import error_texts
+from tests.helpers.suggestions import Suggestion
 
 DOCUMENT = ROOT / "docs" / "troubleshooting.md"
 

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from lineage.__main__ import main as lineage
-from tests import records
-from tests.parsed import Page
+from tests.helpers import records
+from tests.helpers.parsed import Page
 
 
 def test_two_classes_are_pushed_and_reported(two_classes, tmp_path, capsys):

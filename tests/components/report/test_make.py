@@ -1,0 +1,304 @@
+"""The page and the numbers of a report, from complete, incomplete and hostile outputs of a run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from components import photos, predictions
+from components.report import sections
+from components.report.make import make
+from components.report.sources import Sources
+from pipeline import settings
+from testing import graphs
+from tests.helpers import browser, records
+from tests.helpers.parsed import Page
+from tests.helpers.report_sources import folders_of, sources
+from trainer import models
+from trainer.export import export
+
+CLASSES = ("daisy", "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b", "tulips")
+PER_SPLIT = {"train": 30, "eval": 15}
+HISTORY = {
+    "recipe": {"data": {"image_size": 16, "channels": 3}, "model": {"name": "softmax", "weights": None}, "trainer": {}},
+    "devices": "1 × CPU",
+    "strategy": {"replicas": 1},
+    "precision": "float32",
+    "parameters": 3845,
+    "global_batch": 4,
+    "epochs": 2,
+    "best_epoch": 1,
+    "seconds": 3.0,
+    "images_per_second": 20.0,
+    "history": {
+        "loss": [2.0, 1.0],
+        "val_loss": [2.0, 1.5],
+        "accuracy": [0.25, 0.5],
+        "val_accuracy": [0.5, 0.25],
+        "learning_rate": [0.01, 0.005],
+        "seconds": [2.0, 1.0],
+    },
+}
+CHECKS = [
+    {"what": "accuracy", "value": 0.2, "floor": 0.5, "passed": False, "low": 0.09, "high": 0.39, "n": 30},
+    {
+        "what": f"recall of {CLASSES[1]}",
+        "value": None,
+        "floor": 0.25,
+        "passed": False,
+        "low": None,
+        "high": None,
+        "n": 0,
+    },
+    {"what": "recall of daisy", "value": 1.0, "floor": 0.25, "passed": True, "low": 0.2065, "high": 1.0, "n": 1},
+]
+
+
+def _write(folder: Path, name: str, text: str = "") -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return str(folder)
+
+
+def _examples(folder: Path, light: int = 0, bad: int = 0) -> str:
+    for split, count in PER_SPLIT.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data.gz"), "GZIP") as writer:
+            for index in range(count):
+                size = (40, 40) if index % 3 else (40, 60)
+                photo = records.jpeg((10 * index % 200 + light, 60, light), size)
+                writer.write(records.example(index % 5, b"no photo" if index < bad else photo).SerializeToString())
+    return str(folder)
+
+
+def _anomalies(folder: Path) -> str:
+    found = anomalies_pb2.Anomalies()
+    found.anomaly_info["label"].description = "unexpected value: <b>roses</b>"
+    for split, anomalies in (("train", anomalies_pb2.Anomalies()), ("eval", found)):
+        (folder / f"Split-{split}").mkdir(parents=True)
+        (folder / f"Split-{split}" / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory) -> Sources:
+    """The outputs of a run with 45 photos, hostile class names and an untrained model that was refused."""
+    root = tmp_path_factory.mktemp("root")
+    transform = graphs.build(root / "graph", [records.jpeg()], image_size=16)
+    export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(root / "model" / "Format-Serving"))
+    config = settings.load(changes={"data.classes": CLASSES, "data.directory": "/data/<i>photos</i>"})
+    examples = _examples(root / "examples")
+    _predict(root / "model", f"{examples}/Split-eval/data.gz", root / "evaluation")
+    folders = {
+        "ImportExampleGen.examples": examples,
+        "ExampleValidator.anomalies": _anomalies(root / "anomalies"),
+        "Transform.transform_graph": str(root / "graph"),
+        "Trainer.model": str(root / "model"),
+        "Trainer.model_run": _write(root / "model_run", "history.json", json.dumps(HISTORY)),
+        "Evaluator.evaluation": _write(root / "evaluation", "checks.json", json.dumps(CHECKS)),
+        "Evaluator.blessing": _write(root / "blessing", "NOT_BLESSED"),
+    }
+    more = {"code": "0123456789abcdef", "command": "python local_runner.py --config settings.yaml", "root": str(root)}
+    return sources(config.model_dump(mode="json"), folders, **more)
+
+
+def _predict(model: Path, records_file: str, evaluation: Path) -> None:
+    """Writes predictions like Evaluator, in the reverse order of the records, because Beam guarantees no order."""
+    serialized = list(tf.data.TFRecordDataset(records_file, "GZIP").as_numpy_iterator())[::-1]
+    serve = tf.saved_model.load(f"{model}/Format-Serving").signatures["serve_examples"]
+    probabilities = serve(examples=tf.constant(serialized))["probabilities"].numpy()
+    labels = np.arange(len(serialized))[::-1] % 5
+    batch = {"input": serialized, "labels": labels, "predictions": {"probabilities": probabilities}}
+    evaluation.mkdir()
+    with tf.io.TFRecordWriter(str(evaluation / "predictions-00000-of-00001.gz"), "GZIP") as writer:
+        for each in predictions._examples(batch):
+            writer.write(each)
+
+
+@pytest.fixture(scope="module")
+def report(complete) -> tuple[dict, str, Path]:
+    """The report of the complete run: its numbers, its page and its folder."""
+    folder = Path(complete.root) / "Report" / "report" / "7"
+    numbers = make(complete, str(folder))
+    assert json.loads((folder / "report.json").read_text()) == numbers
+    return numbers, (folder / "report.html").read_text(), folder
+
+
+def test_the_numbers_match_the_records_and_the_model(report, complete):
+    numbers, _, _ = report
+    splits = numbers["data"]["splits"]
+    assert {split: each["examples"] for split, each in splits.items()} == PER_SPLIT
+    assert splits["eval"]["per_class"] == dict.fromkeys(CLASSES, 3)
+    assert splits["eval"]["sizes"] == [
+        {"width": 40, "height": 40, "count": 10},
+        {"width": 60, "height": 40, "count": 5},
+    ]
+    assert splits["eval"]["green"]["mean"] == pytest.approx(60 / 255, abs=0.01)
+    assert sum(splits["train"]["brightness_histogram"]) == pytest.approx(1)
+    assert numbers["data"]["anomalies"] == [
+        {"split": "eval", "feature": "label", "what": "unexpected value: <b>roses</b>"}
+    ]
+    evaluation = numbers["evaluation"]
+    photos = [bytes(example.features.feature["image"].bytes_list.value[0]) for example in _read(complete, "eval")]
+    serving = tf.saved_model.load(f"{complete.folder('Trainer.model')}/Format-Serving").signatures["serving_default"]
+    answers = serving(image_bytes=tf.constant(photos))["class_index"].numpy()
+    assert evaluation["accuracy"]["value"] == sum(answers == [index % 5 for index in range(15)]) / 15
+    assert [sum(row) for row in evaluation["confusion"]] == [3] * 5
+    assert [sum(row[column] for row in evaluation["confusion"]) for column in range(5)] == [
+        sum(answers == index) for index in range(5)
+    ]
+    assert [each["name"] for each in evaluation["slices"]["size"]] == ["side 40 px", "side 49 px"]
+    confident = [each["probability"] for each in evaluation["mistakes"]]
+    assert confident == sorted(confident, reverse=True)
+    assert numbers["training"] == HISTORY
+
+
+def _read(complete: Sources, split: str) -> list[tf.train.Example]:
+    data = tf.data.TFRecordDataset(f"{complete.folder('ImportExampleGen.examples')}/Split-{split}/data.gz", "GZIP")
+    return [tf.train.Example.FromString(record) for record in data.as_numpy_iterator()]
+
+
+def test_the_verdict_is_first_and_has_the_margins(report):
+    numbers, page, _ = report
+    checks = numbers["verdict"]["checks"]
+    assert [check["margin"] for check in checks] == [pytest.approx(-0.3), None, 0.75]
+    assert not numbers["verdict"]["blessed"]
+    text = Page(page).text
+    assert text.index("Refused by the gate") < text.index("−0.3000") < text.index("+0.7500") < text.index("30 photos")
+    assert "0.2065 to 1.0000" in text
+    assert [check["undecided"] for check in checks] == [False, False, True]
+    assert text.index("✓ passed †") < text.index("† The floor is inside the interval")
+
+
+def test_hostile_text_is_shown_as_text(report):
+    _, page, _ = report
+    parsed = Page(page)
+    assert {"script", "i", "object", "iframe", "link", "form"} & {tag for tag, _ in parsed.elements} <= {"i"}
+    assert [
+        attrs for tag, attrs in parsed.elements if tag == "i" and attrs
+    ] == []  # the page's own <i> elements have no attributes
+    assert not [name for _, attrs in parsed.elements for name in attrs if name.startswith("on")]
+    for name in (*CLASSES, "unexpected value: <b>roses</b>", "/data/<i>photos</i>"):
+        assert name in parsed.text
+
+
+def test_the_page_loads_nothing_from_elsewhere(report):
+    _, page, folder = report
+    parsed = Page(page)
+    (policy,) = [attrs["content"] for _, attrs in parsed.elements if "http-equiv" in attrs]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert all(source.startswith("data:image/jpeg;base64,") for source in parsed.values("src"))
+    assert "://" not in page
+    assert not any(word in page for word in ("url(", "@import"))
+    links = [link for link in parsed.values("href") if not link.startswith("#")]
+    assert len(links) == 8  # seven artifacts and report.json
+    assert all((folder / link).exists() for link in links)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_works_on_a_phone_and_by_keyboard(report, dark):
+    page = report[2] / "report.html"
+    view = browser.look(page, dark=dark)
+    assert view.errors == view.undrawn == view.unreached == []
+    assert {each for each in view.requests if not each.startswith("data:")} == {page.as_uri()}
+    assert view.width <= 380
+    assert view.pictures >= 20
+
+
+def test_each_picture_has_a_description_and_each_region_can_be_reached(report):
+    numbers, page, _ = report
+    parsed = Page(page)
+    drawings = [attrs for _, attrs in parsed.elements if attrs.get("role") == "img"]
+    assert len(drawings) == sum(tag == "svg" for tag, _ in parsed.elements) == 6
+    assert all(attrs["aria-label"] for attrs in drawings)
+    alts = [attrs["alt"] for tag, attrs in parsed.elements if tag == "img"]
+    assert all(alts)
+    assert [alt for alt in alts if "predicted as" in alt] == [
+        f"a photo of the class {each['true']}, predicted as {each['predicted']}"
+        for each in numbers["evaluation"]["mistakes"]
+    ]
+    assert all(attrs.get("tabindex") == "0" for _, attrs in parsed.elements if attrs.get("class") == "scroll")
+
+
+@pytest.mark.parametrize(
+    ("missing", "section", "message"),
+    [
+        (["Evaluator.evaluation"], "verdict", "Evaluator's outputs are missing"),
+        (["Evaluator.blessing"], "verdict", "No verdict, because Evaluator has not finished"),
+        (["ImportExampleGen.examples"], "data", "The examples are missing"),
+        (["Trainer.model_run"], "training", "The Trainer's record is missing"),
+        (["Evaluator.evaluation"], "evaluation", "The predictions or the examples are missing"),
+        (["ExampleValidator.anomalies"], None, "ExampleValidator has not run"),
+        ([], None, "There is no baseline to compare with."),
+    ],
+)
+def test_a_missing_source_is_reported_in_one_line(complete, tmp_path, missing, section, message):
+    numbers = make(_changed(complete, dict.fromkeys(missing)), str(tmp_path))
+    assert message in Page((tmp_path / "report.html").read_text()).text
+    if section:
+        assert numbers[section] is None
+
+
+def _changed(complete: Sources, changes: dict[str, str | None]) -> Sources:
+    folders = {channel: folder for channel, folder in (folders_of(complete) | changes).items() if folder}
+    return sources(complete.settings, folders, root=complete.root)
+
+
+def test_a_node_adds_a_section(complete, tmp_path):
+    sections.write(str(tmp_path), "Audit <b>", "3 of 4 are <i>fine</i>", ["what", "n"], [["a & b", 3]])
+    numbers = make(sources(complete.settings, {"Audit.result": str(tmp_path)}), str(tmp_path))
+    (section,) = numbers["sections"]
+    assert (section["node"], section["rows"]) == ("Audit", [["a & b", 3]])
+    page = Page((tmp_path / "report.html").read_text())
+    for text in ("Audit <b>", "3 of 4 are <i>fine</i>", "a & b"):
+        assert text in page.text
+    assert "#Audit" in page.values("href")
+
+
+def test_a_run_without_outputs_has_a_report(complete, tmp_path):
+    numbers = make(Sources(settings=complete.settings), str(tmp_path))
+    assert numbers["lineage"]["nodes"] == []
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "The artifacts of this run are unknown." in text
+    assert "Not measured." in text
+
+
+def test_the_names_of_deleted_folders_stay(complete, tmp_path):
+    deleted = f"{complete.root}/deleted"
+    folders = {
+        "ImportExampleGen.examples": deleted,
+        "Evaluator.evaluation": f"{deleted}-too",
+        "Trainer.model_run": None,
+    }
+    numbers = make(_changed(complete, folders), str(tmp_path))
+    assert numbers["data"] is numbers["evaluation"] is numbers["verdict"] is None
+    assert numbers["lineage"]["nodes"][0]["artifacts"] == {"examples": deleted}
+    page = Page((tmp_path / "report.html").read_text())
+    assert deleted in page.text
+    assert "The examples are missing" in page.text
+
+
+def test_photos_that_cannot_be_decoded_are_counted(complete, tmp_path):
+    examples = _examples(tmp_path / "examples", bad=2)
+    numbers = make(sources(complete.settings, {"ImportExampleGen.examples": examples}), str(tmp_path))
+    assert [each["unreadable"] for each in numbers["data"]["splits"].values()] == [2, 2]
+    assert "2 records in train cannot be decoded." in (tmp_path / "report.html").read_text()
+
+
+def test_drift_is_the_distance_from_the_baselines_data(complete, tmp_path):
+    examples, lighter = complete.folder("ImportExampleGen.examples"), _examples(tmp_path / "before", light=50)
+    for split in photos.splits(lighter):
+        photos.write(photos.measure(lighter, split), str(tmp_path / "table"), split)
+        (tmp_path / "before" / f"Split-{split}" / "data.gz").unlink()
+    baseline = {"LatestBlessedModel.examples": lighter, "LatestBlessedModel.table": str(tmp_path / "table")}
+    folders = {"ImportExampleGen.examples": examples}
+    drift = make(sources(complete.settings, folders | baseline), str(tmp_path))["data"]["drift"]["train"]
+    assert drift["labels"] == drift["sizes"] == {"l_infinity": 0, "jensen_shannon": pytest.approx(0, abs=1e-7)}
+    assert drift["brightness"]["jensen_shannon"] > 0.3
+    same = make(sources(complete.settings, folders | {"LatestBlessedModel.examples": examples}), str(tmp_path))["data"]
+    assert same["same_as_baseline"]
+    assert same["drift"]["eval"]["brightness"]["l_infinity"] == 0
+    assert "The baseline was trained on the same data" in (tmp_path / "report.html").read_text()

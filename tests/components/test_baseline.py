@@ -1,0 +1,300 @@
+"""LatestPushedModel finds the same baseline as the Resolver, which asks ML Metadata."""
+
+import json
+from pathlib import Path
+
+import ml_metadata as mlmd
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from ml_metadata.proto import metadata_store_pb2
+from tfx.components.pusher import executor as pusher
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+from tfx.types import artifact_utils, channel_utils
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.utils import path_utils
+
+from components import baseline, evaluator
+from components.artifacts import PhotoTable
+from components.pusher import pusher as pusher_node
+from ingest.sample import CLASSES
+from testing import graphs
+from tests.helpers import records
+from trainer import class_names, models
+from trainer.export import export
+from trainer.features import SET_ASIDE, UNSET
+
+PLACEHOLDER = "none.txt"
+CLASSES_FILE = f"Format-Serving/{class_names.FILE}"
+INPUT, OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
+
+
+class History:
+    """Writes models to a store and to folders as runs do: trained, blessed or refused, pushed."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.pushed = folder, str(folder / "pushed")
+        config = metadata_store_pb2.ConnectionConfig()
+        config.sqlite.filename_uri = str(folder / "metadata.sqlite")
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        self.store = mlmd.MetadataStore(config)
+        self.models: list[Model] = []
+
+    def train(self) -> Model:
+        number = len(self.models)
+        examples, model = self._stored(Examples(), f"examples-{number}"), self._stored(Model(), f"model-{number}")
+        self._execute("DataGate", examples, self._stored(PhotoTable(), f"table-{number}"))
+        self._execute("Trainer", examples, model)
+        layer = tf.Module()
+        layer.number = tf.Variable(len(self.models))
+        tf.saved_model.save(layer, path_utils.serving_model_dir(model.uri))
+        self.models.append(model)
+        return model
+
+    def evaluate(self, model: Model, blessed: bool, second: int, monkeypatch) -> None:
+        blessing = ModelBlessing()
+        blessing.set_int_custom_property("blessed", int(blessed))
+        blessing.set_int_custom_property("current_model_id", model.id)
+        self._stored(blessing, f"blessing-{second}")
+        node = pusher_node(channel_utils.as_channel([model]), channel_utils.as_channel([blessing]), self.pushed)
+        push = PushedModel()
+        push.uri = str(self.folder / f"push-{second}")
+        monkeypatch.setattr(pusher.time, "time", lambda: second)
+        inputs = {"model": [model], "model_blessing": [blessing]}
+        pusher.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)
+
+    def _execute(self, node: str, read, written) -> None:
+        kind = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name=node))
+        events = [
+            metadata_store_pb2.Event(artifact_id=artifact.id, type=direction)
+            for artifact, direction in ((read, INPUT), (written, OUTPUT))
+        ]
+        self.store.put_execution(metadata_store_pb2.Execution(type_id=kind), [(None, each) for each in events], [])
+
+    def _stored(self, artifact, name: str):
+        artifact.uri = str(self.folder / name)
+        artifact.mlmd_artifact.type_id = self.store.put_artifact_type(artifact.artifact_type, can_add_fields=True)
+        (artifact.id,) = self.store.put_artifacts([artifact.mlmd_artifact])
+        return artifact
+
+    def by_metadata(self, candidate: Model) -> dict[str, list]:
+        """Returns what the Resolver of a local run finds in the store."""
+        inputs = {"candidate": [candidate]}
+        kinds = {"model": Model, "model_blessing": ModelBlessing, "examples": Examples, "table": PhotoTable}
+        for key, kind in kinds.items():
+            found = self.store.get_artifacts_by_type(kind.TYPE_NAME)
+            (kind_in_store,) = self.store.get_artifact_types_by_id([found[0].type_id]) if found else [None]
+            inputs[key] = [artifact_utils.deserialize_artifact(kind_in_store, each) for each in found]
+        return baseline.LatestOtherBlessedModelStrategy().resolve_artifacts(self.store, inputs)
+
+
+def _latest_pushed(pushed: str, candidate: Model, uri: str) -> Model:
+    """Runs LatestPushedModel and returns its output."""
+    model = Model()
+    model.uri = uri
+    executor = baseline.LatestPushedModel.EXECUTOR_SPEC.executor_class()
+    executor.Do({"candidate": [candidate]}, {"model": [model]}, {"pushed": pushed})
+    return model
+
+
+def _number(model: Model) -> int:
+    return int(tf.saved_model.load(path_utils.serving_model_path(model.uri)).number)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "candidate_number", "expected"),
+    [
+        ("", None, None),
+        ("-", None, None),
+        ("+", None, 0),
+        ("++", None, 1),
+        ("+-", None, 0),
+        ("+-+-", None, 2),
+        ("+", 0, None),
+        ("++", 1, 0),
+        ("++", 0, 1),
+        ("+-+", 1, 2),
+    ],
+)
+def test_the_latest_pushed_model_is_the_latest_blessed_one(verdicts, candidate_number, expected, tmp_path, monkeypatch):
+    """`verdicts`: + is a blessed model, - a refused one. The candidate is a new model or one of these models."""
+    history = History(tmp_path)
+    for second, sign in enumerate(verdicts, start=99):  # 100 > 99, but not as text
+        history.evaluate(history.train(), sign == "+", second, monkeypatch)
+    candidate = history.train() if candidate_number is None else history.models[candidate_number]
+    resolved = history.by_metadata(candidate)
+    by_metadata = [_number(model) for model in resolved.get("model", [])]
+    for key in ("examples", "table"):
+        assert [Path(each.uri).name for each in resolved[key]] == [f"{key}-{number}" for number in by_metadata]
+    latest = _latest_pushed(history.pushed, candidate, str(tmp_path / "latest"))
+    by_folder = [] if baseline.is_placeholder(latest) else [_number(latest)]
+    assert by_metadata == by_folder == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize("storage", ["local", "bucket"])
+def test_folders_that_are_not_versions_are_ignored(storage, tmp_path):
+    history = History(tmp_path)
+    first, candidate = history.train(), history.train()
+    pushed = str(tmp_path / "pushed") if storage == "local" else f"ram://{tmp_path.name}/pushed"
+    for name in ("7", "800.part", "latest", "-9"):
+        _copy(path_utils.serving_model_dir(first.uri), f"{pushed}/{name}")
+    tf.io.gfile.makedirs(f"{pushed}/900/variables")  # Pusher was killed
+    with tf.io.gfile.GFile(f"{pushed}/1000", "w") as file:
+        file.write("a file")
+    latest = _latest_pushed(f"{pushed}/", candidate, f"{pushed}-latest")
+    assert _number(latest) == 0
+    assert latest.get_string_custom_property("pushed_destination") == f"{pushed}/7"
+
+
+def _copy(source: str, target: str) -> None:
+    for folder, _, names in tf.io.gfile.walk(source):
+        tf.io.gfile.makedirs(folder.replace(source, target))
+        for name in names:
+            tf.io.gfile.copy(f"{folder}/{name}", f"{folder}/{name}".replace(source, target))
+
+
+def test_without_a_pushed_model_there_is_a_placeholder(tmp_path):
+    history = History(tmp_path)
+    latest = _latest_pushed(history.pushed, history.train(), str(tmp_path / "latest"))
+    (placeholder,) = Path(latest.uri).iterdir()
+    assert placeholder.read_text() == f"{history.pushed} contains no other model yet\n"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The outputs of finished nodes: a candidate, several baselines and the eval split."""
+    folder = tmp_path_factory.mktemp("finished")
+    transform = graphs.build(folder / "graph", [records.jpeg()], image_size=16)
+    for name in ("candidate", "latest"):
+        export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(folder / name / "Format-Serving"))
+    (folder / "examples" / "Split-eval").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / "examples" / "Split-eval" / "data.gz"), "GZIP") as writer:
+        for index in range(10):
+            writer.write(records.example(index % 5).SerializeToString())
+    for name, classes in {"reordered": CLASSES[::-1], "other": ["apple", *CLASSES[1:]]}.items():
+        export(models.build("softmax", (16, 16, 3), 5), transform, classes, str(folder / name / "Format-Serving"))
+    unknown = folder / "unknown" / "Format-Serving"
+    export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(unknown))
+    (unknown / "assets.extra" / "classes.json").unlink()
+    (folder / "none").mkdir()
+    (folder / "none" / PLACEHOLDER).write_text("none yet")
+    (folder / "missing").mkdir()
+    return folder
+
+
+def _artifact(kind, uri: Path, name: str, **metadata) -> pipeline_spec_pb2.ArtifactList:
+    artifact = pipeline_spec_pb2.RuntimeArtifact(uri=str(uri), name=name)
+    artifact.type.instance_schema = f"title: tfx.{kind.TYPE_NAME}\ntype: object\n"
+    artifact.metadata.update(metadata)
+    return pipeline_spec_pb2.ArtifactList(artifacts=[artifact])
+
+
+def _evaluator(floor: float | None):
+    config = evaluator.eval_config(CLASSES, min_accuracy=floor, min_class_recall=floor, max_accuracy_drop=1.0)
+    return evaluator.evaluator(*(channel_utils.as_channel([kind()]) for kind in (Examples, Model, Model)), config)
+
+
+def _evaluate(
+    finished: Path, against: str, output: Path, floor: float | None = 0.0, parameter: float | None = None
+) -> dict:
+    """Runs Evaluator as its container does on a cluster; returns the properties of its outputs."""
+    node = _evaluator(floor)
+    request = pipeline_spec_pb2.ExecutorInput()
+    request.outputs.output_file = str(output / "output.json")
+    inputs = request.inputs.artifacts
+    inputs["examples"].CopyFrom(_artifact(Examples, finished / "examples", "1", split_names='["eval"]'))
+    inputs["model"].CopyFrom(_artifact(Model, finished / "candidate", "2"))
+    inputs["baseline_model"].CopyFrom(_artifact(Model, finished / against, "3"))
+    for key in ("eval_config", "example_splits"):
+        request.inputs.parameters[key].string_value = node.exec_properties[key]
+    if parameter is not None:
+        for key in ("min_accuracy", "min_class_recall"):
+            request.inputs.parameters[key].double_value = parameter
+    request.outputs.artifacts["evaluation"].CopyFrom(_artifact(ModelEvaluation, output / "evaluation", "4"))
+    request.outputs.artifacts["blessing"].CopyFrom(_artifact(ModelBlessing, output / "blessing", "5"))
+    flags = ["run", "--executor_class_path", node.executor_spec.class_path]
+    flags += ["--json_serialized_invocation_args", json_format.MessageToJson(request)]
+    kubeflow_v2_run_executor.main(kubeflow_v2_run_executor._parse_flags(flags))
+    written = json.loads((output / "output.json").read_text())["artifacts"]
+    return {name: written[name]["artifacts"][0].get("metadata", {}) for name in ("blessing", "evaluation")}
+
+
+def _figure(output: Path, properties: dict[str, dict]) -> str:
+    """Returns Evaluator's figure on the terminal."""
+    outputs = {"evaluation": [ModelEvaluation()], "blessing": [ModelBlessing()]}
+    for name, (artifact,) in outputs.items():
+        artifact.uri = str(output / name)
+        for key, value in properties[name].items():
+            setter = artifact.set_string_custom_property if isinstance(value, str) else artifact.set_int_custom_property
+            setter(key, value if isinstance(value, str) else int(value))
+    return evaluator.STAGE.figure(outputs, {})
+
+
+@pytest.mark.parametrize(
+    ("against", "set_aside"),
+    [
+        ("none", None),
+        ("latest", None),
+        ("reordered", "the baseline has the same classes in another order"),
+        ("other", f"the baseline has other classes (without {CLASSES[0]}, with apple)"),
+        ("unknown", "the baseline has no record of its classes"),
+    ],
+)
+def test_the_gate_compares_with_a_baseline_of_the_same_classes(finished, against, set_aside, tmp_path):
+    compared = against == "latest"
+    properties = _evaluate(finished, against, tmp_path)
+    blessing = properties["blessing"]
+    assert properties["evaluation"].get(SET_ASIDE) == set_aside
+    notice = f" · no comparison with the baseline, only the floors apply: {set_aside}" if set_aside else ""
+    assert _figure(tmp_path, properties).endswith(f"· blessed{notice}")
+    assert blessing["blessed"] == 1
+    assert blessing["current_model_id"] == "2"
+    assert blessing.get("baseline_model_id") == ("3" if compared else None)
+    checks = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
+    expected = ["accuracy", *(f"recall of class {index}" for index in range(5))]
+    assert [check["what"] for check in checks] == expected + ["accuracy against the baseline"] * compared
+    assert all(check["passed"] for check in checks)
+    assert {check["floor"] for check in checks[:6]} == {0.0}  # no parameters: the floors of the settings
+    recalls = [check["value"] for check in checks[1:6]]
+    assert checks[0]["value"] == pytest.approx(sum(recalls) / 5)  # two examples of each class
+
+
+def test_a_pushed_model_keeps_the_record_of_its_classes(finished, tmp_path):
+    candidate = Model()
+    candidate.uri = str(finished / "candidate")
+    for against, reason in (("latest", ""), ("reordered", "the baseline has the same classes in another order")):
+        pushed = tmp_path / against
+        _copy(path_utils.serving_model_dir(str(finished / against)), str(pushed / "7"))
+        latest = _latest_pushed(str(pushed), candidate, str(tmp_path / f"latest-{against}"))
+        assert baseline.class_mismatch(candidate, latest) == reason
+
+
+def test_a_model_in_ml_metadata_has_its_classes_in_the_recipe(finished):
+    candidate, earlier = Model(), Model()
+    candidate.uri, earlier.uri = str(finished / "candidate"), str(finished / "unknown")
+    for classes, reason in ((CLASSES, ""), (["a", "b", "c", "d", "e"], "the baseline has other classes (without ")):
+        earlier.set_string_custom_property("recipe", json.dumps({"data": {"classes": list(classes)}}))
+        assert baseline.class_mismatch(candidate, earlier).startswith(reason)
+        assert bool(baseline.class_mismatch(candidate, earlier)) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("floor", "parameter", "expected"),
+    [
+        (None, UNSET, (0.2 + 1.959964 * (0.2 * 0.8 / 10) ** 0.5, 0.2)),  # ten examples, two of each class
+        (None, 0.75, (0.75, 0.75)),
+        (0.6, UNSET, (0.2 + 1.959964 * (0.2 * 0.8 / 10) ** 0.5, 0.2)),
+    ],
+)
+def test_without_a_setting_or_by_minus_one_the_floors_are_computed(finished, floor, parameter, expected, tmp_path):
+    _evaluate(finished, "none", tmp_path, floor, parameter)
+    overall, *recalls = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
+    assert overall["floor"] == pytest.approx(expected[0], abs=1e-6)
+    assert [each["floor"] for each in recalls] == [expected[1]] * 5
+    assert (overall["n"], recalls[0]["n"]) == (10, 2)
+
+
+def test_a_missing_baseline_folder_is_an_error(finished, tmp_path):
+    with pytest.raises(Exception, match="missing/Format-Serving"):
+        _evaluate(finished, "missing", tmp_path)

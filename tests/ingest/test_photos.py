@@ -1,0 +1,303 @@
+"""`python -m ingest photos`, and a run on its result."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from errors import UserError
+from ingest import __main__ as command_line
+from ingest import output, prepare
+from ingest.names import run_name
+from ingest.records import check_folder
+from pipeline import schema_file, settings
+from tests.conftest import ROOT
+from tests.helpers.records import photo_file
+
+
+def _read(folder: Path) -> dict[str, list[dict]]:
+    """Returns all records of all shards, in order."""
+    shards = {path.name: tf.data.TFRecordDataset(str(path)) for path in sorted(folder.glob("*.tfrec"))}
+    parse = tf.train.Example.FromString
+    return {name: [dict(parse(each.numpy()).features.feature) for each in shard] for name, shard in shards.items()}
+
+
+def _labels(records: list[dict]) -> Counter:
+    return Counter(record["label"].bytes_list.value[0].decode() for record in records)
+
+
+def _folders(folder: Path, **counts: int) -> Path:
+    for name, count in counts.items():
+        for index in range(count):
+            photo_file(folder / name / f"{index}.png", (9 * index % 256, 5 * len(name), 90))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def native(real_data, tmp_path_factory) -> Path:
+    """400 photos of many sizes, as files in class folders."""
+    folder = tmp_path_factory.mktemp("native")
+    for shard, records in _read(real_data / "flowers-native").items():
+        for index, record in enumerate(records):
+            path = folder / record["label"].bytes_list.value[0].decode() / f"{shard[:9]}-{index}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(record["image"].bytes_list.value[0])
+    return folder
+
+
+@pytest.fixture
+def make(capfd):
+    """Calls `python -m ingest ...` in this process; returns its exit code and output."""
+
+    def call(*arguments: object) -> tuple[int, str]:
+        code = command_line.main([str(argument) for argument in arguments])
+        return code, "".join(capfd.readouterr())
+
+    return call
+
+
+def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
+    target = tmp_path / "My Flowers"
+    code, said = make("photos", native, "--to", target, "--size", 96)
+    assert code == 0, said
+    assert "400 photos in 16 shards" in said
+    assert f"next: python local_runner.py --config '{target}/settings.yaml'" in said
+
+    config = settings.load(None, target / "settings.yaml")
+    assert (config.name, config.data.directory, config.data.image_size) == (run_name(native.resolve()), target, 96)
+    assert config.data.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert schema_file.check_schema(config.data.schema_file, 5) == target / "schema.pbtxt"
+    _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 96)
+    assert [(shard.path.name, shard.records) for shard in shards] == [
+        (f"my-flowers{index:02d}-25.tfrec", 25) for index in range(16)
+    ]
+    assert all(_labels(records) == dict.fromkeys(config.data.classes, 5) for records in _read(target).values())
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_record_is_the_centre_of_the_photo_with_all_features(native, tmp_path, make):
+    assert make("photos", native, "--to", tmp_path / "out", "--size", 192)[0] == 0
+    (records, *_) = _read(tmp_path / "out").values()
+    for record in records:
+        image = Image.open(BytesIO(record["image"].bytes_list.value[0]))
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (192, 192))
+        label = record["class"].int64_list.value[0]
+        assert record["label"].bytes_list.value[0].decode() == sorted(path.name for path in native.iterdir())[label]
+        assert list(record["one_hot_class"].float_list.value) == [float(index == label) for index in range(5)]
+        assert list(record["size"].int64_list.value) == [192, 192]
+
+
+def test_the_settings_go_together_with_a_preset(tmp_path, make):
+    make("photos", _folders(tmp_path / "in", cat=3, dog=3), "--to", tmp_path / "pets")
+    config = settings.load("flowers-xception", tmp_path / "pets" / "settings.yaml")
+    assert (config.name, config.model.name, config.data.classes) == (
+        run_name((tmp_path / "in").resolve()),
+        "xception",
+        ("cat", "dog"),
+    )
+    assert (config.evaluator.min_accuracy, config.evaluator.min_class_recall) == (
+        None,
+        None,
+    )  # unlike the flowers' preset
+    header = (tmp_path / "pets" / "settings.yaml").read_text().splitlines()[:4]
+    assert f"python -m ingest photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
+    assert "--preset flowers-convnet --config" in header[3]
+
+
+def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
+    photos = _folders(tmp_path / "写真", **{"yes": 2, "1": 2, "Gänse: [x]": 2, '"a\\b': 2})
+    assert make("photos", photos, "--to", tmp_path / "名前")[0] == 0
+    config = settings.load(None, tmp_path / "名前" / "settings.yaml")
+    assert config.data.classes == ('"a\\b', "1", "Gänse: [x]", "yes")
+    assert re.fullmatch("photos-[0-9a-f]{8}", config.name)
+    assert schema_file.check_schema(config.data.schema_file, 4)
+
+
+def test_folders_of_the_same_last_name_share_nothing(tmp_path, make):
+    """The cache, the baseline and pushed models are stored by the run's name, which depends on the folder's path."""
+    names = []
+    for place, classes in (("pets", ("cat", "dog")), ("flowers", ("rose", "tulip")), ("pets", ("cat", "dog", "owl"))):
+        photos = _folders(tmp_path / place / "data", **dict.fromkeys(classes, 2))
+        target = tmp_path / f"records-{len(names)}" / "data"
+        assert make("photos", photos, "--to", target)[0] == 0
+        names.append(settings.load(None, target / "settings.yaml").name)
+    assert names[0] == names[2] != names[1]
+    assert all(re.fullmatch("data-[0-9a-f]{8}", name) for name in names)
+    assert len(run_name(tmp_path / ("long" * 60))) == 60
+
+
+def test_the_same_seed_gives_the_same_bytes(native, tmp_path, make):
+    few = tmp_path / "few"
+    for folder in native.iterdir():
+        for path in sorted(folder.iterdir())[:8]:
+            (few / folder.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, few / folder.name)
+    digests = []
+    for place, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert make("photos", few, "--to", tmp_path / place / "out", "--size", 32, "--seed", seed)[0] == 0
+        digests.append([path.read_bytes() for path in sorted((tmp_path / place / "out").glob("*.tfrec"))])
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
+    photos = _folders(tmp_path / "in", cat=6, dog=6)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    (photos / "cat" / "note\x1b[31m.txt").write_text("not a photo")
+    (photos / "cat" / "empty.jpg").touch()
+    (photos / "dog" / "cut.png").write_bytes((photos / "dog" / "5.png").read_bytes()[:-40])
+    photo_file(photos / "dog" / "bomb.png", size=(101, 100))
+    (photos / "dog" / "inner").mkdir()
+    outside = photo_file(tmp_path / "outside.png")
+    (photos / "dog" / "out.png").symlink_to(outside)
+    (photos / "dog" / "in.png").symlink_to(photos / "dog" / "0.png")
+    (photos / "dog" / "loop.png").symlink_to("loop.png")
+    (photos / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
+    os.mkfifo(photos / "cat" / "pipe")
+    photo_file(photos / ".hidden" / "a.png")
+    photo_file(photos / "cat" / ".hidden.png")
+    (photos / "empty").mkdir()
+    code, said = make("photos", photos, "--to", tmp_path / "out")
+    assert code == 0, said
+    assert "13 photos in 7 shards" in said
+    assert "9 skipped:" in said
+    for text in (
+        r"cat/note\u001b[31m.txt: not a photo in a supported format (JPEG, ",
+        "cat/empty.jpg: not a photo",
+        "cat/pipe: not a file",
+        "dog/cut.png: ",
+        "dog/bomb.png: larger than 10,000 pixels, which may be a decompression bomb",
+        "dog/inner: a folder inside a class folder",
+        "dog/out.png: a link to a place outside",
+        "dog/loop.png: not a file",
+        "elsewhere: a link to a place outside",
+    ):
+        assert text in said
+    assert settings.load(None, tmp_path / "out" / "settings.yaml").data.classes == ("cat", "dog")
+    check_folder(tmp_path / "out", "*.tfrec")
+
+
+def _nothing_readable(photos: Path) -> None:
+    for path in photos.glob("*/*"):
+        path.write_bytes(b"HEIC")
+
+
+def _only_headers(photos: Path) -> None:
+    for path in (photos / "dog").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+
+
+def _one_of_a_class(photos: Path) -> None:
+    for path in sorted((photos / "dog").iterdir())[1:]:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda photos: shutil.rmtree(photos), "expected a folder with one subfolder per class"),
+        (lambda photos: shutil.rmtree(photos / "dog"), "at least two class folders with photos, received cat: 4"),
+        (lambda photos: [shutil.rmtree(photos / name) for name in ("cat", "dog")], "received no folders"),
+        (_nothing_readable, "received cat: 0, dog: 0\n  skipped: "),
+        (_only_headers, "too few can be decoded in the class folders dog; add photos"),
+        (_one_of_a_class, "at least 2 readable photos .* received dog: 1. Add photos, or move"),
+        (lambda photos: (photos / "dog").rename(photos / "d\nog"), r"received .*d\\nog; rename"),
+        (lambda photos: (photos / "dog").rename(photos / os.fsdecode(b"d\xff")), r"received .*d\\udcff; rename"),
+    ],
+)
+def test_photos_that_are_refused(tmp_path, make, damage, says):
+    photos = _folders(tmp_path / "in", cat=4, dog=4)
+    damage(photos)
+    code, said = make("photos", photos, "--to", tmp_path / "out")
+    assert code == 2
+    with pytest.raises(UserError, match=says):
+        raise UserError(said)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_targets_that_are_refused(tmp_path, make):
+    photos = _folders(tmp_path / "in", cat=4, dog=4)
+    assert "is inside the photo folder" in make("photos", photos, "--to", photos / "records")[1]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine").write_text("precious")
+    code, said = make("photos", photos, "--to", tmp_path / "taken")
+    assert (code, "taken is not empty. Remove it, or" in said) == (2, True)
+    assert (tmp_path / "taken" / "mine").read_text() == "precious"
+    assert "mine is a file" in make("photos", photos, "--to", tmp_path / "taken" / "mine")[1]
+    assert "cannot " in make("photos", photos, "--to", tmp_path / "taken" / "mine" / "below")[1]
+    assert "received [ in" in make("photos", photos, "--to", tmp_path / "new[1]")[1]
+    assert not (tmp_path / "new[1]").exists()
+    (tmp_path / "empty").mkdir()
+    assert make("photos", photos, "--to", tmp_path / "empty")[0] == 0
+    assert make("photos", photos, "--to", tmp_path / "new" / "deep" / "out")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--size", "8"], "expected a whole number from 16 to 1024, received '8'"),
+        (["--shards", "1"], "expected a whole number from 2 to 10000, received '1'"),
+        (["--seed", "x"], "received 'x'"),
+    ],
+)
+def test_flags_out_of_range(tmp_path, capsys, flags, says):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["photos", str(tmp_path), "--to", str(tmp_path / "out"), *flags])
+    assert stop.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_failed_write_leaves_no_files(tmp_path):
+    with (
+        pytest.raises(UserError, match="cannot write .*out: No space left on device; nothing was written"),
+        output.atomic_folder(tmp_path / "out") as folder,
+        Path("/dev/full").open("wb") as full,
+    ):
+        (folder / "0.part").write_bytes(b"some")
+        full.write(b"more")
+        full.flush()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _hears_ctrl_c(native, tmp_path, **env):
+    command = [sys.executable, "-m", "ingest", "photos", native, "--to", tmp_path / "out", "--size", "1024"]
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, preexec_fn=hears, **pipes)
+
+
+def test_ctrl_c_leaves_no_files(native, tmp_path):
+    process = _hears_ctrl_c(native, tmp_path)
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob(".out-*")) and time.monotonic() < until:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == "ingest: interrupted; nothing was written\n"
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_during_an_import_exits_with_130(native, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("exec('import os; os.kill(os.getpid(), 2); list(range(1000))')")
+    process = _hears_ctrl_c(native, tmp_path, PYTHONPATH=str(tmp_path))
+    assert process.communicate(timeout=60)[1] == "ingest: interrupted; nothing was written\n"
+    assert process.returncode == 130

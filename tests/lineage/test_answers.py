@@ -1,0 +1,292 @@
+"""`python -m lineage` on refused, killed and interrupted runs, in stores written without a pipeline."""
+
+import json
+import math
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components.report import page as page_of_report
+from lineage import gc, metadata, models, serve, text
+from lineage.__main__ import main
+from lineage.reading import read_all
+from lineage.runs import read_json
+from pipeline.local.dag_runner import NodeFailed, _recorded
+from pipeline.local.failure import Interrupted
+from tests.helpers import stores
+
+KNOWN = {"pipeline": "flowers", "settings": "{}"}
+
+
+class Runs:
+    """A store of runs with an evaluated model, with the same entries as the pipeline writes."""
+
+    def __init__(self, output: Path):
+        self.output = output
+        self.store = stores.Store(output, "flowers")
+        self.count = 0
+        self.blessing: int | None = None
+
+    def _folder(self, kind: str, node: str, channel: str, **facts) -> int:
+        folder = self.output / "artifacts" / "flowers" / node / channel / f"1{self.count}"
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x" * 10)
+        return self.store.artifact(kind, folder, **facts)
+
+    def judge(self, blessed: bool, **facts: str) -> int:
+        """Writes a run that trained and evaluated a model; returns the run's id."""
+        self.count += 1
+        run = self.store.run(f"2026-01-{self.count:02d}T00:00:00", KNOWN | facts)
+        model = self._folder("Model", "Trainer", "model")
+        evaluation = self._folder(
+            "ModelEvaluation", "Evaluator", "evaluation", accuracy=0.5, refused="" if blessed else "accuracy"
+        )
+        blessing = self._folder("ModelBlessing", "Evaluator", "blessing", blessed=int(blessed))
+        version = self.output / "pushed" / "flowers" / str(self.count)
+        served = {"pushed": 1, "pushed_destination": str(version)} if blessed else {"pushed": 0}
+        pushed = self._folder("PushedModel", "Pusher", "pushed_model", **served)
+        self.store.execution(run, "Trainer", {}, {"model": [model]})
+        found = {"model_blessing": [self.blessing]} if self.blessing else {}
+        self.store.execution(run, "LatestBlessedModel", {}, found, kind="tfx.dsl.components.common.resolver.Resolver")
+        self.store.execution(run, "Evaluator", {"model": [model]}, {"evaluation": [evaluation], "blessing": [blessing]})
+        self.store.execution(
+            run, "Pusher", {"model": [model], "model_blessing": [blessing]}, {"pushed_model": [pushed]}
+        )
+        if blessed:
+            version.mkdir(parents=True)
+            self.blessing = blessing
+        return run
+
+
+@pytest.fixture
+def runs(tmp_path) -> Runs:
+    return Runs(tmp_path / "out")
+
+
+@pytest.fixture
+def ask(tmp_path, capsys):
+    def call(*words: object):
+        assert main([*map(str, words), "--store", str(tmp_path / "out"), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def page(runs):
+    """Returns a page of `lineage serve`."""
+    app = serve.make_app(lambda: runs.store.store, runs.output, {"localhost"})
+
+    def call(path: str) -> str:
+        answer = app.test_client().get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    return call
+
+
+def _freed(answer: dict) -> set[str]:
+    return {Path(each["path"]).name for each in answer["folders"]}
+
+
+def test_gc_deletes_a_refused_model_after_a_blessed_one(runs, ask):
+    for blessed in (True, False, True, False):
+        runs.judge(blessed)
+    answer = ask("gc", "--older-than", 0)
+    assert _freed(answer) == {"12", "14"}
+    assert {each["why"] for each in answer["folders"]} >= {"Model, too old", "ModelEvaluation, too old"}
+    assert [Path(place).name for place in answer["kept"]] == ["1", "3"]
+
+
+def test_gc_deletes_the_artifacts_of_a_removed_version(runs, ask):
+    for _ in range(3):
+        runs.judge(True)
+    shutil.rmtree(runs.output / "pushed" / "flowers" / "1")
+    answer = ask("gc", "--older-than", 0)
+    assert _freed(answer) == {"11"}
+    assert answer["unreachable"] == []
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_gc_keeps_pushed_models_if_the_push_folder_is_not_mounted(runs, ask, left, capsys):
+    for blessed in (True, True, False):
+        runs.judge(blessed)
+    pushed = runs.output / "pushed"
+    pushed.rename(runs.output / "elsewhere")
+    if left == "an empty folder":
+        (pushed / "flowers").mkdir(parents=True)
+    answer = ask("gc", "--older-than", 0, "--delete")
+    assert _freed(answer) == {"13"}
+    assert answer["unreachable"] == [str(pushed / "flowers" / number) for number in "12"]
+    assert main(["gc", "--store", str(runs.output)]) == 0
+    said = capsys.readouterr().out
+    assert f"kept, because its parent folder cannot be read: {pushed}/flowers/1\n" in said
+    assert "kept 2 pushed versions" in said
+    (command,) = [line for line in said.splitlines() if "mkdir -p" in line]
+    subprocess.run(command, shell=True, check=True)  # a user pastes it after removing the versions
+    answer = ask("gc", "--older-than", 0)
+    assert (answer["unreachable"], answer["kept"]) == ([], [])
+    assert _freed(answer) == {"11"}  # the other model is the latest blessed one
+    assert shlex.split(command)[2] == str(pushed / "flowers")
+
+
+def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(runs, ask, page, capsys):
+    run = runs.judge(False)
+    (folder,) = (runs.output / "artifacts" / "flowers" / "Evaluator" / "evaluation").iterdir()
+    listed = [
+        {"what": "accuracy", "value": 0.5, "floor": 0.25, "passed": True},
+        {"what": "recall of [roses]", "value": 0.125, "floor": 0.2, "passed": False, "n": 8},
+        {"what": "recall of tulips", "value": None, "floor": 0.2, "passed": False},
+    ]
+    (folder / "checks.json").write_text(json.dumps(listed))
+    answer = ask("show", run)
+    assert answer["state"] == "refused"
+    assert answer["refused"] == [
+        {"what": "recall of [roses]", "value": 0.125, "floor": 0.2},
+        {"what": "recall of tulips", "value": None, "floor": 0.2},
+    ]
+    assert answer["nodes"][-1]["node"] == "Pusher"
+    assert answer["nodes"][-1]["outputs"] == {}
+    assert main(["show", str(run), "--store", str(runs.output)]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^refused +recall of \[roses\] +0\.125 +floor 0\.2$", said, re.MULTILINE)
+    assert re.search(r"^refused +recall of tulips +no examples in the eval split +floor 0\.2$", said, re.MULTILINE)
+    assert "PushedModel" not in said
+    assert "<dd>recall of [roses] 0.125 floor 0.2</dd>" in page(f"/runs/{run}")
+    assert "PushedModel" not in page(f"/runs/{run}")
+
+
+def test_diff_of_one_run_compares_it_with_the_previous_run_of_its_pipeline(runs, ask, page, capsys):
+    first, second = runs.judge(True), runs.judge(False)
+    other = runs.store.run("2026-02-01T00:00:00", {"pipeline": "mnist", "settings": "{}"})
+    third = runs.judge(True)
+    assert ask("diff", third)["runs"] == [second, third]
+    assert ask("diff", "latest")["runs"] == [second, third]
+    assert ask("diff", first, third)["runs"] == [first, third]
+    assert f"<h1>Runs {second} and {third}</h1>" in page("/diff")
+    assert f"<h1>Runs {first} and {third}</h1>" in page(f"/diff?before={first}&after={third}")
+    for run, pipeline in ((first, "flowers"), (other, "mnist")):
+        assert main(["diff", str(run), "--store", str(runs.output)]) == 2
+        said = capsys.readouterr().err
+        assert f"run {run} is the first of pipeline {pipeline}, so there is no run before it; give two runs" in said
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_killed_runs_duration_ends_at_its_last_log_line_or_write(runs, ask, page, tmp_path, written, capsys):
+    log = tmp_path / "a.log"
+    metadata.record_start(runs.store.store, "2026-03-01T00:00:00", KNOWN | {"log": str(log)})
+    context = runs.store.store.get_context_by_type_and_name(metadata.RUN_CONTEXT, "2026-03-01T00:00:00")
+    context.custom_properties["process"].string_value = (
+        metadata._process().rsplit(" ", 1)[0] + " 1"
+    )  # the process id of another process
+    runs.store.store.put_contexts([context])
+    runs.store.execution(context.id, "Trainer", {}, {}, state=stores.RUNNING)
+    started = context.create_time_since_epoch / 1000
+    if written:
+        log.write_text("Epoch 7")
+        os.utime(log, (started + 3600, started + 3600))
+    (row,) = ask("runs", "--state", "stale")
+    assert row["end_source"] == ("log" if written else "store")
+    assert row["seconds"] == pytest.approx(3600, abs=1) if written else row["seconds"] < 60
+    (node,) = ask("show", context.id)["nodes"]
+    assert node["seconds"] == pytest.approx(row["seconds"], abs=5)
+    assert main(["show", str(context.id), "--store", str(runs.output)]) == 0
+    last = "up to its last log line" if written else "up to its last write to ML Metadata"
+    assert re.search(rf"^killed +duration {last}$", capsys.readouterr().out, re.MULTILINE)
+    assert f"{last}</dd>" in page(f"/runs/{context.id}")
+
+
+@pytest.mark.parametrize("where", ["Trainer", "between two nodes"])
+def test_an_interrupted_run_is_not_a_failed_one(runs, ask, where):
+    with pytest.raises((NodeFailed, Interrupted)), _recorded(runs.store.store, "2026-03-01T00:00:00", KNOWN):
+        if where == "Trainer":
+            run = runs.store.store.get_context_by_type_and_name(metadata.RUN_CONTEXT, "2026-03-01T00:00:00").id
+            runs.store.execution(run, "Trainer", {}, {}, state=stores.FAILED)
+            raise NodeFailed("Trainer") from Interrupted
+        raise Interrupted
+    (row,) = ask("runs", "--state", "interrupted")
+    assert (row["state"], row["error"]) == ("interrupted", f"interrupted {'in ' * (where == 'Trainer')}{where}")
+    assert ask("runs", "--state", "failed") == []
+    assert [node["state"] for node in ask("show", row["id"])["nodes"]] == ["interrupted"] * (where == "Trainer")
+
+
+def test_an_older_store_records_an_interrupt_as_an_error(runs, ask):
+    run = runs.store.run("2026-03-01T00:00:00", KNOWN | {"failed": "Trainer", "error": "Interrupted"})
+    runs.store.execution(run, "Trainer", {}, {}, state=stores.FAILED)
+    (row,) = ask("runs", "--state", "interrupted")
+    assert (row["id"], row["error"]) == (run, "interrupted in Trainer")
+    assert ask("runs", "--state", "failed") == []
+
+
+def _trained(runs: Runs, **facts) -> int:
+    runs.count += 1
+    run = runs.store.run(f"2026-05-{runs.count:02d}T00:00:00", KNOWN)
+    runs.store.execution(run, "Trainer", {}, {}, **facts)
+    return run
+
+
+def test_why_names_the_files_that_changed(runs, ask, capsys):
+    code = {"trainer/run.py": "a1", "trainer/fitting.py": "b1", "trainer/old.py": "c1"}
+    _trained(runs, code_files=code, input_files={"1.tfrec": "d1", "2.tfrec": "e1"})
+    newer = {"trainer/run.py": "a2", "trainer/fitting.py": "b1", "trainer/new.py": "f1"}
+    _trained(runs, code_files=newer, input_files={"1.tfrec": "d2", "2.tfrec": "e1"})
+    assert ask("why", "Trainer")["differs"] == [
+        {"what": "file trainer/new.py", "before": None, "now": "f1"},
+        {"what": "file trainer/old.py", "before": "c1", "now": None},
+        {"what": "file trainer/run.py", "before": "a1", "now": "a2"},
+        {"what": "data file 1.tfrec", "before": "d1", "now": "d2"},
+    ]
+    assert main(["why", "Trainer", "--store", str(runs.output)]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "file trainer/new.py  added",
+        "file trainer/old.py  removed",
+        "file trainer/run.py  changed",
+        "data file 1.tfrec    changed",
+    ):
+        assert f"  {line}\n" in said
+
+
+def test_why_compares_the_codes_digest_if_a_run_has_no_list_of_files(runs, ask):
+    _trained(runs)
+    _trained(runs, code_files={f"trainer/{number}.py": "a1" for number in range(20)}, input_files={"1.tfrec": "d1"})
+    (differs,) = ask("why", "Trainer")["differs"]
+    assert differs["what"] == "code"
+    assert differs["before"] is None
+    assert len(differs["now"]) > 8
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's rights")
+@pytest.mark.parametrize("mode", [0o700, 0o744], ids=oct)
+def test_unreadable_folders_of_another_user_are_kept_and_not_reported_as_present(runs, tmp_path, mode):
+    """Runs in this process, because the interpreter may be readable by root only; 0o744 allows listing only."""
+    for _ in range(2):
+        runs.judge(True)
+    (tmp_path / "out" / "artifacts" / "flowers" / "checkpoints" / "1").mkdir(parents=True)
+    graph, artifacts = read_all(runs.store.store), runs.output / "artifacts"
+    evaluation = next(each for each in graph.artifacts.values() if each.type == "ModelEvaluation")
+    pushed = runs.output / "pushed" / "flowers"
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(Path("/tmp")) and folder != Path("/tmp"):  # noqa: S108
+            folder.chmod(0o755)
+    for folder in (pushed, artifacts / "flowers" / "checkpoints", Path(evaluation.uri)):
+        folder.chmod(mode)
+    os.seteuid(65534)
+    try:
+        present, unreachable = gc._pushed(graph)
+        assert (present, sorted(unreachable.values())) == ({}, [str(pushed / version) for version in "12"])
+        assert list(gc._abandoned_checkpoints(artifacts, math.inf)) == []
+        assert not models._in_service(str(pushed / "2"))
+        assert read_json(evaluation, "checks.json", "not here") == "not here"
+        assert text.size_of(f"{evaluation.uri}/file") is None
+        assert text.size_of(evaluation.uri) in (None, 0)
+        assert page_of_report._link(f"{pushed}/2", str(tmp_path), str(tmp_path)) is None
+    finally:
+        os.seteuid(0)
+    assert models._in_service(str(pushed / "2"))
+    assert gc._pushed(graph)[1] == {}

@@ -1,0 +1,121 @@
+"""What is trained is what is served: the three signatures, on real photos of many sizes."""
+
+import base64
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ingest.sample import CLASSES
+from testing import graphs
+from tests.helpers import records
+from trainer import models
+from trainer.export import export, in_float32
+from trainer.families import FAMILIES
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("range", "float32"), ("mean-deviation", "mixed_bfloat16")],
+    ids=["range in float32", "mean-deviation in bfloat16"],
+)
+def exported(request, real_data, tmp_path_factory):
+    photos = graphs.first_photos(real_data / "flowers-native" / "flowers00-200.tfrec", 12)
+    folder = tmp_path_factory.mktemp("export")
+    normalize, policy = request.param
+    transform = graphs.build(folder / "graph", photos, normalize=normalize)
+    model = _under(policy, "convnet", 48)
+    export(model, transform, CLASSES, str(folder / "model"))
+    return model, tf.saved_model.load(str(folder / "model")), photos
+
+
+def test_the_same_photos_give_the_same_probabilities_on_every_way(exported):
+    model, served, photos = exported
+    examples = tf.constant([records.example(0, photo).SerializeToString() for photo in photos])
+    by_bytes = served.signatures["serving_default"](image_bytes=tf.constant(photos))
+    by_example = served.signatures["serve_examples"](examples=examples)
+    pixels = served.signatures["transform_features"](examples=examples)["pixels"]
+    by_hand = tf.nn.softmax(in_float32(model)(pixels)).numpy()
+    assert np.ptp(by_hand, axis=0).max() > 1e-4  # the photos do differ
+    assert np.abs(by_bytes["probabilities"] - by_hand).max() < 1e-5
+    assert np.abs(by_example["probabilities"] - by_hand).max() < 1e-5
+
+
+def test_serving_default_names_the_class(exported):
+    _, served, photos = exported
+    answer = served.signatures["serving_default"](image_bytes=tf.constant(photos[:3]))
+    assert set(answer) == {"label", "class_index", "probabilities"}
+    assert np.allclose(tf.reduce_sum(answer["probabilities"], axis=1), 1.0)
+    assert np.array_equal(answer["class_index"], np.argmax(answer["probabilities"], axis=1))
+    assert [label.decode() for label in answer["label"].numpy()] == [CLASSES[i] for i in answer["class_index"]]
+
+
+def test_a_photo_whose_header_names_too_many_pixels_is_not_decoded(exported):
+    _, served, photos = exported
+    png = tf.io.encode_png(tf.zeros([17, 31, 3], tf.uint8)).numpy()
+    bomb = png[:16] + (20_000).to_bytes(4, "big") * 2 + png[24:]
+    example = records.example(0, bomb).SerializeToString()
+    for ask in (
+        lambda: served.signatures["serving_default"](image_bytes=tf.constant([photos[0], bomb])),
+        lambda: served.signatures["serve_examples"](examples=tf.constant([example])),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels"):
+            ask()
+
+
+def test_the_input_is_named_for_rests_base64(exported):
+    _, served, photos = exported
+    _, arguments = served.signatures["serving_default"].structured_input_signature
+    assert list(arguments) == ["image_bytes"]
+    sent = {"b64": base64.b64encode(photos[0]).decode()}  # REST decodes this for names that end in _bytes
+    answer = served.signatures["serving_default"](image_bytes=tf.constant([base64.b64decode(sent["b64"])]))
+    assert answer["probabilities"].shape == (1, 5)
+
+
+def test_examples_need_no_label(exported):
+    _, served, photos = exported
+    only_image = records.example(0, photos[0])
+    for key in ("class", "label", "size", "one_hot_class"):
+        del only_image.features.feature[key]
+    answer = served.signatures["serve_examples"](examples=tf.constant([only_image.SerializeToString()]))
+    assert answer["probabilities"].shape == (1, 5)
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_a_model_of_mixed_precision_is_served_in_float32(name):
+    mixed = _under("mixed_bfloat16", name, 72)
+    random = np.random.default_rng(0)
+    for variable in mixed.weights:  # batch norm's begin at 0 and 1, which hides a mistake
+        variable.assign(variable * random.uniform(0.8, 1.2, variable.shape))
+    pixels = random.uniform(-1, 1, (2, 72, 72, 3)).astype(np.float32)
+    served, built = in_float32(mixed), _under("float32", name, 72)
+    built.set_weights(mixed.get_weights())
+    assert "bfloat16" in {layer.compute_dtype for layer in mixed.layers}
+    assert {layer.compute_dtype for layer in served.layers} == {"float32"}
+    logits = built(pixels).numpy()  # the mixed model itself cannot run where oneDNN is held to AVX2
+    assert np.abs(served(pixels) - logits).max() < 1e-4 * np.abs(logits).max()  # of 1e-11 for an untrained MobileNetV2
+
+
+def test_no_signature_computes_in_bfloat16(exported):
+    model, served, _ = exported
+    pixels = tf.TensorSpec([None, 48, 48, 3])
+    computed = {name: _dtypes(function) for name, function in served.signatures.items()}
+    assert all(tf.float32 in dtypes and tf.bfloat16 not in dtypes for dtypes in computed.values())
+    trained = _dtypes(tf.function(model).get_concrete_function(pixels))
+    assert (tf.bfloat16 in trained) == (model.layers[1].compute_dtype == "bfloat16")  # it would be seen
+
+
+def _under(policy: str, name: str, size: int) -> keras.Model:
+    keras.config.set_dtype_policy(policy)
+    try:
+        return models.build(name, (size, size, 3), 5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _dtypes(function) -> set[tf.DType]:
+    """The dtypes of all tensors of a concrete function, and of the functions that it calls."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    return {tf.as_dtype(each.type) for node in nodes for each in node.attr.values() if each.HasField("type")}
