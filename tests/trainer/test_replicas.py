@@ -1,4 +1,4 @@
-"""Several replicas, on this CPU taken for eight and in two processes, train as one does (see `tests.helpers.replicas`)."""
+"""Several replicas, on this CPU as eight and in two processes, train as one (see `tests.helpers.replicas`)."""
 
 import json
 import os
