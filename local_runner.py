@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         from lineage.lock import lock_output
         from pipeline.local import local_settings, output, run
 
-        local_settings.check_alone(os.environ.get("TF_CONFIG", ""))
+        local_settings.check_single_process(os.environ.get("TF_CONFIG", ""))
         config = local_settings.resolve(config)
         with lock_output(config.output):
             output.check_output(config)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ingest.quiet import stderr_to_file
+from ingest.logs import stderr_to_file
 
 with stderr_to_file(Path(os.devnull)):  # TensorFlow 2.21 prints at import and ignores TF_CPP_MIN_LOG_LEVEL
     import tensorflow as tf

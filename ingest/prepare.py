@@ -14,7 +14,7 @@ from errors import UserError
 from ingest import download, records
 from ingest.download import Remote
 from ingest.records import Shard
-from ingest.sources import SOURCES, settable
+from ingest.sources import SOURCES, data_sources
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -64,7 +64,7 @@ def prepare_data(source: str | None, directory: Path | None, pattern: str, image
       UserError: when the data are missing, empty or damaged, or cannot be downloaded.
     """
     if directory is None and source is None:
-        names = " or ".join(settable())
+        names = " or ".join(data_sources())
         raise UserError(f"no data: give a folder of TFRecords (--data DIR), or set data.source to {names}")
     directory = directory or ensure(str(source), image_size)
     directory = directory.expanduser().resolve()
@@ -138,7 +138,7 @@ def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> s
     )
 
 
-def unread_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
+def unmatched_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
     """Returns a notice that names the record files which the pattern does not match, or ''."""
     names = records.unmatched(directory, shards)
     more = " …" if len(names) > _NAMED else ""

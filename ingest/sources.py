@@ -82,7 +82,7 @@ SOURCES = {
 }
 
 
-def settable() -> list[str]:
+def data_sources() -> list[str]:
     """Returns the values of `data.source`."""
     return [name for name, source in SOURCES.items() if source.buckets or source.ensure]
 

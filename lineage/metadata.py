@@ -18,7 +18,7 @@ import psutil
 from ml_metadata.proto import metadata_store_pb2
 
 from errors import UserError
-from ingest.quiet import log_to_file
+from ingest.logs import log_to_file
 
 SQLITE = "metadata.sqlite"
 DATABASES = ("mysql", "postgresql")

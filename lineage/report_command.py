@@ -9,7 +9,7 @@ from rich.console import Console
 
 from components.report.sources import REPORT, REPORT_NODE, RERUN_COMMAND, NodeOutputs, Sources
 from errors import UserError, shortened
-from ingest.quiet import log_to_file
+from ingest.logs import log_to_file
 from lineage import text
 from lineage.history import Run
 from lineage.runs import pushed_to, reason

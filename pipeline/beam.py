@@ -14,8 +14,8 @@ from typing import NamedTuple
 from errors import UserError
 from pipeline.config import Beam
 
-# Without an image, TFX packs its sources for the workers at each node: it takes seconds, and 50 MB in /tmp that are
-# never removed. No worker needs the sources: it is this process, or its image has TFX and this project.
+# Without an image, TFX packs its sources for the workers at each node. This takes seconds and leaves 50 MB in /tmp. The
+# workers do not need the sources: they are this process, or their image contains TFX and this project.
 _NO_PACKAGE = "--sdk_container_image=none"
 _ENDPOINT = r"[^\s:/]+:\d{1,5}"
 _FLINK_LOCAL, _SPARK_LOCAL = r"\[local\]|\[auto\]", r"local(\[.+\])?"
@@ -63,14 +63,14 @@ def arguments(beam: Beam) -> list[str]:
 
 
 def check(beam: Beam, local: bool) -> None:
-    """Validates the arguments of the engine. For the default engine, this does not import Beam.
+    """Validates the arguments of the engine. It does not import Beam for the default settings.
 
     Args:
       beam: the settings.
       local: whether the nodes run in this process with files on this machine.
 
     Raises:
-      UserError: naming each argument that is missing, unknown or wrong, and a job server or Java that is missing.
+      UserError: naming each missing, unknown or wrong argument, and a missing job server or Java.
     """
     if beam == Beam():
         return

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from errors import choices, quoted, shortened
-from ingest.sources import SOURCES, settable
+from ingest.sources import SOURCES, data_sources
 from trainer.families import FAMILIES
 from trainer.section import Pixels, Section
 from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
@@ -34,13 +34,13 @@ class Data(Pixels, Labelled):
     @field_validator("source")
     @classmethod
     def _known(cls, source: str | None) -> str | None:
-        if source not in (None, *settable()):
-            raise ValueError(f"unknown source; {choices(str(source), settable())}")
+        if source not in (None, *data_sources()):
+            raise ValueError(f"unknown source; {choices(str(source), data_sources())}")
         return source
 
     @field_validator("pattern")
     @classmethod
-    def _inside(cls, pattern: str) -> str:
+    def _relative(cls, pattern: str) -> str:
         if {"", ".", ".."} & set(pattern.split("/")):
             raise ValueError(
                 "expected a pattern relative to data.directory and inside it, for example *.tfrec or */*.tfrec"
@@ -101,9 +101,9 @@ class Cluster(Section):
     namespace: str | None = Field(default=None, description="of Kubeflow with several users")
     image: str | None = None
     trainer: str = Field(default="cpu-8", description="the Trainer's machine: a name of pipeline/cluster/machines.py")
-    cpu: float = Field(default=4, gt=0, description="cores of each other node")
-    memory_gb: float = Field(default=16, gt=0, description="of each other node")
-    retries: int = Field(default=2, ge=0, le=10, description="of a node that fails")
+    cpu: float = Field(default=4, gt=0, description="cores of each node except the Trainer")
+    memory_gb: float = Field(default=16, gt=0, description="of each node except the Trainer")
+    retries: int = Field(default=2, ge=0, le=10, description="of a failed node")
 
 
 class Metadata(Section):
@@ -149,16 +149,16 @@ SINGLE_SETTINGS = "single settings"  # the validation context that skips rules b
 
 
 def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
-    """Yields each rule between settings that is broken: the keys concerned, and an error."""
+    """Yields the broken rules between settings: the keys that a rule concerns, and an error."""
     data, trainer = config.data, config.trainer
-    yield from _of_family(data, config.model)
+    yield from _family_problems(data, config.model)
     if trainer.frozen_epochs > trainer.epochs:
         limit = f"at most trainer.epochs ({trainer.epochs})"
         text = f"trainer.frozen_epochs: expected {limit}, received {trainer.frozen_epochs}"
         yield {"trainer.frozen_epochs", "trainer.epochs"}, text
-    for text in _unsearchable(config):
+    for text in _search_problems(config):
         yield {"tuner.search"}, text
-    yield from _unlike_the_training(config)
+    yield from _trial_problems(config)
     sizes = SOURCES[data.source].buckets if data.source and not data.directory else {}
     if sizes and data.image_size not in sizes:
         text = (
@@ -171,8 +171,8 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
         yield {"trainer.augment", "data.normalize", "data.channels"}, text
 
 
-def _of_family(data: Data, model: Model) -> Iterator[tuple[set[str], str]]:
-    """Yields what the model's family does not take."""
+def _family_problems(data: Data, model: Model) -> Iterator[tuple[set[str], str]]:
+    """Yields the rules of the model's family that are broken."""
     name, family = model.name, FAMILIES[model.name]
     if model.weights == "imagenet" and not family.imagenet:
         have = ", ".join(name for name, each in FAMILIES.items() if each.imagenet)
@@ -193,8 +193,8 @@ def _of_family(data: Data, model: Model) -> Iterator[tuple[set[str], str]]:
         yield {"model.name", "data.image_size", "data.channels"}, text
 
 
-def _unlike_the_training(config: Config) -> Iterator[tuple[set[str], str]]:
-    """Yields what makes the tuner's trials differ from the training that follows them."""
+def _trial_problems(config: Config) -> Iterator[tuple[set[str], str]]:
+    """Yields the settings that would make the tuner's trials different from the training after them."""
     if not config.tuner.trials:
         return
     ramp = config.trainer.learning_rate.ramp_epochs
@@ -212,18 +212,18 @@ def _unlike_the_training(config: Config) -> Iterator[tuple[set[str], str]]:
         yield {"tuner.trials", "trainer.frozen_epochs", "trainer.warm_start"}, text
 
 
-def _unsearchable(config: Config) -> Iterator[str]:
-    """Yields what is wrong with the values that the tuner tries; each must be valid in the recipe."""
+def _search_problems(config: Config) -> Iterator[str]:
+    """Yields the errors of the values that the tuner tries; each value must be valid in the recipe."""
     if config.tuner.trials and not config.tuner.search:
         yield "tuner.search: expected values, for example {trainer.learning_rate.peak: [0.001, 0.002]}; received none"
     for key, values in config.tuner.search.items():
         if key.partition(".")[0] not in ("model", "trainer") or "." not in key or key in UNSEARCHABLE:
-            expected = f"expected keys of model and trainer but {', '.join(UNSEARCHABLE)}"
+            expected = f"expected keys of model and trainer except {', '.join(UNSEARCHABLE)}"
             yield f"tuner.search: {expected}; received {quoted(key)}"
             continue
         if not values:
             yield f"tuner.search: {shortened(key)}: expected at least one value, received none"
-        for value, name in itertools.product(values, _names(config, key)):
+        for value, name in itertools.product(values, _models_for(config, key)):
             try:
                 config.recipe.changed({"model.name": name, key: value})
             except ValidationError as error:
@@ -231,7 +231,7 @@ def _unsearchable(config: Config) -> Iterator[str]:
                 yield f"tuner.search: {shortened(key)}: {why}; received {quoted(value)}"
 
 
-def _names(config: Config, key: str) -> list[Any]:
-    """Returns the models that a searched key is tried with: each one has its own options."""
+def _models_for(config: Config, key: str) -> list[Any]:
+    """Returns the models that a key of the search is validated with, because each model has its own options."""
     searched = config.tuner.search.get("model.name", ()) if key.startswith("model.options.") else ()
     return [name for name in searched if name in FAMILIES] or [config.model.name]

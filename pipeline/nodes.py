@@ -1,4 +1,4 @@
-"""The list of nodes, in the order of the data, and how each one is connected to those before it."""
+"""Lists the nodes in the order in which they run, and connects each node to earlier nodes."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class Environment(NamedTuple):
 
     Attributes:
       root: the pipeline root.
-      checkpoints: a folder that outlives a run; None keeps checkpoints in the Trainer's own output.
+      checkpoints: a folder that is kept when a run is killed; None stores checkpoints in the Trainer's output.
       devices: the kind of device that the Trainer expects, 'CPU', 'GPU' or 'TPU'; None accepts any.
       schema: returns the node of the schema, given `data.schema_file`.
       warm_start: returns the node whose `model` the Trainer starts from.
@@ -52,7 +52,7 @@ class Environment(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """What a new node can use: the settings, the environment, and the nodes before it by name."""
+    """The inputs for a new node: the settings, the environment, and the earlier nodes by name."""
 
     config: Config
     environment: Environment
@@ -64,7 +64,7 @@ class Wiring(NamedTuple):
         return self.nodes[node].outputs[output]
 
     def inputs(self, *channels: str) -> dict[str, BaseChannel]:
-        """Returns outputs of earlier nodes by the outputs' names, for nodes that call their inputs so."""
+        """Returns outputs of earlier nodes by their names, for nodes whose inputs have the same names."""
         return {channel.partition(".")[2]: self[channel] for channel in channels}
 
 
@@ -150,12 +150,12 @@ def _pusher(wiring: Wiring) -> BaseNode:
 
 
 def _report(wiring: Wiring) -> BaseNode:
-    settings = wiring.config.model_dump(mode="json", exclude={"cluster"})  # where it runs may change after compiling
+    settings = wiring.config.model_dump(mode="json", exclude={"cluster"})  # the cluster may change after compiling
     nodes = [(stage, wiring.nodes[stage.name]) for stage, _ in NODES if stage.name in wiring.nodes]
     return report.report(nodes, settings, wiring.environment.command)
 
 
-# Each entry: the node's record, and the function that returns the node, or None where the settings leave it out.
+# Each entry: the node's record, and the function that returns the node, or None if the settings disable the node.
 NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (example_gen.STAGE, _examples),
     (schema_gen.STAGE, _schema),

@@ -1,4 +1,4 @@
-"""The pipeline: the nodes of `pipeline.nodes`, connected, with cache keys that follow the code."""
+"""Creates the TFX pipeline from `pipeline.nodes`, with the digests of the code in the cache keys."""
 
 import json
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ def local_environment(config: Config) -> Environment:
 def create_pipeline(
     config: Config, environment: Environment, metadata: tfx.orchestration.metadata.ConnectionConfigType | None = None
 ) -> tfx.dsl.Pipeline:
-    """Returns the whole pipeline.
+    """Returns the TFX pipeline.
 
     Args:
-      config: settings with absolute paths, whose data exist (`pipeline.local.local_settings`).
+      config: validated settings with absolute paths (see `pipeline.local.local_settings`).
       environment: where the pipeline runs.
       metadata: the ML Metadata store; None on a cluster, which has its own.
     """
@@ -36,7 +36,7 @@ def create_pipeline(
         if node := make(wiring):
             wiring.nodes[stage.name] = node.with_id(stage.name)
     nodes = list(wiring.nodes.values())
-    _follow_code(nodes)
+    _add_code_digests(nodes)
     wiring.nodes[report.STAGE.name].exec_properties["code"] = source_code.digest(code_of(nodes))
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
@@ -53,8 +53,8 @@ def root(config: Config) -> Path:
     return config.output / "artifacts" / config.name
 
 
-def _follow_code(nodes: Iterable[BaseNode]) -> None:
-    """Adds to each node's cache key the files that its executor runs."""
+def _add_code_digests(nodes: Iterable[BaseNode]) -> None:
+    """Adds the digests of the files that a node's executor runs to the node's cache key."""
     for node in nodes:
         if isinstance(node, BaseComponent) and (files := source_code.files_of_node(node)):
             node.exec_properties[CODE] = json.dumps(files)

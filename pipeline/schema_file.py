@@ -13,9 +13,9 @@ SCHEMAS = Path(schemas.__file__).parent
 
 
 def check_schema(path: Path, classes: int) -> Path:
-    """Returns the absolute path of a schema, after checking that Transform can use it for so many classes.
+    """Returns the absolute path of a schema, after checking that Transform can use it for this number of classes.
 
-    A name without a folder is a file in the current folder, or else one of the curated schemas.
+    A name without a folder is a file in the current folder, or one of the curated schemas.
 
     Raises:
       UserError: when the schema cannot be read, has another number of classes, or a shape that Transform cannot use.

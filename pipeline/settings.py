@@ -12,7 +12,7 @@ from errors import UserError, choices, quoted, shortened
 from ingest.names import safe_name
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
-from trainer.section import Section, merge, merged
+from trainer.section import Section, merge, with_changes
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -42,7 +42,7 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
         values = merge(values, from_file)
         if "name" not in {**from_file, **(changes or {})}:
             problems.append(_missing_name(file))
-    values = merged(values, changes or {})
+    values = with_changes(values, changes or {})
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -55,7 +55,7 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
 
 
 def _disagreements(values: dict[str, Any], wrong: set[tuple[int | str, ...]]) -> list[str]:
-    """Returns errors about combinations of the valid settings; `wrong` has the locations of the others."""
+    """Returns the broken rules between valid settings; `wrong` contains the locations of the other settings."""
     if () in wrong:  # the rules on combinations have already run, because each value was valid
         return []
     valid = values

@@ -24,7 +24,7 @@ class Section(BaseModel):
         Raises:
           pydantic.ValidationError: when a key is unknown or a value is not valid.
         """
-        return type(self).model_validate(merged(self.model_dump(mode="json", exclude_defaults=True), values))
+        return type(self).model_validate(with_changes(self.model_dump(mode="json", exclude_defaults=True), values))
 
 
 class Shape(Section):
@@ -41,10 +41,10 @@ class Pixels(Shape):
     normalize: Literal["range", "mean-deviation"] = "range"
 
 
-def merged(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def with_changes(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns nested settings with changed values, by dotted keys. Mappings are merged, other values replaced.
 
-    >>> merged({"trainer": {"epochs": 9, "seed": 0}}, {"trainer.epochs": 1})
+    >>> with_changes({"trainer": {"epochs": 9, "seed": 0}}, {"trainer.epochs": 1})
     {'trainer': {'epochs': 1, 'seed': 0}}
     """
     result = dict(settings)

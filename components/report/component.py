@@ -17,7 +17,7 @@ from components.pusher import pushed_to
 from components.report.sources import REPORT, REPORT_NODE, NodeOutputs, Sources
 from components.stage import Stage
 from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, setting_value
-from trainer.section import merged
+from trainer.section import with_changes
 
 # the settings that the parameters of a run on a cluster change, by execution property
 CHANGES = CHANGEABLE | {name: f"evaluator.{name}" for name in THRESHOLDS} | {"data": "data.directory"}
@@ -54,7 +54,7 @@ class Executor(base_executor.BaseExecutor):
         evaluation = inputs.get(_key("Evaluator", "evaluation"))
         (report,) = output_dict["report"]
         sources = Sources(
-            settings=merged(json.loads(exec_properties["settings"]), changes),
+            settings=with_changes(json.loads(exec_properties["settings"]), changes),
             nodes=nodes,
             code=exec_properties["code"],
             command=exec_properties["command"],

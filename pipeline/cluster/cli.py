@@ -11,7 +11,7 @@ from typing import Any
 
 import pipeline
 from errors import UserError
-from ingest.quiet import log_to_file
+from ingest.logs import log_to_file
 from pipeline import cli
 from pipeline.cluster import cluster_settings, compiled, parameters
 from pipeline.config import Config

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from errors import UserError
-from ingest.quiet import log_to_file
+from ingest.logs import log_to_file
 
 
 def table() -> str:

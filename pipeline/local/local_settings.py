@@ -6,7 +6,7 @@ from pathlib import Path
 
 from errors import UserError, collect_errors
 from ingest import download, prepare
-from ingest.quiet import log_to_file
+from ingest.logs import log_to_file
 from pipeline import beam
 from pipeline.config import Config, Metadata
 from pipeline.local.output import writable
@@ -27,7 +27,7 @@ def resolve(config: Config) -> Config:
     with collect_errors(problems):
         directory = _checked_data(config)
     with collect_errors(problems):
-        schema = check_schema(_here(config.data.schema_file, "data.schema_file"), len(config.data.classes))
+        schema = check_schema(_local_path(config.data.schema_file, "data.schema_file"), len(config.data.classes))
     with collect_errors(problems):
         _check_database(config.metadata)
     with collect_errors(problems):
@@ -37,7 +37,7 @@ def resolve(config: Config) -> Config:
     with collect_errors(problems):
         writable(config.output, "the output folder", "--output DIR", make=False)
     with collect_errors(problems):
-        if not problems and weights:  # last, since it imports TensorFlow
+        if not problems and weights:  # last, because it imports TensorFlow
             _check_weights(config, weights)
     if problems:
         raise UserError("\n".join(problems))
@@ -67,7 +67,7 @@ def _resolved_weights(config: Config) -> Path | None:
 def _push_folder(config: Config) -> Path:
     if not config.pusher.directory:
         return config.output.expanduser().resolve() / "pushed" / config.name
-    folder = _here(config.pusher.directory, "pusher.directory")
+    folder = _local_path(config.pusher.directory, "pusher.directory")
     return writable(folder, "the folder for pushed models", "pusher.directory", make=False)
 
 
@@ -80,24 +80,24 @@ def _check_database(settings: Metadata) -> None:
         )
 
 
-def _here(place: str | Path, key: str) -> Path:
+def _local_path(path: str | Path, key: str) -> Path:
     """Returns a path on this machine.
 
     Raises:
       UserError: when the path is in a bucket.
     """
-    if isinstance(place, str):
-        raise UserError(f"{key}: expected a path on this machine, received {place} (kubeflow_runner.py takes buckets)")
-    return place
+    if isinstance(path, str):
+        raise UserError(f"{key}: expected a path on this machine, received {path} (kubeflow_runner.py takes buckets)")
+    return path
 
 
 def _checked_data(config: Config) -> Path:
     """Returns the folder of the data, checks its shards, and prints notices about them."""
     data = config.data
-    folder = _here(data.directory, "data.directory") if data.directory else None
+    folder = _local_path(data.directory, "data.directory") if data.directory else None
     with log_to_file(Path(os.devnull), also_terminal=False):  # TensorFlow prints when it is imported
         directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
-    _print_note(prepare.unread_notice(directory, data.pattern, shards))
+    _print_note(prepare.unmatched_notice(directory, data.pattern, shards))
     prepare.check_split(len(shards), data.split, data.eval_fraction)
     prepare.check_batches(shards, data.split, data.eval_fraction, _batches(config))
     _print_note(prepare.split_notice(shards, data.split, data.eval_fraction))
@@ -146,8 +146,8 @@ def _check_weights(config: Config, path: Path) -> None:
         keras.utils.clear_session()  # so that Keras numbers the Trainer's layers from the start
 
 
-def check_alone(tf_config: str) -> None:
-    """Checks that TF_CONFIG does not name several workers, since all nodes run in this process.
+def check_single_process(tf_config: str) -> None:
+    """Checks that TF_CONFIG does not name several workers, because all nodes run in this process.
 
     Raises:
       UserError: when it does, or cannot be parsed.
@@ -161,4 +161,4 @@ def check_alone(tf_config: str) -> None:
     except devices.Unusable as error:
         raise UserError(str(error)) from None
     if workers > 1:
-        raise UserError(f"TF_CONFIG names {workers} workers, and this runner is one process: unset TF_CONFIG")
+        raise UserError(f"expected one process, received TF_CONFIG with {workers} workers; unset TF_CONFIG")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from components.report.sources import REPORT, REPORT_NODE
-from ingest.quiet import log_info, log_to_file
+from ingest.logs import log_info, log_to_file
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED

@@ -138,13 +138,13 @@ def test_paths_that_are_patterns_to_beam_are_refused(tmp_path, character):
 
 def test_record_files_that_are_not_read_are_named(tmp_path):
     folder = records.folder(tmp_path, shards=2)
-    assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == ""
+    assert prepare.unmatched_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == ""
     _files(folder, "z.tfrecord", "notes.txt")
-    assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
+    assert prepare.unmatched_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
         "skipped 1 file that '*.tfrec' (data.pattern) does not match: z.tfrecord"
     )
     _files(folder, "a/x.tfrec")
-    assert prepare.unread_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
+    assert prepare.unmatched_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
         "skipped 2 files that '*.tfrec' (data.pattern) does not match: z.tfrecord, a/x.tfrec"
     )
 
@@ -154,7 +154,7 @@ def test_pipes_are_skipped_and_a_broken_link_fails(tmp_path):
     os.mkfifo(folder / "pipe.tfrec")  # opening a pipe would wait for a writer
     shards = check_folder(folder, "*.tfrec")
     assert [shard.path.name for shard in shards] == ["part0-10.tfrec", "part1-10.tfrec"]
-    assert prepare.unread_notice(folder, "*.tfrec", shards) == ""
+    assert prepare.unmatched_notice(folder, "*.tfrec", shards) == ""
     (folder / "gone.tfrec").symlink_to("nowhere")
     with pytest.raises(OSError, match="No such file"):
         check_folder(folder, "*.tfrec")

@@ -149,7 +149,7 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
         settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2, "tuner.epochs": 2})
     assert "5 settings are not valid" in str(error.value)
     assert "trainer.ema: expected at least one value, received none" in str(error.value)
-    assert "expected keys of model and trainer but model.weights, trainer.epochs" in str(error.value)
+    assert "expected keys of model and trainer except model.weights, trainer.epochs" in str(error.value)
     assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
     assert "trainer.rate: Extra inputs are not permitted" in str(error.value)
     assert "received 'data.classes'" in str(error.value)

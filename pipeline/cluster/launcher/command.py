@@ -5,7 +5,7 @@ from typing import Any
 
 from errors import UserError
 from ingest import prepare
-from ingest.quiet import log_to_file
+from ingest.logs import log_to_file
 from ingest.records import check_path
 from pipeline.cluster import compiled
 from pipeline.cluster.launcher import executor_input

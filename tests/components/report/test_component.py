@@ -13,7 +13,7 @@ from components.report.page import Pictures, render
 from components.report.sources import Sources
 from pipeline import settings
 from tests.helpers.parsed import Page
-from trainer.section import merged
+from trainer.section import with_changes
 
 
 def test_the_report_shows_the_settings_of_the_run(tmp_path):
@@ -21,7 +21,7 @@ def test_the_report_shows_the_settings_of_the_run(tmp_path):
     artifact = RunReport()
     artifact.uri = str(tmp_path / "Report" / "report" / "7")
     defaults = settings.load().model_dump(mode="json")
-    compiled = merged(defaults, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
+    compiled = with_changes(defaults, {"evaluator.min_accuracy": 0.6, "evaluator.min_class_recall": 0.6})
     parameters = {
         "min_accuracy": -1.0,
         "min_class_recall": 0.3,

@@ -179,7 +179,7 @@ def test_errors_are_found_before_the_training(main, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", workers)
     code, printed = main("--data", folder, "--output", tmp_path / "out")
     assert code == 2
-    assert "TF_CONFIG names 2 workers, and this runner is one process" in printed
+    assert "expected one process, received TF_CONFIG with 2 workers" in printed
     assert not (tmp_path / "out").exists()
 
 
