@@ -24,7 +24,7 @@ from trainer import images, tfrecords
 from trainer.features import IMAGE
 
 _MAX_NAMES = 3  # undecodable photos that a message lists
-_UNDECODABLE = f"not a JPEG, PNG, GIF or BMP that can be decoded, of at most {images.MAX_PIXELS:,} pixels"
+_UNDECODABLE = f"cannot be decoded as JPEG, PNG, GIF or BMP of at most {images.MAX_PIXELS:,} pixels"
 
 
 class DataRefused(Exception):
@@ -87,7 +87,7 @@ def _undecodable(examples: str, split: str, directory: str, pattern: str) -> Ano
         if photo in bad
     ]
     listed = "; ".join(found[:_MAX_NAMES]) + (" …" if len(found) > _MAX_NAMES else "")
-    return Anomaly(split, IMAGE, f"{len(found)} {_UNDECODABLE}: {listed}")
+    return Anomaly(split, IMAGE, f"{plural(len(found), 'photo')} {_UNDECODABLE}: {listed}")
 
 
 def _encoded(serialized: tf.data.Dataset) -> Iterator[bytes]:

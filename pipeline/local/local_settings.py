@@ -60,7 +60,9 @@ def _resolved_weights(config: Config) -> Path | None:
     remote = download.Remote(*published) if published else None
     weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256, remote)
     if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
-        raise UserError("trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)")
+        raise UserError(
+            "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights FILE)"
+        )
     return weights
 
 

@@ -107,7 +107,7 @@ def test_killed_and_failed_nodes_have_their_states(ask, ids):
     failed = ask("show", ids[FAILED])
     assert list(_nodes(failed)) == NODES[:5]
     assert failed["nodes"][-1]["state"] == "failed"
-    assert "can be decoded" in failed["nodes"][-1]["error"]
+    assert "cannot be decoded" in failed["nodes"][-1]["error"]
 
 
 def test_a_run_is_found_by_its_name_a_prefix_or_its_pipeline(ask, ids):

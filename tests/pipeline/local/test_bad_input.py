@@ -174,7 +174,9 @@ def test_errors_are_found_before_the_training(main, tmp_path, monkeypatch):
     assert f"cannot write to the folder for pushed models {tmp_path}/file/x" in printed
     code, printed = main("--preset", "flowers-mobilenet", "--data", folder, "--output", tmp_path / "out")
     assert code == 2
-    assert "trainer.frozen_epochs freezes pretrained layers: give their weights (--weights FILE)" in printed
+    assert (
+        "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights FILE)" in printed
+    )
     workers = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}'
     monkeypatch.setenv("TF_CONFIG", workers)
     code, printed = main("--data", folder, "--output", tmp_path / "out")
