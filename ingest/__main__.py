@@ -1,4 +1,4 @@
-"""Makes TFRecords of your own photos, or of MNIST: `python -m ingest --help`."""
+"""Converts your own photos, or MNIST, to TFRecords: `python -m ingest --help`."""
 
 import argparse
 import os
@@ -15,30 +15,30 @@ from errors import UserError
 from ingest.sources import SOURCES, Number
 
 if TYPE_CHECKING:
-    from ingest.output import Made
+    from ingest.output import WrittenDataset
 
-MADE, REFUSED, INTERRUPTED = 0, 2, 130
-_SEED = Number(0, 2**63, 0, "of the order")
+WRITTEN, REFUSED, INTERRUPTED = 0, 2, 130
+_SEED = Number(0, 2**63, 0, "seed of the shuffle")
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C.
 
-    TensorFlow's import runs `eval` for namedtuples. When a plain KeyboardInterrupt leaves an `eval`, CPython ends a
-    `python -m` by the signal, whatever exit code it asks for.
+    TensorFlow's import runs `eval` for namedtuples. When a plain KeyboardInterrupt leaves an `eval`, CPython ends
+    `python -m` by the signal and ignores the exit code.
     """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Makes the dataset that the flags describe and returns the exit code."""
+    """Writes the dataset that the flags describe and returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = vars(_parser().parse_args(argv))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow prints when it is imported
     try:
         make, source, target = pkgutil.resolve_name(args.pop("make")), args.pop("source"), args.pop("to")
-        made = make(source, target, command=shlex.join(["python", "-m", "ingest", *argv]), **args)
-        _print_made(made, target)
-        return MADE
+        written = make(source, target, command=shlex.join(["python", "-m", "ingest", *argv]), **args)
+        _print_summary(written, target)
+        return WRITTEN
     except UserError as error:
         print(f"ingest: {error}", file=sys.stderr)
         return REFUSED
@@ -50,12 +50,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     commands = {name: source.command for name, source in SOURCES.items() if source.command}
     result = argparse.ArgumentParser(
-        prog="python -m ingest", description="Make TFRecords, with the settings to run them.", allow_abbrev=False
+        prog="python -m ingest",
+        description="Convert labelled photos to TFRecords, with settings for a run.",
+        allow_abbrev=False,
     )
     kinds = result.add_subparsers(required=True, metavar=" | ".join(commands))
     for name, command in commands.items():
         kind = kinds.add_parser(name, help=command.help)
-        kind.add_argument("source", metavar=command.source, type=Path, help=command.holds)
+        kind.add_argument("source", metavar=command.source, type=Path, help=command.source_help)
         kind.add_argument("--to", metavar="DIR", type=Path, required=True, help="a new folder for the dataset")
         for flag, number in {**command.flags, "seed": _SEED}.items():
             meaning = f"{number.help} ({number.default})"
@@ -77,20 +79,20 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
     return whole_number
 
 
-def _print_made(made: "Made", folder: Path) -> None:
+def _print_summary(written: "WrittenDataset", folder: Path) -> None:
     from ingest import output
 
-    _show(made.counts)
-    print(f"{sum(made.counts.values()):,} photos in {made.shards} shards: {output.printable(folder)}")
-    if made.skipped:
-        print(f"{len(made.skipped):,} skipped:")
-    for path, reason in made.skipped:
+    _print_counts(written.counts)
+    print(f"{sum(written.counts.values()):,} photos in {written.shards} shards: {output.printable(folder)}")
+    if written.skipped:
+        print(f"{len(written.skipped):,} skipped:")
+    for path, reason in written.skipped:
         print(f"  {output.printable(path)}: {output.printable(reason)}")
     settings = shlex.quote(str(folder.expanduser() / output.SETTINGS))
     print(f"next: python local_runner.py --config {output.printable(settings)}")
 
 
-def _show(counts: Mapping[str, int]) -> None:
+def _print_counts(counts: Mapping[str, int]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -109,6 +111,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores SIGINT
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # not if SIGINT is ignored, as in a background job
         signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main())

@@ -56,18 +56,18 @@ def check_classes(
 def assign_shards(photos: Sequence[Sequence[Path]], shards: int, seed: int) -> list[list[Photo]]:
     """Returns the photos of each shard, shuffled; each class is spread evenly over the shards.
 
-    If a class has fewer photos than there are shards, one photo is in the first shard, which is held out for
-    evaluation, and the others are at equal distances.
+    If a class has fewer photos than there are shards, its first photo is in the first shard, which is held out for
+    evaluation, and the others are in shards at equal distances.
 
     Args:
       photos: the photos of each class, at least 2.
-      shards: the maximum number of shards; there are fewer if no class has so many photos.
-      seed: of the shuffle.
+      shards: the maximum number of shards; there are fewer if every class has fewer photos.
+      seed: the seed of the shuffle.
     """
     rng = random.Random(seed)
     count = min(shards, max(len(paths) for paths in photos))
     assigned: list[list[Photo]] = [[] for _ in range(count)]
-    start = 0  # a class starts at the shard after the last class's end, so that the shards have the same size
+    start = 0  # a class starts at the shard after the previous class's last shard, so that shards have equal sizes
     for label, paths in enumerate(photos):
         shuffled = [Photo(path, label) for path in paths]
         rng.shuffle(shuffled)
@@ -107,7 +107,7 @@ def _files(folder: Path, source: Path, skipped: list[Skipped]) -> list[Path]:
 def _is_inside(path: Path, source: Path, skipped: list[Skipped]) -> bool:
     if not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(source):
         return True
-    skipped.append(Skipped(path, "a link to a place outside the photo folder"))
+    skipped.append(Skipped(path, "a link to a target outside the photo folder"))
     return False
 
 

@@ -1,4 +1,4 @@
-"""Downloads files into the cache folder: resumable, checked by size and digest, and put in place only when complete."""
+"""Downloads files into the cache folder: resumable, checked by size and digest, and renamed when complete."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from urllib3.util.retry import Retry
 from errors import UserError
 
 STORAGE = "https://storage.googleapis.com/"  # serves public buckets
-_CHUNK = 1 << 16  # bytes that a broken connection loses at most
+_CHUNK = 1 << 16  # bytes; a broken connection loses at most one chunk
 _TIMEOUT = (5, 30)  # seconds to connect, seconds without a byte
 _TRIES = 4
 
@@ -29,13 +29,13 @@ class Remote(NamedTuple):
 
 
 def ensure_folder(cache: Path, uri: str) -> Path:
-    """Returns the folder of a public bucket's TFRecords under `cache`, after downloading what is missing.
+    """Returns the folder of a public bucket's TFRecords under `cache`, after downloading missing files.
 
-    Each shard is checked against the size and the MD5 in the bucket's listing. A file `.complete` marks the folder;
-    with it, nothing is requested from the network.
+    Each shard is checked against the size and the MD5 in the bucket's listing. If the folder contains a file
+    `.complete`, nothing is requested from the network.
 
     Args:
-      cache: where the folder is, under its name in the bucket.
+      cache: the parent of the folder, which has its name in the bucket.
       uri: the folder, as gs://BUCKET/FOLDER.
 
     Raises:
@@ -47,7 +47,7 @@ def ensure_folder(cache: Path, uri: str) -> Path:
     complete = folder / ".complete"
     if complete.exists():
         return folder
-    with _network(f"the public data {uri}", "a folder that holds them: --data DIR"):
+    with _network(f"the public data {uri}", "a folder with the data (--data DIR)"):
         http = _session()
         query = {"prefix": f"{name}/", "fields": "items(name,size,md5Hash)"}
         answer = http.get(f"{STORAGE}storage/v1/b/{bucket}/o", params=query, timeout=_TIMEOUT)
@@ -73,7 +73,7 @@ def ensure_file(cache: Path, remote: Remote) -> Path:
     """
     target = cache / remote.url.rpartition("/")[2]
     if not target.exists():
-        with _network(f"the weights {target.name}", "the file: --weights FILE"), _progress() as shown:
+        with _network(f"the weights {target.name}", "the file (--weights FILE)"), _progress() as shown:
             _fetch(_session(), remote, target, shown)
     return target
 
@@ -122,7 +122,7 @@ def _progress() -> Progress:
 
 
 def _fetch(http: requests.Session, remote: Remote, target: Path, shown: Progress) -> None:
-    """Downloads `remote` to `target`, resuming from the `.part` file of an earlier try."""
+    """Downloads `remote` to `target`, resuming from the `.part` file of an earlier attempt."""
     if target.is_file() and target.stat().st_size == remote.size:
         return
     target.parent.mkdir(parents=True, exist_ok=True)

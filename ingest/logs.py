@@ -25,7 +25,7 @@ def stderr_to_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def log_to_file(path: Path, also_terminal: bool) -> Iterator[None]:
-    """Redirects standard error and logging to a file; with `also_terminal`, only copies Python's logging to it."""
+    """Redirects standard error and logging to a file; with `also_terminal`, it only copies Python's logging there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if also_terminal:
         handlers: list[logging.Handler] = [logging.FileHandler(path), logging.StreamHandler()]

@@ -25,18 +25,18 @@ SIZE = 28
 TRAIN, TEST = 60_000, 10_000
 PER_SHARD = 5_000
 PRESET = "mnist-cnn"
-EVAL_FRACTION = 0.143  # 2 of 14 shards: the 10,000 of t10k
+EVAL_FRACTION = 0.143  # 2 of 14 shards, the 10,000 digits of t10k
 _PNG_LEVEL = 1  # 84 µs and 280 bytes a digit; 0: 57 µs, 880 bytes; 6: 105 µs, 271 bytes
 
 
-def make(source: Path, target: Path, seed: int, command: str) -> output.Made:
+def make(source: Path, target: Path, seed: int, command: str) -> output.WrittenDataset:
     """Writes MNIST to `target` as 14 shards, a schema and settings.
 
     The two shards of the t10k files come first by name, in the files' order; the training digits are shuffled by
     `seed`.
 
     Raises:
-      UserError: when an IDX file is missing or not MNIST's, or `target` cannot be written.
+      UserError: when an IDX file is missing or not from MNIST, or `target` cannot be written.
     """
     source, target = source.expanduser().resolve(), target.expanduser().resolve()
     output.check_free(target)
@@ -51,7 +51,7 @@ def make(source: Path, target: Path, seed: int, command: str) -> output.Made:
         output.write_settings(folder, source, target, command, data, PRESET)
     counts = Counter(map(int, [*test[1], *train[1]]))
     shards = (TRAIN + TEST) // PER_SHARD
-    return output.Made({name: counts[label] for label, name in enumerate(CLASSES)}, shards)
+    return output.WrittenDataset({name: counts[label] for label, name in enumerate(CLASSES)}, shards)
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -67,7 +67,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header, body = file.read(len(expected)), file.read(size + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _not_idx(path, "a whole gzip file", str(error)) from None
+        raise _not_idx(path, "a complete gzip file", str(error)) from None
     except OSError as error:
         raise UserError(f"cannot read {output.printable(path)}: {error.strerror}") from None
     if header != expected:
@@ -111,7 +111,7 @@ def _not_idx(path: Path, expected: str, received: str) -> UserError:
 
 
 def _write(folder: Path, stem: str, images: np.ndarray, labels: np.ndarray, order: Sequence[int]) -> None:
-    from ingest.examples import make_example  # imports TensorFlow, 5 s: after all checks that need none
+    from ingest.examples import make_example  # imports TensorFlow (5 s), so only after the checks
 
     shards = [order[start : start + PER_SHARD] for start in range(0, len(order), PER_SHARD)]
     names = output.shard_names(stem, [len(shard) for shard in shards])

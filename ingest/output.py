@@ -19,7 +19,7 @@ SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
 
 
-class Made(NamedTuple):
+class WrittenDataset(NamedTuple):
     """A written dataset: the number of records of each class, the number of shards, and skipped files with reasons."""
 
     counts: dict[str, int]
@@ -74,11 +74,11 @@ def write_settings(folder: Path, source: Path, target: Path, command: str, data:
 
     Args:
       folder: where the files are written.
-      source: the absolute path of the dataset's source; the name of the runs is made from it.
+      source: the absolute path of the dataset's source, from which the name of the runs is made.
       target: the absolute path of the dataset.
       command: the command that made the dataset, for the header.
-      data: the keys of the section `data` that describe the dataset; `classes` is among them.
-      preset: a preset that takes photos of every size and number of channels that the command makes.
+      data: settings of the section `data` that describe the dataset, `classes` included.
+      preset: a preset that accepts the sizes and the number of channels of these photos.
     """
     settings = {
         "name": run_name(source),

@@ -1,6 +1,6 @@
 """Converts a folder of photos, one subfolder per class, to TFRecords: checks headers, assigns shards, then encodes.
 
-Only the paths of all photos are in memory, and a few decoded photos at a time.
+It holds all paths in memory, but only a few decoded photos.
 """
 
 from collections import Counter
@@ -13,10 +13,10 @@ from ingest import class_folders, decoding, output, records
 from ingest.names import safe_name
 from ingest.parallel import Photo, Skipped, Workers, workers
 
-PRESET = "flowers-convnet"  # for photos of every size
+PRESET = "flowers-convnet"  # accepts photos of every size
 
 
-def make(source: Path, target: Path, size: int, shards: int, seed: int, command: str) -> output.Made:
+def make(source: Path, target: Path, size: int, shards: int, seed: int, command: str) -> output.WrittenDataset:
     """Writes the photos under `source` to `target` as TFRecord shards, with a schema and settings.
 
     The result is deterministic: it depends on the photos, `size`, `shards` and `seed` only.
@@ -25,8 +25,8 @@ def make(source: Path, target: Path, size: int, shards: int, seed: int, command:
       source: a folder with one subfolder per class, named after the class.
       target: a new or empty folder.
       size: height and width of the cropped photos, in pixels.
-      shards: the maximum number of shards; there are fewer if no class has so many photos.
-      seed: of the shuffle.
+      shards: the maximum number of shards; there are fewer if every class has fewer photos.
+      seed: the seed of the shuffle.
       command: recorded in the settings.
 
     Raises:
@@ -47,11 +47,11 @@ def make(source: Path, target: Path, size: int, shards: int, seed: int, command:
         with output.atomic_folder(target) as folder:
             written = _write(folder, assigned, classes, size, work)
             _check_written(written, classes, work.skipped)
-            _name(folder, safe_name(target.name), [counts.total() for counts in written])
+            _rename(folder, safe_name(target.name), [counts.total() for counts in written])
             output.write_settings(folder, source, target, command, {"classes": classes, "image_size": size}, PRESET)
     total = sum(written, Counter[int]())
     counts = {name: total[label] for label, name in enumerate(classes)}
-    return output.Made(counts, sum(1 for each in written if each), sorted(work.skipped))
+    return output.WrittenDataset(counts, sum(1 for each in written if each), sorted(work.skipped))
 
 
 def _photos_of(files: Mapping[str, Sequence[Path]], work: Workers) -> dict[str, list[Path]]:
@@ -95,7 +95,7 @@ def _check_written(written: Sequence[Counter[int]], classes: Sequence[str], skip
         )
 
 
-def _name(folder: Path, stem: str, counts: Sequence[int]) -> None:
+def _rename(folder: Path, stem: str, counts: Sequence[int]) -> None:
     """Renames the shards to names with their number of records, and deletes empty shards."""
     kept = [index for index, count in enumerate(counts) if count]
     for index in set(range(len(counts))) - set(kept):

@@ -18,8 +18,8 @@ from ingest.sources import SOURCES, data_sources
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
-_FAR = 1.5  # a factor of data.eval_fraction: 8 shards at 0.19 hold out 0.25, 3 hold out 0.33
-_NAMED = 5
+_NOTICE_FACTOR = 1.5  # to data.eval_fraction of 0.19: without a notice, 8 shards hold out 0.25; 3 hold out 0.33
+_LISTED = 5  # files that a notice names
 _SPLIT = {"shards": "the training split", "hash": "both splits"}
 
 
@@ -102,24 +102,24 @@ def check_split(shards: int, split: str, eval_fraction: float) -> None:
 def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, batches: Mapping[str, int]) -> None:
     """Checks that the training split fills one batch on one replica.
 
-    A split by hash is known when the records are assigned: a batch is refused here if all records do not fill it.
+    The sizes of a split by hash are not known yet, so a batch is refused only if it is larger than all records.
 
     Args:
       shards: the checked shards.
       split: data.split.
       eval_fraction: data.eval_fraction.
-      batches: the largest size that each setting names.
+      batches: the largest batch size of each setting.
 
     Raises:
-      UserError: naming the largest batch that works.
+      UserError: naming the largest batch.
     """
     total = sum(shard.records for shard in shards)
     held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
     most = total if split == "hash" else total - held_out
-    works = int(total * (1 - eval_fraction) / 2) or 1 if split == "hash" else most
+    suggested = int(total * (1 - eval_fraction) / 2) or 1 if split == "hash" else most
     for setting, batch in batches.items():
         if batch > most:
-            command = f" (--set {setting}={works})" if setting == "trainer.batch_size" else ""
+            command = f" (--set {setting}={suggested})" if setting == "trainer.batch_size" else ""
             raise UserError(
                 f"{setting}: expected a batch of at most {most}, the examples of {_SPLIT[split]}; received {batch}. "
                 f"Lower it{command} or give more data"
@@ -127,10 +127,10 @@ def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, bat
 
 
 def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> str:
-    """Returns a notice if whole shards hold out a share far from `eval_fraction`, else ''."""
+    """Returns a notice if the held-out shards contain a fraction far from `eval_fraction`, otherwise ''."""
     held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
     total = sum(shard.records for shard in shards)
-    if split != "shards" or eval_fraction / _FAR <= held_out / total <= eval_fraction * _FAR:
+    if split != "shards" or eval_fraction / _NOTICE_FACTOR <= held_out / total <= eval_fraction * _NOTICE_FACTOR:
         return ""
     return (
         f"whole shards are held out for evaluation: {held_out:,} of {total:,} photos ({held_out / total:.0%}), and "
@@ -141,11 +141,11 @@ def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> s
 def unmatched_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
     """Returns a notice that names the record files which the pattern does not match, or ''."""
     names = records.unmatched(directory, shards)
-    more = " …" if len(names) > _NAMED else ""
+    more = " …" if len(names) > _LISTED else ""
     if not names:
         return ""
     files = f"{len(names)} file{'s' * (len(names) > 1)}"
-    return f"skipped {files} that {pattern!r} (data.pattern) does not match: {', '.join(names[:_NAMED])}{more}"
+    return f"skipped {files} that {pattern!r} (data.pattern) does not match: {', '.join(names[:_LISTED])}{more}"
 
 
 def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | None) -> Path | None:
@@ -166,7 +166,7 @@ def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | 
             return download.ensure_file(cache, imagenet)
     path = Path(weights).expanduser().resolve()
     if path.is_dir():
-        raise UserError(_no_folder(path))
+        raise UserError(_folder_error(path))
     if not path.is_file():
         raise UserError(f"the weights file {path} does not exist (--weights FILE)")
     with path.open("rb") as file:
@@ -182,13 +182,13 @@ def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | 
     return path
 
 
-def _no_folder(path: Path) -> str:
-    """Returns the error for weights that are a folder, such as a SavedModel, and where the weights file may be."""
-    beside = next((file for place in (path, path.parent) for file in sorted(place.glob("*.weights.h5"))), None)
+def _folder_error(path: Path) -> str:
+    """Returns the error for a folder, such as a SavedModel, with the place of the weights file."""
+    beside = next((file for folder in (path, path.parent) for file in sorted(folder.glob("*.weights.h5"))), None)
     what = "a SavedModel" if (path / "saved_model.pb").exists() else "a folder"
     instead = (
         f"the weights are in the file --weights {shlex.quote(str(beside))}"
         if beside
-        else "write them where the model was made, by Keras's model.save_weights('NAME.weights.h5'), and give that file"
+        else "save them with Keras's model.save_weights('NAME.weights.h5'), and give that file"
     )
     return f"the weights {path} are {what}; expected a file: .h5, .weights.h5, .keras or .npz; {instead}"

@@ -31,7 +31,7 @@ class Shard(NamedTuple):
 
 
 def held_out_shards(shards: int, eval_fraction: float) -> int:
-    """Returns the number of shards for evaluation: the nearest number, at least 1 (3 of 16 shards at 0.19)."""
+    """Returns the number of shards for evaluation, rounded, at least 1 (3 of 16 shards at 0.19)."""
     return max(1, round(shards * eval_fraction))
 
 
@@ -81,7 +81,7 @@ def _advice(directory: str) -> str:
     if sum(is_folder for _, is_folder in entries) > 1:
         return (
             f"{contents}. If these are class folders of photos, first run python -m ingest photos "
-            f"{shlex.quote(directory)} --to DIR; else give another folder (--data DIR)"
+            f"{shlex.quote(directory)} --to DIR; otherwise give another folder (--data DIR)"
         )
     return f"{contents}. Give a folder of TFRecords"
 

@@ -29,8 +29,8 @@ Colour = tuple[int, int, int]
 def ensure(cache: Path, image_size: int = SIZE, seed: int = 0) -> Path:
     """Returns the folder of the sample's TFRecords under `cache`, drawing them if they are missing.
 
-    The folder is written completely or not at all. The same seed gives the same bytes. The drawings have one size,
-    for every `image_size`.
+    The folder is written completely or not at all. The same seed gives the same bytes. `image_size` does not change the
+    drawings.
     """
     folder = cache / f"sample-v{VERSION}-seed{seed}"
     if folder.is_dir():
@@ -50,7 +50,7 @@ def ensure(cache: Path, image_size: int = SIZE, seed: int = 0) -> Path:
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    """Writes SHARDS shards of PER_SHARD examples each: all classes equally often, in random order."""
+    """Writes SHARDS shards of PER_SHARD examples each, with equally many of each class, in random order."""
     import tensorflow as tf  # 5 s to import, and only this function needs it
 
     from ingest.examples import make_example

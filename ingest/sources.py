@@ -1,4 +1,4 @@
-"""The table of data sources: all that is known of a source outside its own file. Imports nothing heavy."""
+"""The table of data sources: everything that other modules read about a source. Imports only the standard library."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,32 +15,33 @@ class Number(NamedTuple):
 
 
 class Command(NamedTuple):
-    """What `python -m ingest NAME` makes.
+    """The command `python -m ingest NAME`.
 
     Attributes:
-      make: the dotted path of `make(source, target, *, seed, command, **flags)`, which returns an `ingest.output.Made`.
-      help: what it makes the TFRecords of.
-      source: the name of its argument in the help.
-      holds: what the argument is.
-      flags: its own flags, by name without dashes.
+      make: the dotted path of `make(source, target, *, seed, command, **flags)`, which returns a
+        `WrittenDataset`.
+      help: describes the command.
+      source: the name of the command's argument in the help.
+      source_help: describes the argument.
+      flags: the command's flags, by name without dashes.
     """
 
     make: str
     help: str
     source: str
-    holds: str
+    source_help: str
     flags: Mapping[str, Number] = {}
 
 
 class Source(NamedTuple):
-    """A row of SOURCES: a value of `data.source`, if it has `buckets` or `ensure`, or a command, or both.
+    """A row of SOURCES: a value of `data.source` (if it has `buckets` or `ensure`), a command, or both.
 
     Attributes:
       buckets: a public folder of TFRecords for each image_size, as gs://BUCKET/FOLDER; a local run downloads it.
       ensure: the dotted path of `ensure(cache, image_size)`, which makes the TFRecords in the cache and returns their
         folder. Not needed with `buckets`.
-      drawn: whether its photos are drawings, in a folder of the cache that is named NAME-v….
-      command: what `python -m ingest NAME` does.
+      drawn: whether the photos are drawings; their folder in the cache is then named NAME-v….
+      command: the command `python -m ingest NAME`.
     """
 
     buckets: Mapping[int, str] = {}
@@ -62,21 +63,21 @@ SOURCES = {
     "photos": Source(
         command=Command(
             "ingest.photos.make",
-            help="a folder of photos that holds a folder for each class",
+            help="convert photos in one folder per class",
             source="PHOTOS_DIR",
-            holds="holds a folder for each class",
+            source_help="contains one folder per class",
             flags={
-                "size": Number(16, 1024, 192, "pixels a side, cropped"),
-                "shards": Number(2, 10_000, 16, "files, at most"),
+                "size": Number(16, 1024, 192, "side of the cropped photos in pixels"),
+                "shards": Number(2, 10_000, 16, "maximum number of files"),
             },
         )
     ),
     "mnist": Source(
         command=Command(
             "ingest.mnist.make",
-            help="the four IDX files of MNIST, gzipped or not",
+            help="convert the four IDX files of MNIST, gzipped or not",
             source="IDX_DIR",
-            holds="holds train-images-idx3-ubyte.gz and the others",
+            source_help="contains the four files, such as train-images-idx3-ubyte.gz",
         )
     ),
 }
@@ -88,5 +89,5 @@ def data_sources() -> list[str]:
 
 
 def is_drawn(folder: Path) -> bool:
-    """Returns whether a folder of the cache holds drawings."""
+    """Returns whether a folder of the cache contains drawings."""
     return any(source.drawn and folder.name.startswith(f"{name}-v") for name, source in SOURCES.items())

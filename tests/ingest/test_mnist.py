@@ -129,7 +129,7 @@ def test_damaged_gzip(tmp_path, damage):
     with pytest.raises(UserError, match="images.gz is not the MNIST file: expected"):
         mnist.read_idx(path, (2, 28, 28))
     path.write_bytes(b"not gzip")
-    with pytest.raises(UserError, match="expected a whole gzip file, received Not a gzipped file"):
+    with pytest.raises(UserError, match="expected a complete gzip file, received Not a gzipped file"):
         mnist.read_idx(path, (2, 28, 28))
 
 

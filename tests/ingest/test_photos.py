@@ -185,9 +185,9 @@ def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
         "dog/cut.png: ",
         "dog/bomb.png: larger than 10,000 pixels, which may be a decompression bomb",
         "dog/inner: a folder inside a class folder",
-        "dog/out.png: a link to a place outside",
+        "dog/out.png: a link to a target outside",
         "dog/loop.png: not a file",
-        "elsewhere: a link to a place outside",
+        "elsewhere: a link to a target outside",
     ):
         assert text in said
     assert settings.load(None, tmp_path / "out" / "settings.yaml").data.classes == ("cat", "dog")

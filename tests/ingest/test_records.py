@@ -222,7 +222,9 @@ def test_a_folder_is_not_a_weights_file(tmp_path):
     saved = tmp_path / "model 1" / "Format-Serving"
     saved.mkdir(parents=True)
     (saved / "saved_model.pb").touch()
-    with pytest.raises(UserError, match=r"are a SavedModel; expected a file: .*by Keras's model.save_weights\("):
+    with pytest.raises(
+        UserError, match=r"are a SavedModel; expected a file: .*save them with Keras's model.save_weights\("
+    ):
         prepare.prepare_weights(str(saved), None, None)
     (tmp_path / "model 1" / "model.weights.h5").touch()
     for given in (saved, saved.parent):

@@ -23,9 +23,9 @@ def ensure(cache: Path, image_size: int) -> Path:
     return folder if folder.exists() else records.folder(folder)
 
 
-def make(source: Path, target: Path, *, seed: int, command: str, dots: int) -> output.Made:
+def make(source: Path, target: Path, *, seed: int, command: str, dots: int) -> output.WrittenDataset:
     assert (source, command.split()[:4]) == (Path("in"), ["python", "-m", "ingest", "dots"])
-    return output.Made({"a": dots, "b": seed}, 2, [(source / "x", "no dots")])
+    return output.WrittenDataset({"a": dots, "b": seed}, 2, [(source / "x", "no dots")])
 
 
 @pytest.fixture(autouse=True)
