@@ -184,11 +184,11 @@ def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | 
 
 def _folder_error(path: Path) -> str:
     """Returns the error for a folder, such as a SavedModel, with the place of the weights file."""
-    beside = next((file for folder in (path, path.parent) for file in sorted(folder.glob("*.weights.h5"))), None)
+    weights = next((file for folder in (path, path.parent) for file in sorted(folder.glob("*.weights.h5"))), None)
     what = "a SavedModel" if (path / "saved_model.pb").exists() else "a folder"
     instead = (
-        f"the weights are in the file --weights {shlex.quote(str(beside))}"
-        if beside
+        f"the weights are in the file --weights {shlex.quote(str(weights))}"
+        if weights
         else "save them with Keras's model.save_weights('NAME.weights.h5'), and give that file"
     )
     return f"the weights {path} are {what}; expected a file: .h5, .weights.h5, .keras or .npz; {instead}"

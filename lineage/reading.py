@@ -84,17 +84,17 @@ def trace(store: mlmd.MetadataStore, artifact: int, forward: bool) -> Graph:
 
     Resolvers and cached executions are omitted. A chain of executions ends after 50.
     """
-    near, far = (INPUTS, OUTPUTS) if forward else (OUTPUTS, INPUTS)
+    first, second = (INPUTS, OUTPUTS) if forward else (OUTPUTS, INPUTS)
     found: dict[int, metadata_store_pb2.Execution] = {}
     seen, last = {artifact}, {artifact}
     for _ in range(_MAX_STEPS):
-        ids = {event.execution_id for event in events_of(store, last) if event.type in near} - found.keys()
+        ids = {event.execution_id for event in events_of(store, last) if event.type in first} - found.keys()
         if not ids:
             break
         new = {each.id: each for each in store.get_executions_by_id(sorted(ids)) if _is_maker(each)}
         found |= new
         events = store.get_events_by_execution_ids(sorted(new)) if new else []
-        last = {event.artifact_id for event in events if event.type in far} - seen
+        last = {event.artifact_id for event in events if event.type in second} - seen
         seen |= last
     return _graph(store, found.values(), artifacts=store.get_artifacts_by_id([artifact]))
 

@@ -11,7 +11,7 @@ from trainer.augmentation import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
 _SHUFFLE_RECORDS = 2048  # encoded photos in the shuffle window: about 32 MB at 192 px
-_SHUFFLE_BYTES = 128 * 2**20  # the limit of the window for larger photos; it is in memory twice
+_SHUFFLE_BYTES = 128 * 2**20  # the limit of the window for larger photos; memory holds two windows
 _DECODE_BYTES = 16 * 2**20  # the limit of encoded photos in one parallel call: a batch of large photos is split
 
 

@@ -55,7 +55,7 @@ class Model(Section):
 
 
 class LearningRate(Section):
-    """The learning rate of each epoch, for one replica. The number of replicas multiplies it, and the batch size too.
+    """The learning rate of each epoch, for one replica. The number of replicas multiplies it, like the batch size.
 
     It rises from `start` to `peak` over `ramp_epochs`, then falls by the factor `decay` an epoch, or as a cosine to 0.
     """

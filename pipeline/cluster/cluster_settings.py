@@ -89,8 +89,8 @@ def _with_uris(config: Config, submitted: bool) -> Config:
     if model.weights == "imagenet" and (published := FAMILIES[model.name].imagenet):
         model = model.model_copy(update={"weights": download.bucket_uri(published.url)})
     elif not submitted and "://" not in (model.weights or "://"):
-        here = prepare_weights(model.weights, model.weights_sha256, None)
-        model = model.model_copy(update={"weights": str(here)})
+        file = prepare_weights(model.weights, model.weights_sha256, None)
+        model = model.model_copy(update={"weights": str(file)})
     return config.model_copy(update={"data": data, "model": model})
 
 

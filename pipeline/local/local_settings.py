@@ -137,8 +137,8 @@ def _check_weights(config: Config, path: Path) -> None:
         other = expected not in (None, data.normalize)
         if other and model.weights_match == "base" and weight_files.is_keras2(path):  # of Keras Applications
             raise UserError(
-                f"data.normalize: expected {expected}, since {path} is of Keras Applications, whose {model.name} "
-                f"expects it; received {data.normalize} (--set data.normalize={expected})"
+                f"data.normalize: expected {expected}, because {path} has the weights of Keras Applications for "
+                f"{model.name}; received {data.normalize} (--set data.normalize={expected})"
             )
         with tf.device("CPU"):
             weights.load(models.of_recipe(config.recipe), path, model.weights_match)
