@@ -45,7 +45,7 @@ def make(source: Path, target: Path, seed: int, command: str) -> output.WrittenD
     random.Random(seed).shuffle(order)
     stem = safe_name(target.name)
     data = {"classes": list(CLASSES), "image_size": SIZE, "channels": 1, "eval_fraction": EVAL_FRACTION}
-    with output.atomic_folder(target) as folder:
+    with output.dataset_folder(target) as folder:
         _write(folder, f"{stem}-t10k", *test, range(TEST))  # before "train" by name
         _write(folder, f"{stem}-train", *train, order)
         output.write_settings(folder, source, target, command, data, PRESET)

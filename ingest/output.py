@@ -32,17 +32,28 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Yields a temporary folder, and renames it to `target` if no error is raised.
 
     Raises:
+      OSError: when `target` cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The temporary directory is private; the folder inside it has the permissions of the user's umask.
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+        folder = Path(temporary) / "folder"
+        folder.mkdir()
+        yield folder
+        folder.replace(target)
+
+
+@contextmanager
+def dataset_folder(target: Path) -> Iterator[Path]:
+    """Yields a temporary folder, as `atomic_folder` does, for the folder that `--to` names.
+
+    Raises:
       UserError: when `target` exists and is not an empty folder, or cannot be written.
     """
     check_free(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # The temporary directory is private; the folder inside it has the permissions of the user's umask.
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
-            folder = Path(temporary) / "folder"
-            folder.mkdir()
+        with atomic_folder(target) as folder:
             yield folder
-            folder.replace(target)
     except OSError as error:
         raise UserError(
             f"cannot write {printable(target)}: {error.strerror or error}; nothing was written. "

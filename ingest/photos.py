@@ -44,7 +44,7 @@ def make(source: Path, target: Path, size: int, shards: int, seed: int, command:
         photos = _photos_of(files, work)
         classes = class_folders.check_classes(files, photos, work.skipped)
         assigned = class_folders.assign_shards([photos[name] for name in classes], shards, seed)
-        with output.atomic_folder(target) as folder:
+        with output.dataset_folder(target) as folder:
             written = _write(folder, assigned, classes, size, work)
             _check_written(written, classes, work.skipped)
             _rename(folder, safe_name(target.name), [counts.total() for counts in written])

@@ -7,12 +7,12 @@ in each class, so that a small CNN can tell the classes apart and a linear model
 import io
 import math
 import random
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
+
+from ingest.output import atomic_folder
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 SIZE = 64
@@ -33,19 +33,10 @@ def ensure(cache: Path, image_size: int = SIZE, seed: int = 0) -> Path:
     drawings.
     """
     folder = cache / f"sample-v{VERSION}-seed{seed}"
-    if folder.is_dir():
-        return folder
-    print(f"drawing the built-in sample, once: {SHARDS * PER_SHARD:,} small pictures of flowers …", flush=True)
-    cache.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".sample-", dir=cache))
-    try:
-        write(unfinished, seed)
-        unfinished.replace(folder)
-    except OSError:  # another run may have written the folder meanwhile
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    if not folder.is_dir():
+        print(f"drawing the built-in sample, once: {SHARDS * PER_SHARD:,} small pictures of flowers …", flush=True)
+        with atomic_folder(folder) as unfinished:
+            write(unfinished, seed)
     return folder
 
 

@@ -268,7 +268,7 @@ def test_flags_out_of_range(tmp_path, capsys, flags, says):
 def test_a_failed_write_leaves_no_files(tmp_path):
     with (
         pytest.raises(UserError, match="cannot write .*out: No space left on device; nothing was written"),
-        output.atomic_folder(tmp_path / "out") as folder,
+        output.dataset_folder(tmp_path / "out") as folder,
         Path("/dev/full").open("wb") as full,
     ):
         (folder / "0.part").write_bytes(b"some")
