@@ -65,13 +65,13 @@ def ensure_folder(cache: Path, uri: str) -> Path:
 
 
 def ensure_file(cache: Path, remote: Remote) -> Path:
-    """Returns a weights file under `cache`, after downloading it if it is missing.
+    """Returns a weights file under `cache`, after downloading it if it is missing; its folder is named by the digest.
 
     Raises:
       UserError: without network, or when the file is not the expected one.
       OSError: when the cache cannot be written.
     """
-    target = cache / remote.url.rpartition("/")[2]
+    target = cache / "weights" / remote.digest.rpartition(":")[2][:12] / remote.url.rpartition("/")[2]
     if not target.exists():
         with _network(f"the weights {target.name}", "the file (--weights FILE)"), _progress() as shown:
             _fetch(_session(), remote, target, shown)

@@ -81,7 +81,13 @@ def ensure(source: str, image_size: int) -> Path:
     with _cache_for(f"{source}-{image_size}") as cache:
         if row.buckets:
             return download.ensure_folder(cache, row.buckets[image_size])
-        return pkgutil.resolve_name(row.ensure)(cache, image_size)
+        try:
+            make = pkgutil.resolve_name(row.ensure)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UserError(
+                f"the row {source} of ingest/sources.py: expected a function's path, received {row.ensure}: {error}"
+            ) from None
+        return make(cache, image_size)
 
 
 def check_split(shards: int, split: str, eval_fraction: float) -> None:

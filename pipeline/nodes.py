@@ -22,6 +22,7 @@ from components import (
 from components.report import component as report
 from components.report.sources import RERUN_COMMAND
 from components.stage import Stage
+from errors import UserError, choices
 from pipeline.config import Config
 from trainer.section import Pixels
 
@@ -59,9 +60,19 @@ class Wiring(NamedTuple):
     nodes: dict[str, BaseNode]
 
     def __getitem__(self, channel: str) -> BaseChannel:  # type: ignore[override]
-        """Returns an output of an earlier node, given 'Node.output'."""
+        """Returns an output of an earlier node, given 'Node.output'.
+
+        Raises:
+          UserError: when there is none.
+        """
         node, _, output = channel.partition(".")
-        return self.nodes[node].outputs[output]
+        if node in self.nodes and output in self.nodes[node].outputs:
+            return self.nodes[node].outputs[output]
+        outputs = [f"{name}.{output}" for name, each in self.nodes.items() for output in each.outputs]
+        raise UserError(
+            f"pipeline/nodes.py: expected an output of an earlier entry of NODES, received {channel!r}; "
+            + choices(channel, outputs)
+        )
 
     def inputs(self, *channels: str) -> dict[str, BaseChannel]:
         """Returns outputs of earlier nodes by their names, for nodes whose inputs have the same names."""

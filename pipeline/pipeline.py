@@ -1,7 +1,7 @@
 """Creates the TFX pipeline from `pipeline.nodes`, with the digests of the code in the cache keys."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tfx import v1 as tfx
@@ -9,10 +9,13 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.report import component as report
+from components.stage import Stage
+from errors import UserError
 from lineage import source_code
 from pipeline import beam
 from pipeline.config import Config
 from pipeline.nodes import NODES, Environment, Wiring
+from trainer import models
 from trainer.features import CODE
 
 
@@ -30,10 +33,15 @@ def create_pipeline(
       config: validated settings with absolute paths (see `pipeline.local.local_settings`).
       environment: where the pipeline runs.
       metadata: the ML Metadata store; None on a cluster, which has its own.
+
+    Raises:
+      UserError: when the model's builder cannot be imported, or an entry of NODES is wrong.
     """
+    models.builder(config.model.name)
     wiring = Wiring(config, environment, {})
     for stage, make in NODES:
         if node := make(wiring):
+            _check(node, stage, wiring.nodes)
             wiring.nodes[stage.name] = node.with_id(stage.name)
     nodes = list(wiring.nodes.values())
     _add_code_digests(nodes)
@@ -46,6 +54,19 @@ def create_pipeline(
         enable_cache=True,
         beam_pipeline_args=beam.arguments(config.beam),
     )
+
+
+def _check(node: BaseNode, stage: Stage, nodes: Mapping[str, BaseNode]) -> None:
+    """Checks a node's record (docs/extending.md).
+
+    Raises:
+      UserError: when an earlier node has its name, or the node has none of its outputs.
+    """
+    if stage.name in nodes:
+        raise UserError(f"pipeline/nodes.py: expected a different name for each node, received {stage.name} twice")
+    if not set(stage.outputs) & set(node.outputs):
+        outputs = f"expected outputs of {', '.join(node.outputs)}; received {', '.join(stage.outputs)}"
+        raise UserError(f"the record of {stage.name} in components/: {outputs}")
 
 
 def root(config: Config) -> Path:

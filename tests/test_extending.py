@@ -44,11 +44,10 @@ def _apply(copy: Path) -> None:
 def start(tmp_path_factory):
     """Starts Python in the changed copy, with the weights that the row names in the cache folder."""
     copy, cache = tmp_path_factory.mktemp("copy") / "project", tmp_path_factory.mktemp("cache")
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split(
-        "\n"
-    )
-    for name in filter(None, listed):
-        if (ROOT / name).exists() and not name.startswith("tests/"):
+    command = ["git", "ls-files", "-co", "--exclude-standard"]  # also files that are not committed yet
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in listed.splitlines():
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
     _apply(copy)
@@ -63,10 +62,11 @@ def start(tmp_path_factory):
 
     run("-c", WEIGHTS)
     content = (copy / "tiny.weights.h5").read_bytes()
-    (cache / "tfx-photo-pipeline").mkdir()
-    (copy / "tiny.weights.h5").rename(cache / "tfx-photo-pipeline" / "tiny.weights.h5")
-    row = (copy / "trainer" / "families.py").read_text()
     digest = hashlib.sha256(content).hexdigest()
+    cached = cache / "tfx-photo-pipeline" / "weights" / digest[:12] / "tiny.weights.h5"
+    cached.parent.mkdir(parents=True)
+    (copy / "tiny.weights.h5").rename(cached)
+    row = (copy / "trainer" / "families.py").read_text()
     row = re.sub(r"(?<=size=)20_480(.*?sha256:)\w+", rf"{len(content)}\g<1>{digest}", row, count=1, flags=re.DOTALL)
     (copy / "trainer" / "families.py").write_text(row)
     return run

@@ -15,7 +15,12 @@ def write(folder: str, title: str, text: str, columns: Sequence[str] = (), rows:
     """Writes a section into the folder of an artifact: a title, a paragraph and, if there are columns, a table.
 
     Values are strings or numbers. The page shows them as plain text, never as HTML.
+
+    Raises:
+      ValueError: when a row is longer or shorter than the columns.
     """
+    if wrong := [row for row in rows if len(row) != len(columns)]:
+        raise ValueError(f"section {title!r}: expected rows of {len(columns)} values, received {wrong[0]!r}")
     section = {"title": title, "text": text, "columns": list(columns), "rows": [list(row) for row in rows]}
     with tf.io.gfile.GFile(f"{folder}/{_FILE}", "w") as file:
         file.write(json.dumps(section))

@@ -103,8 +103,10 @@ def test_flowers_are_fetched_once(storage, tmp_path):
 
 def test_a_broken_connection_is_resumed(storage, tmp_path):
     storage.cut = 2
-    download.ensure_file(tmp_path, _remote(storage))
-    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+    file = download.ensure_file(tmp_path, _remote(storage))
+    assert file.read_bytes() == CONTENT
+    assert file.parent.parent == tmp_path / "weights"
+    assert _remote(storage).digest.startswith(f"sha256:{file.parent.name}")  # a row with another digest: another file
     first, *later = [wanted for _, wanted in storage.asked]
     starts = [int(wanted.removeprefix("bytes=").removesuffix("-")) for wanted in later]
     assert first is None
@@ -112,25 +114,31 @@ def test_a_broken_connection_is_resumed(storage, tmp_path):
 
 
 def test_a_later_run_resumes_the_part_file(storage, tmp_path):
-    (tmp_path / "weights.h5.part").write_bytes(CONTENT[:1000])
-    download.ensure_file(tmp_path, _remote(storage))
-    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+    part = _part(storage, tmp_path, CONTENT[:1000])
+    file = download.ensure_file(tmp_path, _remote(storage))
+    assert file.read_bytes() == CONTENT
     assert storage.asked == [("/weights.h5", "bytes=1000-")]
-    assert [path.name for path in tmp_path.iterdir()] == ["weights.h5"]
+    assert list(part.parent.iterdir()) == [file]
+
+
+def _part(storage, cache, content: bytes):
+    part = cache / "weights" / _remote(storage).digest.removeprefix("sha256:")[:12] / "weights.h5.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content)
+    return part
 
 
 def test_a_server_without_ranges_starts_over(storage, tmp_path):
     storage.ranges = False
-    (tmp_path / "weights.h5.part").write_bytes(b"x" * 1000)
-    download.ensure_file(tmp_path, _remote(storage))
-    assert (tmp_path / "weights.h5").read_bytes() == CONTENT
+    _part(storage, tmp_path, b"x" * 1000)
+    assert download.ensure_file(tmp_path, _remote(storage)).read_bytes() == CONTENT
 
 
 def test_other_content_is_refused_and_removed(storage, tmp_path):
     storage.content = CONTENT[:-1] + b"x"
     with pytest.raises(UserError, match="expected 1024000 bytes, sha256:"):
         download.ensure_file(tmp_path, _remote(storage))
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_an_incomplete_folder_is_completed(storage, tmp_path):

@@ -60,9 +60,7 @@ def test_a_cluster_reads_it_from_its_bucket(tmp_path):
 
 
 def test_settings_know_its_name_and_sizes():
-    with pytest.raises(
-        UserError, match="did you mean 'dots'. expected one of: sample, flowers, dots, far; received 'dot'"
-    ):
+    with pytest.raises(UserError, match="did you mean 'dots'. expected one of: .*, dots, far; received 'dot'"):
         settings.load(changes={"data.source": "dot"})
     with pytest.raises(UserError, match="data.image_size: expected one of 96, the sizes of far; received 64"):
         settings.load(changes={"data.source": "far", "data.image_size": 64})

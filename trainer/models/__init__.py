@@ -1,10 +1,12 @@
 """Builds the models of `trainer.families`."""
 
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from errors import UserError
 from trainer.families import FAMILIES
 from trainer.settings import Model, Recipe
 
@@ -26,7 +28,22 @@ def build(name: str, input_shape: tuple[int, int, int], classes: int, **options:
       ValueError: for an unknown name, and for options that the family does not have.
     """
     settings = Model.model_validate({"name": name, "options": options})
-    return pkgutil.resolve_name(FAMILIES[name].builder)(input_shape, classes, **dict(settings.options))
+    return builder(name)(input_shape, classes, **dict(settings.options))
+
+
+def builder(name: str) -> Callable[..., keras.Model]:
+    """Returns the function that builds a family's models.
+
+    Raises:
+      UserError: when the path in the row cannot be imported.
+    """
+    path = FAMILIES[name].builder
+    try:
+        return pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"the row {name} of trainer/families.py: expected a function's path, received {path}: {error}"
+        ) from None
 
 
 def of_recipe(recipe: Recipe) -> keras.Model:

@@ -1,0 +1,64 @@
+"""Mistakes in the list of nodes and in the table of families are named before a node runs."""
+
+import pytest
+
+from components import pusher, statistics_gen
+from components.report import sections
+from components.stage import Stage
+from errors import UserError
+from pipeline import nodes, pipeline
+from pipeline.config import Config
+from trainer import families
+
+
+def _create() -> None:
+    config = Config.model_validate({"data": {"directory": "/data"}})
+    pipeline.create_pipeline(config, pipeline.local_environment(config))
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        ("Trainer.model", "expected an output of an earlier entry of NODES, received 'Trainer.model'"),
+        ("ImportExampleGen.exmples", "received 'ImportExampleGen.exmples'; did you mean 'ImportExampleGen.examples'"),
+    ],
+)
+def test_an_entry_reads_only_outputs_of_earlier_entries(monkeypatch, channel, message):
+    entry = (Stage("Audit", ("statistics",)), lambda wiring: statistics_gen.statistics_gen(wiring[channel], None))
+    monkeypatch.setattr(nodes, "NODES", nodes.NODES.copy())
+    monkeypatch.setattr(pipeline, "NODES", nodes.NODES)
+    nodes.NODES.insert(1, entry)
+    with pytest.raises(UserError, match=message):
+        _create()
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (Stage("Pusher", ("pushed_model",)), "expected a different name for each node, received Pusher twice"),
+        (
+            Stage("Audit", ("section",)),
+            "the record of Audit in components/: expected outputs of pushed_model; received",
+        ),
+    ],
+)
+def test_a_record_has_a_name_and_outputs_of_its_own(monkeypatch, stage, message):
+    def push(wiring):
+        return pusher.pusher(wiring["Trainer.model"], wiring["Evaluator.blessing"], "/pushed")
+
+    monkeypatch.setattr(pipeline, "NODES", [*nodes.NODES[:-1], (stage, push), nodes.NODES[-1]])
+    with pytest.raises(UserError, match=message):
+        _create()
+
+
+def test_a_builder_that_cannot_be_imported_is_named_with_its_row(monkeypatch):
+    row = families.FAMILIES["convnet"]._replace(builder="trainer.models.convnett.build")
+    monkeypatch.setitem(families.FAMILIES, "convnet", row)
+    with pytest.raises(UserError, match="the row convnet of trainer/families.py: expected a function's path, received"):
+        _create()
+
+
+def test_a_section_has_rows_of_one_length(tmp_path):
+    with pytest.raises(ValueError, match="section 'Audit': expected rows of 2 values, received \\[3\\]"):
+        sections.write(str(tmp_path), "Audit", "", ["what", "n"], [["a", 1], [3]])
+    assert not list(tmp_path.iterdir())
