@@ -13,7 +13,7 @@ _MIXUP_ALPHA = 0.2  # the paper's value for ImageNet
 
 
 def augmentation(names: Sequence[str]) -> Augment | None:
-    """Returns a function of a seed (int [2]), pixels and classes that makes the named changes; None for no names.
+    """Returns a function of a seed (int [2]), pixels and classes that applies the named changes; None without names.
 
     'flip' mirrors half of the photos, left to right. 'saturation' multiplies the saturation by 0 to 2 (for pixels in
     [-1, 1]). 'mixup' mixes each photo with another photo of the batch, and their classes.

@@ -21,7 +21,7 @@ CHANGEABLE = {
     "learning_rate": "trainer.learning_rate.peak",
 }
 
-# the thresholds that are parameters on a cluster, and the Evaluator's execution properties
+# the thresholds that are parameters on a cluster; they are the Evaluator's execution properties
 FLOORS = ("min_accuracy", "min_class_recall")
 THRESHOLDS = (*FLOORS, "max_accuracy_drop")
 UNSET = -1.0  # on a cluster, stands for a floor that the Evaluator computes, because parameters cannot be null

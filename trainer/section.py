@@ -1,4 +1,4 @@
-"""The base of the settings' sections, and the section that the transform graph reads. Imports no TensorFlow."""
+"""The base class of all sections of settings, and the settings of the transform graph. Imports no TensorFlow."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Section(BaseModel):
-    """A group of settings: immutable, without unknown keys."""
+    """A group of settings. It is immutable and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

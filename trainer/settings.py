@@ -1,4 +1,4 @@
-"""The settings that Tuner and Trainer read, each validated when it is made. Imports no TensorFlow."""
+"""The settings that Tuner and Trainer read, validated when they are created. Imports no TensorFlow."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-VARIABLE_NAMES = "variables"  # the attribute with the names, of a layer's group; written by `trainer.weights.save`
+VARIABLE_NAMES = "variables"  # the HDF5 attribute with the names of a layer's variables; `trainer.weights` writes it
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # the first bytes of the files
 _KERAS = "model.weights.h5"  # the weights in a `.keras` file
 _LAYER_CLASSES = {name.lower() for name in dir(keras.layers)}
