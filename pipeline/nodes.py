@@ -63,7 +63,7 @@ class Wiring(NamedTuple):
         """Returns an output of an earlier node, given 'Node.output'.
 
         Raises:
-          UserError: when there is none.
+          UserError: when no earlier node has this output.
         """
         node, _, output = channel.partition(".")
         if node in self.nodes and output in self.nodes[node].outputs:

@@ -41,7 +41,7 @@ def create_pipeline(
     wiring = Wiring(config, environment, {})
     for stage, make in NODES:
         if node := make(wiring):
-            _check(node, stage, wiring.nodes)
+            _check_record(node, stage, wiring.nodes)
             wiring.nodes[stage.name] = node.with_id(stage.name)
     nodes = list(wiring.nodes.values())
     _add_code_digests(nodes)
@@ -56,11 +56,11 @@ def create_pipeline(
     )
 
 
-def _check(node: BaseNode, stage: Stage, nodes: Mapping[str, BaseNode]) -> None:
+def _check_record(node: BaseNode, stage: Stage, nodes: Mapping[str, BaseNode]) -> None:
     """Checks a node's record (docs/extending.md).
 
     Raises:
-      UserError: when an earlier node has its name, or the node has none of its outputs.
+      UserError: when an earlier node has the same name, or the node has none of the record's outputs.
     """
     if stage.name in nodes:
         raise UserError(f"pipeline/nodes.py: expected a different name for each node, received {stage.name} twice")
