@@ -19,7 +19,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
-from components import shards
+from components import record_order
 from components.artifacts import Artifacts
 from components.stage import Stage
 from ingest.records import INPUT_FILES, held_out_shards, list_files
@@ -63,7 +63,7 @@ def _digest(text: str) -> str:
 class HashSplitExecutor(BaseExampleGenExecutor):
     """ImportExampleGen's executor for the files of `ingest.records.list_files`, divided by the hash of each record.
 
-    It writes with `shards.Write`, so that the same records always have the same order.
+    It writes with `record_order.Write`, so that the same records always have the same order.
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
@@ -72,12 +72,12 @@ class HashSplitExecutor(BaseExampleGenExecutor):
         output = json_format.Parse(exec_properties["output_config"], example_gen_pb2.Output())
         examples.split_names = artifact_utils.encode_split_names([each.name for each in output.split_config.splits])
         files = _files(exec_properties)
-        count = shards.count(sum(tf.io.gfile.stat(file).length for file in files))
+        count = record_order.shard_count(sum(tf.io.gfile.stat(file).length for file in files))
         with self._make_beam_pipeline() as pipeline:
             splits = self.GenerateExamplesByBeam(pipeline, {**exec_properties, _FILES: files})
             for split, records in splits.items():
                 folder = artifact_utils.get_split_uri([examples], split)
-                _ = records | f"Write[{split}]" >> shards.Write(folder, count)
+                _ = records | f"Write[{split}]" >> record_order.Write(folder, count)
         examples_utils.set_payload_format(examples, exec_properties["output_data_format"])
         examples_utils.set_file_format(examples, to_file_format_str(exec_properties["output_file_format"]))
 

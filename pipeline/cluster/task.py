@@ -3,7 +3,7 @@
 The backend leaves the types of input artifacts empty (GetOutputArtifactsByExecutionId in
 backend/src/v2/metadata/client.go, up to 2.15), so TFX fails ("fails to retrieve classpath", tensorflow/tfx#7768). The
 types are taken from another argument, the component's inputs. Also, the backend cannot download TensorFlow's directory
-markers (pipeline/cluster/markers.py).
+markers (pipeline/cluster/directory_markers.py).
 """
 
 import argparse
@@ -12,7 +12,7 @@ import json
 from absl import app
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_task
 
-from pipeline.cluster import markers
+from pipeline.cluster import directory_markers
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -32,7 +32,7 @@ def main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     """Runs TFX's executor, then removes the directory markers under the task's outputs."""
     tfx_task.main(parsed)
     outputs = json.loads(parsed[0].json_serialized_invocation_args)["outputs"].get("artifacts", {})
-    markers.remove(artifact["uri"] for each in outputs.values() for artifact in each["artifacts"])
+    directory_markers.remove(artifact["uri"] for each in outputs.values() for artifact in each["artifacts"])
 
 
 if __name__ == "__main__":

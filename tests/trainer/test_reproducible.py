@@ -9,7 +9,7 @@ import pytest
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import shards
+from components import record_order
 from testing import graphs
 from tests.helpers import records
 from trainer import fitting, models, recipe, strategy
@@ -32,7 +32,7 @@ def _train(folder: Path, graph: tft.TFTransformOutput, order: int, at_a_time: in
         _ = (
             created
             | beam.FlatMap(lambda bundle: bundle).with_output_types(bytes)
-            | shards.Write(str(folder / "data"), 3)
+            | record_order.Write(str(folder / "data"), 3)
         )
     settings = Trainer(epochs=2, batch_size=8, seed=3, augment=["flip"])
     made_of = Recipe(data={"classes": list("abcde")}, trainer=settings)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import shards
+from components import record_order
 
 
 def _records(count: int) -> list[bytes]:
@@ -20,7 +20,7 @@ def _written(folder, records, number: int, seed: int, bundle_size: int) -> dict[
     with beam.Pipeline("BundleBasedDirectRunner") as pipeline:
         created = pipeline | beam.Create(bundles) | beam.Reshuffle()
         flat = created | beam.FlatMap(lambda bundle: bundle).with_output_types(bytes)
-        _ = flat | shards.Write(str(folder), number)
+        _ = flat | record_order.Write(str(folder), number)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -51,7 +51,7 @@ def test_an_example_is_written_the_same_for_any_order_of_its_features(tmp_path):
         for name in order:
             example.features.feature[name].int64_list.value.append(1)
         examples.append(example)
-    assert shards._keyed(examples[0], 7) == shards._keyed(examples[1], 7)
+    assert record_order._keyed(examples[0], 7) == record_order._keyed(examples[1], 7)
 
 
 def test_a_split_without_records_is_an_empty_file(tmp_path):
@@ -61,4 +61,4 @@ def test_a_split_without_records_is_an_empty_file(tmp_path):
 
 @pytest.mark.parametrize(("size", "number"), [(0, 1), (56 * 2**20, 1), (128 * 2**20 + 1, 2), (10**12, 7451)])
 def test_a_shard_has_at_most_128_mb_because_it_is_sorted_in_memory(size, number):
-    assert shards.count(size) == number
+    assert record_order.shard_count(size) == number

@@ -8,7 +8,7 @@ import tensorflow as tf
 from google.api_core.exceptions import PreconditionFailed
 from google.cloud import storage
 
-from pipeline.cluster import markers, task
+from pipeline.cluster import directory_markers, task
 from pipeline.schema_file import SCHEMAS
 from tests.helpers import cloud_storage
 from tests.helpers.cloud_storage import BUCKET
@@ -55,7 +55,7 @@ def test_only_markers_under_the_given_folders_are_removed(bucket, caplog):
     bucket.blob("root/run/model/content/").upload_from_string("a name that ends like a marker's")
     before = _names(bucket)
     with caplog.at_level(logging.INFO, "absl"):
-        assert markers.remove([f"{ROOT}/model", "/a/local/folder"]) == 2
+        assert directory_markers.remove([f"{ROOT}/model", "/a/local/folder"]) == 2
     assert before - _names(bucket) == {"root/run/model/", "root/run/model/variables/"}
     assert f"{ROOT}/model: removed 2 directory markers" in caplog.text
 
@@ -73,12 +73,12 @@ def test_a_marker_that_another_attempt_removed_or_replaced_is_skipped(bucket, mo
     for name in ("gone", "newer", "own"):
         bucket.blob(f"root/run/{name}/").upload_from_string("")
     monkeypatch.setattr(storage.Blob, "delete", after_the_other_try)
-    assert markers.remove([ROOT]) == 1
+    assert directory_markers.remove([ROOT]) == 1
     assert _names(bucket) == {"root/run/newer/"}
     assert "cannot remove" not in caplog.text
 
 
 def test_a_task_succeeds_if_its_markers_cannot_be_removed(bucket, caplog):
-    assert markers.remove(["gs://another-bucket/model"]) == 0
+    assert directory_markers.remove(["gs://another-bucket/model"]) == 0
     assert "gs://another-bucket/model: cannot remove its directory markers: 404" in caplog.text
     assert "roles/storage.objectAdmin" in caplog.text

@@ -11,7 +11,7 @@ import tensorflow as tf
 _SHARD_BYTES = 128 * 2**20  # on average; a worker sorts one shard in memory
 
 
-def count(total_bytes: int) -> int:
+def shard_count(total_bytes: int) -> int:
     """Returns the number of shards for a split of this size, at least 1."""
     return max(1, -(-total_bytes // _SHARD_BYTES))
 
