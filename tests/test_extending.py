@@ -72,6 +72,7 @@ def start(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_shows_the_new_node_in_the_report_and_in_lineage(start, tmp_path):
     printed = start("local_runner.py", "--preset", "patches-tiny", "--output", tmp_path / "runs")
     assert re.search(r"^done   Audit .* 120 examples$", printed, re.MULTILINE)
