@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.test_kubeflow_runner import VERTEX
 
 
 @pytest.mark.parametrize("flag", ["--help", "--list-presets", "--show-config"])
@@ -69,3 +70,11 @@ def test_help_of_ingest_without_tensorflow(arguments):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "photos" in done.stdout or "IDX_DIR" in done.stdout
+
+
+def test_compile_as_a_command(tmp_path):
+    file = tmp_path / "sample.json"
+    command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    said = f"{file}: sample for vertex, 12 tasks\nnext: python kubeflow_runner.py submit {file}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")

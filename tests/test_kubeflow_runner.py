@@ -295,11 +295,3 @@ def test_a_compiled_file_is_validated(compiled, tmp_path, capfd):
     file.write_text(json.dumps(job | {"jobSpec": {}}))
     assert kubeflow_runner.main(["submit", str(file)]) == 2
     assert "expected a pipeline that vertex can parse" in capfd.readouterr().err
-
-
-def test_compile_as_a_command(tmp_path):
-    file = tmp_path / "sample.json"
-    command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    said = f"{file}: sample for vertex, 12 tasks\nnext: python kubeflow_runner.py submit {file}\n"
-    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")

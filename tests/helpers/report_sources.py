@@ -4,6 +4,27 @@ from typing import Any
 
 from components.report.sources import NodeOutputs, Sources
 
+HISTORY = {
+    "recipe": {"data": {"image_size": 16, "channels": 3}, "model": {"name": "softmax", "weights": None}, "trainer": {}},
+    "devices": "1 × CPU",
+    "strategy": {"replicas": 1},
+    "precision": "float32",
+    "parameters": 3845,
+    "global_batch": 4,
+    "epochs": 2,
+    "best_epoch": 1,
+    "seconds": 3.0,
+    "images_per_second": 20.0,
+    "history": {
+        "loss": [2.0, 1.0],
+        "val_loss": [2.0, 1.5],
+        "accuracy": [0.25, 0.5],
+        "val_accuracy": [0.5, 0.25],
+        "learning_rate": [0.01, 0.005],
+        "seconds": [2.0, 1.0],
+    },
+}
+
 
 def sources(settings: dict[str, Any], folders: dict[str, str], **attributes: Any) -> Sources:
     """Returns the sources of a run that wrote these folders, given by 'Node.output'."""

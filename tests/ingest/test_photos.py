@@ -250,21 +250,6 @@ def test_targets_that_are_refused(tmp_path, make):
     assert make("photos", photos, "--to", tmp_path / "new" / "deep" / "out")[0] == 0
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        (["--size", "8"], "expected a whole number from 16 to 1024, received '8'"),
-        (["--shards", "1"], "expected a whole number from 2 to 10000, received '1'"),
-        (["--seed", "x"], "received 'x'"),
-    ],
-)
-def test_flags_out_of_range(tmp_path, capsys, flags, says):
-    with pytest.raises(SystemExit) as stop:
-        command_line.main(["photos", str(tmp_path), "--to", str(tmp_path / "out"), *flags])
-    assert stop.value.code == 2
-    assert says in capsys.readouterr().err
-
-
 def test_a_failed_write_leaves_no_files(tmp_path):
     with (
         pytest.raises(UserError, match="cannot write .*out: No space left on device; nothing was written"),

@@ -16,32 +16,12 @@ from pipeline import settings
 from testing import graphs
 from tests.helpers import browser, records
 from tests.helpers.parsed import Page
-from tests.helpers.report_sources import folders_of, sources
+from tests.helpers.report_sources import HISTORY, folders_of, sources
 from trainer import models
 from trainer.export import export
 
 CLASSES = ("daisy", "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b", "tulips")
 PER_SPLIT = {"train": 30, "eval": 15}
-HISTORY = {
-    "recipe": {"data": {"image_size": 16, "channels": 3}, "model": {"name": "softmax", "weights": None}, "trainer": {}},
-    "devices": "1 × CPU",
-    "strategy": {"replicas": 1},
-    "precision": "float32",
-    "parameters": 3845,
-    "global_batch": 4,
-    "epochs": 2,
-    "best_epoch": 1,
-    "seconds": 3.0,
-    "images_per_second": 20.0,
-    "history": {
-        "loss": [2.0, 1.0],
-        "val_loss": [2.0, 1.5],
-        "accuracy": [0.25, 0.5],
-        "val_accuracy": [0.5, 0.25],
-        "learning_rate": [0.01, 0.005],
-        "seconds": [2.0, 1.0],
-    },
-}
 CHECKS = [
     {"what": "accuracy", "value": 0.2, "floor": 0.5, "passed": False, "low": 0.09, "high": 0.39, "n": 30},
     {

@@ -11,14 +11,14 @@ from tfx.types.standard_artifacts import Model, ModelBlessing, ModelRun, PushedM
 
 from components import pusher
 from components.checks import Check, Evaluation
-from ingest.__main__ import _show
+from ingest.__main__ import _print_counts
 from pipeline import settings
 from pipeline.cluster import summary as cluster_summary
 from pipeline.local import summary
 from pipeline.local.dag_runner import NodeResult
 from pipeline.local.display import NodeLines
 from pipeline.local.spinner import spinner
-from tests.components.report.test_make import HISTORY
+from tests.helpers.report_sources import HISTORY
 
 HOSTILE = ("a[/b]", "[red]cat", ":dog:", "x\\", "\x1b[31mowl", "[link=file:///etc/passwd]here[/link]")
 SHOWN = ("a[/b]", "[red]cat", ":dog:", "x\\", "\\x1b[31mowl", "[link=file:///etc/passwd]here[/link]")
@@ -54,7 +54,7 @@ def test_names_paths_and_errors_are_text(name, shown, console, tmp_path, capsys)
     lines = NodeLines(console, [pusher.pusher(Channel(Model), Channel(ModelBlessing), "/pushed").with_id("Pusher")])
     lines.finished(NodeResult("Pusher", True, 1.0, _results(tmp_path, name)["Pusher"].outputs))
     assert f"/pushed/{shown}" in console.export_text()
-    _show({name: 3})
+    _print_counts({name: 3})
     assert name.replace("\x1b", "\\u001b") in capsys.readouterr().out
 
 

@@ -1,0 +1,119 @@
+"""Rules between settings, and settings whose values have a form of their own."""
+
+import pytest
+
+from errors import UserError
+from pipeline import settings
+
+
+def test_settings_that_do_not_agree_are_named():
+    with pytest.raises(UserError) as error:
+        settings.load(
+            "sample", None, {"model.weights": "imagenet", "trainer.augment": ["saturation"], "data.channels": 1}
+        )
+    assert "model.weights: no ImageNet weights to download for convnet, only for xception" in str(error.value)
+    assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
+
+
+def test_disagreements_are_reported_with_other_errors():
+    changes = {"model.weights": "imagenet", "trainer.epochs": 0, "trainer.learning_rate": 0.1, "extra": 1}
+    changes |= {"trainer.augment": ["blur"], "data.channels": 1}
+    with pytest.raises(UserError) as error:
+        settings.load("sample", None, changes)
+    assert "5 settings are not valid" in str(error.value)
+    assert (
+        "learning_rate: expected a section with the keys schedule, start, peak, ramp_epochs, decay; received 0.1"
+        in str(error.value)
+    )
+    assert "model.weights: no ImageNet weights to download for convnet" in str(error.value)
+    assert "trainer.augment: saturation" not in str(error.value)  # cannot be checked, because data.normalize is unknown
+
+
+def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
+    search = {
+        "trainer.learning_rate.peak": [1e-3, -1],
+        "trainer.rate": [1],
+        "trainer.ema": [],
+        "data.classes": [1],
+        "model.options.alpha": [0.5, 1],
+    }
+    search |= {"trainer.epochs": [3], "trainer.batch_size": [64, 128]}
+    with pytest.raises(UserError) as error:
+        settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2, "tuner.epochs": 2})
+    assert "5 settings are not valid" in str(error.value)
+    assert "trainer.ema: expected at least one value, received none" in str(error.value)
+    assert "expected keys of model and trainer except model.weights, trainer.epochs" in str(error.value)
+    assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
+    assert "trainer.rate: Extra inputs are not permitted" in str(error.value)
+    assert "received 'data.classes'" in str(error.value)
+    with pytest.raises(UserError, match="tuner.search: expected values, for"):
+        settings.load("sample", None, {"tuner.trials": 2})
+
+
+def test_the_tuners_trials_train_as_the_training_does():
+    tuner = {"tuner.trials": 2, "tuner.epochs": 2, "tuner.search": {"model.options.alpha": [0.5, 1]}}
+    settings.load("sample", None, tuner)
+    ramp = {"trainer.learning_rate": {"ramp_epochs": 2}}
+    with pytest.raises(UserError, match=r"tuner.epochs: expected more than trainer.learning_rate.ramp_epochs \(2\)"):
+        settings.load("sample", None, tuner | ramp)
+    for other in ({"trainer.warm_start": True}, {"trainer.frozen_epochs": 1}):
+        with pytest.raises(UserError, match=r"tuner.trials: expected 0 with"):
+            settings.load("sample", None, tuner | other)
+
+
+def test_the_tuners_values_keep_their_types():
+    search = {"trainer.batch_size": [64, 128], "model.options.alpha": [1, 0.5], "model.name": ["mlp", "dense"]}
+    search["trainer.ema"] = ["1e-3"]  # YAML 1.1 does not parse this as a number
+    assert settings.load("sample", None, {"tuner.search": search}).tuner.search == {
+        "trainer.batch_size": (64, 128),
+        "model.options.alpha": (1.0, 0.5),
+        "model.name": ("mlp", "dense"),
+        "trainer.ema": (0.001,),
+    }
+
+
+def test_each_family_has_its_own_options():
+    config = settings.load("flowers-mobilenet")
+    assert config.model.options.model_dump() == {"alpha": 0.35}
+    assert config.recipe.model_dump(mode="json")["model"]["options"] == {"alpha": 0.35}
+    assert config.recipe.changed({"model.name": "mlp"}).model.options.model_dump() == {"alpha": 0.35}
+    assert settings.load("mnist-cnn").recipe.changed({"model.name": "softmax"}).model.options.model_dump() == {}
+    assert settings.parse_change("model.options.alpha=0.5") == ("model.options.alpha", 0.5)
+    for change, says in {
+        "model.name=xception": r"model.options: xception has no options; received {'alpha': 0.35}",
+        "model.options.aplha=2": "model.options: mobilenet_v2 has the options alpha; received",
+        "model.options.alpha=5": "model.options.alpha: .* less than or equal to 4; received 5",
+        "model.options=5": "model.options: .*; received 5",
+    }.items():
+        with pytest.raises(UserError, match=f"1 setting is not valid:\n  {says}"):
+            settings.load("flowers-mobilenet", None, dict([settings.parse_change(change)]))
+
+
+def test_options_are_searched_with_each_model_that_is_searched():
+    search = {"model.name": ["cnn", "mlp"], "model.options.alpha": [0.5, 1]}
+    settings.load("mnist-cnn", None, {"tuner.search": search})
+    search["model.name"].append("softmax")
+    with pytest.raises(UserError, match="tuner.search: model.options.alpha: softmax has no options; received 0.5"):
+        settings.load("mnist-cnn", None, {"tuner.search": search})
+
+
+@pytest.mark.parametrize("steps", [[9, 2], [0, 0]])
+def test_steps_to_profile_are_in_order(steps):
+    with pytest.raises(UserError, match="expected a first step of 1 or more"):
+        settings.load("sample", None, {"trainer.profile_steps": steps})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**/*.tfrec", "**", "a**.tfrec", "{SPAN}/*", "a\\*", "/x/*", "../*", "a//b", "a/", "."]
+)
+def test_a_pattern_that_would_be_read_in_several_ways_is_refused(pattern):
+    with pytest.raises(UserError, match=r"data.pattern: expected .* for example \*"):
+        settings.load(changes={"data.pattern": pattern})
+
+
+def test_imagenet_weights_get_their_preprocessing():
+    changes = {"model.name": "xception", "model.weights": "imagenet", "data.normalize": "mean-deviation"}
+    changes["data.image_size"] = 96
+    with pytest.raises(UserError, match="data.normalize: expected 'range' for xception's ImageNet weights"):
+        settings.load(changes=changes)
+    settings.load(changes=changes | {"model.weights": None})
