@@ -47,8 +47,8 @@ class Model(Section):
         if "name" not in info.data:  # the name is not valid, which is reported
             return Section()
         kind = FAMILIES[info.data["name"]].options
-        names = list(kind.model_fields)
-        if isinstance(value, Mapping) and not set(value) <= set(names):
+        names, value = list(kind.model_fields), {} if value is None else value
+        if not isinstance(value, Section) and not (isinstance(value, Mapping) and set(value) <= set(names)):
             has = f"has the options {', '.join(names)}" if names else "has no options"
             raise ValueError(f"{info.data['name']} {has}")
         return kind.model_validate(value)

@@ -83,10 +83,17 @@ def test_each_family_has_its_own_options():
         "model.name=xception": r"model.options: xception has no options; received {'alpha': 0.35}",
         "model.options.aplha=2": "model.options: mobilenet_v2 has the options alpha; received",
         "model.options.alpha=5": "model.options.alpha: .* less than or equal to 4; received 5",
-        "model.options=5": "model.options: .*; received 5",
+        "model.options=5": "model.options: mobilenet_v2 has the options alpha; received 5",
     }.items():
         with pytest.raises(UserError, match=f"1 setting is not valid:\n  {says}"):
             settings.load("flowers-mobilenet", None, dict([settings.parse_change(change)]))
+
+
+def test_null_replaces_the_options_of_a_preset_by_the_defaults():
+    changes = dict([settings.parse_change("model.options=null")])
+    assert settings.load("flowers-mobilenet", None, changes).model.options.model_dump() == {"alpha": 1.0}
+    changes["model.name"] = "softmax"
+    assert settings.load("flowers-mobilenet", None, changes).model.options.model_dump() == {}
 
 
 def test_options_are_searched_with_each_model_that_is_searched():
