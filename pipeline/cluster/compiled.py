@@ -48,7 +48,7 @@ def read(path: Path) -> Job:
     """Returns the job of a compiled file; for Kubeflow Pipelines, the keys are `pipelineSpec` and `platforms`.
 
     Raises:
-      UserError: when the file is not a compiled pipeline.
+      UserError: when the file is not a compiled pipeline, or another version with other settings compiled it.
     """
     try:
         document, *more = yaml.safe_load_all(path.read_text())  # JSON is YAML
@@ -57,6 +57,8 @@ def read(path: Path) -> Job:
     except (OSError, yaml.YAMLError, KeyError, ValueError, AttributeError, TypeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise UserError(f"{path} is not a file that 'kubeflow_runner.py compile' writes: {reason}") from None
+    except UserError as error:
+        raise UserError(f"{path} has settings of another version of this project; compile again: {error}") from None
     return job
 
 

@@ -1,5 +1,6 @@
 """Settings that a cluster cannot use are reported before anything is compiled or sent."""
 
+import json
 import re
 import subprocess
 import sys
@@ -244,3 +245,16 @@ def test_a_file_that_is_not_a_pipeline(tmp_path, capsys, content, says):
     for command in ("run-local", "submit"):
         assert kubeflow_runner.main([command, str(file)]) == 2
         assert re.search(says, capsys.readouterr().err)
+
+
+def test_a_file_with_settings_of_another_version(tmp_path, capsys):
+    custom = json.dumps({"recipe": {"model": {"alpha": 0.5}}})
+    task = {"inputs": {"parameters": {"custom_config": {"runtimeValue": {"constant": custom}}}}}
+    root = {"inputDefinitions": {"parameters": {}}, "dag": {"tasks": {"Trainer": task}}}
+    job = {"schemaVersion": "2.1.0", "defaultPipelineRoot": "gs://b", "pipelineInfo": {"name": "sample"}, "root": root}
+    (file := tmp_path / "pipeline.yaml").write_text(json.dumps(job))  # JSON is YAML
+    for command in ("run-local", "submit"):
+        assert kubeflow_runner.main([command, str(file)]) == 2
+        said = capsys.readouterr().err
+        assert f"{file} has settings of another version of this project; compile again: 1 setting is not valid" in said
+        assert "model.alpha: unknown key" in said
