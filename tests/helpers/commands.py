@@ -150,7 +150,9 @@ def without_network(command: str) -> str:
 def _make(text: str, folder: Path) -> Done:
     """Gets make's commands with `make -n`, and executes those that start a program of this project."""
     command = ["make", "-n", "-o", ".venv/.ready", *shlex.split(text[text.index("make ") + len("make ") :])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    # without the flags and ARGS of the `make test` that may run this
+    env = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKEOVERRIDES", "ARGS")}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     started = re.findall(r"^\S*/bin/(python local_runner\.py.*|python -m lineage.*|tensorboard.*)", done.stdout, re.M)
     for line in started if done.returncode == 0 else []:
         if line.startswith("tensorboard"):
