@@ -70,15 +70,18 @@ def DataGate(  # noqa: N802 (TFX names components like classes)
             measured = photos.measure(examples.uri, split)
             photos.write(measured, table.uri, split)
             if len(measured.labels) < measured.records:
-                found.append(_undecodable(examples.uri, split, directory, pattern))
+                found += _undecodable(examples.uri, split, directory, pattern)
         problems += found
     if problems:
         raise DataRefused(problems)
     io_utils.write_string_file(f"{blessing.uri}/blessing.json", json_utils.dumps({"examples": counts}))
 
 
-def _undecodable(examples: str, split: str, directory: str, pattern: str) -> Anomaly:
-    """Returns the number of photos in a split that cannot be decoded, and the record files of the first ones."""
+def _undecodable(examples: str, split: str, directory: str, pattern: str) -> list[Anomaly]:
+    """Returns the number of photos in a split that cannot be decoded, and the record files of the first ones.
+
+    Returns [] if only the classes of the photos cannot be read, which ExampleValidator has found.
+    """
     bad = {photo for photo in _encoded(photos.serialized_examples(examples, split)) if not _decodes(photo)}
     found = [
         f"{file.rpartition('/')[2]} record {index} ({len(photo):,} bytes, beginning with {photo[:12]!r})"
@@ -87,7 +90,7 @@ def _undecodable(examples: str, split: str, directory: str, pattern: str) -> Ano
         if photo in bad
     ]
     listed = "; ".join(found[:_MAX_NAMES]) + (" …" if len(found) > _MAX_NAMES else "")
-    return Anomaly(split, IMAGE, f"{plural(len(found), 'photo')} {_UNDECODABLE}: {listed}")
+    return [Anomaly(split, IMAGE, f"{plural(len(found), 'photo')} {_UNDECODABLE}: {listed}")] if bad else []
 
 
 def _encoded(serialized: tf.data.Dataset) -> Iterator[bytes]:

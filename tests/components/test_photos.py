@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import photos
+from components import data_gate, photos
 from tests.helpers import records
 
 
@@ -32,3 +32,20 @@ def test_measurements_are_read_as_written(tmp_path):
         read = photos.read(str(tmp_path / "table"), split)
         assert (read.records, len(read.record_numbers), len(read.digests)) == (count, decoded, decoded)
         assert all(np.array_equal(*pair) for pair in zip(measured, read, strict=True))
+
+
+@pytest.mark.parametrize("classes", [[], [0, 1]])
+def test_a_photo_whose_class_cannot_be_read_is_not_reported_as_undecodable(tmp_path, classes):
+    example = records.example()
+    example.features.feature["class"].int64_list.value[:] = classes
+    (tmp_path / "Split-eval").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "Split-eval" / "data.gz"), "GZIP") as writer:
+        writer.write(example.SerializeToString())
+    assert len(photos.measure(str(tmp_path), "eval").labels) == 0
+    records.write(tmp_path / "data" / "a.tfrec", [example])
+    assert data_gate._undecodable(str(tmp_path), "eval", str(tmp_path / "data"), "*.tfrec") == []
+    records.write(tmp_path / "data" / "b.tfrec", [records.example(0, b"no photo")])
+    with tf.io.TFRecordWriter(str(tmp_path / "Split-eval" / "more.gz"), "GZIP") as writer:
+        writer.write(records.example(0, b"no photo").SerializeToString())
+    (found,) = data_gate._undecodable(str(tmp_path), "eval", str(tmp_path / "data"), "*.tfrec")
+    assert found.what.startswith("1 photo cannot be decoded") and "b.tfrec record 0" in found.what
