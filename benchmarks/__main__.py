@@ -1,4 +1,4 @@
-"""Runs the benchmarks that need neither PyTorch nor half an hour."""
+"""Runs all benchmarks except those that need PyTorch or half an hour."""
 
 import os
 

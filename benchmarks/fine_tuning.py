@@ -1,9 +1,9 @@
 """Speed of fine-tuning Xception (192 px, batch 16) in the Trainer, compared with a plain Keras script.
 
 Both train the same number of steps on the same photos with random flips. The Trainer also decodes with the transform
-graph, writes TensorBoard logs and checks the loss. The two alternate, and the best round of each counts, from the first
-step to the last. The time after an epoch does not count: validation, the check of the weights, the checkpoint, and the
-time in which `fit` waits for tf.data's tuner (see `trainer.tfrecords`).
+graph, writes TensorBoard logs and checks the loss. The two alternate, and the best round of each counts. A round is
+measured from its first step to its last. The time after an epoch is not measured: validation, the check of the weights,
+the checkpoint, and the time in which `fit` waits for tf.data's tuner (see `trainer.tfrecords`).
 """
 
 import sys

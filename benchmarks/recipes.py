@@ -1,7 +1,8 @@
 """Effect of single training options on the accuracy of the convnet (flowers, 64 px).
 
-The first line is the unchanged preset; each other line changes one option. A line has the mean of two seeds and the
-value of each seed: the mean validation accuracy of the last five epochs. Takes half an hour, so `make bench` skips it.
+The first line is the unchanged preset; each other line changes one option. The value of a seed is the mean
+validation accuracy of the last five epochs. A line has the mean of two seeds and the value of each seed. Takes half an
+hour, so `make bench` skips it.
 """
 
 import statistics

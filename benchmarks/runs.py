@@ -25,7 +25,7 @@ def flowers() -> None:
         flags = ["--preset", "flowers-convnet", "--data", DATA / "flowers-192", "--output", output]
         flags += ["--set", "trainer.epochs=1"]
         first, second = runner(*flags), runner(*flags)
-    if {first.code, second.code} - {0, 3}:  # 3: the gate refuses the model, which one epoch may not train well enough
+    if {first.code, second.code} - {0, 3}:  # 3: the gate refuses the model, because one epoch may be too short
         raise SystemExit(
             f"exit codes {first.code} and {second.code}, expected 0 or 3:\n{first.printed}{second.printed}"
         )

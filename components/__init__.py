@@ -4,7 +4,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Returns an artifact type such as `components.DataBlessing`, which TFX looks up here. Only this imports TFX."""
+    """Returns an artifact type such as `components.DataBlessing`, which TFX looks up here. The lookup imports TFX."""
     if name[0].isupper():
         from components import artifacts
 

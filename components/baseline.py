@@ -1,7 +1,7 @@
 """Finds the baseline: the latest blessed model that is not the candidate itself.
 
-A Resolver queries ML Metadata. Kubeflow Pipelines has no Resolver: there `LatestPushedModel` searches the folder into
-which blessed models are pushed.
+A Resolver queries ML Metadata. Kubeflow Pipelines has no Resolver. `LatestPushedModel` replaces it there, and searches
+the folder into which blessed models are pushed.
 """
 
 import json
@@ -21,11 +21,11 @@ from trainer import class_names
 
 _INPUT, _OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
 _MAX_NAMES = 3  # classes that a message lists
-_PLACEHOLDER = "none.txt"  # replaces the model: on Kubeflow Pipelines an output always has one artifact
+_PLACEHOLDER = "none.txt"  # replaces the model, because an output on Kubeflow Pipelines always has one artifact
 
 
 class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
-    """TFX's LatestBlessedModelStrategy, which ignores the candidate and also resolves the model's training data.
+    """Like TFX's LatestBlessedModelStrategy, but ignores the candidate and also resolves the model's training data.
 
     With TFX's strategy, a cached candidate would be its own baseline in the next run: Evaluator would run again and
     compare the model with itself.
@@ -52,7 +52,10 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
 
 
 def _related(store: mlmd.MetadataStore, artifacts: list[types.Artifact], event: int, other: int) -> set[int]:
-    """Returns ids of related artifacts: with OUTPUT and INPUT, the inputs of the executions that wrote `artifacts`."""
+    """Returns the ids of artifacts that share an execution with `artifacts`.
+
+    With `event` OUTPUT and `other` INPUT, these are the inputs of the executions that wrote `artifacts`.
+    """
     events = store.get_events_by_artifact_ids([each.id for each in artifacts]) if artifacts else []
     executions = [each.execution_id for each in events if each.type == event]
     return {each.artifact_id for each in store.get_events_by_execution_ids(executions) if each.type == other}
@@ -125,7 +128,7 @@ def class_mismatch(candidate: types.Artifact, baseline: types.Artifact) -> str:
 
 
 def _classes(model: types.Artifact) -> list[str] | None:
-    """Returns the class names from the model's metadata or, if these are in another store, from the model's files."""
+    """Returns the class names from the model's metadata, or from its files if the metadata is in another store."""
     recipe = model.get_string_custom_property("recipe")
     if recipe:
         return json.loads(recipe)["data"]["classes"]

@@ -97,7 +97,7 @@ def build_checks(
 
     Args:
       config: see `components.evaluator.eval_config`.
-      names: the class names; empty for a model of other tools, whose classes are unknown.
+      names: the class names; empty if another tool wrote the model, so the classes are unknown.
       metrics: TFMA's metrics by name, for each slice. With a baseline, the overall slice has a difference too.
       result: TFMA's validation result.
     """

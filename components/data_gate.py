@@ -80,7 +80,7 @@ def DataGate(  # noqa: N802 (TFX names components like classes)
 def _undecodable(examples: str, split: str, directory: str, pattern: str) -> list[Anomaly]:
     """Returns the number of photos in a split that cannot be decoded, and the record files of the first ones.
 
-    Returns [] if only the classes of the photos cannot be read, which ExampleValidator has found.
+    Returns [] if all photos can be decoded. ExampleValidator reports classes that cannot be read.
     """
     bad = {photo for photo in _encoded(photos.serialized_examples(examples, split)) if not _decodes(photo)}
     found = [

@@ -48,8 +48,8 @@ def eval_config(
 
     Args:
       classes: the class names.
-      min_accuracy: None: the executor computes the floor from the eval split; see `accuracy_floor`.
-      min_class_recall: None: `recall_floor`.
+      min_accuracy: the floor. If None, the executor computes it from the eval split; see `accuracy_floor`.
+      min_class_recall: the floor for each class. If None, the floor is `recall_floor`.
       max_accuracy_drop: the largest allowed loss against the baseline, if there is a baseline.
     """
     overall = config_pb2.SlicingSpec()
@@ -73,7 +73,7 @@ def set_thresholds(config: config_pb2.EvalConfig, values: dict[str, Any]) -> Non
 
     Args:
       config: the configuration to change.
-      values: the new values as `eval_config` takes them, by the name of the setting; other thresholds stay unchanged.
+      values: the new values by the name of `eval_config`'s argument. Other thresholds do not change.
     """
     overall, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
     if "min_accuracy" in values:
@@ -99,10 +99,10 @@ def recall_floor(classes: int) -> float:
 
 
 def accuracy_floor(counts: Collection[int]) -> float:
-    """Returns the default accuracy floor. A model that always answers the largest class does not reach this floor.
+    """Returns the default accuracy floor. A model that always predicts the largest class does not reach this floor.
 
     With the share p of the largest class among n examples, the floor is p + 1.96 √(p(1 - p)/n), at most 1. An accuracy
-    reaches this floor exactly if its 95 % interval (Wilson 1927) begins at p or above.
+    reaches this floor if and only if the lower bound of its 95 % interval (Wilson 1927) is at least p.
 
     Args:
       counts: the number of examples of each class in the eval split.
@@ -118,7 +118,7 @@ def accuracy_floor(counts: Collection[int]) -> float:
 class ChangeableExecutor(Executor):
     """Evaluator's executor. It accepts other thresholds for a run on a cluster, and records each check.
 
-    It does not compare the candidate with a baseline that has other classes (issue 11): then only the floors apply,
+    It does not compare the candidate with a baseline that has other classes (issue 11). Then only the floors apply,
     and the evaluation's property `baseline_set_aside` contains the reason. It also accepts LatestPushedModel's
     "no baseline" placeholder.
     """

@@ -1,4 +1,4 @@
-"""The extractors of Evaluator. TFX reloads this module when it looks the function up, so the module keeps no state."""
+"""The extractors of Evaluator. TFX reloads this module when it looks up the function, so the module keeps no state."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from components.predictions import writer
 
 
 def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_config: Any) -> list[Any]:
-    """Returns TFMA's extractors with the writer of predictions before the extractor that divides the batches.
+    """Returns TFMA's extractors, and inserts `predictions.writer` before the extractor that splits the batches.
 
     TFX's Evaluator finds this function by its name.
     """

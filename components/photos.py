@@ -54,7 +54,7 @@ def serialized_examples(examples: str, split: str) -> tf.data.Dataset:
 
 
 def digests(serialized: Sequence[bytes] | tf.Tensor) -> tf.Tensor:
-    """Returns uint8 [n, 8], the 64-bit FarmHash of each record, by which photos and predictions are joined."""
+    """Returns uint8 [n, 8], the 64-bit FarmHash of each record. It joins photos with predictions."""
     return tf.fingerprint(serialized)
 
 

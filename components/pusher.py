@@ -23,7 +23,7 @@ from components.stage import Stage
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
     """Adds deleted pushed models to the cache key, so that a deleted model is pushed again (issue 11).
 
-    Clusters do not run this driver: there, a deleted model is not pushed again while Pusher's execution is cached.
+    Clusters do not run this driver, so a deleted model is not pushed again there while Pusher's execution is cached.
     """
 
     def __init__(self, connection: metadata.Metadata):
@@ -43,7 +43,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
 
 def _pushes(store: mlmd.MetadataStore, blessing: int, base_directory: str) -> list[str]:
-    """Returns the versions in a folder that Pusher wrote because of a blessing."""
+    """Returns the folders of the versions that Pusher wrote to `base_directory` for this blessing."""
     event_types = metadata_store_pb2.Event
     events = store.get_events_by_artifact_ids([blessing])
     readers = [event.execution_id for event in events if event.type == event_types.INPUT]

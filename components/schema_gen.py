@@ -25,7 +25,7 @@ def SchemaText(  # noqa: N802 (TFX names components like classes)
     schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
     text: tfx.dsl.components.Parameter[str],
 ) -> None:
-    """Writes a schema from its text, which is part of the compiled pipeline: the task cannot read the file."""
+    """Writes a schema from its text, which the compiled pipeline contains because a task cannot read the file."""
     io_utils.write_string_file(f"{schema.uri}/schema.pbtxt", text)
 
 

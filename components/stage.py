@@ -16,7 +16,7 @@ def _no_figure(outputs: "Artifacts", properties: dict[str, Any]) -> str:
 
 
 class Stage(NamedTuple):
-    """A node, as the other packages of the project see it.
+    """Describes a node to the other packages of the project.
 
     Attributes:
       name: the node's id. An output is called 'NAME.OUTPUT' everywhere, for example 'Trainer.model'.

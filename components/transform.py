@@ -13,7 +13,7 @@ from components.stage import Stage
 def transform(
     examples: types.BaseChannel, schema: types.BaseChannel, custom_config: dict[str, Any]
 ) -> tfx.components.Transform:
-    """Returns the Transform node. It writes no pixels, because the graph computes them faster than files are read."""
+    """Returns the Transform node. It writes no pixels: computing them in the graph is faster than reading them."""
     return tfx.components.Transform(
         examples=examples,
         schema=schema,

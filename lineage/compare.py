@@ -100,7 +100,7 @@ def _side_by_side(before: dict[str, Any], after: dict[str, Any]) -> list[dict[st
 
 
 def print_comparison(console: Console, answer: dict[str, Any]) -> None:
-    """Prints the sections of `compare`'s result; a section without differences says so."""
+    """Prints the sections of `compare`'s result; for a section without differences, prints "no differences"."""
     first, second = answer["runs"]
     for title, rows in sections(answer):
         console.print(title, style="bold")

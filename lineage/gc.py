@@ -34,7 +34,7 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
     Args:
       store: opened for writing if `delete` is true.
       output: the runs' output folder; only its `artifacts` folder is examined.
-      days: artifacts that no run has used for so many days are too old.
+      days: artifacts that no run has used for this many days are too old.
       delete: deletes the folders and marks their artifacts as deleted in the store.
 
     Raises:

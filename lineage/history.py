@@ -55,7 +55,7 @@ class Execution(NamedTuple):
 
     @property
     def is_maker(self) -> bool:
-        """Whether the execution made its outputs: it is no resolver, and did not reuse them from the cache."""
+        """Whether the execution made its outputs: it is not a resolver, and did not reuse outputs from the cache."""
         return self.state != "cached" and not self.is_resolver
 
     @property
@@ -88,7 +88,7 @@ class Run(NamedTuple):
 
     @property
     def pipeline(self) -> str:
-        """The pipeline's name: that of the preset or the settings file."""
+        """The pipeline's name: the name of the preset, or the name in the settings file."""
         return self.executions[0].pipeline if self.executions else self.facts.get("pipeline", "")
 
     def node(self, name: str) -> Execution | None:
@@ -104,7 +104,7 @@ class Run(NamedTuple):
 
 
 def is_resolver(execution_type: str) -> bool:
-    """Returns whether the type is that of a resolver."""
+    """Returns whether this is the execution type of a resolver."""
     return execution_type.endswith(".Resolver")
 
 
@@ -195,7 +195,7 @@ def _execution(
 
 
 def _refine_state(run: Facts, node: str, state: str) -> str:
-    """Returns 'interrupted' or 'stale' where the runner's record of the run says so, else the state."""
+    """Returns 'interrupted' or 'stale' if the runner's record of the run shows this, else the state."""
     if state == "failed":
         return "interrupted" if interrupted_in(run) == node else state
     return "stale" if is_over(run) else state

@@ -73,7 +73,7 @@ def _in_service(uri: str) -> bool:
 
 
 def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Prints a row for each model; the last column has the refusal's reason, the pushed folders and the service."""
+    """Prints a row for each model; the last column has the gate's reason, the pushed folders and the model's state."""
     table: list[list[Any]] = [["id", "pipeline", "run", "created", "accuracy", "parameters", "gate", ""]]
     for row in rows:
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"

@@ -16,7 +16,7 @@ _ID = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def find_run(store: mlmd.MetadataStore, name: str) -> Run:
-    """Returns the run with this id, with a name that starts so, or the latest run ('latest') or of a pipeline.
+    """Returns a run by its id, a pipeline's name (its latest run), the start of the run's name, or 'latest'.
 
     Raises:
       UserError: when no run matches, or several do.
@@ -56,7 +56,7 @@ def find_pair(store: mlmd.MetadataStore, first: str, second: str | None) -> tupl
 
 
 def find_artifact(store: mlmd.MetadataStore, name: str) -> Artifact:
-    """Returns the artifact with this id, or whose folder, pushed folder or URI is this one or contains it.
+    """Returns the artifact with this id, or the artifact whose folder or pushed folder is or contains this path or URI.
 
     Raises:
       UserError: when no artifact matches.

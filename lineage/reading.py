@@ -1,4 +1,4 @@
-"""Reads runs, executions and artifacts from ML Metadata, many ids in a call.
+"""Reads runs, executions and artifacts from ML Metadata, with many ids in one call.
 
 `filter_query` is not used, because ML Metadata 1.21 raises UnimplementedError for it.
 """
@@ -13,7 +13,7 @@ from lineage.history import INPUTS, OUTPUTS, Execution, Graph, Run
 from lineage.metadata import RUN_CONTEXT
 
 _NODE_CONTEXT = "node"  # named PIPELINE.NODE
-_FEW = 300  # up to so many executions, contexts are read one by one (2 ms each); all contexts of 12,000 take a second
+_FEW = 300  # up to this many executions, one call each (2 ms); more: all contexts are read (a second for 12,000)
 _MAX_STEPS = 50  # length of the longest chain of executions that `trace` follows
 
 Executions = Iterable[metadata_store_pb2.Execution]
@@ -28,7 +28,7 @@ def run_contexts(store: mlmd.MetadataStore) -> list[metadata_store_pb2.Context]:
 def read_runs(
     store: mlmd.MetadataStore, contexts: Sequence[metadata_store_pb2.Context], batch: int = 20
 ) -> Iterator[Run]:
-    """Yields the runs of the contexts, in their order. Each batch that is read is eight times larger than the last."""
+    """Yields the runs of the contexts, in their order. Each batch is eight times as large as the previous batch."""
     start = 0
     while start < len(contexts):
         some = {each.id: each for each in contexts[start : start + batch]}

@@ -26,7 +26,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
 }
-# A report embeds its style and pictures. A pipeline writes it, so its content may come from hostile data.
+# A report embeds its style and pictures. A pipeline writes the report, so the content may come from hostile data.
 _REPORT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'"
 )

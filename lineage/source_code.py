@@ -1,4 +1,4 @@
-"""Finds the project's files that a node's executor imports, so that the node's cache key follows them (issue 11)."""
+"""Finds the project's files that a node's executor imports, so that changed code changes the cache key (issue 11)."""
 
 import functools
 import hashlib

@@ -58,7 +58,7 @@ _FACTS = ("input_fingerprint", "accuracy", "blessed", "refused", "pushed_destina
 
 
 def _settings(execution: Execution) -> dict[str, Any]:
-    """Returns what a node was configured with: `code` (a digest), `data` (the folder) and `settings`."""
+    """Returns the configuration of a node: `code` (a digest), `data` (the folder) and `settings`."""
     custom = execution.facts.get("custom_config")
     config = json.loads(custom) if isinstance(custom, str) and custom.startswith("{") else {}
     config = config.get("custom_config", config)  # ExampleGen stores a protobuf message as JSON

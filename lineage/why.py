@@ -31,7 +31,7 @@ def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
     last = before.node(node) if before else None
     differs = []
     if before and last and execution.state != "cached":
-        # ExampleGen's driver stores the fingerprint only in the execution that ran, not in cached ones
+        # ExampleGen's driver stores the fingerprint only in the execution that ran, not in cached executions
         maker = maker_of(store, last) if last.state == "cached" else None
         complete = last._replace(facts={**maker.facts, **last.facts}) if maker else last
         differs = list(_differences(run, execution, before, complete))

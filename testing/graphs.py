@@ -17,7 +17,7 @@ CONFIG = {"image_size": 48, "channels": 3, "resize": "fill-crop", "normalize": "
 
 
 def build(folder: Path, photos: Sequence[bytes], **config: object) -> tft.TFTransformOutput:
-    """Writes the transform graph to `folder` and returns it. CONFIG gives the defaults of `config`."""
+    """Writes the transform graph to `folder` and returns it. CONFIG contains the defaults of `config`."""
     schema = text_format.Parse((Path(schemas.__file__).parent / "flowers.pbtxt").read_text(), schema_pb2.Schema())
     metadata = dataset_metadata.DatasetMetadata(schema)
     rows = [

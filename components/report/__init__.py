@@ -12,8 +12,8 @@ For F1, n is the number of photos whose true or predicted class is this class.
     classes: the class names, in the order of the indices
     splits: by name {examples, unreadable, per_class: number of photos by class,
       sizes: [{width, height, count}], at most ten, the most frequent first; distinct_sizes,
-      side (the square root of the number of pixels), brightness, contrast, red, green, blue: {mean, deviation}, the
-        last five 0 to 1,
+      side (the square root of the number of pixels), brightness, contrast, red, green, blue: {mean, deviation};
+        all except side are 0 to 1,
       brightness_histogram: the fraction of photos in each of 20 bins of equal width}
     anomalies: [{split, feature, what}]; null if ExampleValidator has not run
     drift: by split, for labels, brightness and sizes: {l_infinity, jensen_shannon: the distance with base 2, 0 to 1};

@@ -19,7 +19,7 @@ from components.stage import Stage
 from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, setting_value
 from trainer.section import with_changes
 
-# the settings that the parameters of a run on a cluster change, by execution property
+# the settings that parameters of a run on a cluster replace; the keys are execution properties
 CHANGES = CHANGEABLE | {name: f"evaluator.{name}" for name in THRESHOLDS} | {"data": "data.directory"}
 
 
@@ -41,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Writes the report; see the base class."""
-        from components.report.make import make  # imports the library of the charts, which only this process needs
+        from components.report.make import make  # imports the chart library, which only this process needs
 
         inputs = {key: artifacts[0] for key, artifacts in input_dict.items() if artifacts}
         nodes = []
@@ -78,7 +78,7 @@ def report(nodes: Sequence[tuple[Stage, BaseNode]], settings: dict[str, Any], co
     Args:
       nodes: the nodes before the report.
       settings: all settings, as JSON values.
-      command: reruns the pipeline, with the settings in `settings.yaml`.
+      command: the command that reruns the pipeline with the settings in `settings.yaml`.
     """
     channels: dict[str, types.BaseChannel] = {}
     reads_and_writes: dict[str, Any] = {}

@@ -9,8 +9,8 @@ import numpy as np
 from components.photos import Photos
 from components.report import metrics
 
-_BINS = 20  # of a histogram
-_SIZES = 10  # that report.json lists
+_BINS = 20  # bins of a histogram
+_SIZES = 10  # image sizes that report.json lists
 
 
 def describe(photos: Photos, classes: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from components.report import data, metrics
 from trainer import tfrecords
 from trainer.features import PREDICTIONS, PROBABILITIES
 
-_MISTAKES = 12  # that the page shows
+_MISTAKES = 12  # mistakes that the page shows
 
 
 def read(evaluation: str) -> dict[bytes, np.ndarray] | None:

@@ -73,7 +73,8 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
 def distance(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     """Returns the distances, 0 to 1, between two distributions, given as counts of the same categories.
 
-    `l_infinity` is the largest difference of a fraction; `jensen_shannon` is the Jensen-Shannon distance with base 2.
+    `l_infinity` is the largest difference between the two fractions of a category. `jensen_shannon` is the
+    Jensen-Shannon distance with base 2.
     """
     first, second = first / first.sum(), second / second.sum()
     # for equal distributions, rounding can give the square root of a negative number, which is NaN
@@ -84,7 +85,7 @@ def distance(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
 def thirds(values: np.ndarray) -> list[np.ndarray]:
     """Returns masks of the lowest, the middle and the highest third of the values.
 
-    Equal values are in the same third. Thirds that are empty because of this are left out.
+    Equal values are in the same third. A third without values is omitted.
     """
     edges = np.quantile(values, [1 / 3, 2 / 3])
     third_of_each = np.searchsorted(edges, values, side="left")

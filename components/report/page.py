@@ -66,7 +66,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
 
 
 def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
-    """Returns the charts by name, without those whose numbers are missing."""
+    """Returns the charts by name; omits charts whose numbers are missing."""
     drawn = {}
     if data := numbers["data"]:
         splits = data["splits"]

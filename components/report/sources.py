@@ -26,10 +26,10 @@ class Sources(NamedTuple):
     """The settings of a run and the artifacts that the run has written so far.
 
     Attributes:
-      settings: all settings as JSON values. The report only shows them; the properties below are what it uses.
+      settings: all settings as JSON values. The report displays them and computes only with the properties below.
       nodes: the nodes that have outputs, in the order of the pipeline.
       code: the digest of the code of all nodes.
-      command: reruns the pipeline with the settings in `settings.yaml`.
+      command: the command that reruns the pipeline with the settings in `settings.yaml`.
       pushed_to: the folder of the pushed model, or ''.
       failed: why the run failed, or ''.
       set_aside: why the baseline was not compared with the candidate (its classes differ), or ''.

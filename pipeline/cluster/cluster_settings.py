@@ -98,7 +98,7 @@ def _image(cluster: Cluster, root: Path, allow_dirty: bool) -> str:
     if cluster.image is None:
         raise UserError("cluster.image: expected REGISTRY/NAME of the project's image, received nothing; give --image")
     machine = MACHINES.get(cluster.trainer, MACHINES["cpu-8"])
-    container_images.image_of(cluster.image, machine.kind, root, allow_dirty)  # raises if the Trainer cannot have one
+    container_images.image_of(cluster.image, machine.kind, root, allow_dirty)  # also checks the Trainer's image
     return container_images.image_of(cluster.image, "cpu", root, allow_dirty)
 
 

@@ -48,7 +48,7 @@ def read(path: Path) -> Job:
     """Returns the job of a compiled file; for Kubeflow Pipelines, the keys are `pipelineSpec` and `platforms`.
 
     Raises:
-      UserError: when the file is not a compiled pipeline, or another version with other settings compiled it.
+      UserError: when the file is not a compiled pipeline, or a version with other settings compiled it.
     """
     try:
         document, *more = yaml.safe_load_all(path.read_text())  # JSON is YAML
@@ -92,7 +92,7 @@ def config_of(job: Job, values: dict[str, Any], changes: dict[str, Any]) -> Conf
 
 
 def with_image(job: Job, name: str, root: Path, allow_dirty: bool) -> Job:
-    """Returns a copy of the job with another image in every container; the Trainer's tag follows its devices.
+    """Returns a copy of the job with another image in every container; the Trainer's tag depends on its devices.
 
     `name`, `root` and `allow_dirty` are arguments of `container_images.image_of`.
 

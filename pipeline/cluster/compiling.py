@@ -45,7 +45,7 @@ def compile_job(config: Config, target_name: str) -> Job:
             container["resources"] = _limits(config.cluster.cpu, config.cluster.memory_gb)
             if "lifecycle" in container and not target.has_driver:
                 del container["lifecycle"]
-                task.pop("cachingOptions", None)  # without a driver, changed files with the same name would be cached
+                task.pop("cachingOptions", None)  # without a driver, the cache would not detect changed files
     if machine := target.trainer(config.cluster):
         trainer = executors["Trainer_executor"]["container"]
         trainer |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
@@ -86,7 +86,7 @@ def _resources_of(machine: Machine) -> Job:
 
 
 def _limits(cpu: float, memory_gb: float) -> Job:
-    """Returns limits in both formats of the backends: numbers, and since Kubeflow Pipelines 2.4 Kubernetes' strings."""
+    """Returns limits in two formats: numbers, and the strings of Kubernetes (since Kubeflow Pipelines 2.4)."""
     return {
         "cpuLimit": float(cpu),
         "memoryLimit": float(memory_gb),

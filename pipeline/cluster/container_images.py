@@ -6,7 +6,7 @@ from pathlib import Path
 
 from errors import UserError, quoted
 
-# The grammar of https://github.com/distribution/reference, but the registry is required (Docker would add its own).
+# The grammar of https://github.com/distribution/reference, but the registry is required (Docker would add Docker Hub).
 _REGISTRY = r"(?=localhost[:/]|[^/]*[.:])[a-z0-9][a-z0-9.-]*(:[0-9]+)?"
 _PATH = r"(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
@@ -14,7 +14,7 @@ _IMAGE = re.compile(rf"(?P<name>{_REGISTRY}{_PATH})(:(?P<tag>{_TAG}))?(?P<digest
 
 
 def image_of(name: str, kind: str, root: Path, allow_dirty: bool) -> str:
-    """Returns the image to run: REGISTRY/NAME:TAG, with '-gpu' or '-tpu' at the end for such devices.
+    """Returns the image to run: REGISTRY/NAME:TAG, with '-gpu' or '-tpu' at the end for these devices.
 
     Args:
       name: REGISTRY/NAME, REGISTRY/NAME:TAG, or either with a digest.
@@ -23,7 +23,7 @@ def image_of(name: str, kind: str, root: Path, allow_dirty: bool) -> str:
       allow_dirty: returns COMMIT-dirty for a checkout with uncommitted changes, instead of raising.
 
     Raises:
-      UserError: when `name` is invalid, has a digest though `kind` is not 'cpu', or when there is no commit.
+      UserError: when `name` is invalid, has a digest although `kind` is not 'cpu', or when there is no commit.
     """
     suffix = "" if kind == "cpu" else f"-{kind}"
     match, received = _IMAGE.fullmatch(name), quoted(name)

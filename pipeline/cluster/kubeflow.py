@@ -34,7 +34,7 @@ class _RunNotListed(Exception):
 
 
 class _Client(kfp.Client):
-    """A client without kfp's own retries, which do not wait and print a stack trace for each of the first five."""
+    """A client without kfp's own retries. These do not wait, and print a stack trace for each of the first five."""
 
     def _load_config(self, *args: Any) -> kfp_server_api.Configuration:
         config = super()._load_config(*args)
@@ -98,8 +98,9 @@ def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
 def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
     """Creates the run and returns its id.
 
-    The API does not accept a client's id, so a request that may have been processed is not sent again. Instead, the run
-    is looked up by its name. A 503 may come from a gateway, so it does not show whether the server got the request.
+    The API does not accept an id from the client, so a request that may have been processed is not sent again.
+    Instead, the run is looked up by its name. A 503 may come from a gateway, so it does not show whether the
+    server got the request.
     """
     retry = _SERVICE.retry(lambda fault: fault.transient and not fault.maybe_processed)
     try:

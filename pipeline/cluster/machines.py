@@ -1,4 +1,4 @@
-"""Machines for the Trainer: one name for the names that Vertex AI and Kubernetes use.
+"""Machines for the Trainer: maps one name to the machine names of Vertex AI and of Kubernetes.
 
 Sources, as of 2026: Vertex AI's "Configure compute resources for training", "Train with TPU accelerators" and "TPU
 regions and zones"; GKE's "Plan TPUs in GKE". A project's quota is not checked.
@@ -29,7 +29,7 @@ class Machine(NamedTuple):
       vertex: the machine_spec of a worker pool.
       regions: the Vertex AI regions that have the machine.
       cpu: cores that the Trainer requests from Kubernetes, less than the node has, because GKE reserves some.
-      memory_gb: memory that the Trainer requests, in GB, likewise.
+      memory_gb: memory that the Trainer requests, in GB, also less than the node has.
       resource: the accelerator's resource name in Kubernetes.
       accelerators: the number of accelerators.
       selector: node labels; None if GKE has no such nodes.

@@ -11,7 +11,7 @@ from google.api_core import exceptions, retry
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 
 REQUEST_S = 30.0  # timeout for connecting, and for the answer
-FIRST_WAIT_S = 1.0  # before the first retry; the wait doubles at most with each retry
+FIRST_WAIT_S = 1.0  # before the first retry; each retry at most doubles the wait
 RETRY_S = 60.0  # for one request with its retries
 POLL_S = 15.0  # between two requests for a run's state
 

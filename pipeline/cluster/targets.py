@@ -40,7 +40,7 @@ class Target(NamedTuple):
 
 
 def trainer_image(cluster: Cluster) -> str:
-    """Returns the Trainer's image; its tag ends with '-tpu' or '-gpu' for such devices."""
+    """Returns the Trainer's image; its tag ends with '-tpu' or '-gpu' for these devices."""
     kind = MACHINES[cluster.trainer].kind
     return str(cluster.image) if kind == "cpu" else f"{cluster.image}-{kind}"
 

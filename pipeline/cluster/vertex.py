@@ -61,7 +61,8 @@ def submit(job: Job, cluster: Cluster, parameters: dict[str, Any], wait: bool) -
 def _build_request(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tuple[aiplatform_v1.PipelineJob, Client]:
     """Returns the SDK's request and client.
 
-    The SDK's submit() is not used, because it creates missing buckets, and logs a stack trace if it has no right to.
+    The SDK's submit() is not used, because it creates missing buckets. If the account may not create
+    them, it logs a stack trace.
     """
     try:
         aiplatform.init(project=cluster.project, location=cluster.region, api_transport="rest")

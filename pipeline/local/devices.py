@@ -12,8 +12,8 @@ from ingest.logs import log_to_file
 def table() -> str:
     """Returns lines with the strategy, kind of device, replicas, workers, used devices and all devices.
 
-    Imports TensorFlow only. For several workers in TF_CONFIG, only this machine's devices are shown, because a strategy
-    over all workers would wait for them.
+    Imports TensorFlow, but not TFX. For several workers in TF_CONFIG, only this machine's devices are shown, because a
+    strategy over all workers would wait for them.
 
     Raises:
       UserError: when a TPU fails, or TF_CONFIG is not valid.

@@ -75,7 +75,7 @@ def _push_folder(config: Config) -> Path:
 
 def _check_database(settings: Metadata) -> None:
     if settings.url:
-        from lineage import metadata  # ML Metadata's library
+        from lineage import metadata  # imports ML Metadata's library
 
         metadata.connect(
             metadata.connection_config(settings.url, settings.password_file), settings.url.rpartition("@")[2]
@@ -135,7 +135,7 @@ def _check_weights(config: Config, path: Path) -> None:
     try:
         expected = FAMILIES[model.name].normalize
         other = expected not in (None, data.normalize)
-        if other and model.weights_match == "base" and weight_files.is_keras2(path):  # of Keras Applications
+        if other and model.weights_match == "base" and weight_files.is_keras2(path):  # by Keras Applications
             raise UserError(
                 f"data.normalize: expected {expected}, because {path} has the weights of Keras Applications for "
                 f"{model.name}; received {data.normalize} (--set data.normalize={expected})"
@@ -156,7 +156,7 @@ def check_single_process(tf_config: str) -> None:
     """
     if not tf_config:
         return
-    from trainer import devices  # TensorFlow
+    from trainer import devices  # imports TensorFlow
 
     try:
         workers = devices.count_workers(tf_config)

@@ -61,7 +61,7 @@ def _check_links(path: Path) -> None:
 
 
 def _check_sqlite(output: Path) -> None:
-    from lineage import metadata  # ML Metadata's library: 0.8 s
+    from lineage import metadata  # imports ML Metadata's library (0.8 s)
 
     path = output / metadata.SQLITE
     try:
@@ -85,7 +85,7 @@ def _check_sqlite(output: Path) -> None:
 
 
 def _check_store_exists(artifacts: Path) -> None:
-    """Raises UserError for artifacts without a store: a new store would reuse the ids that name their folders."""
+    """Raises UserError for artifacts without a store, because a new store would reuse the ids in their folder names."""
     from lineage import metadata
 
     store, artifact = artifacts.parent / metadata.SQLITE, next(artifacts.glob("*/*/*/[0-9]*"), None)

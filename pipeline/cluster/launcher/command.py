@@ -23,7 +23,7 @@ def run(path: Path, data: Path | None, values: dict[str, Any], output: Path, wor
       work: the working directory of the tasks.
 
     Raises:
-      UserError: when the file or the data cannot be used; no task has started then.
+      UserError: when the file or the data cannot be used. This happens before the first task starts.
     """
     job = compiled.read(path)
     spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, values)

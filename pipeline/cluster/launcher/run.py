@@ -96,7 +96,7 @@ class Launcher:
                 print(f"retry    {name} (attempt {attempt + 1}); log: {self.log(name)}", flush=True)
             output_file = self._folder / name / str(attempt) / "executor_output.json"
             output_file.parent.mkdir(parents=True)
-            for artifact in outputs.values():  # in a bucket, no folder has to exist
+            for artifact in outputs.values():  # a local disk needs the folder, unlike a bucket
                 Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
             if self._run_container(name, executor["container"], values, inputs, outputs, output_file):
                 return {key: [artifact] for key, artifact in _updated(outputs, output_file).items()}
