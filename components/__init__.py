@@ -4,7 +4,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Returns an artifact type such as `components.DataBlessing`, which TFX looks up here. The lookup imports TFX."""
+    """Returns an artifact type such as `components.DataBlessing` when TFX looks it up. Only then is TFX imported."""
     if name[0].isupper():
         from components import artifacts
 

@@ -49,7 +49,7 @@ def eval_config(
     Args:
       classes: the class names.
       min_accuracy: the floor. If None, the executor computes it from the eval split; see `accuracy_floor`.
-      min_class_recall: the floor for each class. If None, the floor is `recall_floor`.
+      min_class_recall: the floor for each class. If None, `recall_floor` returns it.
       max_accuracy_drop: the largest allowed loss against the baseline, if there is a baseline.
     """
     overall = config_pb2.SlicingSpec()

@@ -67,7 +67,7 @@ class HashSplitExecutor(BaseExampleGenExecutor):
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Writes the splits. The method of the base class would shuffle the records by bundles."""
+        """Writes the splits. The method of the base class would not write the records in a fixed order."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         output = json_format.Parse(exec_properties["output_config"], example_gen_pb2.Output())
         examples.split_names = artifact_utils.encode_split_names([each.name for each in output.split_config.splits])

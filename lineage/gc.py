@@ -118,7 +118,7 @@ def _has_readable_entries(folder: Path) -> bool:
 
 
 def _latest_blessed(graph: Graph) -> Iterator[int]:
-    """Yields the id of each pipeline's latest blessing; executions that reused one from the cache do not count."""
+    """Yields the id of each pipeline's latest blessing; executions that reused a cached blessing do not count."""
     latest: dict[str, int] = {}
     for number, maker in graph.makers.items():
         artifact = graph.artifacts[number]

@@ -109,7 +109,7 @@ def is_resolver(execution_type: str) -> bool:
 
 
 def is_over(run: Facts) -> bool:
-    """Returns whether a run has ended or its process was killed; False if the process is on another host."""
+    """Returns whether a run has ended or its process was killed; on another host, only whether it has ended."""
     return "ended" in run or ("process" in run and is_alive(run["process"]) is False)
 
 

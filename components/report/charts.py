@@ -131,7 +131,7 @@ def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False
 
 
 def reliability(bins: list[dict[str, Any]]) -> Markup:
-    """Draws the accuracy of each bin by its confidence; the diagonal is a perfectly calibrated model."""
+    """Draws the accuracy of each bin by its confidence; the diagonal shows a perfectly calibrated model."""
     unit = {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
     diagonal = {
         "data": {"values": [{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]},

@@ -59,7 +59,7 @@ def resolve(config: Config, target: str, root: Path, allow_dirty: bool, submitte
 
 
 def check_compiled(config: Config, target: str) -> None:
-    """Checks the settings of a compiled pipeline that a submission needs, and those that may change between runs.
+    """Checks the settings that the submission of a compiled pipeline needs, and those that may change between runs.
 
     Raises:
       UserError: naming all settings that a cluster cannot use.

@@ -13,7 +13,7 @@ class Parameter(NamedTuple):
 
     Attributes:
       kind: its type.
-      setting: the setting that it replaces, and whose value is its default.
+      setting: the setting that the parameter replaces. The setting's value is the parameter's default.
     """
 
     kind: type[str] | type[int] | type[float]

@@ -23,7 +23,7 @@ class Target(NamedTuple):
 
     Attributes:
       schema_2_1: whether the service accepts schema 2.1, without a PipelineJob.
-      has_driver: whether ExampleGen's driver runs, which finds that data is new and prevents a stale cache hit.
+      has_driver: whether ExampleGen's driver runs. The driver detects new data and prevents a stale cache hit.
       longest_retry: backoffMaxDuration. Vertex AI: the longest pause between retries. Kubeflow (Argo): the time from
         the task's first start until it is stopped, even if an attempt is running.
       command: the container's command; None is TFX's default.

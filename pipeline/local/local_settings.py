@@ -135,7 +135,7 @@ def _check_weights(config: Config, path: Path) -> None:
     try:
         expected = FAMILIES[model.name].normalize
         other = expected not in (None, data.normalize)
-        if other and model.weights_match == "base" and weight_files.is_keras2(path):  # by Keras Applications
+        if other and model.weights_match == "base" and weight_files.is_keras2(path):  # a Keras Applications file
             raise UserError(
                 f"data.normalize: expected {expected}, because {path} has the weights of Keras Applications for "
                 f"{model.name}; received {data.normalize} (--set data.normalize={expected})"

@@ -17,9 +17,9 @@ def run(path: Path, data: Path | None, values: dict[str, Any], output: Path, wor
 
     Args:
       path: the compiled file.
-      data: a data folder, instead of the file's.
+      data: replaces the data folder that the file names.
       values: parameters that differ from the file's defaults.
-      output: a folder in place of the pipeline root.
+      output: the folder that replaces the pipeline root.
       work: the working directory of the tasks.
 
     Raises:

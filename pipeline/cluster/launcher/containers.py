@@ -59,7 +59,7 @@ def _run_custom_jobs_locally() -> None:
         def launch_job(self, project: str, training_job: dict[str, Any]) -> None:
             (pool,) = CustomJob(training_job).job_spec.worker_pool_specs  # validates the fields, as the service does
             _, _, *module = pool.container_spec.command  # after "python -m"
-            process = multiprocessing.get_context("fork").Process(target=_main, args=module)  # TFX is imported here
+            process = multiprocessing.get_context("fork").Process(target=_main, args=module)  # the fork inherits TFX
             process.start()
             process.join()
             state = JobState.JOB_STATE_FAILED if process.exitcode else JobState.JOB_STATE_SUCCEEDED
