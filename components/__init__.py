@@ -4,7 +4,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Returns an artifact type such as `components.DataBlessing` when TFX looks it up. Only then is TFX imported."""
+    """Returns an artifact type such as `components.DataBlessing` when TFX looks it up. Imports TFX only then."""
     if name[0].isupper():
         from components import artifacts
 

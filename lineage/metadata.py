@@ -136,7 +136,7 @@ def _password(file: Path) -> str:
 
 
 def record_start(store: mlmd.MetadataStore, run: str, facts: dict[str, str]) -> None:
-    """Creates the run's context, which TFX's nodes then join, with facts about the run.
+    """Creates the run's context with facts about the run. TFX's nodes later join this context.
 
     Args:
       store: ML Metadata.
