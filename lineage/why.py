@@ -56,7 +56,7 @@ def _reason(execution: Execution, last: Execution | None, differs: bool) -> str:
     if differs:
         return "the node ran because of these differences from the run before"
     if last.state in ("failed", "interrupted", "stale", "running"):
-        return f"nothing differs, but the node is {last.state} in the run before, so it has no outputs to reuse"
+        return f"nothing differs, but the node was {last.state} in the previous run, so there are no outputs to reuse"
     return "nothing differs; the earlier outputs were deleted, or the node does not use the cache"
 
 

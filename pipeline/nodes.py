@@ -1,4 +1,4 @@
-"""Lists the nodes in the order in which they run, and connects each node to earlier nodes."""
+"""Lists the nodes in the order of the data, and connects each node to earlier nodes."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -204,7 +204,7 @@ def numbers(key: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.name == "bfloat16":
         return array.astype(np.float32)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{key!r} is not an array of numbers but of {array.dtype}")
+        raise ValueError(f"expected an array of numbers under {key!r}, received an array of {array.dtype}")
     return array
 
 

@@ -105,7 +105,7 @@ def _image(cluster: Cluster, root: Path, allow_dirty: bool) -> str:
 def _cluster(config: Config, target: str) -> Iterator[str]:
     cluster = config.cluster
     if config.metadata != Metadata():
-        yield "metadata: expected no such section, because a cluster has its own ML Metadata; remove it"
+        yield "metadata: expected no section metadata, because a cluster has its own ML Metadata; remove the section"
     yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root)
     if config.pusher.directory:
         yield from _bucket("pusher.directory", config.pusher.directory)
@@ -147,7 +147,7 @@ def _machine(config: Config, target: str) -> Iterator[str]:
         regions = ", ".join(sorted(machine.regions))
         yield f"cluster.trainer: {name} is not available in {region}; expected cluster.region to be one of {regions}"
     if config.trainer.xla and machine.kind == "gpu" and machine.accelerators > 1:
-        yield f"trainer.xla: expected false for several GPUs; received true with {name}. Turn it off or use one GPU"
+        yield f"trainer.xla: expected false for the several GPUs of {name}, received true. Set it to false"
     if config.trainer.precision == "mixed_float16" and machine.kind == "tpu":
         yield (
             "trainer.precision: expected auto, float32 or mixed_bfloat16, because TPUs do not support float16; "

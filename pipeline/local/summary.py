@@ -23,7 +23,7 @@ from trainer.intervals import digits
 
 _UNDECIDED = "† The floor is inside the 95 % interval, so another eval split of this size may give the other result."
 _COMPUTED = (
-    "The accuracy floor is computed from the eval split: above the share of its largest class. "
+    "The accuracy floor is computed from the eval split and is above the share of its largest class. "
     "The setting evaluator.min_accuracy replaces it."
 )
 

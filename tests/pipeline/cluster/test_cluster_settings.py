@@ -69,7 +69,7 @@ def test_resolved_settings_have_uris_and_a_push_folder():
         ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "TPUs do not support float16"),
         ({"cluster__trainer": "l4-4", "trainer__xla": True}, "expected false for several GPUs"),
         ({"trainer__frozen_epochs": 1}, "trainer.frozen_epochs freezes pretrained layers"),
-        ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: expected no such section"),
+        ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: expected no section metadata"),
         (
             {"name": "my_run"},
             "lower-case letters, digits and dashes; received 'my_run'. Give another name .--set name=my-run.$",
