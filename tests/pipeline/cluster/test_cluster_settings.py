@@ -67,7 +67,7 @@ def test_resolved_settings_have_uris_and_a_push_folder():
             "expected no digest with a trainer on a TPU",
         ),
         ({"cluster__trainer": "tpu-v3-8", "trainer__precision": "mixed_float16"}, "TPUs do not support float16"),
-        ({"cluster__trainer": "l4-4", "trainer__xla": True}, "expected false for several GPUs"),
+        ({"cluster__trainer": "l4-4", "trainer__xla": True}, "expected false for the several GPUs of l4-4"),
         ({"trainer__frozen_epochs": 1}, "trainer.frozen_epochs freezes pretrained layers"),
         ({"metadata__url": "mysql://tfx@10.0.0.1/lineage"}, "metadata: expected no section metadata"),
         (
