@@ -32,7 +32,7 @@ class ReportSpec(ComponentSpec):
 
 
 def _key(node: str, output: str) -> str:
-    """Returns the name of the input that reads an output, for example 'Trainer_model'; clusters allow no dot."""
+    """Returns the name of an input, for example 'Trainer_model'. Clusters were only tested with identifiers."""
     return f"{node}_{output}"
 
 
