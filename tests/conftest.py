@@ -1,4 +1,4 @@
-"""What the tests share: the real photos, a small copy of the drawings, and the runner as a person starts it."""
+"""Shared fixtures: the real photos, the sample, and the runner as a command."""
 
 import os
 import signal

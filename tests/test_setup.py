@@ -1,4 +1,4 @@
-"""What the first two minutes of a stranger hang on: the checks of `make`, the lock, what the package holds."""
+"""The set-up: the checks of `make`, the locks, and the files in the package."""
 
 import importlib.metadata
 import json

@@ -1,4 +1,4 @@
-"""The job that TFX's Trainer on Vertex AI asks for, as it goes over the wire."""
+"""The request that TFX's Trainer sends to Vertex AI for a custom job."""
 
 import json
 from collections.abc import Iterator

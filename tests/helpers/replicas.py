@@ -1,4 +1,4 @@
-"""Trains tiny models on the devices that TF_CONFIG or --cpus makes, and prints what came of it as one line of JSON.
+"""Trains tiny models on the devices of TF_CONFIG or --cpus, and prints the results as one line of JSON.
 
 Each trains for two epochs and goes on to a third from the checkpoints, "dense" to a fourth; before each, one of two
 workers is set back to what a kill before its last commit would have left. The records of RECORDS, which has a transform

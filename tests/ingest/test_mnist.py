@@ -1,4 +1,4 @@
-"""MNIST's IDX files to TFRecords: the whole of it, and files that are not what they should be."""
+"""MNIST's IDX files to TFRecords: the complete set, and files with wrong content."""
 
 import gzip
 import shutil

@@ -1,4 +1,4 @@
-"""What a TPU and XLA need of the models and of the training input, seen without either."""
+"""Requirements of a TPU and of XLA for models and training input, checked without a TPU."""
 
 import keras
 import pytest

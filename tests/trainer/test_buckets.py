@@ -1,4 +1,4 @@
-"""A training whose every folder lies in a bucket, for which TensorFlow's file system in memory stands."""
+"""A training with all folders in a bucket; TensorFlow's in-memory file system replaces the bucket."""
 
 import json
 import uuid

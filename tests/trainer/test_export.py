@@ -1,4 +1,4 @@
-"""What is trained is what is served: the three signatures, on real photos of many sizes."""
+"""The exported model's signatures give the trained model's answers, on real photos of many sizes."""
 
 import base64
 

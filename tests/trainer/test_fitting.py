@@ -1,4 +1,4 @@
-"""What a training does by its recipe, and what outlives its end: on pixels made here, without a pipeline."""
+"""Training with the settings of a recipe, and resuming it, on generated pixels without a pipeline."""
 
 import json
 from functools import partial

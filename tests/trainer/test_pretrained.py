@@ -1,4 +1,4 @@
-"""The weights files of Keras Applications, by name: what Keras itself makes of them."""
+"""Weights files of Keras Applications give the same outputs as in Keras."""
 
 import h5py
 import keras

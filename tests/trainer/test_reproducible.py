@@ -1,4 +1,4 @@
-"""The same records, settings and seed give the same weights on one machine, whatever bundles Beam makes of them."""
+"""Equal records, settings and seeds give equal weights on one machine, for any Beam bundles."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which devices are taken and what they are given. Nothing here needs an accelerator, and nothing was run on a TPU."""
+"""The choice of devices and strategy. No test needs an accelerator, and none ran on a TPU."""
 
 import json
 import os

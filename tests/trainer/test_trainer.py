@@ -1,4 +1,4 @@
-"""Models, schedule and input, without a pipeline around them."""
+"""Models, learning rates and augmentation, without a pipeline."""
 
 import doctest
 

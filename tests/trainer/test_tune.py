@@ -1,4 +1,4 @@
-"""What the Trainer may take from nodes before it: hyper-parameters, and the weights of the latest blessed model."""
+"""The Trainer uses hyper-parameters of the Tuner, and weights of the latest blessed model."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A warm start: the last blessed model's weights, its last layer only where the classes are the same."""
+"""A warm start loads the latest blessed model's weights; the last layer only if the classes are equal."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Weights by name: what is written is read, what does not fit is said, and nothing is half-loaded."""
+"""Weights by name: files are read as written, mismatches are reported, and no load is partial."""
 
 import doctest
 import json

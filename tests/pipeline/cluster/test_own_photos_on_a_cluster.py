@@ -1,4 +1,4 @@
-"""From a folder of one's own photos to a submitted run, as docs/kubernetes.md has it."""
+"""From a folder of photos to a submitted run, with the commands of docs/kubernetes.md."""
 
 import re
 import shlex
