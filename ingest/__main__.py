@@ -6,13 +6,14 @@ import pkgutil
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from errors import UserError
-from ingest.sources import SOURCES, Number
+from ingest.flags import Number
+from ingest.sources import SOURCES
 
 if TYPE_CHECKING:
     from ingest.output import WrittenDataset
@@ -59,24 +60,10 @@ def _parser() -> argparse.ArgumentParser:
         kind = kinds.add_parser(name, help=command.help)
         kind.add_argument("source", metavar=command.source, type=Path, help=command.source_help)
         kind.add_argument("--to", metavar="DIR", type=Path, required=True, help="a new folder for the dataset")
-        for flag, number in {**command.flags, "seed": _SEED}.items():
-            meaning = f"{number.help} ({number.default})"
-            kind.add_argument(f"--{flag}", type=_whole_number(*number[:2]), default=number.default, help=meaning)
+        for flag, takes in {**command.flags, "seed": _SEED}.items():
+            kind.add_argument(f"--{flag}", **takes.arguments())
         kind.set_defaults(make=command.make)
     return result
-
-
-def _whole_number(low: int, high: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, received {text!r}")
-        return value
-
-    return whole_number
 
 
 def _print_summary(written: "WrittenDataset", folder: Path) -> None:

@@ -4,14 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-
-class Number(NamedTuple):
-    """A flag of `python -m ingest NAME` that takes a whole number from `low` to `high`."""
-
-    low: int
-    high: int
-    default: int
-    help: str
+from ingest.flags import Flag, Number
 
 
 class Command(NamedTuple):
@@ -23,14 +16,14 @@ class Command(NamedTuple):
       help: describes the command.
       source: the name of the command's argument in the help.
       source_help: describes the argument.
-      flags: the command's flags, by name without dashes.
+      flags: the command's flags, by name without the leading dashes.
     """
 
     make: str
     help: str
     source: str
     source_help: str
-    flags: Mapping[str, Number] = {}
+    flags: Mapping[str, Flag] = {}
 
 
 class Source(NamedTuple):

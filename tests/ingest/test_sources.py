@@ -7,7 +7,8 @@ import pytest
 from errors import UserError
 from ingest import __main__ as command_line
 from ingest import output
-from ingest.sources import SOURCES, Command, Number, Source, is_drawn
+from ingest.flags import Number
+from ingest.sources import SOURCES, Command, Source, is_drawn
 from pipeline import settings
 from pipeline.cluster import cluster_settings
 from pipeline.local import local_settings
