@@ -1,4 +1,4 @@
-"""Reads the record files and writes the train and the eval split, divided by files (shards) or by records."""
+"""Reads the record files and writes the splits train, eval and test, divided by files or by records."""
 
 import hashlib
 import json
@@ -22,7 +22,8 @@ from tfx.types import artifact_utils
 from components import record_order
 from components.artifacts import Artifacts
 from components.stage import Stage
-from ingest.records import INPUT_FILES, held_out_shards, list_files
+from ingest.records import INPUT_FILES, list_files, splits_of_files
+from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
 _FILES = "_files"  # the execution property in which Do passes the list of files to the transforms
 _MAX_DIGESTS = 1000  # files; the digests of more files would add over 100 kB to ML Metadata in each run
@@ -69,12 +70,11 @@ class HashSplitExecutor(BaseExampleGenExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Writes the splits. The method of the base class would not write the records in a fixed order."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        output = json_format.Parse(exec_properties["output_config"], example_gen_pb2.Output())
-        examples.split_names = artifact_utils.encode_split_names([each.name for each in output.split_config.splits])
         files = _files(exec_properties)
         count = record_order.shard_count(sum(tf.io.gfile.stat(file).length for file in files))
         with self._make_beam_pipeline() as pipeline:
             splits = self.GenerateExamplesByBeam(pipeline, {**exec_properties, _FILES: files})
+            examples.split_names = artifact_utils.encode_split_names(list(splits))
             for split, records in splits.items():
                 folder = artifact_utils.get_split_uri([examples], split)
                 _ = records | f"Write[{split}]" >> record_order.Write(folder, count)
@@ -87,23 +87,29 @@ class HashSplitExecutor(BaseExampleGenExecutor):
 
 
 class ShardSplitExecutor(HashSplitExecutor):
-    """Holds out the first shards, sorted by path, as the eval split."""
+    """Divides the files; see `ingest.records.splits_of_files`."""
 
     def GenerateExamplesByBeam(  # noqa: N802 (TFX's name)
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.pvalue.PCollection]:
         """Returns the serialized examples of each split."""
-        custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
-        options = struct_pb2.Struct()
-        custom.custom_config.Unpack(options)
-        files = _files(exec_properties)
-        held_out = held_out_shards(len(files), options["eval_fraction"])
+        files, options = _files(exec_properties), _options(exec_properties)
+        splits = splits_of_files(files, options["split"], options["eval_fraction"], options["test_fraction"])
         return {
             split: pipeline
-            | f"Files[{split}]" >> beam.Create(paths)
+            | f"Files[{split}]"
+            >> beam.Create([file for file, each in zip(files, splits, strict=True) if each == split])
             | f"Read[{split}]" >> beam.io.ReadAllFromTFRecord()
-            for split, paths in (("train", files[held_out:]), ("eval", files[:held_out]))
+            for split in SPLITS
+            if split in splits
         }
+
+
+def _options(exec_properties: dict[str, Any]) -> struct_pb2.Struct:
+    custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
+    options = struct_pb2.Struct()
+    custom.custom_config.Unpack(options)
+    return options
 
 
 @beam.ptransform_fn
@@ -133,22 +139,27 @@ class ListingExampleGen(FileBasedExampleGen):
     DRIVER_CLASS = Driver
 
 
-def example_gen(input_base: str, pattern: str, split: str, eval_fraction: float) -> FileBasedExampleGen:
-    """Returns the ExampleGen whose eval split is about `eval_fraction` of the data.
+def example_gen(
+    input_base: str, pattern: str, split: str, eval_fraction: float, test_fraction: float
+) -> FileBasedExampleGen:
+    """Returns the ExampleGen.
 
     Args:
       input_base: the folder of the record files.
       pattern: matches the files, relative to `input_base`.
-      split: 'shards' holds out whole files, the first ones by path; 'hash' holds out records by their hash.
+      split: see `ingest.records.splits_of_files`; 'hash' divides the records by their hash.
       eval_fraction: between 0 and 1.
+      test_fraction: at least 0, less than 1; 0 for no test split.
     """
     options = struct_pb2.Struct()
-    options.update({"eval_fraction": eval_fraction})
+    options.update({"split": split, "eval_fraction": eval_fraction, "test_fraction": test_fraction})
     custom = example_gen_pb2.CustomConfig()
     custom.custom_config.Pack(options)
-    eval_buckets = max(1, min(99, round(100 * eval_fraction)))  # ShardSplitExecutor reads only the names of the splits
+    # ShardSplitExecutor does not read the splits
+    buckets = {EVAL: max(1, round(100 * eval_fraction)), TEST: round(100 * test_fraction)}
+    buckets = {TRAIN: max(1, 100 - sum(buckets.values())), **buckets}
     Split = example_gen_pb2.SplitConfig.Split  # noqa: N806 (a class)
-    splits = [Split(name="train", hash_buckets=100 - eval_buckets), Split(name="eval", hash_buckets=eval_buckets)]
+    splits = [Split(name=name, hash_buckets=count) for name, count in buckets.items() if count]
     executor = HashSplitExecutor if split == "hash" else ShardSplitExecutor
     return ListingExampleGen(
         input_base=input_base,

@@ -15,12 +15,12 @@ from ingest import download, records
 from ingest.download import Remote
 from ingest.records import Shard
 from ingest.sources import SOURCES, data_sources
+from ingest.split_names import TRAIN
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
-_NOTICE_FACTOR = 1.5  # to data.eval_fraction of 0.19: without a notice, 8 shards hold out 0.25; 3 hold out 0.33
+_NOTICE_FACTOR = 1.5  # to the default fractions, 0.315 together: without a notice, 8 shards hold out 0.38
 _LISTED = 5  # files that a notice names
-_SPLIT = {"shards": "the training split", "hash": "both splits"}
 
 
 def cache_folder() -> Path:
@@ -90,57 +90,44 @@ def ensure(source: str, image_size: int) -> Path:
         return make(cache, image_size)
 
 
-def check_split(shards: int, split: str, eval_fraction: float) -> None:
-    """Checks that a split by shards leaves shards for training.
-
-    Raises:
-      UserError: when all shards would be held out.
-    """
-    held_out = records.held_out_shards(shards, eval_fraction)
-    if split == "shards" and shards <= held_out:
-        fewer = "hold out fewer (data.eval_fraction) or " if shards > 1 else ""
-        raise UserError(
-            f"{held_out} of {shards} shards would be held out for evaluation, so none is left to train on; "
-            f"{fewer}split by record (--set data.split=hash)"
-        )
-
-
-def check_batches(shards: Sequence[Shard], split: str, eval_fraction: float, batches: Mapping[str, int]) -> None:
+def check_batches(shards: Sequence[Shard], splits: Sequence[str], batches: Mapping[str, int]) -> None:
     """Checks that the training split fills one batch on one replica.
 
     The sizes of a split by hash are not known yet, so a batch is refused only if it is larger than all records.
 
     Args:
       shards: the checked shards.
-      split: data.split.
-      eval_fraction: data.eval_fraction.
+      splits: the split of each shard, or [] for a split by hash; see `records.splits_of_files`.
       batches: the largest batch size of each setting.
 
     Raises:
       UserError: naming the largest batch.
     """
     total = sum(shard.records for shard in shards)
-    held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
-    most = total if split == "hash" else total - held_out
-    suggested = int(total * (1 - eval_fraction) / 2) or 1 if split == "hash" else most
+    training = sum(shard.records for shard, split in zip(shards, splits, strict=False) if split == TRAIN)
+    most = training if splits else total
+    suggested = training if splits else total // 2 or 1
+    of = "the training split" if splits else "all splits"
     for setting, batch in batches.items():
         if batch > most:
             command = f" (--set {setting}={suggested})" if setting == "trainer.batch_size" else ""
             raise UserError(
-                f"{setting}: expected a batch of at most {most}, the examples of {_SPLIT[split]}; received {batch}. "
+                f"{setting}: expected a batch of at most {most}, the examples of {of}; received {batch}. "
                 f"Lower it{command} or give more data"
             )
 
 
-def split_notice(shards: Sequence[Shard], split: str, eval_fraction: float) -> str:
-    """Returns a notice if the held-out shards contain a fraction far from `eval_fraction`, otherwise ''."""
-    held_out = sum(shard.records for shard in shards[: records.held_out_shards(len(shards), eval_fraction)])
+def split_notice(shards: Sequence[Shard], splits: Sequence[str], held_out_fraction: float) -> str:
+    """Returns a notice if the held-out shards contain a fraction far from `held_out_fraction`, otherwise ''."""
+    held_out = sum(shard.records for shard, split in zip(shards, splits, strict=False) if split != TRAIN)
     total = sum(shard.records for shard in shards)
-    if split != "shards" or eval_fraction / _NOTICE_FACTOR <= held_out / total <= eval_fraction * _NOTICE_FACTOR:
+    low, high = held_out_fraction / _NOTICE_FACTOR, held_out_fraction * _NOTICE_FACTOR
+    if not splits or low <= held_out / total <= high:
         return ""
     return (
         f"whole shards are held out for evaluation: {held_out:,} of {total:,} photos ({held_out / total:.0%}), and "
-        f"data.eval_fraction is {eval_fraction:g}. To split by record: --set data.split=hash"
+        f"data.eval_fraction and data.test_fraction are {held_out_fraction:g} together. To split by record: "
+        "--set data.split=hash"
     )
 
 

@@ -16,11 +16,13 @@ from typing import BinaryIO, NamedTuple
 import google_crc32c
 
 from errors import UserError
+from ingest.split_names import EVAL, TEST, TRAIN, split_in_file_name
 
 INPUT_FILES = "input_files"  # ImportExampleGen's execution property that maps a file's path to its digest
 WILDCARDS = "*?[\\"  # Beam and TensorFlow treat a path with one of these characters as a pattern
 _COUNT_IN_NAME = re.compile(r"(?<!-of)-(\d+)\.tfrec(?:ord)?$")  # in 00000-of-00003, the number counts shards
 _RECORDS = "*.tfrec*"  # the usual names of record files
+_SHARDS_FOR_TEST = 4  # with fewer, each split would lose too much data to the others
 
 
 class Shard(NamedTuple):
@@ -30,9 +32,53 @@ class Shard(NamedTuple):
     records: int
 
 
-def held_out_shards(shards: int, eval_fraction: float) -> int:
-    """Returns the number of shards for evaluation, rounded, at least 1 (3 of 16 shards at 0.19)."""
-    return max(1, round(shards * eval_fraction))
+def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test_fraction: float) -> list[str]:
+    """Returns the split of each record file, or [] if the records are divided by their hash.
+
+    Args:
+      files: the sorted paths.
+      split: 'names' takes the split from each file's name; 'shards' holds out the first round(n × test_fraction) files
+        for test and the next round(n × eval_fraction) for eval, at least one each; 'hash' divides by record. 'auto' is
+        'names' if each name states a split, otherwise 'shards'.
+      eval_fraction: between 0 and 1.
+      test_fraction: at least 0, less than 1. Without a test split, or with fewer than 4 shards, there are two splits.
+
+    Raises:
+      UserError: when a name states no split (for 'names'), or no file is left for train or eval.
+    """
+    named = [split_in_file_name(file.rpartition("/")[2]) for file in files]
+    if split == "hash":
+        return []
+    if split == "names" or (split == "auto" and all(named)):
+        return _named_splits(files, named)
+    test = max(1, round(len(files) * test_fraction)) if test_fraction and len(files) >= _SHARDS_FOR_TEST else 0
+    held_out = test + max(1, round(len(files) * eval_fraction))
+    if held_out >= len(files):
+        fewer = "hold out fewer (data.eval_fraction, data.test_fraction) or " if len(files) > 1 else ""
+        raise UserError(
+            f"{held_out} of {len(files)} shards would be held out for evaluation, so none is left to train on; "
+            f"{fewer}split by record (--set data.split=hash)"
+        )
+    return [TEST] * test + [EVAL] * (held_out - test) + [TRAIN] * (len(files) - held_out)
+
+
+def _named_splits(files: Sequence[str], named: Sequence[str | None]) -> list[str]:
+    """Returns the splits that the names state. If there is no eval split, the test split is used as the eval split."""
+    for file, split in zip(files, named, strict=True):
+        if split is None:
+            raise UserError(
+                f"data.split: expected a split in each file name, such as train or validation; received {file}; "
+                "rename it, exclude it (data.pattern), or --set data.split=shards"
+            )
+    splits = [str(split) for split in named]
+    if EVAL not in splits:
+        splits = [EVAL if split == TEST else split for split in splits]
+    if missing := [split for split in (TRAIN, EVAL) if split not in splits]:
+        raise UserError(
+            f"data.split: expected files for train and eval, no file name states {missing[0]}; rename the files, or "
+            "--set data.split=shards"
+        )
+    return splits
 
 
 def check_path(path: str | Path, instead: str) -> None:

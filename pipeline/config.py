@@ -28,8 +28,10 @@ class Data(Pixels, Labelled):
     directory: Uri | Path | None = None
     pattern: str = "*.tfrec"
     schema_file: Uri | Path = Path("flowers.pbtxt")
-    split: Literal["shards", "hash"] = "shards"
-    eval_fraction: float = Field(default=0.19, gt=0, lt=1)
+    split: Literal["auto", "names", "shards", "hash"] = "auto"
+    eval_fraction: float = Field(default=0.125, gt=0, lt=1, description="of the split that chooses the epoch")
+    test_fraction: float = Field(default=0.19, ge=0, lt=1, description="of the split that the gate judges; 0 for none")
+    provenance: str = Field(default="", description="how the data were made; written by python -m ingest")
 
     @field_validator("source")
     @classmethod
@@ -166,6 +168,12 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
             f"{data.image_size}. For other sizes, give data.directory (--data)"
         )
         yield {"data.source", "data.directory", "data.image_size"}, text
+    if data.eval_fraction + data.test_fraction >= 1:
+        text = (
+            "data.eval_fraction: expected less than 1 together with data.test_fraction, so that data is left to train "
+            f"on; received {data.eval_fraction} and {data.test_fraction}"
+        )
+        yield {"data.eval_fraction", "data.test_fraction"}, text
     if "saturation" in trainer.augment and (data.normalize != "range" or data.channels != 3):
         text = "trainer.augment: saturation needs data.normalize 'range' and data.channels 3"
         yield {"trainer.augment", "data.normalize", "data.channels"}, text

@@ -81,7 +81,9 @@ class Wiring(NamedTuple):
 
 def _examples(wiring: Wiring) -> BaseNode:
     data = wiring.config.data
-    return example_gen.example_gen(str(data.directory), data.pattern, data.split, data.eval_fraction)
+    return example_gen.example_gen(
+        str(data.directory), data.pattern, data.split, data.eval_fraction, data.test_fraction
+    )
 
 
 def _schema(wiring: Wiring) -> BaseNode:

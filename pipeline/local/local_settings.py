@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from errors import UserError, collect_errors
-from ingest import download, prepare
+from ingest import download, prepare, records
 from ingest.logs import log_to_file
 from pipeline import beam
 from pipeline.config import Config, Metadata
@@ -100,9 +100,10 @@ def _checked_data(config: Config) -> Path:
     with log_to_file(Path(os.devnull), also_terminal=False):  # TensorFlow prints when it is imported
         directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
     _print_note(prepare.unmatched_notice(directory, data.pattern, shards))
-    prepare.check_split(len(shards), data.split, data.eval_fraction)
-    prepare.check_batches(shards, data.split, data.eval_fraction, _batches(config))
-    _print_note(prepare.split_notice(shards, data.split, data.eval_fraction))
+    files = [str(shard.path) for shard in shards]
+    splits = records.splits_of_files(files, data.split, data.eval_fraction, data.test_fraction)
+    prepare.check_batches(shards, splits, _batches(config))
+    _print_note(prepare.split_notice(shards, splits, data.eval_fraction + data.test_fraction))
     return directory
 
 
