@@ -111,7 +111,7 @@ def _not_idx(path: Path, expected: str, received: str) -> UserError:
 
 
 def _write(folder: Path, stem: str, images: np.ndarray, labels: np.ndarray, order: Sequence[int]) -> None:
-    from ingest.examples import make_example  # imports TensorFlow (5 s), so only after the checks
+    from ingest.examples import make_example
 
     shards = [order[start : start + PER_SHARD] for start in range(0, len(order), PER_SHARD)]
     names = output.shard_names(stem, [len(shard) for shard in shards])

@@ -68,7 +68,7 @@ def _write(
     folder: Path, assigned: Sequence[Sequence[Photo]], classes: Sequence[str], size: int, work: Workers
 ) -> list[Counter[int]]:
     """Writes the shards under temporary names; returns the number of photos of each class in each shard."""
-    from ingest.examples import make_example  # imports TensorFlow (5 s), so only after the checks
+    from ingest.examples import make_example
 
     task = work.task("writing shards", sum(map(len, assigned)))
     encode = partial(decoding.square_jpeg, size=size)
