@@ -1,15 +1,9 @@
-"""Converts MNIST's IDX files to TFRecords.
+"""Converts the IDX files of MNIST, and of data sets in its format, to TFRecords."""
 
-The format: http://yann.lecun.com/exdb/mnist/ (big-endian, magic number, shape).
-"""
-
-import gzip
 import io
 import random
-import struct
-import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,108 +11,123 @@ from PIL import Image
 from rich.progress import track
 
 from errors import UserError
-from ingest import output, records
-from ingest.names import safe_name
+from ingest import idx, idx_names, output, records
+from ingest.examples import make_example
+from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
-CLASSES = tuple("0123456789")
-SIZE = 28
-TRAIN, TEST = 60_000, 10_000
 PER_SHARD = 5_000
 PRESET = "mnist-cnn"
-EVAL_FRACTION = 0.143  # 2 of 14 shards, the 10,000 digits of t10k
+_EVAL_PART = 12  # 1/12 of the training images is held out to choose the epoch: 5,000 of MNIST's 60,000
+_SIDES = (16, 1024)  # the limits of data.image_size
 _PNG_LEVEL = 1  # 84 µs and 280 bytes a digit; 0: 57 µs, 880 bytes; 6: 105 µs, 271 bytes
 
+Labelled = tuple[np.ndarray, np.ndarray]  # images (count × height × width) and labels (count), both uint8
 
-def make(source: Path, target: Path, seed: int, command: str) -> output.WrittenDataset:
-    """Writes MNIST to `target` as 14 shards, a schema and settings.
 
-    The two shards of the t10k files come first by name, in the files' order; the training digits are shuffled by
-    `seed`.
+def make(
+    source: Path, target: Path, seed: int, command: str, names: str | None = None, dataset: str | None = None
+) -> output.WrittenDataset:
+    """Writes the images to `target` in shards of at most PER_SHARD, with a schema and settings.
+
+    The test files are the split `test`, in their order. The training images are shuffled by `seed`; the last twelfth is
+    the split `eval`.
+
+    Args:
+      source: a folder with the four IDX files.
+      target: a new or empty folder.
+      seed: the seed of the shuffle.
+      command: recorded in the settings.
+      names: a key of `idx_names.NAMES`; None for the names in the set's mapping file, EMNIST's names, or the labels.
+      dataset: the name of the set in its files' names, if the folder contains several.
 
     Raises:
-      UserError: when an IDX file is missing or not from MNIST, or `target` cannot be written.
+      UserError: when an IDX file is missing or damaged, the labels do not fit, or `target` cannot be written.
     """
     source, target = source.expanduser().resolve(), target.expanduser().resolve()
     output.check_free(target)
-    test, train = _read_part(source, "t10k", TEST), _read_part(source, "train", TRAIN)
-    order = list(range(TRAIN))
-    random.Random(seed).shuffle(order)
-    stem = safe_name(target.name)
-    data = {"classes": list(CLASSES), "image_size": SIZE, "channels": 1, "eval_fraction": EVAL_FRACTION}
+    found = idx.find(source, dataset)
+    train, test = _read(found, TRAIN), _read(found, TEST)
+    labels = _labels(found, names, train[1], test[1])
+    parts = _split(train, test, seed)
+    shards = {split: -(-len(parts[split][1]) // PER_SHARD) for split in SPLITS}
+    data = {
+        "classes": list(labels.values()),
+        "image_size": int(np.clip(max(train[0].shape[1:]), *_SIDES)),
+        "channels": 1,
+    }
     with output.dataset_folder(target) as folder:
-        _write(folder, f"{stem}-t10k", *test, range(TEST))  # before "train" by name
-        _write(folder, f"{stem}-train", *train, order)
+        for split, part in parts.items():
+            _write(folder, output.split_stem(target.name, split), shards[split], part, labels)
         output.write_settings(folder, source, target, command, data, PRESET)
-    counts = Counter(map(int, [*test[1], *train[1]]))
-    shards = (TRAIN + TEST) // PER_SHARD
-    return output.WrittenDataset({name: counts[label] for label, name in enumerate(CLASSES)}, shards)
+    counts = Counter(np.concatenate([train[1], test[1]]).tolist())
+    return output.WrittenDataset({name: counts[label] for label, name in labels.items()}, sum(shards.values()))
 
 
-def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the content of an IDX file, gzipped if its name ends in .gz, as uint8 of `shape`.
+def _split(train: Labelled, test: Labelled, seed: int) -> dict[str, Labelled]:
+    """Returns the images and labels of each split."""
+    order = list(range(len(train[1])))
+    random.Random(seed).shuffle(order)
+    held_out = max(1, len(order) // _EVAL_PART)
+    chosen = {TRAIN: order[:-held_out], EVAL: order[-held_out:]}
+    return {split: (train[0][rows], train[1][rows]) for split, rows in chosen.items()} | {TEST: test}
+
+
+def _read(found: idx.Dataset, split: str) -> Labelled:
+    """Returns the images and labels of the files of `train` or `test`."""
+    path, labels_path = found.files[split, "images"], found.files[split, "labels"]
+    images, labels = idx.read(path, "images"), idx.read(labels_path, "labels")
+    if len(images) != len(labels):
+        raise idx.not_usable(labels_path, f"a label for each of the {len(images):,} images", f"{len(labels):,} labels")
+    return images.swapaxes(1, 2) if idx_names.is_transposed(found.name) else images, labels
+
+
+def _labels(found: idx.Dataset, names: str | None, train: np.ndarray, test: np.ndarray) -> dict[int, str]:
+    """Returns the name of each label of the training images, by label in ascending order.
 
     Raises:
-      UserError: when the file has another type or shape, or another length than its header says.
+      UserError: when there is only one label, a test image has a label that no training image has, or a label has no
+        name.
     """
-    magic = 0x800 | len(shape)  # 0x08: unsigned bytes; then the number of dimensions
-    expected = struct.pack(f">{1 + len(shape)}I", magic, *shape)
-    size = int(np.prod(shape))
+    values = np.unique(train).tolist()
+    if len(values) < 2 or len(train) < 2 * len(values):
+        received = f"{len(train):,} images with {len(values)} labels"
+        raise idx.not_usable(found.files[TRAIN, "labels"], "at least 2 labels with 2 images each", received)
+    if extra := sorted(set(np.unique(test).tolist()) - set(values)):
+        raise idx.not_usable(found.files[TEST, "labels"], "the labels of the training images", f"also {extra[0]}")
+    known = dict(enumerate(idx_names.NAMES[names])) if names else _mapping(found) or idx_names.names_of(found.name)
+    if known and (unnamed := sorted(set(values) - set(known))):
+        raise UserError(
+            f"expected labels from {min(known)} to {max(known)}, which have names; received {unnamed[0]}. "
+            "Choose other names, or none"
+        )
+    return {label: known.get(label, str(label)) for label in values}
+
+
+def _mapping(found: idx.Dataset) -> dict[int, str]:
+    """Returns the names in the data set's mapping file by label; {} without such a file.
+
+    Each line contains a label and the code points of the characters with this label.
+    """
+    path = found.files[TRAIN, "labels"].parent / f"{found.name}-mapping.txt"
+    if not path.is_file():
+        return {}
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            header, body = file.read(len(expected)), file.read(size + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _not_idx(path, "a complete gzip file", str(error)) from None
-    except OSError as error:
-        raise UserError(f"cannot read {output.printable(path)}: {error.strerror}") from None
-    if header != expected:
-        raise _not_idx(path, f"an IDX file of {_described(expected)}", _described(header))
-    if len(body) != size:
-        received = f"{len(body):,}" if len(body) < size else "more"
-        raise _not_idx(path, f"{size:,} bytes after the header", received)
-    return np.frombuffer(body, np.uint8).reshape(shape)
+        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return {int(label): chr(int(code)) for label, code, *_ in lines}
+    except (ValueError, OverflowError):
+        raise idx.not_usable(path, "lines with a label and a code point, such as '1 65'", "other text") from None
 
 
-def _read_part(source: Path, part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    images = read_idx(_find(source, f"{part}-images-idx3-ubyte"), (count, SIZE, SIZE))
-    path = _find(source, f"{part}-labels-idx1-ubyte")
-    labels = read_idx(path, (count,))
-    if labels.max() >= len(CLASSES):
-        raise _not_idx(path, "labels from 0 to 9", str(labels.max()))
-    return images, labels
-
-
-def _find(source: Path, name: str) -> Path:
-    for path in (source / name, source / f"{name}.gz"):
-        if path.is_file():
-            return path
-    raise UserError(
-        f"{output.printable(source)} contains neither {name} nor {name}.gz; expected the four files of MNIST: images "
-        "(idx3) and labels (idx1) of train and t10k"
-    )
-
-
-def _described(header: bytes) -> str:
-    if len(header) < 4:
-        return f"{len(header)} bytes"
-    magic, *shape = struct.unpack(f">{len(header) // 4}I", header[: len(header) // 4 * 4])
-    return f"magic number {magic:#06x} and shape {' × '.join(map(str, shape))}"
-
-
-def _not_idx(path: Path, expected: str, received: str) -> UserError:
-    return UserError(
-        f"{output.printable(path)} is not the MNIST file: expected {expected}, received {received}; download it again"
-    )
-
-
-def _write(folder: Path, stem: str, images: np.ndarray, labels: np.ndarray, order: Sequence[int]) -> None:
-    from ingest.examples import make_example
-
-    shards = [order[start : start + PER_SHARD] for start in range(0, len(order), PER_SHARD)]
-    names = output.shard_names(stem, [len(shard) for shard in shards])
-    for name, shard in track(list(zip(names, shards, strict=True)), description=f"writing {stem}"):
+def _write(folder: Path, stem: str, shards: int, part: Labelled, classes: Mapping[int, str]) -> None:
+    """Writes a split to shards of equal size; `classes` has the name of each label in the order of the classes."""
+    (images, labels), names, numbers = part, list(classes.values()), {label: i for i, label in enumerate(classes)}
+    size = images.shape[1], images.shape[2]
+    rows = np.array_split(np.arange(len(images)), shards)
+    named = list(zip(output.shard_names(stem, [len(each) for each in rows]), rows, strict=True))
+    for name, chosen in track(named, description=f"writing {stem.strip('-')}"):
         with (folder / name).open("wb") as file:
-            for index in shard:
-                example = make_example(_png(images[index]), int(labels[index]), CLASSES, (SIZE, SIZE))
+            for row in chosen:
+                example = make_example(_png(images[row]), numbers[int(labels[row])], names, size)
                 records.write_record(file, example.SerializeToString(deterministic=True))
 
 

@@ -12,8 +12,9 @@ import yaml
 
 from errors import UserError
 from ingest import schema
-from ingest.names import run_name
+from ingest.names import run_name, safe_name
 from ingest.records import check_path
+from ingest.split_names import SPLITS, split_in_file_name
 
 SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
@@ -114,6 +115,17 @@ def shard_names(stem: str, counts: Sequence[int]) -> list[str]:
     digits = max(2, len(str(len(counts) - 1)))
     stem += "-" if stem[-1].isdigit() else ""
     return [f"{stem}{index:0{digits}d}-{count}.tfrec" for index, count in enumerate(counts)]
+
+
+def split_stem(name: str, split: str) -> str:
+    """Returns the start of the names of a split's shards, without other words that name a split.
+
+    >>> split_stem("Pets", "train"), split_stem("test-photos", "train")
+    ('pets-train-', 'photos-train-')
+    """
+    stem = safe_name(name)
+    clear = all(split_in_file_name(f"{stem}-{each}-") == each for each in SPLITS)
+    return f"{stem if clear else 'photos'}-{split}-"
 
 
 def printable(text: object) -> str:

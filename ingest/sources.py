@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ingest.flags import Flag, Number
+from ingest.flags import Choice, Flag, Number, Text
+from ingest.idx_names import NAMES
 
 
 class Command(NamedTuple):
@@ -68,9 +69,15 @@ SOURCES = {
     "mnist": Source(
         command=Command(
             "ingest.mnist.make",
-            help="convert the four IDX files of MNIST, gzipped or not",
+            help="convert the four IDX files of MNIST, Fashion-MNIST, KMNIST or EMNIST, gzipped or not",
             source="IDX_DIR",
             source_help="contains the four files, such as train-images-idx3-ubyte.gz",
+            flags={
+                "names": Choice(
+                    tuple(NAMES), None, "class names; without it, those of EMNIST or NAME-mapping.txt, or the labels"
+                ),
+                "dataset": Text("NAME", "the start of the files' names, if the folder contains several data sets"),
+            },
         )
     ),
 }

@@ -72,6 +72,7 @@ REMEDIES = {
     f"{PHOTOS} file/new": f"{PHOTOS} new",
     f"{PHOTOS} photos/new": f"{PHOTOS} new",
     f"{PHOTOS} {'x' * 300}": f"{PHOTOS} new",
+    "python -m ingest mnist emnist --to new": "python -m ingest mnist emnist --to new --dataset emnist-digits",
     f"{SUBMIT}": f"{SUBMIT} --target vertex …",
     f"{CHECK} vertex": f"{CHECK} vertex …",
     f"{CHECK} vertex … --weights weights.h5": f"{CHECK} vertex … --weights gs://a-bucket/weights.h5",
@@ -109,8 +110,7 @@ def here(cache, first_run, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, commands.stopped_before_the_nodes():
         for key, value in without_network(cache).items():
             patch.setenv(key, value)
-        for name, value in {"TRAIN": 600, "TEST": 100, "PER_SHARD": 50}.items():
-            patch.setattr(mnist, name, value)
+        patch.setattr(mnist, "PER_SHARD", 50)
         yield _prepared(tmp_path_factory.mktemp("here"), first_run[0])
 
 
@@ -142,11 +142,13 @@ def _write_data(folder: Path) -> None:
         for index in range(40):
             records.photo_file(folder / "photos" / name / f"{index}.png", colour)
     (folder / "idx").mkdir()
+    (folder / "emnist").mkdir()
     for part, digits in (("t10k", 100), ("train", 600)):
-        images = struct.pack(">4I", 0x803, digits, 28, 28) + bytes(784 * digits)
-        labels = struct.pack(">2I", 0x801, digits) + bytes(index % 10 for index in range(digits))
-        (folder / "idx" / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images, 1))
-        (folder / "idx" / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+        images = gzip.compress(struct.pack(">4I", 0x803, digits, 28, 28) + bytes(784 * digits), 1)
+        labels = gzip.compress(struct.pack(">2I", 0x801, digits) + bytes(index % 10 for index in range(digits)))
+        for start in ("idx/", "emnist/emnist-digits-", "emnist/emnist-mnist-"):
+            (folder / f"{start}{part}-images-idx3-ubyte.gz").write_bytes(images)
+            (folder / f"{start}{part}-labels-idx1-ubyte.gz").write_bytes(labels)
 
 
 def _prepared(folder: Path, run: Path) -> Path:
