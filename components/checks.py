@@ -12,6 +12,7 @@ from tensorflow_model_analysis.slicer import slicer_lib
 from tfx import types
 from tfx.utils import io_utils
 
+from components import judged_split
 from components.artifacts import Artifacts
 from trainer.features import CHECKS, CLASS
 from trainer.intervals import difference, digits, is_undecided, proportion
@@ -28,7 +29,7 @@ class Check(NamedTuple):
 
     Attributes:
       what: the metric: the accuracy, the recall of a class, or the candidate's accuracy minus the baseline's.
-      value: float32, as TFMA computes it; None if the eval split has no example of the class.
+      value: float32, as TFMA computes it; None if the judged split has no example of the class.
       floor: the threshold. A value of None does not pass.
       passed: TFMA's decision, `value >= floor`.
       low: the lower bound of the 95 % interval; see `trainer.intervals`.
@@ -51,24 +52,26 @@ class Check(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The gate's verdict and its checks; the first check is the accuracy's."""
+    """The gate's verdict, its checks, and the split that it judged; the first check is the accuracy's."""
 
     blessed: bool
     checks: list[Check]
+    split: str
 
     @property
     def accuracy(self) -> float:
-        """The candidate's accuracy on the eval split."""
+        """The candidate's accuracy on the judged split."""
         return self.checks[0].value or 0.0
 
 
-def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifacts) -> None:
-    """Writes `checks.json`, and the properties `accuracy` and `refused` (see `refusal`) of the evaluation.
+def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifacts, split: str) -> None:
+    """Writes `checks.json`, and the evaluation's properties `accuracy`, `judged_split` and `refused` (see `refusal`).
 
     Args:
       config: Evaluator's configuration; see `components.evaluator.eval_config`.
       model: the candidate.
       outputs: Evaluator's outputs.
+      split: the judged split.
     """
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
     compared = blessing.has_custom_property("baseline_model_id")
@@ -77,14 +80,16 @@ def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifa
     checks = build_checks(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri))
     io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps([each._asdict() for each in checks], indent=2))
     evaluation.set_float_custom_property("accuracy", checks[0].value or 0.0)
-    evaluation.set_string_custom_property("refused", refusal(checks))
+    evaluation.set_string_custom_property(judged_split.PROPERTY, split)
+    evaluation.set_string_custom_property("refused", refusal(checks, split))
 
 
 def read(outputs: Artifacts) -> Evaluation:
     """Returns the checks that `record` wrote, and the verdict of the blessing."""
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
     listed = json.loads(io_utils.read_string_file(f"{evaluation.uri}/{CHECKS}"))
-    return Evaluation(bool(blessing.get_int_custom_property("blessed")), [Check(**each) for each in listed])
+    split = judged_split.recorded(evaluation.get_string_custom_property(judged_split.PROPERTY))
+    return Evaluation(bool(blessing.get_int_custom_property("blessed")), [Check(**each) for each in listed], split)
 
 
 def build_checks(
@@ -120,9 +125,9 @@ def build_checks(
     return checks
 
 
-def refusal(checks: list[Check]) -> str:
-    """Returns why the gate refused the model: at most five failed checks; '' if all passed."""
-    failed = [_reason(each) for each in checks if not each.passed]
+def refusal(checks: list[Check], split: str) -> str:
+    """Returns why the gate refused the model on the judged split: at most five failed checks; '' if all passed."""
+    failed = [_reason(each, split) for each in checks if not each.passed]
     return "; ".join(failed[:5] + ["…"] * (len(failed) > 5))
 
 
@@ -152,8 +157,8 @@ def _scalars(values: dict) -> dict[str, float]:
     return {name: each["doubleValue"] for name, each in values[""][""].items() if "doubleValue" in each}
 
 
-def _reason(check: Check) -> str:
+def _reason(check: Check, split: str) -> str:
     if check.value is None:
-        return f"{check.what}: no examples in the eval split (floor {check.floor:.4f})"
+        return f"{check.what}: no examples in the {split} split (floor {check.floor:.4f})"
     places = digits(check.value, check.floor)
     return f"{check.what} {check.value:.{places}f} (floor {check.floor:.{places}f})"

@@ -22,18 +22,18 @@ from tfx.types.standard_component_specs import (
     BASELINE_MODEL_KEY,
     EVAL_CONFIG_KEY,
     EVALUATION_KEY,
+    EXAMPLE_SPLITS_KEY,
     EXAMPLES_KEY,
     MODEL_KEY,
 )
-from tfx.utils import io_utils
+from tfx.utils import io_utils, json_utils
 
-from components import baseline, checks, extractors, predictions
+from components import baseline, checks, extractors, judged_split, predictions
 from components.artifacts import Artifacts
 from components.stage import Stage
 from trainer import tfrecords
 from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, setting_value
 
-SPLIT = "eval"
 _OTHER_METRICS = ("ExampleCount", "MultiClassConfusionMatrixPlot")
 _DEVIATIONS = 1.959964  # standard deviations of the normal distribution on each side of a 95 % interval
 _BATCH = 256
@@ -48,7 +48,7 @@ def eval_config(
 
     Args:
       classes: the class names.
-      min_accuracy: the floor. If None, the executor computes it from the eval split; see `accuracy_floor`.
+      min_accuracy: the floor. If None, the executor computes it from the judged split; see `accuracy_floor`.
       min_class_recall: the floor for each class. If None, `recall_floor` returns it.
       max_accuracy_drop: the largest allowed loss against the baseline, if there is a baseline.
     """
@@ -105,7 +105,7 @@ def accuracy_floor(counts: Collection[int]) -> float:
     reaches this floor if and only if the lower bound of its 95 % interval (Wilson 1927) is at least p.
 
     Args:
-      counts: the number of examples of each class in the eval split.
+      counts: the number of examples of each class in the judged split.
 
     >>> round(accuracy_floor([6, 6]), 4), round(accuracy_floor([50, 50]), 4), accuracy_floor([2, 1])
     (0.7829, 0.598, 1.0)
@@ -118,37 +118,56 @@ def accuracy_floor(counts: Collection[int]) -> float:
 class ChangeableExecutor(Executor):
     """Evaluator's executor. It accepts other thresholds for a run on a cluster, and records each check.
 
-    It does not compare the candidate with a baseline that has other classes (issue 11). Then only the floors apply,
-    and the evaluation's property `baseline_set_aside` contains the reason. It also accepts LatestPushedModel's
-    "no baseline" placeholder.
+    It judges the split that `judged_split` returns for the examples, because their splits are known only during the
+    run. It does not compare the candidate with a baseline that has other
+    classes (issue 11). Then only the floors apply, and the evaluation's property `baseline_set_aside` contains the
+    reason. It also accepts LatestPushedModel's "no baseline" placeholder.
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Evaluates; see the base class."""
-        models = [model for model in input_dict.get(BASELINE_MODEL_KEY, []) if not baseline.is_placeholder(model)]
-        reasons = [baseline.class_mismatch(input_dict[MODEL_KEY][0], model) for model in models]
-        if reason := "; ".join(filter(None, reasons)):
-            logging.warning("The baseline is not compared: %s. Only the floors apply.", reason)
-            output_dict[EVALUATION_KEY][0].set_string_custom_property(SET_ASIDE, reason)
-            models = []
-        config = config_pb2.EvalConfig()
-        json_format.Parse(exec_properties[EVAL_CONFIG_KEY], config)
-        set_thresholds(
-            config, {name: setting_value(name, exec_properties[name]) for name in THRESHOLDS if name in exec_properties}
-        )
-        overall, _ = config.metrics_specs[0].metrics[0].per_slice_thresholds
-        if not overall.threshold.HasField("value_threshold"):
-            set_thresholds(config, {"min_accuracy": accuracy_floor(_count_classes(input_dict[EXAMPLES_KEY]))})
-        exec_properties = {**exec_properties, EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True)}
-        exec_properties["custom_extractors"] = f"{extractors.__name__}.custom_extractors"
-        with predictions.written_to(output_dict[EVALUATION_KEY][0].uri):
+        examples, (evaluation,) = input_dict[EXAMPLES_KEY], output_dict[EVALUATION_KEY]
+        split = judged_split.judged_split(artifact_utils.decode_split_names(examples[0].split_names))
+        models = _comparable(input_dict, evaluation)
+        config = _with_floors(exec_properties, examples, split)
+        exec_properties = {
+            **exec_properties,
+            EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True),
+            EXAMPLE_SPLITS_KEY: json_utils.dumps([split]),
+            "custom_extractors": f"{extractors.__name__}.custom_extractors",
+        }
+        with predictions.written_to(evaluation.uri):
             super().Do({**input_dict, BASELINE_MODEL_KEY: models}, output_dict, exec_properties)
-        checks.record(config, input_dict[MODEL_KEY][0], output_dict)
+        checks.record(config, input_dict[MODEL_KEY][0], output_dict, split)
 
 
-def _count_classes(examples: list[types.Artifact]) -> Collection[int]:
-    """Returns the number of examples of each class in the eval split, without classes that have no examples."""
-    files = tf.io.gfile.glob(io_utils.all_files_pattern(artifact_utils.get_split_uri(examples, SPLIT)))
+def _comparable(input_dict: Artifacts, evaluation: types.Artifact) -> list[types.Artifact]:
+    """Returns the baseline if the candidate can be compared with it; otherwise writes the reason and returns []."""
+    models = [model for model in input_dict.get(BASELINE_MODEL_KEY, []) if not baseline.is_placeholder(model)]
+    reasons = [baseline.class_mismatch(input_dict[MODEL_KEY][0], model) for model in models]
+    if reason := "; ".join(filter(None, reasons)):
+        logging.warning("The baseline is not compared: %s. Only the floors apply.", reason)
+        evaluation.set_string_custom_property(SET_ASIDE, reason)
+        return []
+    return models
+
+
+def _with_floors(exec_properties: dict[str, Any], examples: list[types.Artifact], split: str) -> config_pb2.EvalConfig:
+    """Returns the configuration with the thresholds of this run; computes the accuracy floor if there is none."""
+    config = config_pb2.EvalConfig()
+    json_format.Parse(exec_properties[EVAL_CONFIG_KEY], config)
+    set_thresholds(
+        config, {name: setting_value(name, exec_properties[name]) for name in THRESHOLDS if name in exec_properties}
+    )
+    overall, _ = config.metrics_specs[0].metrics[0].per_slice_thresholds
+    if not overall.threshold.HasField("value_threshold"):
+        set_thresholds(config, {"min_accuracy": accuracy_floor(_count_classes(examples, split))})
+    return config
+
+
+def _count_classes(examples: list[types.Artifact], split: str) -> Collection[int]:
+    """Returns the number of examples of each class in a split, without classes that have no examples."""
+    files = tf.io.gfile.glob(io_utils.all_files_pattern(artifact_utils.get_split_uri(examples, split)))
     spec = {CLASS: tf.io.FixedLenFeature([], tf.int64)}
     batches = tfrecords.read(sorted(files)).batch(_BATCH)
     return sum((Counter(tf.io.parse_example(batch, spec)[CLASS].numpy()) for batch in batches), Counter()).values()
@@ -166,13 +185,12 @@ def evaluator(
     baseline_model: types.BaseChannel,
     config: config_pb2.EvalConfig,
 ) -> tfx.components.Evaluator:
-    """Returns the Evaluator of the eval split."""
+    """Returns the Evaluator, whose executor chooses the split; see `components.judged_split`."""
     return Evaluator(
         examples=examples,
         model=model,
         baseline_model=baseline_model,
         eval_config=config,
-        example_splits=[SPLIT],
     )
 
 
@@ -181,7 +199,7 @@ def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     verdict = "blessed" if evaluation.blessed else "not blessed"
     reason = outputs[EVALUATION_KEY][0].get_string_custom_property(SET_ASIDE)
     notice = f" · no comparison with the baseline, only the floors apply: {reason}" if reason else ""
-    return f"accuracy {evaluation.accuracy:.3f} · {verdict}{notice}"
+    return f"accuracy {evaluation.accuracy:.3f} ({evaluation.split}) · {verdict}{notice}"
 
 
 STAGE = Stage("Evaluator", ("evaluation", "blessing"), _figure, {name: name for name in THRESHOLDS})

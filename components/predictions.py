@@ -1,4 +1,4 @@
-"""Writes the candidate's predictions on the eval split while TFMA computes metrics from the same predictions.
+"""Writes the candidate's predictions on the judged split while TFMA computes metrics from the same predictions.
 
 The report needs the probabilities of each photo, but TFMA writes only metrics. A branch of TFMA's Beam pipeline writes
 the predictions into the folder of the evaluation, so that each photo is predicted once.

@@ -14,6 +14,7 @@ from tfx.utils import io_utils, json_utils
 
 from components.artifacts import Artifacts
 from components.stage import Stage
+from ingest.split_names import EVAL, TRAIN
 from trainer.features import CHANGEABLE, CODE, HISTORY
 from trainer.settings import Recipe
 
@@ -78,8 +79,8 @@ def trainer(
         base_model=base_model,
         hyperparameters=hyperparameters,
         run_fn="trainer.run.run_fn",
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
         custom_config=custom_config,
         custom_executor_spec=executor_spec.ExecutorClassSpec(executor),
     )

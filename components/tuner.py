@@ -9,6 +9,7 @@ from tfx import v1 as tfx
 
 from components.artifacts import Artifacts
 from components.stage import Stage
+from ingest.split_names import EVAL, TRAIN
 
 
 def tuner(
@@ -23,8 +24,8 @@ def tuner(
         transform_graph=transform_graph,
         schema=schema,
         tuner_fn="trainer.tune.tuner_fn",
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
         custom_config=custom_config,
     )
 

@@ -12,7 +12,7 @@ from components.report.sources import NUMBERS, REPORT_NODE
 from ingest.paths import is_folder
 from lineage import text
 from lineage.history import Run
-from lineage.runs import gate_checks, pushed_to, read_json, state_of
+from lineage.runs import gate_checks, judged_of, pushed_to, read_json, state_of
 
 
 def compare(before: Run, after: Run) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def compare(before: Run, after: Run) -> dict[str, Any]:
             "statistics": _side_by_side(_statistics(before), _statistics(after)),
             "drift": _drift(*(each.get("train", {}) for each in counts)),
         },
+        "judged_split": [judged_of(each.output("Evaluator.evaluation")) for each in (before, after)],
         "checks": _side_by_side(_checks(before), _checks(after)),
         "training": _side_by_side(_training(before), _training(after)),
         "state": [state_of(before), state_of(after)],
@@ -120,7 +121,7 @@ def sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
     rows += [[key, _format(old), _format(new), ""] for key, old, new in text.changes(*data["counts"])]
     yield "data", rows + [_row(each) for each in data["statistics"] if each["before"] != each["after"]]
     yield "training", [_row(each) for each in answer["training"]]
-    yield "evaluation", [_row(each) for each in answer["checks"]]
+    yield "evaluation", _pair("split", answer["judged_split"]) + [_row(each) for each in answer["checks"]]
     yield "outcome", [[key, *map(_format, answer[key]), ""] for key in ("state", "pushed")]
 
 

@@ -10,6 +10,7 @@ from ingest.paths import is_folder
 from lineage import text
 from lineage.history import Artifact, Execution, Graph, artifact
 from lineage.reading import events_of, graph_of
+from lineage.runs import accuracy_of, judged_of
 
 
 def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]:
@@ -40,6 +41,7 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
         "run": maker.run if maker else None,
         "created": model.created,
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
+        "judged_split": judged_of(evaluation),
         "val_accuracy": model.facts.get("val_accuracy"),
         "parameters": model.facts.get("parameters"),
         "evaluated_in": max((each.run for each in readers if each.node == "Evaluator"), default=None),
@@ -76,12 +78,12 @@ def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
     """Prints a row for each model; the last column has the gate's reason, the pushed folders and the model's state."""
     table: list[list[Any]] = [["id", "pipeline", "run", "created", "accuracy", "parameters", "gate", ""]]
     for row in rows:
-        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
         gate = {True: "blessed", False: "refused", None: "not evaluated"}[row["blessed"]]
         notes = [f"refused in run {row['evaluated_in']}: {row['refused']}"] * (row["blessed"] is False)
         notes += [f"pushed to {text.relative_path(folder)}" for folder in row["pushed"]]
         notes += ["in service"] * row["served"] + ["deleted"] * row["deleted"]
         created = text.format_time(row["created"])
-        table.append([row["id"], row["pipeline"], row["run"], created, accuracy, parameters, gate, "; ".join(notes)])
+        figures = [accuracy_of(row), parameters]
+        table.append([row["id"], row["pipeline"], row["run"], created, *figures, gate, "; ".join(notes)])
     text.print_table(console, table, ["bold", *("green" if row["served"] else None for row in rows)])

@@ -9,7 +9,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from lineage import history
-from lineage.history import INPUTS, OUTPUTS, Execution, Graph, Run
+from lineage.history import INPUTS, OUTPUTS, Execution, Facts, Graph, Run
 from lineage.metadata import RUN_CONTEXT
 
 _NODE_CONTEXT = "node"  # named PIPELINE.NODE
@@ -53,6 +53,12 @@ def pipeline_of(context: metadata_store_pb2.Context) -> str:
 def run_contexts_of(store: mlmd.MetadataStore, executions: Collection[int]) -> Contexts:
     """Returns the run context of each execution."""
     return _contexts_of(store, executions, RUN_CONTEXT)
+
+
+def facts_of_runs(store: mlmd.MetadataStore, runs: Collection[int]) -> dict[int, Facts]:
+    """Returns the runner's record of each run, by the run's id; a run that the store does not have is omitted."""
+    contexts = store.get_contexts_by_id(sorted(runs)) if runs else []
+    return {each.id: history.facts(each) for each in contexts}
 
 
 def read_all(store: mlmd.MetadataStore) -> Graph:

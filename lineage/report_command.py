@@ -7,12 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
+from components import judged_split
 from components.report.sources import REPORT, REPORT_NODE, RERUN_COMMAND, NodeOutputs, Sources
 from errors import UserError, shortened
 from ingest.logs import log_to_file
 from lineage import text
 from lineage.history import Run
-from lineage.runs import pushed_to, reason
+from lineage.runs import judged_of, pushed_to, reason
 from trainer.features import SET_ASIDE
 
 
@@ -32,6 +33,7 @@ def report(run: Run, to: Path | None) -> dict[str, Any]:
         command=RERUN_COMMAND,
         pushed_to=pushed_to(run) or "",
         failed=reason(run) or "",
+        judged=judged_split.recorded(judged_of(evaluation)),
         set_aside=str(evaluation.facts.get(SET_ASIDE, "")) if evaluation else "",
         root=str(Path(settings["output"]) / "artifacts" / run.pipeline),
     )

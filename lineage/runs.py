@@ -10,9 +10,10 @@ from ml_metadata.proto import metadata_store_pb2
 from ml_metadata.proto.metadata_store_pb2 import Context
 from rich.console import Console
 
+from components import judged_split
 from components.report.sources import REPORT_NODE
 from lineage import text
-from lineage.history import OUTPUTS, Artifact, Execution, Run, facts
+from lineage.history import OUTPUTS, Artifact, Execution, Facts, Run, facts
 from lineage.metadata import interrupted_in, is_alive
 from lineage.reading import events_of, maker_of, pipeline_of, read_runs, run_contexts, run_contexts_of
 from trainer.features import CHECKS
@@ -117,6 +118,11 @@ def pushed_to(run: Run) -> str | None:
     return (pushed.facts.get("pushed_destination") or None) if pushed else None
 
 
+def judged_of(evaluation: Artifact | None) -> str | None:
+    """Returns the split that an evaluation judged; None without an evaluation."""
+    return judged_split.recorded(evaluation.facts.get(judged_split.PROPERTY)) if evaluation else None
+
+
 def _row(run: Run) -> dict[str, Any]:
     evaluation, report = run.output("Evaluator.evaluation"), run.output(f"{REPORT_NODE}.report")
     last, source = ended(run)
@@ -129,6 +135,7 @@ def _row(run: Run) -> dict[str, Any]:
         "end_source": source,
         "state": state_of(run),
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
+        "judged_split": judged_of(evaluation),
         "pushed": pushed_to(run),
         "report": report.id if report else None,
         "error": reason(run),
@@ -150,11 +157,16 @@ def print_runs(console: Console, rows: list[dict[str, Any]]) -> None:
     """Prints a row for each run."""
     table: list[list[Any]] = [["id", "pipeline", "started", "duration", "state", "accuracy", "pushed to, or reason"]]
     for row in rows:
-        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+        accuracy = accuracy_of(row)
         started, duration = text.format_time(row["started"]), text.format_duration(row["seconds"])
         last = text.relative_path(row["pushed"] or _first_line(row["error"] or ""))
         table.append([row["id"], row["pipeline"], started, duration, row["state"], accuracy, last])
     text.print_table(console, table, ["bold", *(_STYLES.get(row["state"]) for row in rows)])
+
+
+def accuracy_of(row: dict[str, Any]) -> str:
+    """Returns the accuracy of a run or a model with its split, for example '0.9478 test'; '' if there is none."""
+    return "" if row["accuracy"] is None else f"{row['accuracy']:.4f} {row['judged_split']}"
 
 
 def _first_line(reason: str) -> str:
@@ -166,7 +178,13 @@ def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
     """Returns a run with its nodes in order, and each node's inputs and outputs with their sizes."""
     nodes = [_node(store, run, each) for each in run.executions]
     recorded = {key: run.facts.get(key) for key in ("command", "code", "log")}
+    recorded["provenance"] = provenance(run.facts)
     return {**_row(run), **recorded, "refused": _failed_checks(run), "nodes": nodes}
+
+
+def provenance(facts: Facts) -> str | None:
+    """Returns how the data of a run were made (data.provenance), given the runner's record; None if it is unknown."""
+    return json.loads(facts.get("settings", "{}")).get("data", {}).get("provenance") or None
 
 
 def _failed_checks(run: Run) -> list[dict[str, Any]]:
@@ -223,9 +241,11 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
     """Prints a run's row, then each node with its outputs."""
     print_runs(console, [run])
     known = [[key, run[key] or "unknown"] for key in ("run", "command", "code", "log")]
+    known += [["data", run["provenance"]]] * (run["provenance"] is not None)
     known += [["killed", f"duration up to {_LAST_SIGN[run['end_source']]}"]] * (run["state"] == "stale")
     text.print_table(console, known, ["dim"] * len(known))
-    text.print_table(console, [refusal(each) for each in run["refused"]], ["red"] * len(run["refused"]))
+    refused = [refusal(each, run["judged_split"]) for each in run["refused"]]
+    text.print_table(console, refused, ["red"] * len(refused))
     for node in run["nodes"]:
         state = f"cached from run {node['from_run']}" if node["from_run"] else node["state"]
         head = [f"{node['node']:<19}", f"{state:<19}", text.format_duration(node["seconds"])]
@@ -236,9 +256,9 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
         text.print_table(console, [_cells(*output) for output in outputs], indent=2)
 
 
-def refusal(check: dict[str, Any]) -> list[str]:
-    """Returns a failed check as the cells of a table row."""
-    value = "no examples in the eval split" if check["value"] is None else f"{check['value']:.6g}"
+def refusal(check: dict[str, Any], split: str) -> list[str]:
+    """Returns a failed check on the judged split as the cells of a table row."""
+    value = f"no examples in the {split} split" if check["value"] is None else f"{check['value']:.6g}"
     return ["refused", check["what"], value, f"floor {check['floor']:.6g}"]
 
 

@@ -75,7 +75,7 @@ def make_app(open_store: OpenStore, output: Path, hosts: set[str]) -> flask.Flas
     app = flask.Flask("lineage", root_path=str(Path(__file__).parent), template_folder="pages", static_folder=None)
     filters = (text.format_time, text.format_duration, text.format_size, text.relative_path)
     app.jinja_env.filters |= {each.__name__: each for each in filters}
-    app.jinja_env.filters["refusal"] = lambda check: " ".join(runs.refusal(check)[1:])
+    app.jinja_env.filters["refusal"] = lambda check, split: " ".join(runs.refusal(check, split)[1:])
     app.jinja_env.filters["json"] = functools.partial(json.dumps, indent=2)
 
     @app.before_request

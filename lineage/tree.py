@@ -1,17 +1,34 @@
 """`lineage`: traces an artifact back to its data; `--forward`: finds everything made from it."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_metadata as mlmd
 from rich.console import Console
 from rich.tree import Tree
 
-from lineage import reading, source_code, text
+from components import judged_split
+from lineage import reading, runs, source_code, text
 from lineage.history import Artifact, Execution, Graph
 from trainer.features import CODE
 
 Node = dict[str, Any]
+
+
+class _Trace(NamedTuple):
+    """The executions and artifacts of a tree, and what is in the tree so far.
+
+    Attributes:
+      graph: all of them.
+      direction: the key of an artifact's executions: "made_by" or "used_by".
+      provenance: how the data of a run were made, by the run's id, for runs that read data.
+      seen: the ids of artifacts, and the negative ids of executions, because an artifact may have the same id.
+    """
+
+    graph: Graph
+    direction: str
+    provenance: dict[int, str | None]
+    seen: set[int]
 
 
 def trace(store: mlmd.MetadataStore, artifact: Artifact, forward: bool) -> Node:
@@ -21,44 +38,52 @@ def trace(store: mlmd.MetadataStore, artifact: Artifact, forward: bool) -> Node:
     artifact is shown with the execution that made it.
     """
     graph = reading.trace(store, artifact.id, forward)
-    return _artifact(graph, artifact.id, "used_by" if forward else "made_by", set())
+    read_data = {each.run for each in graph.executions.values() if _DATA in each.facts}
+    made = {number: runs.provenance(each) for number, each in reading.facts_of_runs(store, read_data).items()}
+    return _artifact(_Trace(graph, "used_by" if forward else "made_by", made, set()), artifact.id)
 
 
-def _artifact(graph: Graph, number: int, direction: str, seen: set[int]) -> Node:
-    artifact = graph.artifacts[number]
+def _artifact(of: _Trace, number: int) -> Node:
+    artifact = of.graph.artifacts[number]
     node: Node = {"id": number, "type": artifact.type, "uri": artifact.uri, "deleted": not artifact.live}
     node |= {key: artifact.facts[key] for key in _FACTS if artifact.facts.get(key) not in (None, "")}
-    if number in seen:
+    if number in of.seen:
         return {**node, "repeated": True}
-    seen.add(number)
-    if direction == "used_by":
-        executions = graph.readers.get(number, [])
+    of.seen.add(number)
+    if of.direction == "used_by":
+        executions = of.graph.readers.get(number, [])
     else:
-        maker = graph.makers.get(number)
+        maker = of.graph.makers.get(number)
         executions = [maker] if maker else []
-    return {**node, direction: [_execution(graph, each, direction, seen) for each in executions]}
+    return {**node, of.direction: [_execution(of, each) for each in executions]}
 
 
-def _execution(graph: Graph, execution: Execution, direction: str, seen: set[int]) -> Node:
+def _execution(of: _Trace, execution: Execution) -> Node:
     node = {"execution": execution.id, "node": execution.node, "pipeline": execution.pipeline, "run": execution.run}
     node["state"] = execution.state
-    if -execution.id in seen:
+    if -execution.id in of.seen:
         return {**node, "repeated": True, "artifacts": []}
-    seen.add(-execution.id)  # negative, because an artifact may have the same id
-    channels = execution.outputs if direction == "used_by" else execution.inputs
-    artifacts = [
-        {"channel": channel, **_artifact(graph, number, direction, seen)}
-        for channel, ids in channels.items()
-        for number in ids
-    ]
-    return {**node, **_settings(execution), "artifacts": artifacts}
+    of.seen.add(-execution.id)
+    channels = execution.outputs if of.direction == "used_by" else execution.inputs
+    artifacts = [{"channel": channel, **_artifact(of, number)} for channel, ids in channels.items() for number in ids]
+    return {**node, **_settings(execution, of.provenance.get(execution.run)), "artifacts": artifacts}
 
 
-_FACTS = ("input_fingerprint", "accuracy", "blessed", "refused", "pushed_destination", "val_accuracy", "devices")
+_DATA = "input_base"  # ExampleGen's execution property with the folder of the data
+_FACTS = (
+    "input_fingerprint",
+    "accuracy",
+    judged_split.PROPERTY,
+    "blessed",
+    "refused",
+    "pushed_destination",
+    "val_accuracy",
+    "devices",
+)
 
 
-def _settings(execution: Execution) -> dict[str, Any]:
-    """Returns the configuration of a node: `code` (a digest), `data` (the folder) and `settings`."""
+def _settings(execution: Execution, provenance: str | None) -> dict[str, Any]:
+    """Returns a node's configuration: `code` (a digest), `data` (the folder) with its `provenance`, and `settings`."""
     custom = execution.facts.get("custom_config")
     config = json.loads(custom) if isinstance(custom, str) and custom.startswith("{") else {}
     config = config.get("custom_config", config)  # ExampleGen stores a protobuf message as JSON
@@ -68,7 +93,9 @@ def _settings(execution: Execution) -> dict[str, Any]:
     files = execution.facts.get(CODE)
     if files:
         code = source_code.digest(json.loads(files))
-    found = {"code": code, "data": execution.facts.get("input_base"), "settings": config.get("recipe", config)}
+    data = execution.facts.get(_DATA)
+    found = {"code": code, "data": data, "provenance": provenance if data else None}
+    found["settings"] = config.get("recipe", config)
     return {key: value for key, value in found.items() if value}
 
 
@@ -85,7 +112,7 @@ def _branch(tree: Tree, node: Node) -> Tree:
         repeated = ", see above" if "repeated" in execution else ""
         line = f"{arrow} {execution['node']} in run {execution['run']} of {execution['pipeline']}{state}{repeated}"
         branch = tree.add(text.safe(line))
-        for key in ("code", "data"):
+        for key in ("code", "data", "provenance"):
             if key in execution:
                 branch.add(text.safe(f"{key} {execution[key]}"), style="dim")
         for key, _, value in text.changes({}, execution.get("settings", {})):

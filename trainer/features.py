@@ -9,7 +9,7 @@ LABEL = "label"  # bytes[1]: the name of its class
 PIXELS = "pixels"  # float32[height, width, channels]: the model's input
 
 HISTORY = "history.json"  # the Trainer's record of a training, in its model_run
-PREDICTIONS = "predictions"  # the prefix of files in the Evaluator's evaluation: a tf.Example for each eval record
+PREDICTIONS = "predictions"  # the prefix of files in the Evaluator's evaluation: a tf.Example for each judged record
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
 SET_ASIDE = "baseline_set_aside"  # a property of an evaluation: why it has no comparison with the baseline
 CODE = "code_files"  # the execution property with the digests of a node's code; see `lineage.source_code`

@@ -4,8 +4,9 @@ The keys of `report.json` change only with `format`. A section is null if its so
 A measure is {value, low, high, n}: low and high are the bounds of the 95 % interval, and all three are null if n is 0.
 For F1, n is the number of photos whose true or predicted class is this class.
 
-  format: 2
+  format: 3
   name: the name of the run in the settings
+  judged_split: the split of the verdict and the evaluation: test, or eval if the data has no test split
   verdict: {blessed, pushed_to (or null), checks: [{what, value, low, high, margin (or null), floor, n, passed,
     undecided: whether the floor is inside the interval from low to high}]}
   data:
@@ -24,8 +25,8 @@ For F1, n is the number of photos whose true or predicted class is this class.
     examples; accuracy: a measure; confusion: counts, a row for each true class, a column for each predicted class
     classes: [{name, precision, recall, f1: measures}]
     calibration: {error: expected calibration error, bins: [{low, high, n, confidence, accuracy}]}, without empty bins
-    mistakes: [{record: its number in the eval split, true, predicted, probability, probability_of_true}], the most
-      confident first
+    mistakes: [{record: its number in the judged split, file: the photo's file relative to its source (or null), true,
+      predicted, probability, probability_of_true}], the most confident first
     slices: for size and brightness [{name, accuracy: a measure}]
   sections: [{node, title, text, columns, rows}], written by other nodes
   lineage: {nodes: [{node, reads: for example Trainer.model, artifacts: folders by output}], settings, versions, code,

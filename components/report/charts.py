@@ -21,7 +21,7 @@ _FRAME = {
     "padding": 8,
     "background": None,
 }
-_STRONG, _WEAK = "var(--accent)", "var(--soft)"
+_STRONG, _WEAK, _THIRD = "var(--accent)", "var(--soft)", "var(--third)"
 _CONFIG = {
     "aria": False,  # the page has a caption for each chart
     "font": "system-ui, sans-serif",
@@ -53,8 +53,8 @@ def _draw(spec: Spec) -> Markup:
 
 
 def _colours(names: Sequence[str]) -> Spec:
-    """Returns the colour encoding of one or two series; the first series has the stronger colour."""
-    scale = {"domain": list(names), "range": [_STRONG, _WEAK]}
+    """Returns the colour encoding of up to three series; the first series has the stronger colour."""
+    scale = {"domain": list(names), "range": [_STRONG, _WEAK, _THIRD]}
     return {"field": "series", "type": "nominal", "scale": scale, "legend": {} if len(names) > 1 else None}
 
 

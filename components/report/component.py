@@ -12,6 +12,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components import judged_split
 from components.artifacts import Artifacts, RunReport
 from components.pusher import pushed_to
 from components.report.sources import REPORT, REPORT_NODE, NodeOutputs, Sources
@@ -59,6 +60,7 @@ class Executor(base_executor.BaseExecutor):
             code=exec_properties["code"],
             command=exec_properties["command"],
             pushed_to=pushed_to({"pushed_model": input_dict.get(_key("Pusher", "pushed_model"), [])}),
+            judged=judged_split.recorded(evaluation and evaluation.get_string_custom_property(judged_split.PROPERTY)),
             set_aside=evaluation.get_string_custom_property(SET_ASIDE) if evaluation else "",
             root=report.uri.rsplit("/", 3)[0],  # ROOT/NODE/OUTPUT/ID
         )

@@ -1,5 +1,6 @@
-"""Computes the numbers of the section about the evaluation from the candidate's predictions on the eval split."""
+"""Computes the numbers of the section about the evaluation from the candidate's predictions on the judged split."""
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def evaluate(probabilities_by_digest: dict[bytes, np.ndarray], photos: Photos, n
 
     Args:
       probabilities_by_digest: see `read`.
-      photos: the photos of the eval split. The data gate has checked that all can be decoded.
+      photos: the photos of the judged split. The data gate has checked that all can be decoded.
       names: the class names.
     """
     probabilities = np.stack([probabilities_by_digest[digest.tobytes()] for digest in photos.digests])
@@ -60,11 +61,21 @@ def _mistakes(photos: Photos, probabilities: np.ndarray, names: Sequence[str]) -
     for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]:
         yield {
             "record": int(photos.record_numbers[index]),
+            "file": _file(photos, index),
             "true": names[true[index]],
             "predicted": names[predicted[index]],
             "probability": float(confidence[index]),
             "probability_of_true": float(probabilities[index, true[index]]),
         }
+
+
+def _file(photos: Photos, index: int) -> str | None:
+    """Returns the name of a photo's file; None if the table has no names, because an older version wrote it."""
+    names = getattr(photos, "names", None)
+    if names is None or not names[index]:
+        return None
+    name = bytes(names[index]).decode(errors="backslashreplace")
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) == "Cc" else c for c in name)
 
 
 def _slices(values: np.ndarray, correct: np.ndarray, name: Callable[[float, float], str]) -> list[dict[str, Any]]:

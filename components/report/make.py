@@ -48,8 +48,9 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
     examples = sources.folder("ImportExampleGen.examples")
     splits = _photos(examples, sources.folder("DataGate.table"))
     numbers = {
-        "format": 2,
+        "format": 3,
         "name": sources.name,
+        "judged_split": sources.judged,
         "verdict": _verdict(sources),
         "data": _data(sources, splits) if splits else None,
         "training": _read_json(sources.folder("Trainer.model_run"), HISTORY),
@@ -59,7 +60,7 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
     records = [each["record"] for each in mistakes]
     return numbers, Pictures(
         samples=_samples(str(examples), splits["train"], len(sources.classes)) if "train" in splits else [],
-        mistakes=thumbnails(str(examples), "eval", records, _MISTAKE_SIDE),
+        mistakes=thumbnails(str(examples), sources.judged, records, _MISTAKE_SIDE),
     )
 
 
@@ -107,8 +108,8 @@ def _anomalies(folder: str | None) -> list[dict[str, str]] | None:
 
 def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any] | None:
     folder = sources.folder("Evaluator.evaluation")
-    predicted = evaluation.read(folder) if folder and "eval" in splits else None
-    return evaluation.evaluate(predicted, splits["eval"], sources.classes) if predicted else None
+    predicted = evaluation.read(folder) if folder and sources.judged in splits else None
+    return evaluation.evaluate(predicted, splits[sources.judged], sources.classes) if predicted else None
 
 
 def _lineage(sources: Sources) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from components import judged_split
 from components.report import charts
 from components.report.sources import Sources
 from components.stage import plural
@@ -20,6 +21,7 @@ from trainer.intervals import digits
 _MATRIX_CLASSES = 20  # with more classes, the page shows the most frequent confusions instead of the matrix
 _PAIRS = 10  # the most frequent confusions that the page shows
 _CHART_CLASSES = 40  # with more classes, the page has no chart of their counts
+_NAME = 40  # the longest file name that is shown complete
 
 
 class Pictures(NamedTuple):
@@ -42,13 +44,15 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": _percent, "decimal": _decimal, "plural": plural}
+    environment.filters |= {"percent": _percent, "decimal": _decimal, "plural": plural, "middle": _shortened}
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     return environment.get_template("report.html").render(
         **numbers,
         failed=sources.failed,
         set_aside=sources.set_aside,
         photos=sources.data_directory,
+        provenance=sources.provenance,
+        reused=judged_split.notice(sources.judged),
         written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         pictures=pictures,
         charts=_charts(numbers),
@@ -112,6 +116,16 @@ def _link(folder: str, root: str, to: str) -> str | None:
     if not root or not is_folder(folder) or os.path.commonpath([folder, root, to]) != root:
         return None
     return quote(os.path.relpath(folder, to))
+
+
+def _shortened(name: str) -> str:
+    """Returns a file's name; of a long name, its beginning and its end.
+
+    >>> _shortened("roses/1.jpg"), _shortened("a/long/folder/" + "x" * 40 + "/photo-17.jpg")
+    ('roses/1.jpg', 'a/long/folder/xxxxx…xxxxxx/photo-17.jpg')
+    """
+    half = (_NAME - 1) // 2
+    return name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
 
 
 def _yaml(settings: dict[str, Any]) -> str:

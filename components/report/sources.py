@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ingest.split_names import EVAL
+
 RERUN_COMMAND = "python local_runner.py --config settings.yaml"  # for a run on this machine
 REPORT, NUMBERS = "report.html", "report.json"  # the files of a report
 REPORT_NODE = "Report"  # the node that writes the report
@@ -33,6 +35,7 @@ class Sources(NamedTuple):
       pushed_to: the folder of the pushed model, or ''.
       failed: why the run failed, or ''.
       set_aside: why the baseline was not compared with the candidate (its classes differ), or ''.
+      judged: the split that the Evaluator judged.
       root: the folder of all artifacts of this pipeline; the page links to artifacts in it.
     """
 
@@ -43,6 +46,7 @@ class Sources(NamedTuple):
     pushed_to: str = ""
     failed: str = ""
     set_aside: str = ""
+    judged: str = EVAL
     root: str = ""
 
     @property
@@ -59,6 +63,11 @@ class Sources(NamedTuple):
     def data_directory(self) -> str:
         """The folder or URI of the data; '' if the settings have none."""
         return self.settings["data"]["directory"] or ""
+
+    @property
+    def provenance(self) -> str:
+        """How the data were made, or ''."""
+        return self.settings["data"].get("provenance", "")
 
     def folder(self, channel: str) -> str | None:
         """Returns the folder of an output, given 'Node.output'; None if the run has not written it."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from components import judged_split
 from components.checks import Check, Evaluation
 from components.pusher import pushed_to
 from components.stage import plural
@@ -21,9 +22,9 @@ from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
 from trainer.intervals import digits
 
-_UNDECIDED = "† The floor is inside the 95 % interval, so another eval split of this size may give the other result."
+_UNDECIDED = "† The floor is inside the 95 % interval, so another {} split of this size may give the other result."
 _COMPUTED = (
-    "The accuracy floor is computed from the eval split and is above the share of its largest class. "
+    "The accuracy floor is computed from the {} split and is above the share of its largest class. "
     "The setting evaluator.min_accuracy replaces it."
 )
 
@@ -46,10 +47,10 @@ def show(
     """
     console.print()
     console.print(_trained(config, results["Trainer"]), soft_wrap=True)
-    console.print(_table(evaluation.checks))
-    notes = [_UNDECIDED] * any(check.undecided for check in evaluation.checks)
-    notes += [_COMPUTED] * (config.evaluator.min_accuracy is None)
-    for note in notes:
+    console.print(_table(evaluation))
+    notes = [_UNDECIDED.format(evaluation.split)] * any(check.undecided for check in evaluation.checks)
+    notes += [_COMPUTED.format(evaluation.split)] * (config.evaluator.min_accuracy is None)
+    for note in filter(None, [*notes, judged_split.notice(evaluation.split)]):
         console.print(Text(note, style="dim"), soft_wrap=True)
     console.print(_verdict(evaluation, results["Pusher"]), soft_wrap=True)
     for caption, location in locations.items():
@@ -74,9 +75,9 @@ def _trained(config: Config, trainer: NodeResult) -> Text:
     )
 
 
-def _table(checks: list[Check]) -> Table:
-    table = Table("check on the eval split", "value", "95 % interval", "floor", "")
-    for check in checks:
+def _table(evaluation: Evaluation) -> Table:
+    table = Table(f"check on the {evaluation.split} split", "value", "95 % interval", "floor", "")
+    for check in evaluation.checks:
         mark = Text("passed", style="green") if check.passed else Text("refused", style="red")
         table.add_row(safe(check.what), *_numbers(check), mark.append(" †" * check.undecided))
     return table

@@ -27,6 +27,7 @@ from trainer.features import SET_ASIDE, UNSET
 
 PLACEHOLDER = "none.txt"
 CLASSES_FILE = f"Format-Serving/{class_names.FILE}"
+SPLITS = {"eval": [*range(5)] * 2, "test": [0, *range(1, 5), *range(1, 5)]}  # the classes of the examples
 INPUT, OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
 
 
@@ -163,15 +164,16 @@ def test_without_a_pushed_model_there_is_a_placeholder(tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """The outputs of finished nodes: a candidate, several baselines and the eval split."""
+    """The outputs of finished nodes: a candidate, several baselines, and a test split in which daisies are rarer."""
     folder = tmp_path_factory.mktemp("finished")
     transform = graphs.build(folder / "graph", [records.jpeg()], image_size=16)
     for name in ("candidate", "latest"):
         export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(folder / name / "Format-Serving"))
-    (folder / "examples" / "Split-eval").mkdir(parents=True)
-    with tf.io.TFRecordWriter(str(folder / "examples" / "Split-eval" / "data.gz"), "GZIP") as writer:
-        for index in range(10):
-            writer.write(records.example(index % 5).SerializeToString())
+    for split, labels in SPLITS.items():
+        (folder / "examples" / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / "examples" / f"Split-{split}" / "data.gz"), "GZIP") as writer:
+            for label in labels:
+                writer.write(records.example(label).SerializeToString())
     for name, classes in {"reordered": CLASSES[::-1], "other": ["apple", *CLASSES[1:]]}.items():
         export(models.build("softmax", (16, 16, 3), 5), transform, classes, str(folder / name / "Format-Serving"))
     unknown = folder / "unknown" / "Format-Serving"
@@ -196,14 +198,19 @@ def _evaluator(floor: float | None):
 
 
 def _evaluate(
-    finished: Path, against: str, output: Path, floor: float | None = 0.0, parameter: float | None = None
+    finished: Path,
+    against: str,
+    output: Path,
+    floor: float | None = 0.0,
+    parameter: float | None = None,
+    splits: str = '["train", "eval"]',
 ) -> dict:
     """Runs Evaluator as its container does on a cluster; returns the properties of its outputs."""
     node = _evaluator(floor)
     request = pipeline_spec_pb2.ExecutorInput()
     request.outputs.output_file = str(output / "output.json")
     inputs = request.inputs.artifacts
-    inputs["examples"].CopyFrom(_artifact(Examples, finished / "examples", "1", split_names='["eval"]'))
+    inputs["examples"].CopyFrom(_artifact(Examples, finished / "examples", "1", split_names=splits))
     inputs["model"].CopyFrom(_artifact(Model, finished / "candidate", "2"))
     inputs["baseline_model"].CopyFrom(_artifact(Model, finished / against, "3"))
     for key in ("eval_config", "example_splits"):
@@ -293,6 +300,23 @@ def test_without_a_setting_or_by_minus_one_the_floors_are_computed(finished, flo
     assert overall["floor"] == pytest.approx(expected[0], abs=1e-6)
     assert [each["floor"] for each in recalls] == [expected[1]] * 5
     assert (overall["n"], recalls[0]["n"]) == (10, 2)
+
+
+@pytest.mark.parametrize(
+    ("splits", "judged", "n"),
+    [('["train", "eval"]', "eval", 10), ('["train", "eval", "test"]', "test", 9), ('["test", "eval"]', "test", 9)],
+)
+def test_the_test_split_is_judged_if_the_examples_have_one(finished, splits, judged, n, tmp_path):
+    """The candidate, its computed floor and the baseline are all judged on the same split."""
+    properties = _evaluate(finished, "latest", tmp_path, None, UNSET, splits=splits)
+    assert properties["evaluation"]["judged_split"] == judged
+    assert f" ({judged}) · " in _figure(tmp_path, properties)
+    overall, *recalls, difference = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
+    assert (overall["n"], difference["n"]) == (n, n)
+    assert [each["n"] for each in recalls] == [SPLITS[judged].count(label) for label in range(5)]
+    assert overall["floor"] == pytest.approx(0.2 + 0.2479 if judged == "eval" else 2 / 9 + 0.2716, abs=1e-4)
+    files = map(str, (tmp_path / "evaluation").glob("predictions-*"))
+    assert len(list(tf.data.TFRecordDataset(list(files), "GZIP"))) == n
 
 
 def test_a_missing_baseline_folder_is_an_error(finished, tmp_path):

@@ -116,7 +116,7 @@ def test_the_checks_agree_with_tfma_at_every_boundary():
         found, blessed = _judge(config, recalls, baseline)
         case = (recalls, baseline, found)
         assert all(check.passed for check in found) == blessed, case
-        assert (checks.refusal(found) == "") == blessed, case
+        assert (checks.refusal(found, "test") == "") == blessed, case
         for check in found:
             assert check.passed == (check.value is not None and check.value >= check.floor), case
             if check.value is not None:
@@ -132,13 +132,14 @@ def test_a_loss_equal_to_the_allowed_drop_is_decided_by_tfma():
     """In float32, 0.70 against 0.72 is a loss of 0.02000004, which TFMA refuses (issue 11)."""
     found, blessed = _judge(eval_config(NAMES, 0.0, 0.0, 0.02), _split_hits(35, 50), 36)
     assert not blessed
-    assert checks.refusal(found) == "accuracy against the baseline -0.02000004 (floor -0.02000000)"
+    assert checks.refusal(found, "test") == "accuracy against the baseline -0.02000004 (floor -0.02000000)"
 
 
 def test_the_refusal_for_a_class_without_examples():
     found, blessed = _judge(eval_config(NAMES, 0.0, 0.2, 0.02), {0: (3, 3), 1: (0, 0)})
     assert not blessed
-    assert checks.refusal(found) == "recall of dog: no examples in the eval split (floor 0.2000)"
+    for split in ("eval", "test"):
+        assert checks.refusal(found, split) == f"recall of dog: no examples in the {split} split (floor 0.2000)"
 
 
 def test_a_floor_inside_the_interval_is_undecided():

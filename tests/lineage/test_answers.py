@@ -38,13 +38,21 @@ class Runs:
         (folder / "file").write_text("x" * 10)
         return self.store.artifact(kind, folder, **facts)
 
-    def judge(self, blessed: bool, **facts: str) -> int:
-        """Writes a run that trained and evaluated a model; returns the run's id."""
+    def judge(self, blessed: bool, split: str = "", **facts: str) -> int:
+        """Writes a run that trained and evaluated a model; returns the run's id.
+
+        Without `split`, the evaluation has no property of its split, as before issue 13.
+        """
         self.count += 1
         run = self.store.run(f"2026-01-{self.count:02d}T00:00:00", KNOWN | facts)
         model = self._folder("Model", "Trainer", "model")
         evaluation = self._folder(
-            "ModelEvaluation", "Evaluator", "evaluation", accuracy=0.5, refused="" if blessed else "accuracy"
+            "ModelEvaluation",
+            "Evaluator",
+            "evaluation",
+            accuracy=0.5,
+            refused="" if blessed else "accuracy",
+            **({"judged_split": split} if split else {}),
         )
         blessing = self._folder("ModelBlessing", "Evaluator", "blessing", blessed=int(blessed))
         version = self.output / "pushed" / "flowers" / str(self.count)
@@ -135,8 +143,9 @@ def test_gc_keeps_pushed_models_if_the_push_folder_is_not_mounted(runs, ask, lef
     assert shlex.split(command)[2] == str(pushed / "flowers")
 
 
-def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(runs, ask, page, capsys):
-    run = runs.judge(False)
+@pytest.mark.parametrize(("recorded", "split"), [("", "eval"), ("eval", "eval"), ("test", "test")])
+def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(runs, ask, page, capsys, recorded, split):
+    run = runs.judge(False, recorded)
     (folder,) = (runs.output / "artifacts" / "flowers" / "Evaluator" / "evaluation").iterdir()
     listed = [
         {"what": "accuracy", "value": 0.5, "floor": 0.25, "passed": True},
@@ -145,7 +154,7 @@ def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(run
     ]
     (folder / "checks.json").write_text(json.dumps(listed))
     answer = ask("show", run)
-    assert answer["state"] == "refused"
+    assert (answer["state"], answer["judged_split"]) == ("refused", split)
     assert answer["refused"] == [
         {"what": "recall of [roses]", "value": 0.125, "floor": 0.2},
         {"what": "recall of tulips", "value": None, "floor": 0.2},
@@ -155,10 +164,44 @@ def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(run
     assert main(["show", str(run), "--store", str(runs.output)]) == 0
     said = capsys.readouterr().out
     assert re.search(r"^refused +recall of \[roses\] +0\.125 +floor 0\.2$", said, re.MULTILINE)
-    assert re.search(r"^refused +recall of tulips +no examples in the eval split +floor 0\.2$", said, re.MULTILINE)
+    assert re.search(rf"^refused +recall of tulips +no examples in the {split} split +floor 0\.2$", said, re.MULTILINE)
     assert "PushedModel" not in said
-    assert "<dd>recall of [roses] 0.125 floor 0.2</dd>" in page(f"/runs/{run}")
+    shown = page(f"/runs/{run}")
+    for line in ("recall of [roses] 0.125 floor 0.2", f"recall of tulips no examples in the {split} split floor 0.2"):
+        assert f"<dd>{line}</dd>" in shown
+    assert f"<dd>0.5000 on the {split} split</dd>" in shown
     assert "PushedModel" not in page(f"/runs/{run}")
+
+
+def test_an_accuracy_is_shown_with_the_split_that_it_is_computed_on(runs, ask, page, capsys):
+    before, after = runs.judge(True), runs.judge(True, "test")
+    for command in ("runs", "models"):
+        assert [row["judged_split"] for row in ask(command)] == ["test", "eval"]
+        assert main([command, "--store", str(runs.output)]) == 0
+        assert re.findall(r" 0\.5000 (\w+) ", capsys.readouterr().out) == ["test", "eval"]
+        shown = page("/" if command == "runs" else "/models")
+        assert re.findall(r"0\.5000 <small>(\w+)</small>", shown) == ["test", "eval"]
+    assert ask("diff", before, after)["judged_split"] == ["eval", "test"]
+    assert main(["diff", str(before), str(after), "--store", str(runs.output)]) == 0
+    assert re.search(r"^evaluation\n.+\n  split +eval +test$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_show_and_lineage_say_how_the_data_were_made(runs, ask, page, capsys):
+    """The edits of the data are in the settings that the runner records (data.provenance)."""
+    made = "python -m ingest photos p --to d; edits.csv sha256:1234: <b>3 relabelled</b>, 1 dropped"
+    for provenance in ("", made):
+        settings = json.dumps({"data": {"provenance": provenance}})
+        run = runs.store.run(f"2026-01-0{1 + bool(provenance)}T00:00:00", KNOWN | {"settings": settings})
+        examples = runs._folder("Examples", "ImportExampleGen", f"examples{run}")
+        runs.store.execution(run, "ImportExampleGen", {}, {"examples": [examples]}, input_base="/data")
+        assert ask("show", run)["provenance"] == (provenance or None)
+        (found,) = ask("lineage", examples)["made_by"]
+        assert (found["data"], found.get("provenance")) == ("/data", provenance or None)
+        for words in (["show", str(run)], ["lineage", str(examples)]):
+            assert main([*words, "--store", str(runs.output)]) == 0
+            assert (made in capsys.readouterr().out) == bool(provenance)
+        for path in (f"/runs/{run}", f"/artifacts/{examples}"):
+            assert ("&lt;b&gt;3 relabelled&lt;/b&gt;" in page(path)) == bool(provenance)
 
 
 def test_diff_of_one_run_compares_it_with_the_previous_run_of_its_pipeline(runs, ask, page, capsys):

@@ -37,27 +37,36 @@ def test_the_report_shows_the_settings_of_the_run(tmp_path):
     assert (shown["trainer"]["epochs"], shown["data"]["directory"]) == (4, "gs://b/c")
 
 
-def test_a_hundred_classes_are_listed_with_the_most_frequent_confusions(tmp_path):
-    names = [f"class of the number {index}" for index in range(100)]
-    true = np.arange(100).repeat(2)
-    zeros, digests = np.zeros(200), np.arange(1600).reshape(200, 8).astype(np.uint16).astype(np.uint8)
-    digests[:, 0] = np.arange(200)
-    odd_classes_predicted_as_the_previous_class = np.eye(100)[true // 2 * 2]
-    predicted = {
-        digest.tobytes(): row for digest, row in zip(digests, odd_classes_predicted_as_the_previous_class, strict=True)
-    }
-    photos = Photos(200, np.arange(200), true, np.full([200, 2], 8), zeros, zeros, np.zeros([200, 3]), digests)
+def _photos(labels: np.ndarray, **columns: np.ndarray) -> Photos:
+    n = len(labels)
+    zeros, digests = np.zeros(n), np.zeros([n, 8], np.uint8)
+    digests[:, 0] = np.arange(n)
+    return Photos(n, np.arange(n), labels, np.full([n, 2], 8), zeros, zeros, np.zeros([n, 3]), digests)
+
+
+def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, judged: str) -> Page:
+    """Returns the page of a run without artifacts, given the predicted class of each photo."""
+    rows = zip(photos.digests, np.eye(len(names))[predicted], strict=True)
     numbers = {
         "name": "many",
+        "judged_split": judged,
         "verdict": None,
-        "data": {"classes": names, "splits": {"eval": describe(photos, names)}, "anomalies": [], "drift": None,
+        "data": {"classes": names, "splits": {judged: describe(photos, names)}, "anomalies": [], "drift": None,
                  "same_as_baseline": False},
         "training": None,
-        "evaluation": evaluate(predicted, photos, names),
+        "evaluation": evaluate({digest.tobytes(): row for digest, row in rows}, photos, names),
         "sections": [],
         "lineage": {"nodes": [], "versions": {}, "code": "", "command": ""},
     }  # fmt: skip
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
-    text = Page(render(numbers, Pictures([], {}), Sources(config.model_dump(mode="json")), str(tmp_path))).text
+    sources = Sources(config.model_dump(mode="json"), judged=judged)
+    return Page(render(numbers, Pictures([], {}), sources, str(tmp_path)))
+
+
+def test_a_hundred_classes_are_listed_with_the_most_frequent_confusions(tmp_path):
+    names = [f"class of the number {index}" for index in range(100)]
+    true = np.arange(100).repeat(2)
+    odd_classes_predicted_as_the_previous_class = true // 2 * 2
+    text = _page(tmp_path, names, _photos(true), odd_classes_predicted_as_the_previous_class, "eval").text
     assert "The most frequent confusions among 100 classes" in text
     assert all(name in text for name in names)

@@ -21,7 +21,7 @@ from trainer import models
 from trainer.export import export
 
 CLASSES = ("daisy", "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b", "tulips")
-PER_SPLIT = {"train": 30, "eval": 15}
+PER_SPLIT = {"train": 30, "eval": 10, "test": 15}
 CHECKS = [
     {"what": "accuracy", "value": 0.2, "floor": 0.5, "passed": False, "low": 0.09, "high": 0.39, "n": 30},
     {
@@ -57,7 +57,11 @@ def _examples(folder: Path, light: int = 0, bad: int = 0) -> str:
 def _anomalies(folder: Path) -> str:
     found = anomalies_pb2.Anomalies()
     found.anomaly_info["label"].description = "unexpected value: <b>roses</b>"
-    for split, anomalies in (("train", anomalies_pb2.Anomalies()), ("eval", found)):
+    for split, anomalies in (
+        ("train", anomalies_pb2.Anomalies()),
+        ("eval", found),
+        ("test", anomalies_pb2.Anomalies()),
+    ):
         (folder / f"Split-{split}").mkdir(parents=True)
         (folder / f"Split-{split}" / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
     return str(folder)
@@ -65,13 +69,13 @@ def _anomalies(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory) -> Sources:
-    """The outputs of a run with 45 photos, hostile class names and an untrained model that was refused."""
+    """The outputs of a run with 55 photos, hostile class names and an untrained model that was refused."""
     root = tmp_path_factory.mktemp("root")
     transform = graphs.build(root / "graph", [records.jpeg()], image_size=16)
     export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(root / "model" / "Format-Serving"))
     config = settings.load(changes={"data.classes": CLASSES, "data.directory": "/data/<i>photos</i>"})
     examples = _examples(root / "examples")
-    _predict(root / "model", f"{examples}/Split-eval/data.gz", root / "evaluation")
+    _predict(root / "model", f"{examples}/Split-test/data.gz", root / "evaluation")
     folders = {
         "ImportExampleGen.examples": examples,
         "ExampleValidator.anomalies": _anomalies(root / "anomalies"),
@@ -82,6 +86,7 @@ def complete(tmp_path_factory) -> Sources:
         "Evaluator.blessing": _write(root / "blessing", "NOT_BLESSED"),
     }
     more = {"code": "0123456789abcdef", "command": "python local_runner.py --config settings.yaml", "root": str(root)}
+    more["judged"] = "test"
     return sources(config.model_dump(mode="json"), folders, **more)
 
 
@@ -111,18 +116,19 @@ def test_the_numbers_match_the_records_and_the_model(report, complete):
     numbers, _, _ = report
     splits = numbers["data"]["splits"]
     assert {split: each["examples"] for split, each in splits.items()} == PER_SPLIT
-    assert splits["eval"]["per_class"] == dict.fromkeys(CLASSES, 3)
-    assert splits["eval"]["sizes"] == [
+    assert [each["per_class"] for each in splits.values()] == [dict.fromkeys(CLASSES, n) for n in (6, 2, 3)]
+    assert splits["test"]["sizes"] == [
         {"width": 40, "height": 40, "count": 10},
         {"width": 60, "height": 40, "count": 5},
     ]
-    assert splits["eval"]["green"]["mean"] == pytest.approx(60 / 255, abs=0.01)
+    assert splits["test"]["green"]["mean"] == pytest.approx(60 / 255, abs=0.01)
     assert sum(splits["train"]["brightness_histogram"]) == pytest.approx(1)
     assert numbers["data"]["anomalies"] == [
         {"split": "eval", "feature": "label", "what": "unexpected value: <b>roses</b>"}
     ]
     evaluation = numbers["evaluation"]
-    photos = [bytes(example.features.feature["image"].bytes_list.value[0]) for example in _read(complete, "eval")]
+    assert (numbers["judged_split"], evaluation["examples"]) == ("test", 15)
+    photos = [bytes(example.features.feature["image"].bytes_list.value[0]) for example in _read(complete, "test")]
     serving = tf.saved_model.load(f"{complete.folder('Trainer.model')}/Format-Serving").signatures["serving_default"]
     answers = serving(image_bytes=tf.constant(photos))["class_index"].numpy()
     assert evaluation["accuracy"]["value"] == sum(answers == [index % 5 for index in range(15)]) / 15
@@ -224,7 +230,7 @@ def test_a_missing_source_is_reported_in_one_line(complete, tmp_path, missing, s
 
 def _changed(complete: Sources, changes: dict[str, str | None]) -> Sources:
     folders = {channel: folder for channel, folder in (folders_of(complete) | changes).items() if folder}
-    return sources(complete.settings, folders, root=complete.root)
+    return sources(complete.settings, folders, root=complete.root, judged=complete.judged)
 
 
 def test_a_node_adds_a_section(complete, tmp_path):
@@ -264,7 +270,7 @@ def test_the_names_of_deleted_folders_stay(complete, tmp_path):
 def test_photos_that_cannot_be_decoded_are_counted(complete, tmp_path):
     examples = _examples(tmp_path / "examples", bad=2)
     numbers = make(sources(complete.settings, {"ImportExampleGen.examples": examples}), str(tmp_path))
-    assert [each["unreadable"] for each in numbers["data"]["splits"].values()] == [2, 2]
+    assert [each["unreadable"] for each in numbers["data"]["splits"].values()] == [2, 2, 2]
     assert "2 records in train cannot be decoded." in (tmp_path / "report.html").read_text()
 
 

@@ -46,7 +46,7 @@ def _check(name: str, value: float | None = 0.8, floor: float = 0.5, passed: boo
 @pytest.mark.parametrize(("name", "shown"), zip(HOSTILE, SHOWN, strict=True))
 def test_names_paths_and_errors_are_text(name, shown, console, tmp_path, capsys):
     config = settings.load(changes={"data.directory": "/data"})
-    evaluation = Evaluation(True, [_check(name)])
+    evaluation = Evaluation(True, [_check(name)], "test")
     summary.show(console, config, _results(tmp_path, name), evaluation, {"report": f"/{name}/report.html"})
     printed = console.export_text()
     for text in (f"recall of {shown}", f"/pushed/{shown}", f"/{shown}/report.html", f"on {shown}"):
@@ -69,26 +69,32 @@ def _row(console: Console, what: str) -> str:
     return " ".join(row.replace("│", " ").split())
 
 
-def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(console, tmp_path):
+@pytest.mark.parametrize("split", ["eval", "test"])
+def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(split, console, tmp_path):
     checks = [_check("sure"), _check("near", floor=0.65), _check("never", None, passed=False)]
     checks.append(_check("rounded", 0.699999988, 0.7, passed=False))
     config = settings.load(changes={"evaluator.min_accuracy": None})
-    summary.show(console, config, _results(tmp_path, "cpu"), Evaluation(False, checks), {})
+    summary.show(console, config, _results(tmp_path, "cpu"), Evaluation(False, checks, split), {})
     assert _row(console, "sure") == "recall of sure 0.8000 0.6000 to 0.9000 0.5000 passed"
     assert _row(console, "near") == "recall of near 0.8000 0.6000 to 0.9000 0.6500 passed †"
     assert _row(console, "never") == "recall of never no examples 0.5000 refused"
     assert _row(console, "rounded") == "recall of rounded 0.69999999 0.5000 to 0.8000 0.70000000 refused †"
     printed = console.export_text()
     assert "† The floor is inside the 95 % interval" in printed
-    assert "computed from the eval split" in printed
+    assert f"check on the {split} split" in printed
+    assert f"another {split} split of this size" in printed
+    assert f"computed from the {split} split" in printed
     assert "evaluator.min_accuracy replaces it" in printed
+    assert printed.count("the epoch was chosen on the photos that it is judged on") == (split == "eval")
+    assert ("data.test_fraction" in printed) == (split == "eval")
 
 
 def test_no_note_where_none_is_needed(console, tmp_path):
     config = settings.load(changes={"evaluator.min_accuracy": 0.5})
-    summary.show(console, config, _results(tmp_path, "cpu"), Evaluation(True, [_check("sure")]), {})
+    summary.show(console, config, _results(tmp_path, "cpu"), Evaluation(True, [_check("sure")], "test"), {})
     printed = console.export_text()
     assert "†" not in printed
+    assert "data.test_fraction" not in printed
     assert "computed" not in printed
 
 

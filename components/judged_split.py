@@ -1,0 +1,35 @@
+"""The split that the gate judges: `test` if the examples have it, otherwise `eval`.
+
+The Trainer and the Tuner always use `eval`, which chooses the epoch. Small data sets have no `test` split.
+"""
+
+from collections.abc import Collection
+
+from ingest.split_names import EVAL, TEST
+
+PROPERTY = "judged_split"  # of an evaluation; missing if a version before issue 13 wrote it: the split was EVAL
+
+_REUSED = (
+    "The data has no test split: the epoch was chosen on the photos that it is judged on, so the accuracy on other "
+    "photos may be lower. For a test split, add photos, or split by record (data.split: hash, with data.test_fraction "
+    "above 0)."
+)
+
+
+def judged_split(splits: Collection[str]) -> str:
+    """Returns the split that the Evaluator judges, given the names of the examples' splits.
+
+    >>> judged_split(["train", "eval", "test"]), judged_split(["train", "eval"])
+    ('test', 'eval')
+    """
+    return TEST if TEST in splits else EVAL
+
+
+def recorded(value: str | None) -> str:
+    """Returns the judged split for the value of an evaluation's PROPERTY, which may be missing or empty."""
+    return value or EVAL
+
+
+def notice(judged: str) -> str:
+    """Returns a notice if the judged split also chose the epoch, otherwise ''."""
+    return _REUSED if judged == EVAL else ""
