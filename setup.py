@@ -14,6 +14,7 @@ setup(
         "trainer.models",
         "schemas",
         "ingest",
+        "ingest.layouts",
         "lineage",
         "components.report",
     ],

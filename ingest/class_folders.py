@@ -1,6 +1,5 @@
-"""Finds the photos of a folder with one subfolder per class, and assigns them to shards."""
+"""Checks the classes of a folder of photos, and assigns the photos to shards."""
 
-import os
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,23 +7,6 @@ from pathlib import Path
 from errors import UserError
 from ingest.output import printable
 from ingest.parallel import Photo, Skipped
-
-
-def find(source: Path, skipped: list[Skipped]) -> dict[str, list[Path]]:
-    """Returns the sorted files of each class folder by class name, without hidden files.
-
-    A link is followed only if its target is inside `source`. Skipped files and folders are appended to `skipped`.
-
-    Raises:
-      UserError: when `source` or a class folder cannot be read, or a class name is not printable.
-    """
-    try:
-        if not source.is_dir():
-            raise UserError(f"expected a folder with one subfolder per class; {printable(source)} is not a folder")
-        folders = [path for path in _visible(source) if path.is_dir() and _is_inside(path, source, skipped)]
-        return {_class_name(folder): _files(folder, source, skipped) for folder in folders}
-    except OSError as error:
-        raise UserError(f"cannot read {printable(error.filename)}: {error.strerror}") from None
 
 
 def check_classes(
@@ -86,34 +68,3 @@ def first(skipped: Sequence[Skipped]) -> str:
         return ""
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     return f"\n  skipped: {printable(skipped[0].path)}: {printable(skipped[0].reason)}{more}"
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _class_name(folder: Path) -> str:
-    if not folder.name.isprintable():
-        raise UserError(
-            f"expected printable UTF-8 as the name of a class folder, received {printable(folder)}; rename the folder"
-        )
-    return folder.name
-
-
-def _files(folder: Path, source: Path, skipped: list[Skipped]) -> list[Path]:
-    return [path for path in _visible(folder) if _is_inside(path, source, skipped) and _is_file(path, skipped)]
-
-
-def _is_inside(path: Path, source: Path, skipped: list[Skipped]) -> bool:
-    if not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(source):
-        return True
-    skipped.append(Skipped(path, "a link to a target outside the photo folder"))
-    return False
-
-
-def _is_file(path: Path, skipped: list[Skipped]) -> bool:
-    if path.is_file():
-        return True
-    kind = "a folder inside a class folder" if path.is_dir() else "not a file"
-    skipped.append(Skipped(path, f"{kind}; expected photos directly in the class folder"))
-    return False

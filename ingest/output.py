@@ -1,6 +1,5 @@
 """Writes a dataset's folder atomically, with its schema and a settings file for `--config`."""
 
-import json
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ import yaml
 
 from errors import UserError
 from ingest import schema
-from ingest.names import run_name, safe_name
+from ingest.names import printable, run_name, safe_name
 from ingest.records import check_path
 from ingest.split_names import SPLITS, split_in_file_name
 
@@ -126,11 +125,6 @@ def split_stem(name: str, split: str) -> str:
     stem = safe_name(name)
     clear = all(split_in_file_name(f"{stem}-{each}-") == each for each in SPLITS)
     return f"{stem if clear else 'photos'}-{split}-"
-
-
-def printable(text: object) -> str:
-    """Returns the text with control characters and unprintable characters escaped."""
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in str(text))
 
 
 def _quoted(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Checks paths that may be inside another user's unreadable folders (issue 11)."""
+"""Paths that may be inside another user's unreadable folders (issue 11), or links in a circle (issue 13)."""
 
 import os
 from pathlib import Path
@@ -12,3 +12,16 @@ def exists(path: str | Path) -> bool:
 def is_folder(path: str | Path) -> bool:
     """Returns whether a path is a folder; False inside an unreadable folder."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: str | Path) -> bool:
+    """Returns whether a path is a file; False for a path that is too long, where `Path.is_file` raises OSError."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def absolute(path: str | Path) -> Path:
+    """Returns the absolute path without links, with `~` replaced; the path itself if its links form a circle.
+
+    `Path.resolve` raises RuntimeError for a circle before Python 3.13, `Path.expanduser` for an unknown user.
+    """
+    return Path(os.path.realpath(os.path.expanduser(path)))  # noqa: PTH111

@@ -7,16 +7,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from errors import UserError
-from ingest import class_folders, decoding, output, records
+from ingest import class_folders, decoding, layouts, output, records
 from ingest.names import safe_name
 from ingest.parallel import Photo, Skipped, Workers, workers
+from ingest.paths import absolute
 
 PRESET = "flowers-convnet"  # accepts photos of every size
 
 
-def make(source: Path, target: Path, size: int, shards: int, seed: int, command: str) -> output.WrittenDataset:
+def make(
+    source: Path, target: Path, size: int, shards: int, seed: int, command: str, **layout: Any
+) -> output.WrittenDataset:
     """Writes the photos under `source` to `target` as TFRecord shards, with a schema and settings.
 
     The result is deterministic: it depends on the photos, `size`, `shards` and `seed` only.
@@ -28,11 +32,12 @@ def make(source: Path, target: Path, size: int, shards: int, seed: int, command:
       shards: the maximum number of shards; there are fewer if every class has fewer photos.
       seed: the seed of the shuffle.
       command: recorded in the settings.
+      **layout: the fields of `layouts.Options`.
 
     Raises:
       UserError: when fewer than two classes have photos, or `target` cannot be written.
     """
-    source, target = source.expanduser().resolve(), target.expanduser().resolve()
+    source, target = absolute(source), absolute(target)
     if target.is_relative_to(source):
         raise UserError(
             f"{output.printable(target)} (--to) is inside the photo folder, where it would become a class; "
@@ -40,7 +45,10 @@ def make(source: Path, target: Path, size: int, shards: int, seed: int, command:
         )
     output.check_free(target)
     with workers() as work:
-        files = class_folders.find(source, work.skipped)
+        files: dict[str, list[Path]] = {}
+        for entry in layouts.find(source, layouts.Options(**layout), work.skipped):
+            files.setdefault(entry.label, []).append(entry.path)
+        files = dict(sorted(files.items()))
         photos = _photos_of(files, work)
         classes = class_folders.check_classes(files, photos, work.skipped)
         assigned = class_folders.assign_shards([photos[name] for name in classes], shards, seed)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ingest.flags import Choice, Flag, Number, Text
+from ingest.flags import Choice, File, Flag, Number, Switch, Text
 from ingest.idx_names import NAMES
 
 
@@ -57,10 +57,21 @@ SOURCES = {
     "photos": Source(
         command=Command(
             "ingest.photos.make",
-            help="convert photos in one folder per class",
+            help="convert labelled photos, in class folders or listed in a manifest",
             source="PHOTOS_DIR",
-            source_help="contains one folder per class",
+            source_help="a folder with one folder per class, or with train, val and test above them; or a manifest "
+            "(CSV, TSV, JSON lines, Parquet) with columns of paths and labels",
             flags={
+                "nested": Choice(
+                    ["join", "top"],
+                    None,
+                    "label photos in nested folders by the whole path (animals/cat) or by the top folder (animals)",
+                ),
+                "follow-links": Switch("follow links to targets outside PHOTOS_DIR"),
+                "path-column": Text("NAME", "the manifest's column of paths (guessed)"),
+                "label-column": Text("NAME", "the manifest's column of labels (guessed)"),
+                "split-column": Text("NAME", "the manifest's column of splits (guessed)"),
+                "photos-root": File("DIR", "folder that the manifest's paths are relative to (the manifest's)"),
                 "size": Number(16, 1024, 192, "side of the cropped photos in pixels"),
                 "shards": Number(2, 10_000, 16, "maximum number of files"),
             },

@@ -177,16 +177,16 @@ def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
     code, said = make("photos", photos, "--to", tmp_path / "out")
     assert code == 0, said
     assert "13 photos in 7 shards" in said
-    assert "9 skipped:" in said
+    assert "10 skipped:" in said
     for text in (
         r"cat/note\u001b[31m.txt: not a photo in a supported format (JPEG, ",
         "cat/empty.jpg: not a photo",
         "cat/pipe: not a file",
         "dog/cut.png: ",
         "dog/bomb.png: larger than 10,000 pixels, which may be a decompression bomb",
-        "dog/inner: a folder inside a class folder",
+        "dog/inner: an empty folder",
         "dog/out.png: a link to a target outside",
-        "dog/loop.png: not a file",
+        "dog/loop.png: a link that cannot be followed",
         "elsewhere: a link to a target outside",
     ):
         assert text in said
@@ -212,14 +212,17 @@ def _one_of_a_class(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda photos: shutil.rmtree(photos), "expected a folder with one subfolder per class"),
+        (lambda photos: shutil.rmtree(photos), "expected a folder of photos or a manifest"),
         (lambda photos: shutil.rmtree(photos / "dog"), "at least two class folders with photos, received cat: 4"),
-        (lambda photos: [shutil.rmtree(photos / name) for name in ("cat", "dog")], "received no folders"),
+        (
+            lambda photos: [shutil.rmtree(photos / name) for name in ("cat", "dog")],
+            "received 0 photos without class folders",
+        ),
         (_nothing_readable, "received cat: 0, dog: 0\n  skipped: "),
         (_only_headers, "too few can be decoded in the class folders dog; add photos"),
         (_one_of_a_class, "at least 2 readable photos .* received dog: 1. Add photos, or move"),
-        (lambda photos: (photos / "dog").rename(photos / "d\nog"), r"received .*d\\nog; rename"),
-        (lambda photos: (photos / "dog").rename(photos / os.fsdecode(b"d\xff")), r"received .*d\\udcff; rename"),
+        (lambda photos: (photos / "dog").rename(photos / "d\nog"), r"received .*d\\nog'; rename"),
+        (lambda photos: (photos / "dog").rename(photos / os.fsdecode(b"d\xff")), r"received .*d\\udcff'; rename"),
     ],
 )
 def test_photos_that_are_refused(tmp_path, make, damage, says):
