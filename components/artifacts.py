@@ -13,9 +13,15 @@ class DataBlessing(tfx.dsl.Artifact):
 
 
 class PhotoTable(tfx.dsl.Artifact):
-    """The measurements of each photo, in Split-NAME/photos.npz; see `components.photos`."""
+    """The measurements of each photo, in Split-NAME/photos-*.npz; see `components.photos`."""
 
     TYPE_NAME = "components.PhotoTable"
+
+
+class Quarantine(tfx.dsl.Artifact):
+    """The records that cannot be used, and the counts of all records; see `components.quarantine`."""
+
+    TYPE_NAME = "components.Quarantine"
 
 
 class ReportSection(tfx.dsl.Artifact):

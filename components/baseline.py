@@ -46,7 +46,7 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
         resolved = tfx.dsl.experimental.LatestBlessedModelStrategy().resolve_artifacts(store, others) or {}
         inputs = _related(store, resolved.get("model", []), _OUTPUT, _INPUT)
         examples = [each for each in input_dict["examples"] if each.id in inputs]
-        outputs = _related(store, examples, _INPUT, _OUTPUT)
+        outputs = _related(store, examples, _OUTPUT, _OUTPUT)
         table = [each for each in input_dict["table"] if each.id in outputs][-1:]
         return {"candidate": input_dict["candidate"], "examples": examples, "table": table, **resolved}
 

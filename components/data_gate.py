@@ -1,30 +1,26 @@
-"""The data gate: stops the run if the data has an anomaly, an empty split or a photo that cannot be decoded.
+"""The data gate: stops the run if the data cannot be trained on.
 
-ExampleValidator only records anomalies, and TFDV looks only at the first bytes of an image. Without the gate, a photo
-that cannot be decoded would stop the training. The gate decodes each photo once and writes its measurements.
+ExampleValidator only records anomalies, and ExampleGen only puts bad records into the quarantine. The gate refuses
+anomalies, too many bad records, empty splits, and splits without photos of a class.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
 from tfx import v1 as tfx
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
-from components import photos
 from components.anomalies import Anomaly, read_anomalies
-from components.artifacts import Artifacts, DataBlessing, PhotoTable
+from components.artifacts import Artifacts, DataBlessing, Quarantine
+from components.quarantine import Counts, read_counts
 from components.stage import Stage, plural
-from components.statistics_gen import example_count
-from ingest.records import list_files
-from trainer import images, tfrecords
-from trainer.features import IMAGE
+from trainer.features import CLASS, IMAGE
 
-_MAX_NAMES = 3  # undecodable photos that a message lists
-_UNDECODABLE = f"cannot be decoded as JPEG, PNG, GIF or BMP of at most {images.MAX_PIXELS:,} pixels"
+_MAX_NAMES = 3  # classes and reasons that a message lists
+_ALL = "all"  # stands for the name of a split
 
 
 class DataRefused(Exception):
@@ -44,67 +40,67 @@ class DataRefused(Exception):
 @tfx.dsl.components.component
 def DataGate(  # noqa: N802 (TFX names components like classes)
     examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    quarantine: tfx.dsl.components.InputArtifact[Quarantine],
     statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     blessing: tfx.dsl.components.OutputArtifact[DataBlessing],
-    table: tfx.dsl.components.OutputArtifact[PhotoTable],
-    directory: tfx.dsl.components.Parameter[str],
-    pattern: tfx.dsl.components.Parameter[str],
+    classes: tfx.dsl.components.Parameter[str],
+    max_bad_fraction: tfx.dsl.components.Parameter[float],
 ) -> None:
-    """Blesses the data if every split has examples, no anomalies, and only photos that can be decoded.
+    """Blesses the data if few records are bad, there are no anomalies, and every split has photos of each class.
 
-    A photo that cannot be decoded is reported by its record number in a file of `directory` that matches `pattern`.
+    Args:
+      examples: ExampleGen's examples.
+      quarantine: ExampleGen's quarantine, with the counts of the records.
+      statistics: not read; the gate runs after StatisticsGen, so that the run has statistics if it is stopped.
+      anomalies: ExampleValidator's anomalies.
+      blessing: see `DataBlessing`.
+      classes: the class names, as a JSON list.
+      max_bad_fraction: the largest fraction of bad records.
 
     Raises:
       DataRefused: if there is any problem.
     """
-    problems: list[Anomaly] = []
-    counts = {}
-    for split in artifact_utils.decode_split_names(examples.split_names):
-        counts[split] = example_count(statistics, split)
-        if counts[split] == 0:
+    counts, names = read_counts(quarantine.uri), json.loads(classes)
+    problems = list(_bad_records(counts, max_bad_fraction, quarantine.uri))
+    splits = artifact_utils.decode_split_names(examples.split_names)
+    for split in splits:
+        labels = counts.labels.get(split, {})
+        if not labels:
             problems.append(Anomaly(split, "", "the split has no examples"))
             continue
-        found = read_anomalies(anomalies.uri, split)
-        if not any(anomaly.feature == IMAGE for anomaly in found):
-            measured = photos.measure(examples.uri, split)
-            photos.write(measured, table.uri, split)
-            if len(measured.labels) < measured.records:
-                found += _undecodable(examples.uri, split, directory, pattern)
-        problems += found
+        problems += [*_missing_classes(split, labels, names), *read_anomalies(anomalies.uri, split)]
     if problems:
         raise DataRefused(problems)
-    io_utils.write_string_file(f"{blessing.uri}/blessing.json", json_utils.dumps({"examples": counts}))
+    examples_by_split = {split: sum(counts.labels[split].values()) for split in splits}
+    io_utils.write_string_file(f"{blessing.uri}/blessing.json", json_utils.dumps({"examples": examples_by_split}))
 
 
-def _undecodable(examples: str, split: str, directory: str, pattern: str) -> list[Anomaly]:
-    """Returns the number of photos in a split that cannot be decoded, and the record files of the first ones.
-
-    Returns [] if all photos can be decoded. ExampleValidator reports classes that cannot be read.
-    """
-    bad = {photo for photo in _encoded(photos.serialized_examples(examples, split)) if not _decodes(photo)}
-    found = [
-        f"{file.rpartition('/')[2]} record {index} ({len(photo):,} bytes, beginning with {photo[:12]!r})"
-        for file in list_files(directory, pattern)
-        for index, photo in enumerate(_encoded(tfrecords.read([file])))
-        if photo in bad
-    ]
-    listed = "; ".join(found[:_MAX_NAMES]) + (" …" if len(found) > _MAX_NAMES else "")
-    return [Anomaly(split, IMAGE, f"{plural(len(found), 'photo')} {_UNDECODABLE}: {listed}")] if bad else []
-
-
-def _encoded(serialized: tf.data.Dataset) -> Iterator[bytes]:
-    """Yields the encoded photo of each record."""
-    spec = {IMAGE: photos.SPEC[IMAGE]}
-    return serialized.map(lambda record: tf.io.parse_single_example(record, spec)[IMAGE]).as_numpy_iterator()
+def _bad_records(counts: Counts, most: float, quarantine: str) -> Iterator[Anomaly]:
+    if counts.bad_fraction <= most:
+        return
+    total = counts.good + counts.bad + counts.lost
+    lost = f", {counts.lost:,} of them lost behind a damaged place" if counts.lost else ""
+    yield Anomaly(
+        _ALL,
+        IMAGE,
+        f"{counts.bad + counts.lost:,} of {total:,} records ({counts.bad_fraction:.1%}) cannot be used{lost}; at most "
+        f"{most:.1%} may (data.max_bad_fraction). To see them: python -m ingest quarantine {quarantine}",
+    )
+    for reason, (count, first) in counts.reasons.items():
+        yield Anomaly(_ALL, IMAGE, f"{plural(count, 'record')}: {reason}: {'; '.join(first)}")
 
 
-def _decodes(photo: bytes) -> bool:
-    try:
-        images.decode(images.checked(tf.constant(photo)))
-    except tf.errors.InvalidArgumentError:
-        return False
-    return True
+def _missing_classes(split: str, labels: dict[int, int], names: Sequence[str]) -> Iterator[Anomaly]:
+    missing = [name for label, name in enumerate(names) if not labels.get(label)]
+    if missing:
+        listed = ", ".join(missing[:_MAX_NAMES]) + (" …" if len(missing) > _MAX_NAMES else "")
+        yield Anomaly(
+            split,
+            CLASS,
+            f"no photo of {plural(len(missing), 'class', 'classes')}: {listed}. If the files are sorted by class, "
+            "split by record: --set data.split=hash; otherwise add photos of them",
+        )
 
 
 def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
@@ -113,4 +109,4 @@ def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     return f"{sum(counts.values()):,} photos match the schema and can be decoded"
 
 
-STAGE = Stage("DataGate", ("blessing", "table"), _figure, parameters={"data": "directory"})
+STAGE = Stage("DataGate", ("blessing",), _figure)

@@ -1,32 +1,43 @@
-"""Reads the record files and writes the splits train, eval and test, divided by files or by records."""
+"""Reads the record files, checks each record, and writes the splits train, eval and test.
+
+Records that cannot be used go to the quarantine. The data gate stops the run if there are too many of them.
+"""
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.options.pipeline_options import StandardOptions
 from google.protobuf import json_format, struct_pb2
 from rich.filesize import decimal
-from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
+from tfx import types
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.driver import FileBasedDriver
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME, SPAN_PROPERTY_NAME, VERSION_PROPERTY_NAME
-from tfx.components.example_gen.write_split import to_file_format_str
 from tfx.components.util import examples_utils
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto import example_gen_pb2
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter
+from tfx.types.standard_component_specs import FileBasedExampleGenSpec
 
-from components import record_order
-from components.artifacts import Artifacts
+from components import quarantine, record_order
+from components.artifacts import Artifacts, PhotoTable, Quarantine
+from components.quarantine import QUARANTINE
+from components.record_check import Bad, Expected, Good, check_file
+from components.record_order import Folders
 from components.stage import Stage
 from ingest.records import INPUT_FILES, list_files, splits_of_files
 from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
-_FILES = "_files"  # the execution property in which Do passes the list of files to the transforms
+_COUNT_IN_NAME = re.compile(r"\d-(\d+)\.tfrec$")  # the form of the public flowers: flowers00-230.tfrec
 _MAX_DIGESTS = 1000  # files; the digests of more files would add over 100 kB to ML Metadata in each run
+_ROUND_BYTES = 128 * 2**20  # of record files that one pipeline of the DirectRunner reads, because it groups in memory
 
 
 class Driver(FileBasedDriver):
@@ -51,8 +62,7 @@ class Driver(FileBasedDriver):
             FINGERPRINT_PROPERTY_NAME: f"split:all,num_files:{len(files)},total_bytes:{total},sha256:{digest}",
         }
         if len(files) <= _MAX_DIGESTS:
-            base = exec_properties["input_base"].rstrip("/") + "/"
-            names = [file.removeprefix(base) for file in files]
+            names = [_name(file, exec_properties) for file in files]
             resolved[INPUT_FILES] = json.dumps(dict(zip(names, map(_digest, versions), strict=True)))
         return resolved
 
@@ -61,119 +71,215 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class HashSplitExecutor(BaseExampleGenExecutor):
-    """ImportExampleGen's executor for the files of `ingest.records.list_files`, divided by the hash of each record.
+class _File(NamedTuple):
+    """A record file.
 
-    It writes with `record_order.Write`, so that the same records always have the same order.
+    Attributes:
+      path: the file, local or in a bucket.
+      name: its name in messages.
+      split: its split, or '' if records are divided by their hash.
+      size: its length in bytes.
     """
 
+    path: str
+    name: str
+    split: str
+    size: int
+
+
+class _Round(NamedTuple):
+    """Files whose records are sorted together, and the numbers of the shards that they are written to."""
+
+    files: list[_File]
+    shards: list[int]
+
+
+_KEYED = tuple[tuple[str, int], Any]  # gives the key a deterministic coder
+
+
+class Executor(BaseBeamExecutor):
+    """Reads, checks and divides the records; writes them with `record_order.Write`."""
+
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Writes the splits. The method of the base class would not write the records in a fixed order."""
-        examples = artifact_utils.get_single_instance(output_dict["examples"])
-        files = _files(exec_properties)
-        count = record_order.shard_count(sum(tf.io.gfile.stat(file).length for file in files))
-        with self._make_beam_pipeline() as pipeline:
-            splits = self.GenerateExamplesByBeam(pipeline, {**exec_properties, _FILES: files})
-            examples.split_names = artifact_utils.encode_split_names(list(splits))
-            for split, records in splits.items():
-                folder = artifact_utils.get_split_uri([examples], split)
-                _ = records | f"Write[{split}]" >> record_order.Write(folder, count)
-        examples_utils.set_payload_format(examples, exec_properties["output_data_format"])
-        examples_utils.set_file_format(examples, to_file_format_str(exec_properties["output_file_format"]))
+        """Writes the examples, the table of the photos and the quarantine."""
+        (examples,), (table,), (bad,) = (output_dict[name] for name in ("examples", "table", QUARANTINE))
+        folders = Folders(examples.uri, table.uri, bad.uri)
+        options = _options(exec_properties)
+        files = _split_files(exec_properties, options)
+        splits = [split for split in SPLITS if split in {file.split for file in files} | set(_hashed(options))]
+        rounds = _rounds(files)
+        total = sum(len(each.shards) for each in rounds)
+        for number, parts in enumerate([[each] for each in rounds] if self._groups_in_memory() else [rounds]):
+            with self._make_beam_pipeline() as pipeline:
+                written = []
+                for index, part in enumerate(parts):
+                    step = f"Round{number + index}"
+                    written += _check_and_write(pipeline, step, part, options, folders, splits, total)
+                _ = (
+                    written
+                    | beam.Flatten()
+                    | beam.combiners.ToList()
+                    | beam.Map(quarantine.write_counts, folders.quarantine, number)
+                )
+        quarantine.merge_counts(folders.quarantine)
+        examples.split_names = artifact_utils.encode_split_names(splits)
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        examples_utils.set_file_format(examples, "tfrecords_gzip")
 
-    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 (TFX's name)
-        """Returns the transform that reads tf.Examples from the files; TFX then divides them by hash."""
-        return _read_examples
-
-
-class ShardSplitExecutor(HashSplitExecutor):
-    """Divides the files; see `ingest.records.splits_of_files`."""
-
-    def GenerateExamplesByBeam(  # noqa: N802 (TFX's name)
-        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
-    ) -> dict[str, beam.pvalue.PCollection]:
-        """Returns the serialized examples of each split."""
-        files, options = _files(exec_properties), _options(exec_properties)
-        splits = splits_of_files(files, options["split"], options["eval_fraction"], options["test_fraction"])
-        return {
-            split: pipeline
-            | f"Files[{split}]"
-            >> beam.Create([file for file, each in zip(files, splits, strict=True) if each == split])
-            | f"Read[{split}]" >> beam.io.ReadAllFromTFRecord()
-            for split in SPLITS
-            if split in splits
-        }
+    def _groups_in_memory(self) -> bool:
+        runner = self._make_beam_pipeline().options.view_as(StandardOptions).runner
+        return runner in (None, "DirectRunner")
 
 
-def _options(exec_properties: dict[str, Any]) -> struct_pb2.Struct:
+def _check_and_write(
+    pipeline: beam.Pipeline,
+    step: str,
+    part: _Round,
+    options: dict[str, Any],
+    folders: Folders,
+    splits: Sequence[str],
+    total: int,
+) -> list[beam.PCollection]:
+    """Adds the steps for the files of a round; returns the counts of the files that are read and written."""
+    expected = Expected(options["classes"], options["features"], options["first_class"])
+    checked = (
+        pipeline
+        | f"{step}Files" >> beam.Create(part.files)
+        | f"{step}Shuffle" >> beam.Reshuffle()
+        | f"{step}Check" >> beam.FlatMap(_keyed, expected, options, part.shards).with_outputs("sources", main="records")
+    )
+    records = checked.records | f"{step}Typed" >> beam.Map(lambda record: record).with_output_types(_KEYED)
+    written = records | f"{step}Write" >> record_order.Write(folders, splits, part.shards, total)
+    return [checked.sources, written]
+
+
+def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Sequence[int]) -> Iterator[Any]:
+    """Yields ((split or QUARANTINE, shard), Good or Bad) for each record, and the counts of the file as 'sources'."""
+    good, bad, lost = 0, 0, 0
+    for each in check_file(file.path, file.size, file.name, expected):
+        key = each.data if isinstance(each, Good) else f"{each.source} {each.record}".encode()
+        shard = shards[record_order.shard_of(key, len(shards))]
+        if isinstance(each, Bad):
+            bad, lost = bad + 1, lost + each.lost
+            yield (QUARANTINE, shard), each
+        else:
+            good += 1
+            yield (file.split or _split_of(each.data, options), shard), each
+    counts = quarantine.SourceCounts(file.name, good, bad, lost, _named_count(file.name, options))
+    yield beam.pvalue.TaggedOutput("sources", counts._asdict())
+
+
+def _named_count(name: str, options: dict[str, Any]) -> int | None:
+    found = _COUNT_IN_NAME.search(name) if options["counts_in_names"] else None
+    return int(found[1]) if found else None
+
+
+def _split_of(data: bytes, options: dict[str, Any]) -> str:
+    """Returns the split of a record, from a hash of its photo, so that copies of a photo are in one split."""
+    image = tf.train.Example.FromString(data).features.feature["image"].bytes_list.value[0]
+    position = int.from_bytes(hashlib.sha256(image).digest()[:8]) / 2**64
+    fractions = _hashed(options)
+    if position < fractions.get(TEST, 0.0):
+        return TEST
+    return EVAL if position < fractions.get(TEST, 0.0) + fractions[EVAL] else TRAIN
+
+
+def _hashed(options: dict[str, Any]) -> dict[str, float]:
+    """Returns the fraction of each split for a split by hash, otherwise {}."""
+    if options["split"] != "hash":
+        return {}
+    held_out = {TEST: options["test_fraction"], EVAL: options["eval_fraction"]}
+    return {TRAIN: 1 - sum(held_out.values())} | {split: value for split, value in held_out.items() if value}
+
+
+def _split_files(exec_properties: dict[str, Any], options: dict[str, Any]) -> list[_File]:
+    paths = _files(exec_properties)
+    splits = splits_of_files(paths, options["split"], options["eval_fraction"], options["test_fraction"])
+    named = zip(paths, splits or [""] * len(paths), strict=True)
+    return [_File(path, _name(path, exec_properties), split, tf.io.gfile.stat(path).length) for path, split in named]
+
+
+def _rounds(files: Sequence[_File]) -> list[_Round]:
+    """Divides the files into rounds of about _ROUND_BYTES. Neighbours are in different rounds, so that classes mix."""
+    count = min(len(files), max(1, round(sum(file.size for file in files) / _ROUND_BYTES)))
+    rounds, first = [], 0
+    for number in range(count):
+        part = list(files[number::count])
+        shards = record_order.shard_count(sum(file.size for file in part))
+        rounds.append(_Round(part, list(range(first, first + shards))))
+        first += shards
+    return rounds
+
+
+def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:
     custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
     options = struct_pb2.Struct()
     custom.custom_config.Unpack(options)
-    return options
-
-
-@beam.ptransform_fn
-@beam.typehints.with_input_types(beam.Pipeline)
-@beam.typehints.with_output_types(tf.train.Example)
-def _read_examples(pipeline: beam.Pipeline, exec_properties: dict[str, Any], pattern: str) -> beam.pvalue.PCollection:
-    del pattern  # the file list in the properties comes from the same pattern
-    return (
-        pipeline
-        | beam.Create(_files(exec_properties))
-        | beam.io.ReadAllFromTFRecord()
-        | beam.Map(tf.train.Example.FromString)
-    )
+    return json.loads(options["json"])
 
 
 def _files(exec_properties: dict[str, Any]) -> list[str]:
-    """Returns the record files. Uses the list that Do passes, because listing a large bucket takes seconds."""
-    if _FILES in exec_properties:
-        return exec_properties[_FILES]
     config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
     return list_files(exec_properties["input_base"], config.splits[0].pattern)
 
 
-class ListingExampleGen(FileBasedExampleGen):
-    """FileBasedExampleGen that reads exactly the files of `ingest.records.list_files`."""
+def _name(path: str, exec_properties: dict[str, Any]) -> str:
+    return path.removeprefix(exec_properties["input_base"].rstrip("/") + "/")
 
+
+class Spec(FileBasedExampleGenSpec):
+    """FileBasedExampleGen's spec with the table and the quarantine."""
+
+    OUTPUTS = {
+        **FileBasedExampleGenSpec.OUTPUTS,
+        "table": ChannelParameter(type=PhotoTable),
+        QUARANTINE: ChannelParameter(type=Quarantine),
+    }
+
+
+class CheckingExampleGen(FileBasedExampleGen):
+    """FileBasedExampleGen that reads exactly the files of `ingest.records.list_files`, and checks each record."""
+
+    SPEC_CLASS = Spec
     DRIVER_CLASS = Driver
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, input_base: str, pattern: str, options: dict[str, Any]):
+        packed = struct_pb2.Struct()
+        packed.update({"json": json.dumps(options)})
+        custom = example_gen_pb2.CustomConfig()
+        custom.custom_config.Pack(packed)
+        spec = Spec(
+            input_base=input_base,
+            input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]),
+            output_config=example_gen_pb2.Output(),
+            output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
+            output_file_format=example_gen_pb2.FORMAT_TFRECORDS_GZIP,
+            custom_config=custom,
+            examples=types.Channel(type=standard_artifacts.Examples),
+            table=types.Channel(type=PhotoTable),
+            quarantine=types.Channel(type=Quarantine),
+        )
+        base_beam_component.BaseBeamComponent.__init__(self, spec=spec)
 
 
-def example_gen(
-    input_base: str, pattern: str, split: str, eval_fraction: float, test_fraction: float
-) -> FileBasedExampleGen:
+def example_gen(input_base: str, pattern: str, **options: Any) -> FileBasedExampleGen:
     """Returns the ExampleGen.
 
     Args:
       input_base: the folder of the record files.
       pattern: matches the files, relative to `input_base`.
-      split: see `ingest.records.splits_of_files`; 'hash' divides the records by their hash.
-      eval_fraction: between 0 and 1.
-      test_fraction: at least 0, less than 1; 0 for no test split.
+      **options: the settings of the section `data` with the same names: classes, features, first_class, split,
+        eval_fraction, test_fraction and counts_in_names.
     """
-    options = struct_pb2.Struct()
-    options.update({"split": split, "eval_fraction": eval_fraction, "test_fraction": test_fraction})
-    custom = example_gen_pb2.CustomConfig()
-    custom.custom_config.Pack(options)
-    # ShardSplitExecutor does not read the splits
-    buckets = {EVAL: max(1, round(100 * eval_fraction)), TEST: round(100 * test_fraction)}
-    buckets = {TRAIN: max(1, 100 - sum(buckets.values())), **buckets}
-    Split = example_gen_pb2.SplitConfig.Split  # noqa: N806 (a class)
-    splits = [Split(name=name, hash_buckets=count) for name, count in buckets.items() if count]
-    executor = HashSplitExecutor if split == "hash" else ShardSplitExecutor
-    return ListingExampleGen(
-        input_base=input_base,
-        input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]),
-        output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits)),
-        custom_config=custom,
-        custom_executor_spec=executor_spec.BeamExecutorSpec(executor),
-    )
+    return CheckingExampleGen(input_base, pattern, options)
 
 
 def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
-    (examples,) = outputs["examples"]
-    size = sum(path.stat().st_size for path in Path(examples.uri).rglob("*.gz"))
-    return f"{decimal(size)} from {properties['input_base']}"
+    (bad,) = outputs[QUARANTINE]
+    counts = quarantine.read_counts(bad.uri)
+    size = decimal(sum(tf.io.gfile.stat(path).length for path in tf.io.gfile.glob(f"{outputs['examples'][0].uri}/*/*")))
+    return " · ".join([f"{size} from {properties['input_base']}", *quarantine.notices(counts)])
 
 
-STAGE = Stage("ImportExampleGen", ("examples",), _figure, parameters={"data": "input_base"})
+STAGE = Stage("ImportExampleGen", ("examples", "table", QUARANTINE), _figure, parameters={"data": "input_base"})

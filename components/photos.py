@@ -1,45 +1,73 @@
-"""Measures each photo of a split: size, brightness, colours. The data gate measures; the report reads the results."""
+"""Measures each photo: size, brightness, colours. ExampleGen writes the measurements as a table for the report."""
 
 import io
+import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from trainer import images, tfrecords
-from trainer.features import CLASS, IMAGE
+from trainer import images
 
-SPEC = {
-    IMAGE: tf.io.FixedLenFeature([], tf.string, default_value=""),
-    CLASS: tf.io.FixedLenFeature([], tf.int64, default_value=-1),
-}
 DIGEST = "digest"  # bytes[1], a feature of the predictions; see `digests`
-_FILE = "photos.npz"
+_PARALLEL = os.cpu_count() or 1
+_SIDE = 1024  # of larger photos, only each k-th pixel is measured, so that their float32 copies stay small
+
+
+class Measured(NamedTuple):
+    """The measurements of one photo: a row of the table. The fields are those of `Photos`, in the same order."""
+
+    label: int
+    size: np.ndarray
+    brightness: np.float32
+    contrast: np.float32
+    colours: np.ndarray
+    digest: np.ndarray
+    name: bytes
 
 
 class Photos(NamedTuple):
-    """The measurements of the n photos of a split that can be decoded, in the order of the records.
+    """The measurements of the n photos of a split, in the order of the records.
 
     Attributes:
-      records: the number of records, including photos that cannot be decoded.
-      record_numbers: int64 [n], the position of each photo among the records.
       labels: int64 [n], the class indices.
       sizes: int32 [n, 2], height and width in pixels.
       brightness: float32 [n], the mean of the luma, 0 to 1.
       contrast: float32 [n], the standard deviation of the luma.
       colours: float32 [n, 3], the means of red, green and blue, 0 to 1.
       digests: uint8 [n, 8], see `digests`.
+      names: bytes [n], the photo's file if the record names it, otherwise the record file and the record's number.
     """
 
-    records: int
-    record_numbers: np.ndarray
     labels: np.ndarray
     sizes: np.ndarray
     brightness: np.ndarray
     contrast: np.ndarray
     colours: np.ndarray
     digests: np.ndarray
+    names: np.ndarray
+
+    @property
+    def record_numbers(self) -> np.ndarray:
+        """int64 [n], the position of each photo among the records of the split."""
+        return np.arange(len(self.labels))
+
+    @property
+    def records(self) -> int:
+        """The number of photos."""
+        return len(self.labels)
+
+
+_EMPTY = Photos(
+    labels=np.zeros([0], np.int64),
+    sizes=np.zeros([0, 2], np.int32),
+    brightness=np.zeros([0], np.float32),
+    contrast=np.zeros([0], np.float32),
+    colours=np.zeros([0, 3], np.float32),
+    digests=np.zeros([0, 8], np.uint8),
+    names=np.zeros([0], "S1"),
+)
 
 
 def splits(artifact: str) -> list[str]:
@@ -49,8 +77,8 @@ def splits(artifact: str) -> list[str]:
 
 
 def serialized_examples(examples: str, split: str) -> tf.data.Dataset:
-    """Returns the serialized examples of a split in a fixed order."""
-    return tfrecords.read(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")))
+    """Returns the serialized examples of a split, in the order of the table."""
+    return tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")), "GZIP")
 
 
 def digests(serialized: Sequence[bytes] | tf.Tensor) -> tf.Tensor:
@@ -58,48 +86,61 @@ def digests(serialized: Sequence[bytes] | tf.Tensor) -> tf.Tensor:
     return tf.fingerprint(serialized)
 
 
-def measure(examples: str, split: str) -> Photos:
-    """Returns the measurements of a split, given the folder of the examples. Decodes each photo once."""
-    numbered = serialized_examples(examples, split).enumerate()
-    measured = numbered.map(_measure, num_parallel_calls=tf.data.AUTOTUNE)
-    try:
-        batches = list(measured.batch(256).as_numpy_iterator())
-        count = sum(len(batch[0]) for batch in batches)
-    except tf.errors.InvalidArgumentError:  # a photo cannot be decoded
-        batches = list(measured.ignore_errors().batch(256).as_numpy_iterator())
-        count = int(numbered.reduce(0, lambda total, _: total + 1))
-    empty = [np.zeros([0, *spec.shape], spec.dtype.as_numpy_dtype) for spec in measured.element_spec]
-    return Photos(count, *(np.concatenate(column) for column in zip(empty, *batches, strict=True)))
+def measure(encoded: Sequence[bytes]) -> list[tuple[Any, Any, Any, Any]]:
+    """Returns (size, brightness, contrast, colours) of each photo; see `Photos`. Decodes the photos in parallel.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when a photo cannot be decoded, or has more than `images.MAX_PIXELS`.
+    """
+    return list(zip(*(column.numpy() for column in _measure_all(tf.constant(encoded))), strict=True))
+
+
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+def _measure_all(encoded: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    spec = (
+        tf.TensorSpec([2], tf.int32),
+        tf.TensorSpec([], tf.float32),
+        tf.TensorSpec([], tf.float32),
+        tf.TensorSpec([3], tf.float32),
+    )
+    return tf.map_fn(_measure, encoded, fn_output_signature=spec, parallel_iterations=_PARALLEL)
 
 
 @tf.autograph.experimental.do_not_convert
-def _measure(record_number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    example = tf.io.parse_single_example(serialized, SPEC)
-    decoded = images.decode(images.checked(example[IMAGE]))
-    pixels = tf.cast(decoded, tf.float32) / 255
+def _measure(encoded: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    decoded = images.decode(images.checked(encoded))
+    size = tf.shape(decoded)[:2]
+    step = tf.maximum(1, tf.reduce_max(size) // _SIDE)
+    pixels = tf.cast(decoded[::step, ::step], tf.float32) / 255
     luma = tf.image.rgb_to_grayscale(pixels)
-    return (
-        record_number,
-        example[CLASS],
-        tf.shape(decoded)[:2],
-        tf.reduce_mean(luma),
-        tf.math.reduce_std(luma),
-        tf.reduce_mean(pixels, [0, 1]),
-        digests([serialized])[0],
-    )
+    return size, tf.reduce_mean(luma), tf.math.reduce_std(luma), tf.reduce_mean(pixels, [0, 1])
 
 
-def write(photos: Photos, table: str, split: str) -> None:
-    """Writes the measurements of a split into the folder of a PhotoTable."""
+def write(rows: Sequence[Measured], table: str, split: str, shard: str) -> None:
+    """Writes the measurements of a shard of the examples into the folder of a PhotoTable.
+
+    Args:
+      rows: the measurements, in the order of the records.
+      table: the folder of the table.
+      split: the name of the split.
+      shard: the number of the shard and the number of shards, as in the names of the examples' files.
+    """
+    columns = [
+        np.array(column, like.dtype if like.dtype.kind != "S" else "S")
+        for column, like in zip(zip(*rows, strict=True), _EMPTY, strict=True)
+    ]
     content = io.BytesIO()
-    np.savez(content, **photos._asdict())
+    np.savez(content, **(Photos(*columns) if rows else _EMPTY)._asdict())
     tf.io.gfile.makedirs(f"{table}/Split-{split}")
-    with tf.io.gfile.GFile(f"{table}/Split-{split}/{_FILE}", "wb") as file:
+    with tf.io.gfile.GFile(f"{table}/Split-{split}/photos-{shard}.npz", "wb") as file:
         file.write(content.getvalue())
 
 
 def read(table: str, split: str) -> Photos:
     """Returns the measurements of a split, given the folder of a PhotoTable."""
-    with tf.io.gfile.GFile(f"{table}/Split-{split}/{_FILE}", "rb") as file:
-        arrays = np.load(io.BytesIO(file.read()), allow_pickle=False)
-    return Photos(**{name: arrays[name] for name in Photos._fields})._replace(records=int(arrays["records"]))
+    parts = [_EMPTY]
+    for path in sorted(tf.io.gfile.glob(f"{table}/Split-{split}/photos-*.npz")):
+        with tf.io.gfile.GFile(path, "rb") as file:
+            arrays = np.load(io.BytesIO(file.read()), allow_pickle=False)
+            parts.append(Photos(*(arrays[name] for name in Photos._fields)))
+    return Photos(*map(np.concatenate, zip(*parts, strict=True)))

@@ -11,8 +11,9 @@ from PIL import Image
 from rich.progress import track
 
 from errors import UserError
-from ingest import idx, idx_names, output, records
+from ingest import idx, idx_names, output
 from ingest.examples import make_example
+from ingest.record_file import write_record
 from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
 PER_SHARD = 5_000
@@ -128,7 +129,7 @@ def _write(folder: Path, stem: str, shards: int, part: Labelled, classes: Mappin
         with (folder / name).open("wb") as file:
             for row in chosen:
                 example = make_example(_png(images[row]), numbers[int(labels[row])], names, size)
-                records.write_record(file, example.SerializeToString(deterministic=True))
+                write_record(file, example.SerializeToString(deterministic=True))
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from errors import UserError
-from ingest import class_folders, decoding, layouts, output, records
+from ingest import class_folders, decoding, layouts, output
 from ingest.names import safe_name
 from ingest.parallel import Photo, Skipped, Workers, workers
 from ingest.paths import absolute
+from ingest.record_file import write_record
 
 PRESET = "flowers-convnet"  # accepts photos of every size
 
@@ -86,7 +87,7 @@ def _write(
         with _temporary(folder, index).open("wb") as file:
             for photo, jpeg in work.map(task, encode, shard):
                 example = make_example(jpeg, photo.label, classes, (size, size))
-                records.write_record(file, example.SerializeToString(deterministic=True))
+                write_record(file, example.SerializeToString(deterministic=True))
                 counts[photo.label] += 1
         written.append(counts)
     return written

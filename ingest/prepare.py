@@ -3,7 +3,7 @@
 import pkgutil
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +13,10 @@ from platformdirs import user_cache_path
 from errors import UserError
 from ingest import download, records
 from ingest.download import Remote
-from ingest.records import Shard
 from ingest.sources import SOURCES, data_sources
-from ingest.split_names import TRAIN
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
-_NOTICE_FACTOR = 1.5  # to the default fractions, 0.315 together: without a notice, 8 shards hold out 0.38
-_LISTED = 5  # files that a notice names
 
 
 def cache_folder() -> Path:
@@ -57,18 +53,20 @@ def _cache_for(what: str) -> Iterator[Path]:
         lock.release()
 
 
-def prepare_data(source: str | None, directory: Path | None, pattern: str, image_size: int) -> tuple[Path, list[Shard]]:
-    """Returns the absolute folder of TFRecords and its validated shards; makes or downloads missing data.
+def prepare_data(source: str | None, directory: Path | None, pattern: str, image_size: int) -> tuple[Path, list[str]]:
+    """Returns the absolute folder of TFRecords and the sorted record files; makes or downloads missing data.
 
     Raises:
-      UserError: when the data are missing, empty or damaged, or cannot be downloaded.
+      UserError: when the data are missing or cannot be downloaded.
     """
     if directory is None and source is None:
         names = " or ".join(data_sources())
         raise UserError(f"no data: give a folder of TFRecords (--data DIR), or set data.source to {names}")
     directory = directory or ensure(str(source), image_size)
     directory = directory.expanduser().resolve()
-    return directory, records.check_folder(directory, pattern)
+    if not directory.is_dir():
+        raise UserError(f"the data folder {directory} does not exist; give a folder of TFRecords (--data DIR)")
+    return directory, records.list_files(directory, pattern)
 
 
 def ensure(source: str, image_size: int) -> Path:
@@ -88,57 +86,6 @@ def ensure(source: str, image_size: int) -> Path:
                 f"the row {source} of ingest/sources.py: expected a function's path, received {row.ensure}: {error}"
             ) from None
         return make(cache, image_size)
-
-
-def check_batches(shards: Sequence[Shard], splits: Sequence[str], batches: Mapping[str, int]) -> None:
-    """Checks that the training split fills one batch on one replica.
-
-    The sizes of a split by hash are not known yet, so a batch is refused only if it is larger than all records.
-
-    Args:
-      shards: the checked shards.
-      splits: the split of each shard, or [] for a split by hash; see `records.splits_of_files`.
-      batches: the largest batch size of each setting.
-
-    Raises:
-      UserError: naming the largest batch.
-    """
-    total = sum(shard.records for shard in shards)
-    training = sum(shard.records for shard, split in zip(shards, splits, strict=False) if split == TRAIN)
-    most = training if splits else total
-    suggested = training if splits else total // 2 or 1
-    of = "the training split" if splits else "all splits"
-    for setting, batch in batches.items():
-        if batch > most:
-            command = f" (--set {setting}={suggested})" if setting == "trainer.batch_size" else ""
-            raise UserError(
-                f"{setting}: expected a batch of at most {most}, the examples of {of}; received {batch}. "
-                f"Lower it{command} or give more data"
-            )
-
-
-def split_notice(shards: Sequence[Shard], splits: Sequence[str], held_out_fraction: float) -> str:
-    """Returns a notice if the held-out shards contain a fraction far from `held_out_fraction`, otherwise ''."""
-    held_out = sum(shard.records for shard, split in zip(shards, splits, strict=False) if split != TRAIN)
-    total = sum(shard.records for shard in shards)
-    low, high = held_out_fraction / _NOTICE_FACTOR, held_out_fraction * _NOTICE_FACTOR
-    if not splits or low <= held_out / total <= high:
-        return ""
-    return (
-        f"whole shards are held out for evaluation: {held_out:,} of {total:,} photos ({held_out / total:.0%}), and "
-        f"data.eval_fraction and data.test_fraction are {held_out_fraction:g} together. To split by record: "
-        "--set data.split=hash"
-    )
-
-
-def unmatched_notice(directory: Path, pattern: str, shards: Sequence[Shard]) -> str:
-    """Returns a notice that names the record files which the pattern does not match, or ''."""
-    names = records.unmatched(directory, shards)
-    more = " …" if len(names) > _LISTED else ""
-    if not names:
-        return ""
-    files = f"{len(names)} file{'s' * (len(names) > 1)}"
-    return f"skipped {files} that {pattern!r} (data.pattern) does not match: {', '.join(names[:_LISTED])}{more}"
 
 
 def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | None) -> Path | None:

@@ -1,35 +1,30 @@
-"""Writes and validates TFRecord shards without TensorFlow, so that damaged data is found before a run starts.
+"""Lists the record files of a folder, and divides them into splits."""
 
-A record (see TensorFlow's `tfrecord` page) is: length (8 bytes, little-endian), masked CRC-32C of the length, data,
-masked CRC-32C of the data.
-"""
-
+import itertools
 import os
 import re
 import shlex
-import struct
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
-
-import google_crc32c
 
 from errors import UserError
 from ingest.split_names import EVAL, TEST, TRAIN, split_in_file_name
 
 INPUT_FILES = "input_files"  # ImportExampleGen's execution property that maps a file's path to its digest
 WILDCARDS = "*?[\\"  # Beam and TensorFlow treat a path with one of these characters as a pattern
-_COUNT_IN_NAME = re.compile(r"(?<!-of)-(\d+)\.tfrec(?:ord)?$")  # in 00000-of-00003, the number counts shards
-_RECORDS = "*.tfrec*"  # the usual names of record files
+ANY = "*"  # the pattern that matches all names in _RECORDS
+_RECORDS = re.compile(r"\.tfrec(ords?)?([.-]|$)|-\d+-of-\d+")  # names that Beam, TF-Slim, TFDS and Kaggle use
+_PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic")
+_ENOUGH = 100  # entries of a folder, to see what it contains
 _SHARDS_FOR_TEST = 4  # with fewer, each split would lose too much data to the others
 
 
-class Shard(NamedTuple):
-    """A TFRecord file and its number of records."""
-
-    path: Path
-    records: int
+def resolved_split(files: Sequence[str], split: str) -> str:
+    """Returns how the record files are divided, given `data.split`: 'auto' is 'names' if each name states a split."""
+    if split != "auto":
+        return split
+    return "names" if all(split_in_file_name(file.rpartition("/")[2]) for file in files) else "shards"
 
 
 def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test_fraction: float) -> list[str]:
@@ -46,11 +41,11 @@ def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test
     Raises:
       UserError: when a name states no split (for 'names'), or no file is left for train or eval.
     """
-    named = [split_in_file_name(file.rpartition("/")[2]) for file in files]
+    split = resolved_split(files, split)
     if split == "hash":
         return []
-    if split == "names" or (split == "auto" and all(named)):
-        return _named_splits(files, named)
+    if split == "names":
+        return _named_splits(files)
     test = max(1, round(len(files) * test_fraction)) if test_fraction and len(files) >= _SHARDS_FOR_TEST else 0
     held_out = test + max(1, round(len(files) * eval_fraction))
     if held_out >= len(files):
@@ -62,8 +57,9 @@ def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test
     return [TEST] * test + [EVAL] * (held_out - test) + [TRAIN] * (len(files) - held_out)
 
 
-def _named_splits(files: Sequence[str], named: Sequence[str | None]) -> list[str]:
+def _named_splits(files: Sequence[str]) -> list[str]:
     """Returns the splits that the names state. If there is no eval split, the test split is used as the eval split."""
+    named = [split_in_file_name(file.rpartition("/")[2]) for file in files]
     for file, split in zip(files, named, strict=True):
         if split is None:
             raise UserError(
@@ -103,7 +99,8 @@ def list_files(directory: str | Path, pattern: str) -> list[str]:
 
     Args:
       directory: a local folder or a bucket's folder.
-      pattern: names with `*`, `?` and `[...]`, separated by `/`; `*` does not match hidden files, as in a shell.
+      pattern: names with `*`, `?` and `[...]`, separated by `/`; `*` does not match hidden files, as in a shell. ANY
+        matches the usual names of record files.
 
     Raises:
       UserError: when no file matches, or a path has one of WILDCARDS.
@@ -117,19 +114,38 @@ def list_files(directory: str | Path, pattern: str) -> list[str]:
     return files
 
 
+def is_record_file(name: str) -> bool:
+    """Returns whether a file has a usual name of record files.
+
+    >>> names = "a.tfrec", "a.tfrecords", "a.tfrecord.gz", "a.tfrecord-00000-of-00002", "train-00007", "train.csv"
+    >>> [is_record_file(name) for name in names]
+    [True, True, True, True, True, False]
+    """
+    return bool(_RECORDS.search(name)) or ("." not in name and split_in_file_name(name) is not None)
+
+
 def _advice(directory: str) -> str:
     """Returns what a folder without matching files contains, and what to do."""
     entries = sorted(_entries(directory))
     contents = f"it contains: {', '.join(name for name, _ in entries[:5]) or 'nothing'}"
-    names = [name for name, is_folder in entries if fnmatchcase(name, _RECORDS) and not is_folder]
-    if names:
-        return f"{contents}. Set the pattern: --set data.pattern='{_RECORDS}'"
-    if sum(is_folder for _, is_folder in entries) > 1:
+    if any(is_record_file(name) and not is_folder for name, is_folder in entries):
+        return f"{contents}. Set the pattern: --set data.pattern='{ANY}'"
+    inside = [name for folder, is_folder in entries[:5] if is_folder for name, _ in _readable(f"{directory}/{folder}")]
+    if any(name.lower().endswith(_PHOTOS) for name in [*(name for name, _ in entries), *inside]):
         return (
-            f"{contents}. If these are class folders of photos, first run python -m ingest photos "
-            f"{shlex.quote(directory)} --to DIR; otherwise give another folder (--data DIR)"
+            f"{contents}. These are photos; first run python -m ingest photos {shlex.quote(directory)} --to DIR, then "
+            "use DIR/settings.yaml (--config)"
         )
+    if any(is_record_file(name) for name in inside):
+        return f"{contents}. Its folders contain record files; give one of them, or --set data.pattern='*/*'"
     return f"{contents}. Give a folder of TFRecords"
+
+
+def _readable(folder: str) -> list[tuple[str, bool]]:
+    try:
+        return list(itertools.islice(_entries(folder), _ENOUGH))
+    except OSError:
+        return []
 
 
 def _matching(directory: str, pattern: str) -> list[str]:
@@ -142,8 +158,9 @@ def _matching(directory: str, pattern: str) -> list[str]:
 
 def _names(folder: str, part: str, folders: bool) -> Iterator[str]:
     for name, is_folder in _entries(folder):
+        matches = is_record_file(name) if part == ANY and not folders else fnmatchcase(name, part)
         hidden = name.startswith(".") and not part.startswith(".")
-        if is_folder is folders and fnmatchcase(name, part) and not hidden:
+        if is_folder is folders and matches and not hidden:
             yield name
 
 
@@ -162,81 +179,8 @@ def _entries(folder: str) -> Iterator[tuple[str, bool]]:
             yield bare, name.endswith("/")
 
 
-def unmatched(directory: Path, shards: Sequence[Shard]) -> list[str]:
-    """Returns the record files in a folder and its readable subfolders that are not among the shards."""
-    read = {str(shard.path) for shard in shards}
+def unmatched(directory: Path, files: Sequence[str]) -> list[str]:
+    """Returns the record files in a folder and its readable subfolders that are not among `files`."""
     folders = [directory, *(Path(directory, name) for name in _names(str(directory), "*", folders=True))]
-    found = [file for each in folders if os.access(each, os.R_OK | os.X_OK) for file in _matching(str(each), _RECORDS)]
-    return [os.path.relpath(file, directory) for file in found if file not in read]
-
-
-def check_folder(directory: Path, pattern: str) -> list[Shard]:
-    """Validates every record of a folder and returns its shards, sorted by path.
-
-    Raises:
-      UserError: when the folder does not exist; or naming each shard that is empty, truncated or corrupted, or whose
-        number of records is not that in its name.
-    """
-    if not directory.is_dir():
-        raise UserError(f"the data folder {directory} does not exist; give a folder with {pattern} files (--data DIR)")
-    paths = [Path(file) for file in list_files(directory, pattern)]
-    shards, problems = [], []
-    for path in paths:
-        try:
-            shards.append(Shard(path, count_records(path)))
-        except ValueError as error:
-            problems.append(f"{path.relative_to(directory)}: {error}")
-    if problems:
-        raise UserError(
-            f"{len(problems)} of {len(paths)} shards in {directory} cannot be used; download, make or rename them:\n  "
-            + "\n  ".join(problems)
-        )
-    return shards
-
-
-def count_records(path: Path) -> int:
-    """Returns the number of records in an uncompressed shard, after verifying every checksum.
-
-    Raises:
-      ValueError: when the shard is empty, truncated or corrupted, or its name has another number of records.
-    """
-    count = 0
-    with path.open("rb") as file:
-        while _read_record(file, count):
-            count += 1
-    if count == 0:
-        raise ValueError("contains no records")
-    named = _COUNT_IN_NAME.search(path.name)
-    if named and int(named[1]) != count:
-        raise ValueError(f"expected {int(named[1])} records (the number before .tfrec), received {count}")
-    return count
-
-
-def write_record(file: BinaryIO, data: bytes) -> None:
-    """Appends one record to an uncompressed shard."""
-    header = struct.pack("<Q", len(data))
-    file.write(header + struct.pack("<I", _masked_crc(header)) + data + struct.pack("<I", _masked_crc(data)))
-
-
-def _read_record(file: BinaryIO, index: int) -> bool:
-    """Reads one record; returns False at the end of the file."""
-    record = f"record {index} (byte {file.tell()})"
-    header = file.read(12)
-    if not header:
-        return False
-    if len(header) < 12:
-        raise ValueError(f"truncated in the header of {record}")
-    length, length_crc = struct.unpack("<QI", header)
-    if _masked_crc(header[:8]) != length_crc:
-        raise ValueError(f"corrupted, or not an uncompressed TFRecord file, at {record}")
-    data, data_crc = file.read(length), file.read(4)
-    if len(data) < length or len(data_crc) < 4:
-        raise ValueError(f"truncated in {record}")
-    if _masked_crc(data) != struct.unpack("<I", data_crc)[0]:
-        raise ValueError(f"corrupted in {record}")
-    return True
-
-
-def _masked_crc(data: bytes) -> int:
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    found = [file for each in folders if os.access(each, os.R_OK | os.X_OK) for file in _matching(str(each), ANY)]
+    return [os.path.relpath(file, directory) for file in found if file not in set(files)]

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from errors import choices, quoted, shortened
+from ingest.feature_names import FEATURES
 from ingest.sources import SOURCES, data_sources
 from trainer.families import FAMILIES
 from trainer.section import Pixels, Section
 from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
 
+# the settings of `data` that decide how ExampleGen reads and divides the records
+READ = {"classes", "features", "first_class", "split", "eval_fraction", "test_fraction", "counts_in_names"}
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
 
 Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # in a bucket; local paths are Path
@@ -26,11 +29,17 @@ class Data(Pixels, Labelled):
 
     source: str | None = Field(default=None, description="a row of ingest/sources.py")
     directory: Uri | Path | None = None
-    pattern: str = "*.tfrec"
+    pattern: str = Field(default="*", description="'*' matches the usual names of record files")
+    features: dict[str, str] = Field(
+        default=FEATURES["flowers"], description="the records' names, or a row of ingest/feature_names.py"
+    )
+    first_class: Literal[0, 1] = Field(default=0, description="the number of the first class in the records")
     schema_file: Uri | Path = Path("flowers.pbtxt")
     split: Literal["auto", "names", "shards", "hash"] = "auto"
     eval_fraction: float = Field(default=0.125, gt=0, lt=1, description="of the split that chooses the epoch")
     test_fraction: float = Field(default=0.19, ge=0, lt=1, description="of the split that the gate judges; 0 for none")
+    max_bad_fraction: float = Field(default=0.01, ge=0, lt=1, description="of records that cannot be used")
+    counts_in_names: bool = Field(default=True, description="warn if flowers00-230.tfrec has not 230 records")
     provenance: str = Field(default="", description="how the data were made; written by python -m ingest")
 
     @field_validator("source")
@@ -39,6 +48,18 @@ class Data(Pixels, Labelled):
         if source not in (None, *data_sources()):
             raise ValueError(f"unknown source; {choices(str(source), data_sources())}")
         return source
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _complete(cls, features: Any) -> Any:
+        if isinstance(features, str):
+            if features not in FEATURES:
+                raise ValueError(f"unknown names of features; {choices(features, FEATURES)}")
+            return FEATURES[features]
+        names = FEATURES["flowers"]
+        if isinstance(features, dict) and not set(features) <= set(names):
+            raise ValueError(f"expected the keys {', '.join(names)}")
+        return {**names, **features} if isinstance(features, dict) else features
 
     @field_validator("pattern")
     @classmethod

@@ -1,5 +1,6 @@
 """Lists the nodes in the order of the data, and connects each node to earlier nodes."""
 
+import json
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from components.report import component as report
 from components.report.sources import RERUN_COMMAND
 from components.stage import Stage
 from errors import UserError, choices
-from pipeline.config import Config
+from pipeline.config import READ, Config
 from trainer.section import Pixels
 
 
@@ -81,9 +82,7 @@ class Wiring(NamedTuple):
 
 def _examples(wiring: Wiring) -> BaseNode:
     data = wiring.config.data
-    return example_gen.example_gen(
-        str(data.directory), data.pattern, data.split, data.eval_fraction, data.test_fraction
-    )
+    return example_gen.example_gen(str(data.directory), data.pattern, **data.model_dump(mode="json", include=READ))
 
 
 def _schema(wiring: Wiring) -> BaseNode:
@@ -100,9 +99,14 @@ def _anomalies(wiring: Wiring) -> BaseNode:
 
 def _data_gate(wiring: Wiring) -> BaseNode:
     return data_gate.DataGate(
-        **wiring.inputs("ImportExampleGen.examples", "StatisticsGen.statistics", "ExampleValidator.anomalies"),
-        directory=str(wiring.config.data.directory),
-        pattern=wiring.config.data.pattern,
+        **wiring.inputs(
+            "ImportExampleGen.examples",
+            "ImportExampleGen.quarantine",
+            "StatisticsGen.statistics",
+            "ExampleValidator.anomalies",
+        ),
+        classes=json.dumps(wiring.config.data.classes),
+        max_bad_fraction=wiring.config.data.max_bad_fraction,
     )
 
 

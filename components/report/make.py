@@ -46,7 +46,7 @@ def _existing(sources: Sources) -> Sources:
 
 def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
     examples = sources.folder("ImportExampleGen.examples")
-    splits = _photos(examples, sources.folder("DataGate.table"))
+    splits = _photos(examples, sources.folder("ImportExampleGen.table"))
     numbers = {
         "format": 3,
         "name": sources.name,
@@ -65,11 +65,8 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
 
 
 def _photos(examples: str | None, table: str | None) -> dict[str, Photos]:
-    """Returns the photos of each split from the data gate's table, or measures them if the gate has not passed."""
-    if not examples:
-        return {}
-    splits = photos.splits(examples)
-    return {split: photos.read(table, split) if table else photos.measure(examples, split) for split in splits}
+    """Returns the photos of each split from ExampleGen's table."""
+    return {split: photos.read(table, split) for split in photos.splits(examples)} if examples and table else {}
 
 
 def _verdict(sources: Sources) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ def thumbnails(examples: str, split: str, record_numbers: Sequence[int], side: i
 
     @tf.autograph.experimental.do_not_convert
     def scale(number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        encoded = tf.io.parse_single_example(serialized, {IMAGE: photos.SPEC[IMAGE]})[IMAGE]
+        encoded = tf.io.parse_single_example(serialized, {IMAGE: tf.io.FixedLenFeature([], tf.string)})[IMAGE]
         pixels = images.decode(images.checked(encoded))
         return number, tf.io.encode_jpeg(images.resize(pixels, side, "fill-crop"), quality=80)
 

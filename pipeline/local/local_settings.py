@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from errors import UserError, collect_errors
-from ingest import download, prepare, records
+from ingest import data_checks, download, prepare, records
 from ingest.logs import log_to_file
 from pipeline import beam
 from pipeline.config import Config, Metadata
@@ -98,12 +98,13 @@ def _checked_data(config: Config) -> Path:
     data = config.data
     folder = _local_path(data.directory, "data.directory") if data.directory else None
     with log_to_file(Path(os.devnull), also_terminal=False):  # TensorFlow prints when it is imported
-        directory, shards = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
-    _print_note(prepare.unmatched_notice(directory, data.pattern, shards))
-    files = [str(shard.path) for shard in shards]
+        directory, files = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
+    _print_note(data_checks.unmatched_notice(directory, data.pattern, files))
+    data_checks.check_features(files, data.features)
     splits = records.splits_of_files(files, data.split, data.eval_fraction, data.test_fraction)
-    prepare.check_batches(shards, splits, _batches(config))
-    _print_note(prepare.split_notice(shards, splits, data.eval_fraction + data.test_fraction))
+    data_checks.check_batches(files, splits, _batches(config))
+    if records.resolved_split(files, data.split) == "shards":
+        _print_note(data_checks.split_notice(files, splits, data.eval_fraction + data.test_fraction))
     return directory
 
 

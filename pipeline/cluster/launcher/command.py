@@ -1,5 +1,6 @@
 """`kubeflow_runner.py run-local`: executes a compiled file."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def _local_folder(data: str | None) -> Path | None:
 
 
 def _pattern(spec: dict[str, Any]) -> str:
-    return str(executor_input.parameters_of(spec["root"]["dag"]["tasks"]["DataGate"], {"data": ""})["pattern"])
+    parameters = executor_input.parameters_of(spec["root"]["dag"]["tasks"]["ImportExampleGen"], {"data": ""})
+    return json.loads(parameters["input_config"])["splits"][0]["pattern"]
 
 
 def _verdict(finished: dict[str, Any]) -> int:

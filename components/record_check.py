@@ -1,0 +1,199 @@
+"""Reads a record file and checks each record: checksums, features, class, and a photo that can be decoded.
+
+Records that can be used get the names of features and the class indices that the other nodes expect. The others go to
+the quarantine with a reason.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from google.protobuf.message import DecodeError
+
+from components import photos
+from components.photos import Measured
+from ingest import record_file
+from ingest.feature_names import FILENAME, is_default
+from trainer.features import CLASS, IMAGE, LABEL
+
+_BATCH = 64  # records that are decoded in one call
+_BATCH_BYTES = 16 * 2**20
+_NAME_BYTES = 200  # of a file name in the quarantine and in the table
+
+
+class Expected(NamedTuple):
+    """What a record must have.
+
+    Attributes:
+      classes: the class names.
+      features: the records' name of each feature; see `ingest.feature_names`.
+      first_class: the number of the first class, 0 or 1.
+    """
+
+    classes: Sequence[str]
+    features: Mapping[str, str]
+    first_class: int
+
+
+class Good(NamedTuple):
+    """A record that can be used: the serialized example, and the photo's measurements."""
+
+    data: bytes
+    measured: Measured
+
+
+class Bad(NamedTuple):
+    """A record that cannot be used.
+
+    Attributes:
+      source: the record file, relative to the data folder.
+      record: the position in the file, counted from 0.
+      reason: a short text, by which records are counted.
+      detail: what was expected and received.
+      filename: the photo's file, if the record names it.
+      lost: the estimated number of records after this one that cannot be read.
+      data: the record as it was read.
+    """
+
+    source: str
+    record: int
+    reason: str
+    detail: str
+    filename: str = ""
+    lost: int = 0
+    data: bytes = b""
+
+
+class _Photo(NamedTuple):
+    """A record that is complete except that its photo is not decoded yet."""
+
+    bad: Bad  # with the source, for the case that the photo cannot be decoded
+    data: bytes
+    image: bytes
+    label: int
+    name: bytes
+
+
+class NotUsable(Exception):
+    """The record cannot be used; `reason` is a short text, and `detail` says what was expected and received."""
+
+    def __init__(self, reason: str, detail: str):
+        self.reason, self.detail = reason, detail
+        super().__init__(reason, detail)
+
+
+def check_file(path: str, size: int, source: str, expected: Expected) -> Iterator[Good | Bad]:
+    """Yields the records of a file, in order within each kind.
+
+    Args:
+      path: the file, local or in a bucket.
+      size: its length in bytes.
+      source: its name in messages.
+      expected: what a record must have.
+    """
+    batch: list[_Photo] = []
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        for record in record_file.read(file, size):
+            bad = Bad(source, record.number, "damaged record", record.problem, "", record.lost, record.data)
+            try:
+                if record.problem:
+                    raise NotUsable("damaged record", record.problem)
+                batch.append(_parsed(bad, expected))
+            except NotUsable as error:
+                yield bad._replace(reason=error.reason, detail=error.detail)
+            if len(batch) == _BATCH or sum(len(each.image) for each in batch) > _BATCH_BYTES:
+                yield from _measured(batch)
+                batch = []
+    yield from _measured(batch)
+
+
+def _parsed(bad: Bad, expected: Expected) -> _Photo:
+    try:
+        example = tf.train.Example.FromString(bad.data)
+    except DecodeError:
+        raise NotUsable("not a tf.Example", f"{len(bad.data):,} bytes, beginning with {bad.data[:12]!r}") from None
+    features, names = example.features.feature, expected.features
+    image, label = _value(features, names[IMAGE], "bytes"), _label(features, expected)
+    filename = list(features[names[FILENAME]].bytes_list.value) if names[FILENAME] in features else []
+    name = filename[0][:_NAME_BYTES] if filename else f"{bad.source} record {bad.record}".encode()
+    data = bad.data
+    if expected.first_class or not is_default(names) or features[CLASS].WhichOneof("kind") == "bytes_list":
+        data = _renamed(features, expected, image, label)
+    shown = filename[0][:_NAME_BYTES].decode(errors="replace") if filename else ""
+    return _Photo(bad._replace(filename=shown), data, image, label, name)
+
+
+def _value(features: Mapping[str, Any], name: str, *kinds: str) -> Any:
+    """Returns the only value of a feature of one of the kinds 'bytes' and 'int64'."""
+    kind = (features[name].WhichOneof("kind") if name in features else None) or "none"
+    values = list(getattr(features[name], kind).value) if kind != "none" else []
+    if kind.removesuffix("_list") not in kinds or len(values) != 1:
+        received = f"{len(values)} of {kind.removesuffix('_list')}" if values else "none"
+        raise NotUsable(f"no {name}", f"{name}: expected one value of {' or '.join(kinds)}, received {received}")
+    return values[0]
+
+
+def _label(features: Mapping[str, Any], expected: Expected) -> int:
+    """Returns the class index, from a number or a name; a class name in the feature `label` must be the same class."""
+    classes, name = expected.classes, expected.features[CLASS]
+    value = _value(features, name, "int64", "bytes")
+    if isinstance(value, bytes):
+        text = value.decode(errors="replace")
+        if text not in classes:
+            raise NotUsable("unknown class", f"{name}: expected one of data.classes, received {text[:40]!r}")
+        return classes.index(text)
+    label = value - expected.first_class
+    if not 0 <= label < len(classes):
+        low, high = expected.first_class, len(classes) - 1 + expected.first_class
+        raise NotUsable("class out of range", f"{name}: expected {low} to {high}, received {value}")
+    text_feature = expected.features[LABEL]
+    texts = features[text_feature].bytes_list.value if text_feature in features else []
+    text = texts[0].decode(errors="replace") if texts else ""
+    if text in classes and text != classes[label]:
+        raise NotUsable("label and class disagree", f"class {value} is {classes[label]}, but {text_feature} is {text}")
+    return label
+
+
+def _renamed(features: Mapping[str, Any], expected: Expected, image: bytes, label: int) -> bytes:
+    """Returns the example with the names that the other nodes expect. Other features are kept."""
+    used = {name for name in expected.features.values() if name}
+    result = tf.train.Example()
+    for name, feature in features.items():
+        if name not in used:
+            result.features.feature[name].CopyFrom(feature)
+    renamed = result.features.feature
+    filename = expected.features[FILENAME]
+    if filename in features:
+        renamed[FILENAME].CopyFrom(features[filename])
+    for name in (IMAGE, CLASS, LABEL):
+        renamed[name].Clear()
+    renamed[IMAGE].bytes_list.value.append(image)
+    renamed[CLASS].int64_list.value.append(label)
+    renamed[LABEL].bytes_list.value.append(expected.classes[label].encode())
+    return result.SerializeToString(deterministic=True)
+
+
+def _measured(batch: Sequence[_Photo]) -> Iterator[Good | Bad]:
+    """Decodes the photos of a batch in parallel; if one fails, each is decoded alone."""
+    if not batch:
+        return
+    try:
+        rows = photos.measure([each.image for each in batch])
+    except tf.errors.InvalidArgumentError as error:
+        if len(batch) > 1:
+            for each in batch:
+                yield from _measured([each])
+            return
+        (photo,) = batch
+        yield photo.bad._replace(reason="not a photo that can be decoded", detail=_why(photo.image, error))
+        return
+    digests = photos.digests([each.data for each in batch])
+    for each, row, digest in zip(batch, rows, digests, strict=True):
+        yield Good(each.data, Measured(each.label, *row, digest, each.name))
+
+
+def _why(image: bytes, error: tf.errors.InvalidArgumentError) -> str:
+    text = error.message.split("\n")[0].split(" [Op:")[0][:160]
+    return f"{len(image):,} bytes, beginning with {image[:12]!r}: {text}"
