@@ -37,7 +37,7 @@ from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
 _COUNT_IN_NAME = re.compile(r"\d-(\d+)\.tfrec$")  # the form of the public flowers: flowers00-230.tfrec
 _MAX_DIGESTS = 1000  # files; the digests of more files would add over 100 kB to ML Metadata in each run
-_ROUND_BYTES = 128 * 2**20  # of record files that one pipeline of the DirectRunner reads, because it groups in memory
+_ROUND_BYTES = 64 * 2**20  # of record files that one pipeline of the DirectRunner reads, because it groups in memory
 
 
 class Driver(FileBasedDriver):

@@ -189,7 +189,7 @@ def _measured(batch: Sequence[_Photo]) -> Iterator[Good | Bad]:
         (photo,) = batch
         yield photo.bad._replace(reason="not a photo that can be decoded", detail=_why(photo.image, error))
         return
-    digests = photos.digests([each.data for each in batch])
+    digests = photos.digests([each.data for each in batch]).numpy().tolist()
     for each, row, digest in zip(batch, rows, digests, strict=True):
         yield Good(each.data, Measured(each.label, *row, digest, each.name))
 

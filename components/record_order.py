@@ -18,6 +18,8 @@ from components.quarantine import QUARANTINE, Reason
 from components.record_check import Bad, Good
 
 _SHARD_BYTES = 128 * 2**20  # on average; a worker sorts one shard in memory
+# level 0 stores: encoded photos get 4 % smaller at best, and 3,670 of them took 1.3 s in place of 0.06 s
+_GZIP = tf.io.TFRecordOptions("GZIP", compression_level=0)
 _FIRST = 3  # records of each reason that a shard reports
 
 
@@ -75,7 +77,7 @@ def _write(
         return
     records: list[Good] = sorted(grouped["records"], key=lambda good: _digest(good.data))
     folder = f"{folders.examples}/Split-{split}"
-    _write_records((each.data for each in records), folder, f"data_tfrecord-{shard}.gz", "GZIP")
+    _write_records((each.data for each in records), folder, f"data_tfrecord-{shard}.gz", _GZIP)
     photos.write([each.measured for each in records], folders.table, split, shard)
     yield {"split": split, "labels": Counter(each.measured.label for each in records)}
 
@@ -91,17 +93,17 @@ def _reasons(records: Sequence[Bad]) -> dict[str, Reason]:
 
 
 def _write_quarantine(records: Sequence[Bad], folders: Folders, shard: str) -> None:
-    _write_records((each.data for each in records), folders.quarantine, f"{QUARANTINE}-{shard}.tfrecord", "")
+    _write_records((each.data for each in records), folders.quarantine, f"{QUARANTINE}-{shard}.tfrecord", None)
     rows = [{name: value for name, value in each._asdict().items() if name != "data"} for each in records]
     with tf.io.gfile.GFile(f"{folders.quarantine}/{QUARANTINE}-{shard}.jsonl", "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def _write_records(records: Iterable[bytes], folder: str, name: str, compression: str) -> None:
+def _write_records(records: Iterable[bytes], folder: str, name: str, options: tf.io.TFRecordOptions | None) -> None:
     # outside the folder that is read, and unique: an engine may run a bundle twice in parallel
     part = f"{folder}-{uuid.uuid4()}.part"
     tf.io.gfile.makedirs(folder)
-    with tf.io.TFRecordWriter(part, compression) as writer:
+    with tf.io.TFRecordWriter(part, options) as writer:
         for record in records:
             writer.write(record)
     tf.io.gfile.rename(part, f"{folder}/{name}", overwrite=True)
