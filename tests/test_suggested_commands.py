@@ -41,6 +41,8 @@ REMEDIES = {
     f"{LOCAL} --data data --set trainer.batch_size=90": f"{LOCAL} --data data --set trainer.batch_size=80",
     f"{LOCAL} --data two": f"{LOCAL} --data two --set data.split=hash",
     f"{LOCAL} --data single": f"{LOCAL} --data single --set data.split=hash",
+    f"{LOCAL} --data named": f"{LOCAL} --data named --set data.split=shards",
+    f"{LOCAL} --data data --set data.split=names": f"{LOCAL} --data data --set data.split=shards",
     f"{LOCAL} --data other": f"{LOCAL} --data other --set data.pattern='*.tfrec*'",
     f"{LOCAL} --data photos": "python -m ingest photos photos --to new",
     f"{LOCAL} --weights none.h5": f"{LOCAL} --weights weights.h5",
@@ -126,6 +128,8 @@ def _write_data(folder: Path) -> None:
     records.folder(folder / "data", shards=3, per_shard=40)
     records.folder(folder / "single", shards=1, per_shard=40)
     records.folder(folder / "two", shards=2, per_shard=40)
+    for index in range(4):
+        records.write(folder / "named" / f"train{index}.tfrec", [records.example(label % 5) for label in range(40)])
     records.folder(folder / "[odd]", shards=1)
     records.write(folder / "other" / "photos.tfrecord", [records.example(index % 5) for index in range(40)])
     shutil.copy(folder / "other" / "photos.tfrecord", folder / "other" / "more.tfrecord")

@@ -20,15 +20,15 @@ SPLITS = ("shards", "hash")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three shards in two subfolders, and two shards that the pattern of the tests does not match."""
-    for label, path in enumerate(("a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec", "x3.tfrec", "a/.x4.tfrec")):
-        examples = [records.example(label, records.jpeg((label, index, 0))) for index in range(20)]
+    """Four shards in two subfolders, and two shards that the pattern of the tests does not match."""
+    for label, path in enumerate(("a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec", "b/y2.tfrec", "x3.tfrec", "a/.x4.tfrec")):
+        examples = [records.example(label % 5, records.jpeg((label, index, 0))) for index in range(20)]
         records.write(tmp_path / path, examples)
     return tmp_path
 
 
 def _properties(folder, split):
-    node = example_gen.example_gen(str(folder), "*/*.tfrec", split, 0.19)
+    node = example_gen.example_gen(str(folder), "*/*.tfrec", split, 0.125, 0.19)
     return node, dict(node.exec_properties)
 
 
@@ -41,15 +41,17 @@ def test_the_matching_files_are_read(folder, split):
         for name, examples in executor.GenerateExamplesByBeam(pipeline, properties).items():
             written = examples | f"bytes {name}" >> beam.Map(_serialized)
             written | f"write {name}" >> beam.io.WriteToTFRecord(f"{folder}/out-{name}")
-    for name in ("train", "eval"):
+    for name in ("train", "eval", "test"):
         files = tf.io.gfile.glob(f"{folder}/out-{name}*")
         parsed = [tf.train.Example.FromString(each) for each in tf.data.TFRecordDataset(files).as_numpy_iterator()]
         counts[name] = Counter(example.features.feature["class"].int64_list.value[0] for example in parsed)
-    assert counts["train"] + counts["eval"] == {0: 20, 1: 20, 2: 20}
+    assert sum(counts.values(), Counter()) == {0: 20, 1: 20, 2: 20, 3: 20}
     if split == "shards":
-        assert counts["eval"] == {0: 20}
+        assert counts == {"train": {2: 20, 3: 20}, "eval": {1: 20}, "test": {0: 20}}
     else:
-        assert 0 < counts["eval"].total() < 30
+        assert 0 < counts["eval"].total() < 20
+        assert 5 < counts["test"].total() < 30
+        assert counts["train"].total() > 40
 
 
 def _serialized(example):
@@ -69,14 +71,14 @@ def test_the_driver_and_the_executor_list_the_files_once_each(folder, tmp_path, 
     for module, name in ((example_gen, "list_files"), (tf.io.gfile, "glob"), (tf.io.gfile, "stat")):
         count_calls(module, name)
     resolved = node.driver_class(None).resolve_exec_properties(dict(properties), None, None)
-    assert calls == {"list_files": 1, "stat": 3}
+    assert calls == {"list_files": 1, "stat": 4}
     calls.clear()
     examples = standard_artifacts.Examples()
     examples.uri = str(tmp_path / "out")
     executor = node.executor_spec.executor_class(BaseBeamExecutor.Context(beam_pipeline_args=[], unique_id="1"))
     executor.Do({}, {"examples": [examples]}, resolved)
-    assert (calls["list_files"], calls["stat"]) == (1, 3)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Split-eval", "Split-train"]
+    assert (calls["list_files"], calls["stat"]) == (1, 4)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Split-eval", "Split-test", "Split-train"]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -106,7 +108,7 @@ def test_each_file_that_is_read_has_a_digest(folder):
         return json.loads(node.driver_class(None).resolve_exec_properties(dict(properties), None, None)[INPUT_FILES])
 
     before, shard = digests(), folder / "b" / "x2.tfrec"
-    assert list(before) == ["a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec"]
+    assert list(before) == ["a/x0.tfrec", "a/x1.tfrec", "b/x2.tfrec", "b/y2.tfrec"]
     shard.write_bytes(shard.read_bytes() * 2)
     after = digests()
     assert {path for path in before if before[path] != after[path]} == {"b/x2.tfrec"}

@@ -124,7 +124,7 @@ def _fields(section=Config, prefix=""):
 TEXTS = {  # key: whether the setting may be null
     "name": False, "output": False,
     "data.source": True, "data.directory": True, "data.pattern": False, "data.schema_file": False,
-    "data.split": False, "data.resize": False, "data.normalize": False,
+    "data.split": False, "data.provenance": False, "data.resize": False, "data.normalize": False,
     "model.name": False, "model.weights": True, "model.weights_match": False, "model.weights_sha256": True,
     "trainer.learning_rate.schedule": False, "trainer.precision": False,
     "pusher.directory": True, "beam.runner": False,
