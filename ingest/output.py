@@ -94,7 +94,7 @@ def write_settings(folder: Path, source: Path, target: Path, command: str, data:
     settings = {
         "name": run_name(source),
         "data": {"directory": str(target), "schema_file": str(target / SCHEMA), **data},
-        # null: computed from the eval split, because a preset's floors are for other data
+        # null: computed from the judged split, because a preset's floors are for other data
         "evaluator": {"min_accuracy": None, "min_class_recall": None},
     }
     header = (
