@@ -79,9 +79,9 @@ class Data(Pixels, Labelled):
 class Evaluator(Section):
     """The gate: what a model must reach to be pushed. All thresholds are fractions of the judged split.
 
-    The judged split is `test`, or `eval` if the data has no test split. Without `min_accuracy` the floor is computed from
-    it: with the largest class's share p of n photos, p + 1.96 √(p(1 - p)/n), at most 1. Wilson's 95 % interval of an
-    accuracy that reaches it begins at p or above (Wilson 1927), so a model that always answers the largest class, or
+    The judged split is `test`, or `eval` if the data has no test split. Without `min_accuracy` the floor is computed
+    from it: with the largest class's share p of n photos, p + 1.96 √(p(1 - p)/n), at most 1. Wilson's 95 % interval of
+    an accuracy that reaches it begins at p or above (Wilson 1927), so a model that always answers the largest class, or
     guesses at random, is refused. Without `min_class_recall` the floor is 0.2, or 1/classes with fewer than five
     classes, the recall of a uniform guess.
     """

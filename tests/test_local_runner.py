@@ -225,7 +225,7 @@ def test_real_photos_through_every_node(real_data, main, tmp_path):
     code, printed = main("--preset", "flowers-convnet", "--data", photos, "--output", tmp_path / "out", *flags)
     assert code == 0, printed
     assert _states(printed) == dict.fromkeys(NODES, "done")
-    assert "2,980 train · 690 eval" in printed  # the codelab's split: the first three shards
+    assert "2,520 train · 460 eval · 690 test" in printed  # the codelab judges the first three shards
     assert "3,670 photos match the schema and can be decoded" in printed
     assert "drawings" not in printed
     (report,) = re.findall(r"^report +(/.+)$", printed, re.MULTILINE)

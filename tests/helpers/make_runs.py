@@ -14,8 +14,8 @@ EASY = ["evaluator.min_accuracy=0", "evaluator.min_class_recall=0"]
 
 def main(folder: Path) -> None:
     """Makes runs that are: killed during training, pushed, cached, refused, trained longer and pushed, failed."""
-    good = records.folder(folder / "data", shards=3, per_shard=20)
-    bad = records.folder(folder / "bad", bad=records.example(image=b"no photo"), shards=3, per_shard=20)
+    good = records.folder(folder / "data", shards=4, per_shard=20)
+    bad = records.folder(folder / "bad", bad=records.example(image=b"no photo"), shards=4, per_shard=20)
     _kill_during_training(folder, good)
     assert _run(folder, good, *TINY, *EASY) == 0
     assert _run(folder, good, *TINY, *EASY) == 0

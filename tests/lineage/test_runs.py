@@ -126,11 +126,12 @@ def test_a_pushed_model_is_traced_to_data_code_and_settings(ask, ids, output):
     assert made["Trainer"]["run"] == ids[PUSHED]
     assert made["ImportExampleGen"]["run"] == ids[KILLED]
     assert made["ImportExampleGen"]["data"] == str(output.parent / "data")
-    assert made["ImportExampleGen"]["settings"] == {"eval_fraction": 0.19}
+    fractions = {"split": "auto", "eval_fraction": 0.125, "test_fraction": 0.19}
+    assert made["ImportExampleGen"]["settings"].items() >= fractions.items()
     assert made["Trainer"]["code"] == source_code.digest(source_code.files_of(["components.trainer", "trainer.run"]))
     assert made["Trainer"]["settings"]["trainer"]["epochs"] == 2
     (examples,) = [each for each in made["Trainer"]["artifacts"] if each["type"] == "Examples"]
-    assert examples["input_fingerprint"].startswith("split:all,num_files:3,")
+    assert examples["input_fingerprint"].startswith("split:all,num_files:4,")
     trained = [each for each in _walk(ask("lineage", second)) if each["node"] == "Trainer"]
     assert sorted(each["settings"]["trainer"]["epochs"] for each in trained) == [
         2,
@@ -156,9 +157,11 @@ def test_two_runs_are_compared(ask, ids):
     assert differs == {"trainer.epochs": (2, 3), "evaluator.max_accuracy_drop": (0.02, 1.0)}
     assert answer["code"][0] == answer["code"][1] != None  # noqa: E711
     assert answer["data"]["counts"][0] == answer["data"]["counts"][1]
-    assert answer["data"]["counts"][0]["eval"] == dict.fromkeys(answer["data"]["counts"][0]["eval"], 4)
+    per_class = {split: set(counts.values()) for split, counts in answer["data"]["counts"][0].items()}
+    assert per_class == {"train": {8}, "eval": {4}, "test": {4}}
+    assert answer["judged_split"] == ["test", "test"]
     assert answer["data"]["drift"] == 0
-    assert {each["what"] for each in answer["data"]["statistics"]} >= {"train.brightness", "eval.side"}
+    assert {each["what"] for each in answer["data"]["statistics"]} >= {"train.brightness", "eval.side", "test.side"}
     assert all(each["before"] == each["after"] for each in answer["data"]["statistics"])
     epochs = next(each for each in answer["training"] if each["what"] == "epochs")
     assert (epochs["before"], epochs["after"]) == (2, 3)
@@ -199,7 +202,7 @@ def test_models_marks_the_version_in_service(ask, ids, output):
             "ImportExampleGen",
             FAILED,
             "these differences",
-            ["input_base", "data file part2", "input_fingerprint.", "input_fingerprint."],
+            ["input_base", "data file part3", "input_fingerprint.", "input_fingerprint."],
         ),
         ("ImportExampleGen", KILLED, "no earlier run", []),
         ("LatestBlessedModel", AGAIN, "a resolver always runs", None),
@@ -208,7 +211,7 @@ def test_models_marks_the_version_in_service(ask, ids, output):
 def test_why_gives_the_reason_and_the_differences(ask, ids, node, run, reason, differs):
     answer = ask("why", node, "--run", ids[run])
     assert reason in answer["reason"]
-    same = ("data file part0-20.tfrec", "data file part1-20.tfrec")  # differ only if written in another second
+    same = [f"data file part{number}-20.tfrec" for number in range(3)]  # differ only if written in another second
     keys = [each["what"] for each in answer["differs"] if each["what"] not in same]
     assert differs is None or [key[: len(start)] for key, start in zip(keys, differs, strict=True)] == differs
 
@@ -241,7 +244,7 @@ def test_printed_answers_have_the_expected_lines(output, ids, capsys):
         assert main([*words, "--store", str(output)]) == 0
     assert main(["lineage", str(next((output / "pushed" / "sample").iterdir())), "--store", str(output)]) == 0
     printed = capsys.readouterr().out
-    refused = rf"^{ids[REFUSED]} +sample .+ refused +0\.\d{{4}} +accuracy 0\.\d{{4}} \(floor 1\.0000\)$"
+    refused = rf"^{ids[REFUSED]} +sample .+ refused +0\.\d{{4}} test +accuracy 0\.\d{{4}} \(floor 1\.0000\)$"
     failed = r"^DataGate +failed .+\n  DataRefused: .+:\n  split  feature  what is wrong\n  train  image "
     assert re.search(refused, printed, re.MULTILINE)
     assert re.search(failed, printed, re.MULTILINE)
