@@ -70,12 +70,9 @@ def _mistakes(photos: Photos, probabilities: np.ndarray, names: Sequence[str]) -
 
 
 def _file(photos: Photos, index: int) -> str | None:
-    """Returns the name of a photo's file; None if the table has no names, because an older version wrote it."""
-    names = getattr(photos, "names", None)
-    if names is None or not names[index]:
-        return None
-    name = bytes(names[index]).decode(errors="backslashreplace")
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) == "Cc" else c for c in name)
+    """Returns the name of a photo's file, with control characters escaped; None if it is unknown."""
+    name = bytes(photos.names[index]).decode(errors="backslashreplace")
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) == "Cc" else c for c in name) or None
 
 
 def _slices(values: np.ndarray, correct: np.ndarray, name: Callable[[float, float], str]) -> list[dict[str, Any]]:

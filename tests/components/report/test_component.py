@@ -1,6 +1,7 @@
 """The Report node with parameters of a cluster, and a page with many classes."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -37,16 +38,20 @@ def test_the_report_shows_the_settings_of_the_run(tmp_path):
     assert (shown["trainer"]["epochs"], shown["data"]["directory"]) == (4, "gs://b/c")
 
 
-def _photos(labels: np.ndarray, **columns: np.ndarray) -> Photos:
+def _photos(labels: Sequence[int], names: Sequence[bytes]) -> Photos:
     n = len(labels)
     zeros, digests = np.zeros(n), np.zeros([n, 8], np.uint8)
     digests[:, 0] = np.arange(n)
-    return Photos(n, np.arange(n), labels, np.full([n, 2], 8), zeros, zeros, np.zeros([n, 3]), digests)
+    return Photos(np.array(labels), np.full([n, 2], 8), zeros, zeros, np.zeros([n, 3]), digests, np.array(names))
+
+
+def _predictions(photos: Photos, predicted: np.ndarray, classes: int) -> dict[bytes, np.ndarray]:
+    """Returns probabilities of 1 for the predicted classes, as `evaluation.read` does."""
+    return {each.tobytes(): row for each, row in zip(photos.digests, np.eye(classes)[predicted], strict=True)}
 
 
 def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, judged: str) -> Page:
     """Returns the page of a run without artifacts, given the predicted class of each photo."""
-    rows = zip(photos.digests, np.eye(len(names))[predicted], strict=True)
     numbers = {
         "name": "many",
         "judged_split": judged,
@@ -54,7 +59,7 @@ def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, jud
         "data": {"classes": names, "splits": {judged: describe(photos, names)}, "anomalies": [], "drift": None,
                  "same_as_baseline": False},
         "training": None,
-        "evaluation": evaluate({digest.tobytes(): row for digest, row in rows}, photos, names),
+        "evaluation": evaluate(_predictions(photos, predicted, len(names)), photos, names),
         "sections": [],
         "lineage": {"nodes": [], "versions": {}, "code": "", "command": ""},
     }  # fmt: skip
@@ -67,6 +72,30 @@ def test_a_hundred_classes_are_listed_with_the_most_frequent_confusions(tmp_path
     names = [f"class of the number {index}" for index in range(100)]
     true = np.arange(100).repeat(2)
     odd_classes_predicted_as_the_previous_class = true // 2 * 2
-    text = _page(tmp_path, names, _photos(true), odd_classes_predicted_as_the_previous_class, "eval").text
+    photos = _photos(true, [b"photo"] * 200)
+    text = _page(tmp_path, names, photos, odd_classes_predicted_as_the_previous_class, "eval").text
     assert "The most frequent confusions among 100 classes" in text
     assert all(name in text for name in names)
+
+
+LONG = "a-folder-with-a-long-name/" + "x" * 200 + "/photo-17.jpg"
+FILES = {  # the name in a record: what report.json has, and what the page shows
+    b"roses/1.jpg": ("roses/1.jpg", "roses/1.jpg"),
+    b"flowers00-230.tfrec record 7": ("flowers00-230.tfrec record 7", "flowers00-230.tfrec record 7"),
+    b"": (None, "record 2"),
+    LONG.encode(): (LONG, "a-folder-with-a-lon…xxxxxx/photo-17.jpg"),
+    b"<b>'\">&amp;.jpg": ("<b>'\">&amp;.jpg", "<b>'\">&amp;.jpg"),
+    "\u06a9\u200c\u202e.jpg".encode(): ("\u06a9\u200c\u202e.jpg", "\u06a9\u200c\u202e.jpg"),
+    b"\x1b[31m\n\xff.jpg": ("\\x1b[31m\\n\\xff.jpg", "\\x1b[31m\\n\\xff.jpg"),
+}
+
+
+def test_a_mistake_names_its_file(tmp_path):
+    photos = _photos([0] * len(FILES), list(FILES))
+    page = _page(tmp_path, ["cat", "dog"], photos, np.ones(len(FILES), int), "test")
+    found = evaluate(_predictions(photos, np.ones(len(FILES), int), 2), photos, ["cat", "dog"])["mistakes"]
+    assert [each["file"] for each in found] == [file for file, _ in FILES.values()]
+    assert [each["record"] for each in found] == list(range(len(FILES)))
+    for _, shown in FILES.values():
+        assert shown in page.text
+    assert [attrs["title"] for tag, attrs in page.elements if tag == "bdi" and attrs] == [LONG]
