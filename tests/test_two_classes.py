@@ -32,7 +32,20 @@ def test_the_default_gate_is_above_chance(two_classes):
     output, done = two_classes
     (file,) = output.glob("artifacts/*/Evaluator/evaluation/*/checks.json")
     accuracy, cat, dog = json.loads(file.read_text())
-    assert accuracy["floor"] == pytest.approx(0.5 + 1.959964 * (0.25 / 12) ** 0.5, rel=1e-12)
-    assert accuracy["n"] == 12
+    n, share = accuracy["n"], max(cat["n"], dog["n"]) / accuracy["n"]
+    assert accuracy["floor"] == pytest.approx(min(1, share + 1.959964 * (share * (1 - share) / n) ** 0.5), rel=1e-12)
     assert (cat["what"], cat["floor"], dog["floor"]) == ("recall of cat", 0.5, 0.5)
-    assert "computed from the eval split" in done.stdout
+    assert "computed from the test split" in done.stdout
+
+
+def test_48_photos_have_three_splits_and_the_gate_judges_the_test_split(two_classes):
+    output, done = two_classes
+    (blessing,) = output.glob("artifacts/*/DataGate/blessing/*/blessing.json")
+    counts = json.loads(blessing.read_text())["examples"]
+    assert sum(counts.values()) == 48
+    assert counts["train"] > counts["test"] > 0 < counts["eval"]
+    (checks,) = output.glob("artifacts/*/Evaluator/evaluation/*/checks.json")
+    accuracy, cat, dog = json.loads(checks.read_text())
+    assert accuracy["n"] == cat["n"] + dog["n"] == counts["test"]
+    assert "check on the test split" in done.stdout
+    assert "the epoch was chosen on the photos that it is judged on" not in done.stdout
