@@ -58,7 +58,7 @@ def make(
     }
     with output.dataset_folder(target) as folder:
         for split, part in parts.items():
-            _write(folder, output.split_stem(target.name, split), shards[split], part, labels)
+            write_shards(folder, output.split_stem(target.name, split), shards[split], part, labels)
         output.write_settings(folder, source, target, command, data, PRESET)
     counts = Counter(np.concatenate([train[1], test[1]]).tolist())
     return output.WrittenDataset({name: counts[label] for label, name in labels.items()}, sum(shards.values()))
@@ -119,7 +119,7 @@ def _mapping(found: idx.Dataset) -> dict[int, str]:
         raise idx.not_usable(path, "lines with a label and a code point, such as '1 65'", "other text") from None
 
 
-def _write(folder: Path, stem: str, shards: int, part: Labelled, classes: Mapping[int, str]) -> None:
+def write_shards(folder: Path, stem: str, shards: int, part: Labelled, classes: Mapping[int, str]) -> None:
     """Writes a split to shards of equal size; `classes` has the name of each label in the order of the classes."""
     (images, labels), names, numbers = part, list(classes.values()), {label: i for i, label in enumerate(classes)}
     size = images.shape[1], images.shape[2]

@@ -46,6 +46,7 @@ class Source(NamedTuple):
 
 SOURCES = {
     "sample": Source(ensure="ingest.sample.ensure", drawn=True),
+    "digits": Source(ensure="ingest.digits.ensure"),
     "flowers": Source(
         buckets={
             192: "gs://flowers-public/tfrecords-jpeg-192x192-2",

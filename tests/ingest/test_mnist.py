@@ -15,7 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 import schemas
 from errors import UserError
 from ingest import __main__ as command_line
-from ingest import idx, mnist, prepare, schema
+from ingest import idx, mnist, prepare, record_file, schema
 from ingest.names import run_name
 from ingest.records import splits_of_files
 from pipeline import schema_file, settings
@@ -52,9 +52,9 @@ def test_the_splits_of_mnist(made, real_data):
     name = run_name((real_data / "mnist").resolve())
     assert (config.name, config.data.image_size, config.data.channels) == (name, 28, 1)
     assert schema_file.check_schema(config.data.schema_file, 10) == made / "schema.pbtxt"
-    _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 28)
-    assert [shard.records for shard in shards] == [5000] * 14
-    files, data = [str(shard.path) for shard in shards], config.data
+    _, files = prepare.prepare_data(None, config.data.directory, config.data.pattern, 28)
+    assert [record_file.count(Path(file), 10_000) for file in files] == [5000] * 14
+    data = config.data
     splits = splits_of_files(files, data.split, data.eval_fraction, data.test_fraction)
     assert Counter(splits) == {"train": 11, "eval": 1, "test": 2}
 
