@@ -93,7 +93,7 @@ def write_settings(folder: Path, source: Path, target: Path, command: str, data:
     """
     settings = {
         "name": run_name(source),
-        "data": {"directory": str(target), "schema_file": str(target / SCHEMA), **data},
+        "data": {"directory": ".", "schema_file": SCHEMA, **data},  # relative to this file, so that it can be moved
         # null: computed from the judged split, because a preset's floors are for other data
         "evaluator": {"min_accuracy": None, "min_class_recall": None},
     }

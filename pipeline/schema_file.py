@@ -9,7 +9,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 import schemas
 from errors import UserError
 
-SCHEMAS = Path(schemas.__file__).parent
+SCHEMAS = schemas.FOLDER
 
 
 def check_schema(path: Path, classes: int) -> Path:

@@ -12,6 +12,7 @@ from errors import UserError, choices, quoted, shortened
 from ingest.names import safe_name
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config, disagreements
+from pipeline.settings_paths import from_folder
 from trainer.section import Section, merge, with_changes
 
 PRESETS = Path(__file__).parent / "presets"
@@ -30,6 +31,8 @@ def preset_summary(name: str) -> str:
 def load(preset: str | None = None, file: Path | None = None, changes: dict[str, Any] | None = None) -> Config:
     """Returns the settings of a preset, overridden by a file, then by single changes (dotted key to value).
 
+    Relative paths in the file are resolved from its folder, other relative paths from the current folder.
+
     Raises:
       UserError: naming every unknown key, wrong type and value out of range, with the valid choices.
     """
@@ -38,7 +41,7 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
     if preset or not file:
         values = _read_preset(preset or "sample")
     if file:
-        from_file = _read_yaml(file)
+        from_file = from_folder(_read_yaml(file), file.absolute().parent)
         values = merge(values, from_file)
         if "name" not in {**from_file, **(changes or {})}:
             problems.append(_missing_name(file))

@@ -1,0 +1,43 @@
+"""Resolves the relative paths in a settings file."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import schemas
+from ingest.paths import exists
+from trainer.section import with_changes
+
+PATHS = (
+    "output",
+    "data.directory",
+    "data.schema_file",
+    "model.weights",
+    "pusher.directory",
+    "metadata.password_file",
+)
+
+
+def from_folder(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns the values of a settings file with absolute paths; relative ones are resolved from the file's folder.
+
+    So a data set can be moved together with its settings (issue 13). URIs, `imagenet`, and the names of curated schemas
+    that are not files in the folder are unchanged.
+    """
+    texts = {key: value for key in PATHS if (value := _value(values, key)) and isinstance(value, str)}
+    return with_changes(values, {key: _absolute(key, value, folder) for key, value in texts.items()})
+
+
+def _value(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def _absolute(key: str, value: str, folder: Path) -> str:
+    path = folder / os.path.expanduser(value)  # noqa: PTH111 (Path.expanduser raises an error for an unknown user)
+    is_curated = key == "data.schema_file" and Path(value).name == value and (schemas.FOLDER / value).is_file()
+    if "://" in value or (key, value) == ("model.weights", "imagenet") or is_curated and not exists(path):
+        return value
+    return str(path)
