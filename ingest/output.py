@@ -1,7 +1,6 @@
 """Writes a dataset's folder atomically, with its schema and a settings file for `--config`."""
 
 import shlex
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,8 @@ import yaml
 from errors import UserError
 from ingest import schema
 from ingest.names import printable, run_name, safe_name
-from ingest.records import check_path
 from ingest.split_names import SPLITS, split_in_file_name
+from ingest.target import atomic_folder, check_free
 
 SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
@@ -28,22 +27,6 @@ class WrittenDataset(NamedTuple):
 
 
 @contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yields a temporary folder, and renames it to `target` if no error is raised.
-
-    Raises:
-      OSError: when `target` cannot be written.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The temporary directory is private; the folder inside it has the permissions of the user's umask.
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
-        folder = Path(temporary) / "folder"
-        folder.mkdir()
-        yield folder
-        folder.replace(target)
-
-
-@contextmanager
 def dataset_folder(target: Path) -> Iterator[Path]:
     """Yields a temporary folder, as `atomic_folder` does, for the folder that `--to` names.
 
@@ -52,32 +35,13 @@ def dataset_folder(target: Path) -> Iterator[Path]:
     """
     check_free(target)
     try:
-        with atomic_folder(target) as folder:
+        with atomic_folder(target, last=SETTINGS) as folder:
             yield folder
     except OSError as error:
         raise UserError(
             f"cannot write {printable(target)}: {error.strerror or error}; nothing was written. "
             "Free disk space or give another folder (--to DIR)"
         ) from None
-
-
-def check_free(target: Path) -> None:
-    """Checks that writing to `target` would not overwrite anything.
-
-    Raises:
-      UserError: when `target` is a file or a folder that is not empty, or a path that a run cannot read.
-    """
-    check_path(target.resolve(), "give another folder (--to DIR)")
-    try:
-        taken = target.exists() and (not target.is_dir() or next(target.iterdir(), None) is not None)
-    except OSError as error:
-        raise UserError(f"cannot read {printable(target)}: {error.strerror}; give another folder (--to DIR)") from None
-    if taken:
-        problem = "is not empty" if target.is_dir() else "is a file"
-        raise UserError(
-            f"expected a new or an empty folder, but {printable(target)} {problem}. "
-            "Remove it, or give another folder (--to DIR)"
-        )
 
 
 def write_settings(folder: Path, source: Path, target: Path, command: str, data: dict[str, Any], preset: str) -> None:

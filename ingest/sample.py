@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from ingest.output import atomic_folder
+from ingest.target import atomic_folder
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 SIZE = 64

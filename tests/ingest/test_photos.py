@@ -242,12 +242,10 @@ def test_targets_that_are_refused(tmp_path, make):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine").write_text("precious")
     code, said = make("photos", photos, "--to", tmp_path / "taken")
-    assert (code, "taken is not empty. Remove it, or" in said) == (2, True)
+    assert (code, "taken is not empty: it contains mine. Remove it, or" in said) == (2, True)
     assert (tmp_path / "taken" / "mine").read_text() == "precious"
     assert "mine is a file" in make("photos", photos, "--to", tmp_path / "taken" / "mine")[1]
     assert "cannot " in make("photos", photos, "--to", tmp_path / "taken" / "mine" / "below")[1]
-    assert "received [ in" in make("photos", photos, "--to", tmp_path / "new[1]")[1]
-    assert not (tmp_path / "new[1]").exists()
     (tmp_path / "empty").mkdir()
     assert make("photos", photos, "--to", tmp_path / "empty")[0] == 0
     assert make("photos", photos, "--to", tmp_path / "new" / "deep" / "out")[0] == 0
