@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
+from ingest.names import printable
 from ingest.paths import exists
 
 
 def safe(value: object) -> Text:
-    """Returns a value as rich text: markup is not interpreted, and control characters are escaped."""
-    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)))
+    """Returns a value as rich text: markup is not interpreted, and characters that cannot be shown are escaped."""
+    return Text(printable(value))
 
 
 def print_table(

@@ -125,16 +125,6 @@ def test_the_files_of_a_bucket():
     assert list_files("ram://listed", "*.tfrec") == ["ram://listed/a.tfrec", "ram://listed/b.tfrec"]
 
 
-@pytest.mark.parametrize("character", "*?[\\")
-def test_paths_that_are_patterns_to_beam_are_refused(tmp_path, character):
-    _files(tmp_path / f"a{character}", "b.tfrec")
-    with pytest.raises(UserError, match=r"expected a path without .* rename it, or give another folder \(--data DIR\)"):
-        list_files(tmp_path / f"a{character}", "*.tfrec")
-    _files(tmp_path, f"c{character}.tfrec")
-    with pytest.raises(UserError, match=r"expected a path without .* rename it, or exclude it \(data.pattern\)"):
-        list_files(tmp_path, "*.tfrec")
-
-
 def test_record_files_that_are_not_read_are_named(tmp_path):
     folder = records.folder(tmp_path, shards=2)
     assert prepare.unmatched_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == ""

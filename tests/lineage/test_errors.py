@@ -123,7 +123,7 @@ def test_text_from_the_store_is_escaped(folder, capsys):
         assert main([*words, "--store", str(folder)]) == 0
         printed = capsys.readouterr().out
         assert "[bold]x[/bold]" in printed
-        assert r"[red]no[/red] \x1b[2J\x1b]0;title\x07 \u202egnp" in printed
+        assert r"[red]no[/red] \u001b[2J\u001b]0;title\u0007 \u202egnp" in printed
         assert "\x1b" not in printed
         assert "\u202e" not in printed
 

@@ -21,7 +21,7 @@ from pipeline.local.spinner import spinner
 from tests.helpers.report_sources import HISTORY
 
 HOSTILE = ("a[/b]", "[red]cat", ":dog:", "x\\", "\x1b[31mowl", "[link=file:///etc/passwd]here[/link]")
-SHOWN = ("a[/b]", "[red]cat", ":dog:", "x\\", "\\x1b[31mowl", "[link=file:///etc/passwd]here[/link]")
+SHOWN = ("a[/b]", "[red]cat", ":dog:", "x\\", "\\u001b[31mowl", "[link=file:///etc/passwd]here[/link]")
 
 
 @pytest.fixture
