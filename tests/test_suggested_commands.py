@@ -28,7 +28,8 @@ ALL = suggestions.in_documents() + suggestions.in_presets() + suggestions.in_hel
 TEXTS = dict.fromkeys(variant for each in ALL for variant in suggestions.variants(each.text))
 
 # A command whose message suggests a remedy: the command with the remedy. PORT is a port that is in use.
-LOCAL, PHOTOS = "python local_runner.py --output out", "python -m ingest photos photos --to"
+LOCAL, INGEST = "python local_runner.py --output out", "python -m ingest photos"
+PHOTOS = f"{INGEST} photos --to"
 CHECK, SUBMIT = "python kubeflow_runner.py check --target", "python kubeflow_runner.py submit"
 BEAM = (
     f"{LOCAL} --set beam.runner=PortableRunner --set 'beam.args=[--job_endpoint=127.0.0.1:%s, --environment_type=%s]'"
@@ -37,7 +38,6 @@ REMEDIES = {
     f"{LOCAL} --set data.source=null": f"{LOCAL} --data data",
     f"{LOCAL} --data data --config nameless.yaml": f"{LOCAL} --data data --config nameless.yaml --set name=nameless",
     f"{LOCAL} --data nowhere": f"{LOCAL} --data data",
-    f"{LOCAL} --data [odd]": f"{LOCAL} --data data",
     f"{LOCAL} --data data --set trainer.batch_size=90": f"{LOCAL} --data data --set trainer.batch_size=80",
     f"{LOCAL} --data two": f"{LOCAL} --data two --set data.split=hash",
     f"{LOCAL} --data single": f"{LOCAL} --data single --set data.split=hash",
@@ -63,6 +63,7 @@ REMEDIES = {
     "python local_runner.py --output foreign": "python local_runner.py --output free",
     "python local_runner.py --output orphans": "python local_runner.py --output free",
     "python local_runner.py --output file/out": "python local_runner.py --output free",
+    "python local_runner.py --output [odd]": "python local_runner.py --output free",
     f"{LOCAL} --set 'beam.args=[--runner=FlinkRunner]'": f"{LOCAL} --set beam.runner=DirectRunner",
     f"{LOCAL} --set beam.runner=PortableRunner": BEAM % ("PORT", "LOOPBACK"),
     BEAM % (9, "LOOPBACK"): BEAM % ("PORT", "LOOPBACK"),
@@ -74,6 +75,16 @@ REMEDIES = {
     f"{PHOTOS} file/new": f"{PHOTOS} new",
     f"{PHOTOS} photos/new": f"{PHOTOS} new",
     f"{PHOTOS} {'x' * 300}": f"{PHOTOS} new",
+    f"{INGEST} linked --to new": f"{INGEST} linked --to new --follow-links",
+    f"{INGEST} half-linked --to new": f"{INGEST} half-linked --to new --follow-links",
+    f"{INGEST} nested --to new": f"{INGEST} nested --to new --nested top",
+    f"{INGEST} flat --to new": f"{INGEST} flat/labels.csv --to new",
+    f"{INGEST} manifests/moved.csv --to new": f"{INGEST} manifests/moved.csv --to new --photos-root photos",
+    f"{INGEST} manifests/bucket.csv --to new": f"{INGEST} manifests/bucket.csv --to new --photos-root photos",
+    f"{INGEST} flat/labels.csv --photos-root file --to new": f"{INGEST} flat/labels.csv --photos-root flat --to new",
+    f"{INGEST} flat/labels.csv --split-column color --to new": (
+        f"{INGEST} flat/labels.csv --split-column part --to new"
+    ),
     "python -m ingest mnist emnist --to new": "python -m ingest mnist emnist --to new --dataset emnist-digits",
     f"{SUBMIT}": f"{SUBMIT} --target vertex …",
     f"{CHECK} vertex": f"{CHECK} vertex …",
@@ -103,6 +114,8 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"set XDG_CACHE_HOME": "test_download.py",
     r"add --delete": "test_lineage.py",
     r"last good weights, for --weights": "test_fitting.py",
+    r"nothing was written\. Free disk space": "test_photos.py",
+    r"--nested is for folders": "test_manifests.py",
 }
 
 
@@ -145,6 +158,7 @@ def _write_data(folder: Path) -> None:
     for name, colour in (("cat", (250, 10, 10)), ("dog", (10, 10, 250))):
         for index in range(40):
             records.photo_file(folder / "photos" / name / f"{index}.png", colour)
+    _write_layouts(folder)
     (folder / "idx").mkdir()
     (folder / "emnist").mkdir()
     for part, digits in (("t10k", 100), ("train", 600)):
@@ -153,6 +167,28 @@ def _write_data(folder: Path) -> None:
         for start in ("idx/", "emnist/emnist-digits-", "emnist/emnist-mnist-"):
             (folder / f"{start}{part}-images-idx3-ubyte.gz").write_bytes(images)
             (folder / f"{start}{part}-labels-idx1-ubyte.gz").write_bytes(labels)
+
+
+def _write_layouts(folder: Path) -> None:
+    """Writes the photos of `photos` in layouts that need a flag, or a manifest as the source."""
+    for place in ("linked", "half-linked", "nested", "flat", "manifests"):
+        (folder / place).mkdir()
+    for name in ("cat", "dog"):
+        (folder / "linked" / name).symlink_to(folder / "photos" / name)
+    shutil.copytree(folder / "photos" / "cat", folder / "half-linked" / "cat")
+    (folder / "half-linked" / "dog").symlink_to(folder / "photos" / "dog")
+    paths = sorted(path.relative_to(folder / "photos") for path in folder.glob("photos/*/*"))
+    flat = ["file,label,color,part"]
+    for path in paths:
+        place = folder / "nested" / path.parent / "more" / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "photos" / path, place)
+        name = f"{path.parent}-{path.name}"
+        shutil.copy(folder / "photos" / path, folder / "flat" / name)
+        flat.append(f"{name},{path.parent},red,{'test' if path.stem.endswith('0') else 'train'}")
+    (folder / "flat" / "labels.csv").write_text("\n".join(flat))
+    (folder / "manifests" / "moved.csv").write_text("\n".join(f"{path},{path.parent}" for path in paths))
+    (folder / "manifests" / "bucket.csv").write_text("\n".join(f"gs://a-bucket/{path},{path.parent}" for path in paths))
 
 
 def _prepared(folder: Path, run: Path) -> Path:
