@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from errors import UserError
 from ingest.flags import Number
+from ingest.paths import absolute
 from ingest.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _print_summary(written: "WrittenDataset", folder: Path) -> None:
         print(f"{len(written.skipped):,} skipped:")
     for path, reason in written.skipped:
         print(f"  {output.printable(path)}: {output.printable(reason)}")
-    settings = shlex.quote(str(folder.expanduser() / output.SETTINGS))
+    settings = shlex.quote(str(absolute(folder) / output.SETTINGS))  # a relative path might begin with a dash
     print(f"next: python local_runner.py --config {output.printable(settings)}")
 
 

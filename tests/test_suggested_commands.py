@@ -116,6 +116,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"last good weights, for --weights": "test_fitting.py",
     r"nothing was written\. Free disk space": "test_photos.py",
     r"--nested is for folders": "test_manifests.py",
+    r"printable characters \(--to\)": "test_target.py",
 }
 
 
