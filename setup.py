@@ -14,6 +14,7 @@ setup(
         "trainer.models",
         "schemas",
         "ingest",
+        "ingest.checking",
         "ingest.layouts",
         "lineage",
         "components.report",
@@ -24,5 +25,6 @@ setup(
         "schemas": ["*.pbtxt"],
         "lineage": ["pages/*"],
         "components.report": ["templates/*"],
+        "ingest": ["templates/*"],
     },
 )

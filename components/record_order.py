@@ -96,7 +96,7 @@ def _write_quarantine(records: Sequence[Bad], folders: Folders, shard: str) -> N
     _write_records((each.data for each in records), folders.quarantine, f"{QUARANTINE}-{shard}.tfrecord", None)
     rows = [{name: value for name, value in each._asdict().items() if name != "data"} for each in records]
     with tf.io.gfile.GFile(f"{folders.quarantine}/{QUARANTINE}-{shard}.jsonl", "w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _write_records(records: Iterable[bytes], folder: str, name: str, options: tf.io.TFRecordOptions | None) -> None:

@@ -1,4 +1,4 @@
-"""Converts your own photos, or MNIST, to TFRecords: `python -m ingest --help`."""
+"""Converts your own photos, or MNIST, to TFRecords, and shows data: `python -m ingest --help`."""
 
 import argparse
 import os
@@ -9,12 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from errors import UserError
-from ingest.flags import Number
-from ingest.paths import absolute
-from ingest.sources import SOURCES
+from ingest.flags import Flag, Number
+from ingest.sources import INSPECTIONS, SOURCES, Command, Inspection
 
 if TYPE_CHECKING:
     from ingest.output import WrittenDataset
@@ -32,14 +31,17 @@ class Interrupted(KeyboardInterrupt):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Writes the dataset that the flags describe and returns the exit code."""
+    """Writes or shows the data that the flags describe and returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     args = vars(_parser().parse_args(argv))
+    args["command"] = shlex.join(["python", "-m", "ingest", *argv])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow prints when it is imported
     try:
-        make, source, target = pkgutil.resolve_name(args.pop("make")), args.pop("source"), args.pop("to")
-        written = make(source, target, command=shlex.join(["python", "-m", "ingest", *argv]), **args)
-        _print_summary(written, target)
+        function, source = pkgutil.resolve_name(args.pop("function")), args.pop("source")
+        if "to" not in args:
+            return function(source, **args)
+        target = args.pop("to")
+        _print_summary(function(source, target, **args), target)
         return WRITTEN
     except UserError as error:
         print(f"ingest: {error}", file=sys.stderr)
@@ -51,20 +53,28 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     commands = {name: source.command for name, source in SOURCES.items() if source.command}
+    names = [*commands, *INSPECTIONS]
     result = argparse.ArgumentParser(
         prog="python -m ingest",
-        description="Convert labelled photos to TFRecords, with settings for a run.",
+        description="Convert labelled photos to TFRecords, with settings for a run; or look at them.",
         allow_abbrev=False,
     )
-    kinds = result.add_subparsers(required=True, metavar=" | ".join(commands))
+    kinds = result.add_subparsers(required=True, metavar=" | ".join(names))
     for name, command in commands.items():
-        kind = kinds.add_parser(name, help=command.help)
-        kind.add_argument("source", metavar=command.source, type=Path, help=command.source_help)
+        kind = _add(kinds, name, command, {**command.flags, "seed": _SEED})
         kind.add_argument("--to", metavar="DIR", type=Path, required=True, help="a new folder for the dataset")
-        for flag, takes in {**command.flags, "seed": _SEED}.items():
-            kind.add_argument(f"--{flag}", **takes.arguments())
-        kind.set_defaults(make=command.make)
+        kind.set_defaults(function=command.make)
+    for name, inspection in INSPECTIONS.items():
+        _add(kinds, name, inspection, inspection.flags).set_defaults(function=inspection.run)
     return result
+
+
+def _add(kinds: Any, name: str, command: Command | Inspection, flags: Mapping[str, Flag]) -> argparse.ArgumentParser:
+    kind = kinds.add_parser(name, help=command.help)
+    kind.add_argument("source", metavar=command.source, type=Path, help=command.source_help)
+    for flag, takes in flags.items():
+        kind.add_argument(f"--{flag}", **takes.arguments())
+    return kind
 
 
 def _print_summary(written: "WrittenDataset", folder: Path) -> None:
@@ -76,7 +86,7 @@ def _print_summary(written: "WrittenDataset", folder: Path) -> None:
         print(f"{len(written.skipped):,} skipped:")
     for path, reason in written.skipped:
         print(f"  {output.printable(path)}: {output.printable(reason)}")
-    settings = shlex.quote(str(absolute(folder) / output.SETTINGS))  # a relative path might begin with a dash
+    settings = shlex.quote(str(folder.expanduser() / output.SETTINGS))
     print(f"next: python local_runner.py --config {output.printable(settings)}")
 
 

@@ -27,6 +27,24 @@ class Command(NamedTuple):
     flags: Mapping[str, Flag] = {}
 
 
+class Inspection(NamedTuple):
+    """The command `python -m ingest NAME`, which shows data and writes no data set.
+
+    Attributes:
+      run: the dotted path of `run(source, *, command, **flags)`, which returns the exit code.
+      help: describes the command.
+      source: the name of the command's argument in the help.
+      source_help: describes the argument.
+      flags: the command's flags, by name without the leading dashes.
+    """
+
+    run: str
+    help: str
+    source: str
+    source_help: str
+    flags: Mapping[str, Flag] = {}
+
+
 class Source(NamedTuple):
     """A row of SOURCES: a value of `data.source` (if it has `buckets` or `ensure`), a command, or both.
 
@@ -43,6 +61,20 @@ class Source(NamedTuple):
     drawn: bool = False
     command: Command | None = None
 
+
+# The flags that describe a layout: the fields of ingest.layouts.entries.Options.
+_LAYOUT: dict[str, Flag] = {
+    "nested": Choice(
+        ["join", "top"],
+        None,
+        "label photos in nested folders by the whole path (animals/cat) or by the top folder (animals)",
+    ),
+    "follow-links": Switch("follow links to targets outside the folder of photos"),
+    "path-column": Text("NAME", "the manifest's column of paths (guessed)"),
+    "label-column": Text("NAME", "the manifest's column of labels (guessed)"),
+    "split-column": Text("NAME", "the manifest's column of splits (guessed)"),
+    "photos-root": File("DIR", "folder that the manifest's paths are relative to (the manifest's)"),
+}
 
 SOURCES = {
     "sample": Source(ensure="ingest.sample.ensure", drawn=True),
@@ -63,16 +95,7 @@ SOURCES = {
             source_help="a folder with one folder per class, or with train, val and test above them; or a manifest "
             "(CSV, TSV, JSON lines, Parquet) with columns of paths and labels",
             flags={
-                "nested": Choice(
-                    ["join", "top"],
-                    None,
-                    "label photos in nested folders by the whole path (animals/cat) or by the top folder (animals)",
-                ),
-                "follow-links": Switch("follow links to targets outside PHOTOS_DIR"),
-                "path-column": Text("NAME", "the manifest's column of paths (guessed)"),
-                "label-column": Text("NAME", "the manifest's column of labels (guessed)"),
-                "split-column": Text("NAME", "the manifest's column of splits (guessed)"),
-                "photos-root": File("DIR", "folder that the manifest's paths are relative to (the manifest's)"),
+                **_LAYOUT,
                 "size": Number(16, 1024, 192, "side of the cropped photos in pixels"),
                 "shards": Number(2, 10_000, 16, "maximum number of files"),
             },
@@ -91,6 +114,25 @@ SOURCES = {
                 "dataset": Text("NAME", "the start of the files' names, if the folder contains several data sets"),
             },
         )
+    ),
+}
+
+_HTML = File("FILE", "also write a page with the photos")
+
+INSPECTIONS = {
+    "check": Inspection(
+        "ingest.checking.command.run",
+        help="look at labelled photos before a training: counts, copies, dark, bright, blurred and narrow photos",
+        source="DIR",
+        source_help="a folder of TFRecords, or what `photos` reads",
+        flags={**_LAYOUT, "html": _HTML},
+    ),
+    "quarantine": Inspection(
+        "ingest.quarantine.run",
+        help="show the records that a run could not use, by reason",
+        source="DIR",
+        source_help="the output folder of a run, of which the newest quarantine is shown, or the quarantine's folder",
+        flags={"html": _HTML},
     ),
 }
 

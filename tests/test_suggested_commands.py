@@ -85,6 +85,7 @@ REMEDIES = {
     f"{INGEST} flat/labels.csv --split-column color --to new": (
         f"{INGEST} flat/labels.csv --split-column part --to new"
     ),
+    "python -m ingest check photos --html photos": "python -m ingest check photos --html page.html",
     "python -m ingest mnist emnist --to new": "python -m ingest mnist emnist --to new --dataset emnist-digits",
     f"{SUBMIT}": f"{SUBMIT} --target vertex …",
     f"{CHECK} vertex": f"{CHECK} vertex …",
@@ -116,7 +117,6 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"last good weights, for --weights": "test_fitting.py",
     r"nothing was written\. Free disk space": "test_photos.py",
     r"--nested is for folders": "test_manifests.py",
-    r"printable characters \(--to\)": "test_target.py",
 }
 
 

@@ -49,6 +49,7 @@ VALUES = {
     r"-o FILE": "-o new.json",
     r"submit +FILE": "submit photos.json",
     r"run-local +FILE": "run-local sample.json",
+    r"--html FILE": "--html page.html",
     r"\bFILE TO\.npz": "weights.h5 new.npz",
     r"\bFILE(\.h5)?\b|mobilenet_v2_\w+\.\w+\.h5": "weights.h5",
     r"runs/pushed/NAME/VERSION|\bARTIFACT\b": "$PUSHED",

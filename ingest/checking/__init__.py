@@ -1,0 +1,1 @@
+"""Looks at labelled photos before a training: `python -m ingest check`. Imports no TensorFlow."""

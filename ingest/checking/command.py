@@ -1,0 +1,83 @@
+"""The command `python -m ingest check`."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from errors import UserError
+from ingest import sheet
+from ingest.checking import findings, items, report
+from ingest.checking.items import Item, Source
+from ingest.checking.measures import Measures, measure
+from ingest.checking.report import Report
+from ingest.decoding import Unreadable
+from ingest.layouts.entries import Options
+from ingest.names import printable
+
+NOTHING, DECIDE = 0, 1  # exit codes
+_QUEUED = 4  # photos per thread
+
+
+def run(source: Path, command: str, html: Path | None = None, **layout: Any) -> int:
+    """Prints what a person should know about labelled photos before a training.
+
+    Args:
+      source: a folder of record files, or what `ingest photos` reads.
+      command: the command, for the page.
+      html: the page with the photos; None for none.
+      layout: the flags of `ingest.layouts.entries.Options`.
+
+    Returns:
+      DECIDE if something must be decided, otherwise NOTHING.
+
+    Raises:
+      UserError: when there are no photos to read, or the page cannot be written.
+    """
+    sheet.check_writable(html)
+    found = items.find(source, Options(**layout))
+    photos, measures = [], []
+    for item, measured in _measured(found):
+        photos.append(item)
+        measures.append(measured)
+    if not photos:
+        first = f": {found.unreadable[0][0]}: {found.unreadable[0][1]}" if found.unreadable else ""
+        raise UserError(f"no photo in {printable(source)} can be decoded{printable(first)}")
+    problems = findings.class_problems(photos)
+    result = Report(photos, measures, findings.find(photos, measures), problems, found.unreadable)
+    report.show(result)
+    if html is not None:
+        report.write_page(html, f"Photos in {printable(source)}", command, result, found)
+        print(f"page: {printable(html)}")
+    return DECIDE if result.decisions else NOTHING
+
+
+def _measured(found: Source) -> Iterator[tuple[Item, Measures]]:
+    """Yields the photos in order, measured in threads; photos that cannot be decoded are added to `unreadable`."""
+    waiting: deque[tuple[Item, Future[Measures]]] = deque()
+    threads = os.cpu_count() or 1
+
+    def finished() -> Iterator[tuple[Item, Measures]]:
+        item, future = waiting.popleft()
+        try:
+            yield item, future.result()
+        except Unreadable as error:
+            found.unreadable.append((item.name, str(error)))
+
+    pool = ThreadPoolExecutor(threads)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns about unusual EXIF data
+        try:
+            for item, data in track(found.read(), "looking at photos", found.total, transient=True):
+                waiting.append((item, pool.submit(measure, data)))
+                if len(waiting) >= _QUEUED * threads:
+                    yield from finished()
+            while waiting:
+                yield from finished()
+        finally:
+            pool.shutdown(cancel_futures=True)
