@@ -25,7 +25,7 @@ _SEED = Number(0, 2**63, 0, "seed of the shuffle")
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C.
 
-    TensorFlow's import runs `eval` for namedtuples. When a plain KeyboardInterrupt leaves an `eval`, CPython ends
+    Imports run `eval` for namedtuples. When a plain KeyboardInterrupt leaves an `eval`, CPython ends
     `python -m` by the signal and ignores the exit code.
     """
 
@@ -82,6 +82,10 @@ def _print_summary(written: "WrittenDataset", folder: Path) -> None:
 
     _print_counts(written.counts)
     print(f"{sum(written.counts.values()):,} photos in {written.shards} shards: {output.printable(folder)}")
+    if written.splits:
+        print("  " + ", ".join(f"{split}: {count:,}" for split, count in sorted(written.splits.items())))
+    for notice in written.notices:
+        print(f"notice: {notice}")
     if written.skipped:
         print(f"{len(written.skipped):,} skipped:")
     for path, reason in written.skipped:

@@ -1,71 +1,224 @@
-"""Converts a photo file to an upright square JPEG. Pillow releases Python's global lock, so threads run in parallel."""
+"""Decodes a photo file of any format to upright RGB pixels. Pillow releases Python's global lock in its decoders."""
 
+import contextlib
+import hashlib
 import io
+import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import pi_heif
+from PIL import ExifTags, Image, ImageChops, PngImagePlugin, UnidentifiedImageError
+from PIL.GifImagePlugin import GifImageFile
 
+pi_heif.register_heif_opener()
 # An explicit list, because Pillow opens some formats with external programs (EPS with Ghostscript). JPEG includes MPO.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
-QUALITY = 92  # of the public flowers' TFRecords
-_REDUCED = 2  # a JPEG is decoded at a reduced size, at least this many times the target size
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")
+JPEG_FORMATS = ("JPEG", "MPO")
+# A JPEG is decoded at the smallest scale of the DCT (1/1, 1/2, 1/4, 1/8) at which each side has these pixels. The scale
+# depends on the photo alone, so that the digest does too.
+DIGEST_SIDE = 512
+_DIGEST_BYTES = 16
+_LONGEST_TEXT = 64 * 2**20  # bytes of a PNG's text chunks; Pillow's limit is 1 MB, and photos with more are in use
+_LARGE = 40_000_000  # pixels; photos with more are decoded one at a time, to limit the memory
+_STRIP = 4_000_000  # pixels that are hashed at a time
+_LEAST_DECODED = 0.5  # of the rows of a truncated JPEG
+_FILL = {127, 128}  # libjpeg fills the missing part of a truncated JPEG with these values
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_one_large_photo = threading.Lock()
 
 
 class Unreadable(Exception):
     """The file is not a usable photo; the text is the reason."""
 
 
-def check_header(path: Path) -> None:
-    """Checks that a file's header is that of a photo in one of FORMATS.
+class Decoded(NamedTuple):
+    """A decoded photo.
+
+    Attributes:
+      image: RGB, upright; a JPEG may be decoded at a reduced scale.
+      format: Pillow's name of the file's format.
+      mode: Pillow's name of the pixels' mode in the file.
+      size: (width, height) in the file, before the photo is turned upright.
+      is_animated: whether it is a GIF of several frames, of which the first is decoded.
+      truncated: the fraction of the rows that could be decoded, if a JPEG is truncated; otherwise None.
+    """
+
+    image: Image.Image
+    format: str
+    mode: str
+    size: tuple[int, int]
+    is_animated: bool
+    truncated: float | None
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the photo has more pixels than `image`."""
+        return max(self.size) > max(self.image.size)
+
+
+@contextlib.contextmanager
+def limits(megapixels: int) -> Iterator[None]:
+    """Sets Pillow's limits of a photo's pixels and of the texts in a PNG, which are global, and restores them.
+
+    Args:
+      megapixels: the largest photo; one with more is Unreadable.
+    """
+    before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+    # Pillow raises an error above twice its limit, at which it only warns.
+    Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = megapixels * 1_000_000 // 2, _LONGEST_TEXT
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before
+
+
+@contextlib.contextmanager
+def decoded(path: Path, least: int = DIGEST_SIDE) -> Iterator[Decoded]:
+    """Yields a decoded photo. While one of more than 40 megapixels is in use, other threads with such a photo wait.
+
+    Args:
+      path: the photo.
+      least: a JPEG is decoded at the smallest scale at which each side has at least this number of pixels.
 
     Raises:
-      Unreadable: when it is not, or when Pillow rejects the size as a decompression bomb.
+      Unreadable: when the photo cannot be decoded, has more pixels than `limits` allows, or is a JPEG of which less
+        than half can be decoded.
     """
+    with contextlib.ExitStack() as stack:
+        try:
+            photo = stack.enter_context(_open(path))
+            if photo.width * photo.height > _LARGE:
+                stack.enter_context(_one_large_photo)
+            result = _decode(photo, path, least)
+        except Unreadable:
+            raise
+        except Exception as error:  # for damaged files, Pillow raises errors of many types
+            raise Unreadable(_reason(error)) from None
+        yield result
+
+
+def digest(image: Image.Image) -> bytes:
+    """Returns the BLAKE2b digest, 16 bytes, of an RGB image's size and pixels.
+
+    Copies have the same digest, also in other lossless formats or with another EXIF orientation; a JPEG of 1,024 pixels
+    and more, which is decoded at a reduced scale, only as a JPEG.
+    """
+    result = hashlib.blake2b(b"%d,%d," % image.size, digest_size=_DIGEST_BYTES)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image if rows >= image.height else image.crop((0, top, image.width, min(top + rows, image.height)))
+        result.update(strip.tobytes())
+    return result.digest()
+
+
+def _open(source: Path | BinaryIO) -> Image.Image:
     try:
-        with Image.open(path, formats=FORMATS):
-            pass
-    except Exception as error:  # for damaged files, Pillow raises errors of many types
-        raise Unreadable(_reason(error)) from None
+        return Image.open(source, formats=FORMATS)
+    except UnidentifiedImageError:
+        if isinstance(source, Path):
+            with source.open("rb") as file:
+                raise Unreadable(_why_unidentified(file)) from None
+        raise
 
 
-def square_jpeg(path: Path, size: int) -> bytes:
-    """Returns a photo as an upright RGB JPEG, cropped to a centred square with sides of `size` pixels.
+def _decode(photo: Image.Image, path: Path, least: int) -> Decoded:
+    size, is_animated, truncated = photo.size, isinstance(photo, GifImageFile) and photo.is_animated, None
+    try:
+        image = _load(photo, least)
+    except OSError as error:
+        if photo.format not in JPEG_FORMATS:
+            raise
+        image, truncated = _truncated(path, least, _reason(error))
+    return Decoded(_upright(_to_rgb(image), photo), str(photo.format), photo.mode, size, is_animated, truncated)
 
-    Transparent pixels become white. Only the first frame of an animation is used.
+
+def _load(photo: Image.Image, least: int) -> Image.Image:
+    photo.draft(None, (least, least))
+    photo.load()
+    return photo
+
+
+def _truncated(path: Path, least: int, reason: str) -> tuple[Image.Image, float]:
+    """Returns the image of a JPEG that ends too early, with grey in the rows that are missing, and the other fraction.
+
+    Pillow has a switch for it, which is global and also accepts truncated files of other formats.
 
     Raises:
-      Unreadable: when the photo cannot be decoded.
+      Unreadable: when more than half of the rows are missing.
     """
+    content = path.read_bytes()
+    # The file may end in a table of Huffman codes of a progressive JPEG, which libjpeg cannot use in part.
+    for end in (len(content), content.rfind(b"\xff\xc4")):
+        with contextlib.suppress(OSError):
+            image = _load(_open(io.BytesIO(content[:end] + b"\xff\xd9")), least)
+            if (rows := _decoded_rows(image)) >= _LEAST_DECODED:
+                return image, rows
+    raise Unreadable(f"a JPEG that is truncated or damaged; less than half of it can be decoded: {reason}")
+
+
+def _decoded_rows(image: Image.Image) -> float:
+    """Returns the fraction of the rows above those that libjpeg filled, because their data is missing."""
+    last = image.getpixel((image.width - 1, image.height - 1))
+    values = last if isinstance(last, tuple) else (last,)
+    if not set(values) <= _FILL:
+        return 1.0
+    filled = Image.new(image.mode, image.size, last)
+    box = ImageChops.difference(image, filled).getbbox(alpha_only=False)
+    return box[3] / image.height if box else 0.0
+
+
+def _upright(image: Image.Image, photo: Image.Image) -> Image.Image:
     try:
-        with Image.open(path, formats=FORMATS) as photo:
-            photo.draft(None, (_REDUCED * size, _REDUCED * size))
-            upright = _to_rgb(ImageOps.exif_transpose(photo))
-        square = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        square.save(buffer, "JPEG", quality=QUALITY)
-    except Exception as error:  # see check_header
-        raise Unreadable(_reason(error)) from None
-    return buffer.getvalue()
+        turn = _TURNS.get(photo.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # for broken EXIF data, Pillow raises errors of many types; the photo is used as it is stored
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """Returns an image as RGB, with white where it is transparent."""
     if image.mode in ("I", "F"):
         raise Unreadable("expected 8 or 16 bits per channel, received 32")
     if image.mode.startswith("I;16"):  # convert() would make every value above 255 white
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return white
+
+
+def _why_unidentified(file: BinaryIO) -> str:
+    """Returns why Pillow cannot open a file: the decoder's reason if the file begins as one of FORMATS does."""
+    for name in FORMATS:
+        opener, accepts = Image.OPEN[name]
+        file.seek(0)
+        if accepts and accepts(file.read(16)) is True:
+            file.seek(0)
+            try:
+                opener(file, "")
+            except Exception as error:  # of many types
+                bits = re.search(r"cannot handle (\d+)-bit layers", str(error))
+                return f"expected 8 bits per channel, received {bits[1]}" if bits else f"a damaged {name}: {error}"
+    return f"not a photo in a supported format ({', '.join(FORMATS)})"
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"not a photo in a supported format ({', '.join(FORMATS)})"
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        return f"larger than {limit:,} pixels, which may be a decompression bomb"
+        return f"larger than {limit // 1_000_000:,} megapixels (--max-megapixels)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -1,7 +1,7 @@
 """Writes a dataset's folder atomically, with its schema and a settings file for `--config`."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +19,21 @@ SCHEMA = "schema.pbtxt"
 
 
 class WrittenDataset(NamedTuple):
-    """A written dataset: the number of records of each class, the number of shards, and skipped files with reasons."""
+    """A written dataset.
 
-    counts: dict[str, int]
+    Attributes:
+      counts: the number of records of each class.
+      shards: the number of shards.
+      skipped: files that are not in the dataset, with reasons.
+      notices: what else the user should know.
+      splits: the number of records of each split, if known.
+    """
+
+    counts: Mapping[str, int]
     shards: int
     skipped: Sequence[tuple[Path, str]] = ()
+    notices: Sequence[str] = ()
+    splits: Mapping[str, int] = {}
 
 
 @contextmanager
@@ -44,7 +54,15 @@ def dataset_folder(target: Path) -> Iterator[Path]:
         ) from None
 
 
-def write_settings(folder: Path, source: Path, target: Path, command: str, data: dict[str, Any], preset: str) -> None:
+def write_settings(
+    folder: Path,
+    source: Path,
+    target: Path,
+    command: str,
+    data: dict[str, Any],
+    preset: str,
+    sections: Mapping[str, Any] = {},
+) -> None:
     """Writes settings.yaml and schema.pbtxt to `folder`, for a dataset that is then moved to `target`.
 
     Args:
@@ -54,12 +72,14 @@ def write_settings(folder: Path, source: Path, target: Path, command: str, data:
       command: the command that made the dataset, for the header.
       data: settings of the section `data` that describe the dataset, `classes` included.
       preset: a preset that accepts the sizes and the number of channels of these photos.
+      sections: other sections of the settings.
     """
     settings = {
         "name": run_name(source),
         "data": {"directory": ".", "schema_file": SCHEMA, **data},  # relative to this file, so that it can be moved
         # null: computed from the judged split, because a preset's floors are for other data
         "evaluator": {"min_accuracy": None, "min_class_recall": None},
+        **sections,
     }
     header = (
         f"# Made by: {printable(command)}\n"

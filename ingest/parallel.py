@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -15,14 +15,17 @@ from ingest.decoding import Unreadable
 
 _QUEUE_LENGTH = 4  # submitted files per thread
 
+
+class HasPath(Protocol):
+    """Anything with the path of a file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+
+File = TypeVar("File", bound=HasPath)
 Result = TypeVar("Result")
-
-
-class Photo(NamedTuple):
-    """A file and the index of its class."""
-
-    path: Path
-    label: int
 
 
 class Skipped(NamedTuple):
@@ -44,8 +47,8 @@ class Workers:
         return self._display.add_task(description, total=total)
 
     def map(
-        self, task: TaskID, function: Callable[[Path], Result], photos: Iterable[Photo]
-    ) -> Iterator[tuple[Photo, Result]]:
+        self, task: TaskID, function: Callable[[Path], Result], photos: Iterable[File]
+    ) -> Iterator[tuple[File, Result]]:
         """Yields each photo with the result of `function` for its path, in order; unreadable photos are skipped."""
         for photo, future in self._submit(function, photos):
             try:
@@ -55,10 +58,10 @@ class Workers:
             self._display.advance(task)
 
     def _submit(
-        self, function: Callable[[Path], Result], photos: Iterable[Photo]
-    ) -> Iterator[tuple[Photo, "Future[Result]"]]:
+        self, function: Callable[[Path], Result], photos: Iterable[File]
+    ) -> Iterator[tuple[File, "Future[Result]"]]:
         """Yields photos with futures; only a few are pending, while Executor.map would keep all results in memory."""
-        pending: deque[tuple[Photo, Future[Result]]] = deque()
+        pending: deque[tuple[File, Future[Result]]] = deque()
         for photo in photos:
             pending.append((photo, self._pool.submit(function, photo.path)))
             if len(pending) >= _QUEUE_LENGTH * (os.cpu_count() or 1):

@@ -1,117 +1,146 @@
-"""Converts a folder of photos, one subfolder per class, to TFRecords: checks headers, assigns shards, then encodes.
+"""Converts labelled photos to TFRecords: encodes each photo once, plans the split of all of them, then writes shards.
 
-It holds all paths in memory, but only a few decoded photos.
+Until the split is planned, the encoded photos are in a temporary file, and memory holds only an index of them.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from errors import UserError
-from ingest import class_folders, decoding, layouts, output
-from ingest.names import safe_name
-from ingest.parallel import Photo, Skipped, Workers, workers
+from ingest import decoding, encoding, label_edits, layouts, output, photo_shards, splitting
+from ingest.encoding import Encoded
+from ingest.layouts import Entry
+from ingest.names import printable
+from ingest.parallel import Skipped, Workers, workers
 from ingest.paths import absolute
-from ingest.record_file import write_record
+from ingest.split_names import TRAIN
+from ingest.splitting import Fractions, Photo
+from ingest.spool import Spool
 
 PRESET = "flowers-convnet"  # accepts photos of every size
+_RESIZE = {"crop": "fill-crop", "stretch": "plain"}  # the setting data.resize, so that service does the same
+_BATCH = 32  # the default of trainer.batch_size
 
 
 def make(
-    source: Path, target: Path, size: int, shards: int, seed: int, command: str, **layout: Any
+    source: Path,
+    target: Path,
+    *,
+    size: int,
+    fit: str,
+    keep_original: bool,
+    max_megapixels: int,
+    shards: int,
+    eval_fraction: float,
+    test_fraction: float,
+    edits: Path | None,
+    seed: int,
+    command: str,
+    **layout: Any,
 ) -> output.WrittenDataset:
     """Writes the photos under `source` to `target` as TFRecord shards, with a schema and settings.
 
-    The result is deterministic: it depends on the photos, `size`, `shards` and `seed` only.
+    The result is deterministic: it depends on the photos and the arguments only.
 
     Args:
-      source: a folder with one subfolder per class, named after the class.
+      source: a folder or a manifest, see `layouts.find`.
       target: a new or empty folder.
-      size: height and width of the cropped photos, in pixels.
+      size: see `encoding.Options`.
+      fit: see `encoding.Options`.
+      keep_original: see `encoding.Options`.
+      max_megapixels: larger photos are skipped.
       shards: the maximum number of shards; there are fewer if every class has fewer photos.
-      seed: the seed of the shuffle.
+      eval_fraction: of the photos; see `splitting.plan`.
+      test_fraction: of the photos; see `splitting.plan`.
+      edits: a file of corrected labels, see `label_edits.read`; None for no corrections.
+      seed: of the split and of the records' order.
       command: recorded in the settings.
       **layout: the fields of `layouts.Options`.
 
     Raises:
-      UserError: when fewer than two classes have photos, or `target` cannot be written.
+      UserError: when a class has too few photos, an argument is not valid, or `target` cannot be written.
     """
     source, target = absolute(source), absolute(target)
+    _check_target(source, target)
+    corrections = label_edits.read(edits) if edits else None
+    encode = partial(encoding.encode, options=encoding.Options(size, fit, keep_original))
+    with workers() as work, decoding.limits(max_megapixels):
+        entries = layouts.find(source, layouts.Options(**layout), work.skipped)
+        _check_classes(Counter(entry.label for entry in entries), work.skipped)
+        with output.dataset_folder(target) as folder, Spool(folder) as spool:
+            notices = _encode(entries, encode, spool, work)
+            _check_classes(_photos_of_classes(entries, spool), work.skipped)
+            provenance = [printable(command)]
+            if corrections:
+                edited = label_edits.apply(corrections, [item.photo for item in spool.items])
+                spool.relabel(edited.labels)
+                notices += edited.notices
+                provenance.append(edited.summary)
+            plan = splitting.plan([item.photo for item in spool.items], Fractions(eval_fraction, test_fraction), seed)
+            written = photo_shards.write(folder, target.name, spool, plan.splits, shards, seed)
+            data = {
+                "classes": list(written.classes),
+                "image_size": size,
+                "resize": _RESIZE[fit],
+                "provenance": "; ".join(provenance),
+            }
+            output.write_settings(folder, source, target, command, data, PRESET, _batch(written.splits[TRAIN]))
+    return output.WrittenDataset(
+        written.classes, written.shards, sorted(work.skipped), [*notices, *plan.notices], written.splits
+    )
+
+
+def _check_target(source: Path, target: Path) -> None:
     if target.is_relative_to(source):
         raise UserError(
-            f"{output.printable(target)} (--to) is inside the photo folder, where it would become a class; "
+            f"{printable(target)} (--to) is inside the photo folder, where it would become a class; "
             "give a folder outside it"
         )
     output.check_free(target)
-    with workers() as work:
-        files: dict[str, list[Path]] = {}
-        for entry in layouts.find(source, layouts.Options(**layout), work.skipped):
-            files.setdefault(entry.label, []).append(entry.path)
-        files = dict(sorted(files.items()))
-        photos = _photos_of(files, work)
-        classes = class_folders.check_classes(files, photos, work.skipped)
-        assigned = class_folders.assign_shards([photos[name] for name in classes], shards, seed)
-        with output.dataset_folder(target) as folder:
-            written = _write(folder, assigned, classes, size, work)
-            _check_written(written, classes, work.skipped)
-            _rename(folder, safe_name(target.name), [counts.total() for counts in written])
-            output.write_settings(folder, source, target, command, {"classes": classes, "image_size": size}, PRESET)
-    total = sum(written, Counter[int]())
-    counts = {name: total[label] for label, name in enumerate(classes)}
-    return output.WrittenDataset(counts, sum(1 for each in written if each), sorted(work.skipped))
 
 
-def _photos_of(files: Mapping[str, Sequence[Path]], work: Workers) -> dict[str, list[Path]]:
-    """Returns the files of each class that have the header of a photo."""
-    names = list(files)
-    candidates = [Photo(path, label) for label, name in enumerate(names) for path in files[name]]
-    found: dict[str, list[Path]] = {name: [] for name in names}
-    for photo, _ in work.map(work.task("looking for photos", len(candidates)), decoding.check_header, candidates):
-        found[names[photo.label]].append(photo.path)
-    return found
-
-
-def _write(
-    folder: Path, assigned: Sequence[Sequence[Photo]], classes: Sequence[str], size: int, work: Workers
-) -> list[Counter[int]]:
-    """Writes the shards under temporary names; returns the number of photos of each class in each shard."""
-    from ingest.examples import make_example
-
-    task = work.task("writing shards", sum(map(len, assigned)))
-    encode = partial(decoding.square_jpeg, size=size)
-    written = []
-    for index, shard in enumerate(assigned):
-        counts: Counter[int] = Counter()
-        with _temporary(folder, index).open("wb") as file:
-            for photo, jpeg in work.map(task, encode, shard):
-                example = make_example(jpeg, photo.label, classes, (size, size))
-                write_record(file, example.SerializeToString(deterministic=True))
-                counts[photo.label] += 1
-        written.append(counts)
-    return written
-
-
-def _check_written(written: Sequence[Counter[int]], classes: Sequence[str], skipped: Sequence[Skipped]) -> None:
-    """Raises UserError if a class is not in two shards, because too many of its photos could not be decoded."""
-    shards = {name: sum(1 for counts in written if counts[label]) for label, name in enumerate(classes)}
-    too_few = [name for name, count in shards.items() if count < 2]
+def _check_classes(photos: Mapping[str, int], skipped: Sequence[Skipped]) -> None:
+    """Raises UserError if there are fewer than two classes, or a class has fewer than two photos."""
+    counts = [f"{printable(name)}: {count}" for name, count in sorted(photos.items())]
+    if sum(map(bool, photos.values())) < 2:
+        raise UserError(
+            f"expected photos of at least two classes, received {', '.join(counts) or 'none'}{_first(skipped)}"
+        )
+    too_few = [text for text, (_, count) in zip(counts, sorted(photos.items()), strict=True) if count < 2]
     if too_few:
         raise UserError(
-            "expected photos for training and evaluation in each class; too few can be decoded in the class folders "
-            f"{', '.join(too_few)}; add photos, or move the folders away{class_folders.first(skipped)}"
+            "expected at least 2 readable photos in each class, one for training and one for evaluation; "
+            f"received {', '.join(too_few)}. Add photos, or leave the class out{_first(skipped)}"
         )
 
 
-def _rename(folder: Path, stem: str, counts: Sequence[int]) -> None:
-    """Renames the shards to names with their number of records, and deletes empty shards."""
-    kept = [index for index, count in enumerate(counts) if count]
-    for index in set(range(len(counts))) - set(kept):
-        _temporary(folder, index).unlink()
-    for index, name in zip(kept, output.shard_names(stem, [counts[index] for index in kept]), strict=True):
-        _temporary(folder, index).rename(folder / name)
+def _first(skipped: Sequence[Skipped]) -> str:
+    """Returns the first skipped file and the reason, to append to an error; "" if nothing was skipped."""
+    if not skipped:
+        return ""
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    return f"\n  skipped: {printable(skipped[0].path)}: {printable(skipped[0].reason)}{more}"
 
 
-def _temporary(folder: Path, index: int) -> Path:
-    return folder / f"{index}.part"
+def _photos_of_classes(entries: Sequence[Entry], spool: Spool) -> dict[str, int]:
+    counts = Counter(item.photo.label for item in spool.items)
+    return {entry.label: counts[entry.label] for entry in entries}
+
+
+def _encode(entries: Sequence[Entry], encode: Callable[[Path], Encoded], spool: Spool, work: Workers) -> list[str]:
+    """Encodes the photos into the spool; returns a notice that names truncated ones, if any."""
+    truncated = []
+    for entry, encoded in work.map(work.task("encoding photos", len(entries)), encode, entries):
+        spool.add(Photo(entry.name, entry.label, encoded.digest, entry.split), encoded.content, encoded.size)
+        if encoded.truncated is not None:
+            truncated.append(f"{printable(entry.name)} ({encoded.truncated:.0%})")
+    listed = ", ".join(truncated)
+    return [f"truncated JPEGs, used with the fraction of their rows: {listed}"] if truncated else []
+
+
+def _batch(training: int) -> dict[str, Any]:
+    """Returns the section `trainer`: a batch size that a training split fills, if it is smaller than the default."""
+    return {"trainer": {"batch_size": 1 << (training.bit_length() - 1)}} if training < _BATCH else {}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ingest.flags import Choice, File, Flag, Number, Switch, Text
+from ingest.flags import Choice, File, Flag, Fraction, Number, Switch, Text
 from ingest.idx_names import NAMES
 
 
@@ -96,8 +96,14 @@ SOURCES = {
             "(CSV, TSV, JSON lines, Parquet) with columns of paths and labels",
             flags={
                 **_LAYOUT,
-                "size": Number(16, 1024, 192, "side of the cropped photos in pixels"),
-                "shards": Number(2, 10_000, 16, "maximum number of files"),
+                "size": Number(16, 1024, 192, "side of the square photos in pixels"),
+                "fit": Choice(["crop", "stretch"], "crop", "keep the centre of a photo, or change its proportions"),
+                "keep-original": Switch("store the photos at their own size, so that data.image_size can be changed"),
+                "max-megapixels": Number(1, 4096, 250, "skip larger photos"),
+                "eval-fraction": Fraction(0.01, 0.5, 0.1, "of the photos, for the split that chooses the epoch"),
+                "test-fraction": Fraction(0, 0.45, 0.15, "of the photos, for the split that the gate judges"),
+                "edits": File("FILE", "CSV of corrected labels, with the columns digest and label; empty to drop"),
+                "shards": Number(3, 10_000, 16, "maximum number of files"),
             },
         )
     ),

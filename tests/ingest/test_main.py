@@ -9,7 +9,7 @@ from ingest import __main__ as command_line
     ("flags", "says"),
     [
         (["--size", "8"], "expected a whole number from 16 to 1024, received '8'"),
-        (["--shards", "1"], "expected a whole number from 2 to 10000, received '1'"),
+        (["--shards", "1"], "expected a whole number from 3 to 10000, received '1'"),
         (["--seed", "x"], "received 'x'"),
     ],
 )

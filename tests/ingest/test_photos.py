@@ -18,9 +18,8 @@ from PIL import Image
 
 from errors import UserError
 from ingest import __main__ as command_line
-from ingest import output, prepare
+from ingest import decoding, output, prepare, record_file
 from ingest.names import run_name
-from ingest.records import check_folder
 from pipeline import schema_file, settings
 from tests.conftest import ROOT
 from tests.helpers.records import photo_file
@@ -40,7 +39,7 @@ def _labels(records: list[dict]) -> Counter:
 def _folders(folder: Path, **counts: int) -> Path:
     for name, count in counts.items():
         for index in range(count):
-            photo_file(folder / name / f"{index}.png", (9 * index % 256, 5 * len(name), 90))
+            photo_file(folder / name / f"{index}.png", (9 * index % 256, sum(name.encode()) % 256, len(name)))
     return folder
 
 
@@ -77,12 +76,19 @@ def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
     config = settings.load(None, target / "settings.yaml")
     assert (config.name, config.data.directory, config.data.image_size) == (run_name(native.resolve()), target, 96)
     assert config.data.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert config.data.provenance == f"python -m ingest photos {native} --to '{target}' --size 96"
     assert schema_file.check_schema(config.data.schema_file, 5) == target / "schema.pbtxt"
-    _, shards = prepare.prepare_data(None, config.data.directory, config.data.pattern, 96)
-    assert [(shard.path.name, shard.records) for shard in shards] == [
-        (f"my-flowers{index:02d}-25.tfrec", 25) for index in range(16)
-    ]
-    assert all(_labels(records) == dict.fromkeys(config.data.classes, 5) for records in _read(target).values())
+    _, files = prepare.prepare_data(None, config.data.directory, config.data.pattern, 96)
+    records = _read(target)
+    assert sorted(records) == [Path(file).name for file in files]
+    splits = Counter()
+    for name, found in records.items():
+        _, _, split, _, number = name.removesuffix(".tfrec").split("-")
+        assert len(found) == int(number)
+        splits[split] += len(found)
+    assert f"eval: {splits['eval']}, test: {splits['test']}, train: {splits['train']}" in said
+    for split, share in (("eval", 0.1), ("test", 0.15)):  # 4 standard deviations
+        assert abs(splits[split] - 400 * share) < 4 * (400 * share * (1 - share)) ** 0.5
     assert list(tmp_path.iterdir()) == [target]
     assert target.stat().st_mode & 0o777 == 0o777 & ~_umask()
 
@@ -103,6 +109,11 @@ def test_a_record_is_the_centre_of_the_photo_with_all_features(native, tmp_path,
         assert record["label"].bytes_list.value[0].decode() == sorted(path.name for path in native.iterdir())[label]
         assert list(record["one_hot_class"].float_list.value) == [float(index == label) for index in range(5)]
         assert list(record["size"].int64_list.value) == [192, 192]
+        path = native / record["filename"].bytes_list.value[0].decode()
+        assert path.parent.name == record["label"].bytes_list.value[0].decode()
+        with Image.open(path) as photo:
+            digest = decoding.digest(photo.convert("RGB")).hex()
+        assert record["digest"].bytes_list.value[0].decode() == digest
 
 
 def test_the_settings_go_together_with_a_preset(tmp_path, make):
@@ -157,13 +168,12 @@ def test_the_same_seed_gives_the_same_bytes(native, tmp_path, make):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
+def test_unreadable_files_are_skipped_and_listed(tmp_path, make):
     photos = _folders(tmp_path / "in", cat=6, dog=6)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
     (photos / "cat" / "note\x1b[31m.txt").write_text("not a photo")
     (photos / "cat" / "empty.jpg").touch()
     (photos / "dog" / "cut.png").write_bytes((photos / "dog" / "5.png").read_bytes()[:-40])
-    photo_file(photos / "dog" / "bomb.png", size=(101, 100))
+    photo_file(photos / "dog" / "bomb.png", size=(1001, 1000))
     (photos / "dog" / "inner").mkdir()
     outside = photo_file(tmp_path / "outside.png")
     (photos / "dog" / "out.png").symlink_to(outside)
@@ -174,7 +184,7 @@ def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
     photo_file(photos / ".hidden" / "a.png")
     photo_file(photos / "cat" / ".hidden.png")
     (photos / "empty").mkdir()
-    code, said = make("photos", photos, "--to", tmp_path / "out")
+    code, said = make("photos", photos, "--to", tmp_path / "out", "--max-megapixels", 1)
     assert code == 0, said
     assert "13 photos in 7 shards" in said
     assert "10 skipped:" in said
@@ -183,7 +193,7 @@ def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
         "cat/empty.jpg: not a photo",
         "cat/pipe: not a file",
         "dog/cut.png: ",
-        "dog/bomb.png: larger than 10,000 pixels, which may be a decompression bomb",
+        "dog/bomb.png: larger than 1 megapixels (--max-megapixels)",
         "dog/inner: an empty folder",
         "dog/out.png: a link to a target outside",
         "dog/loop.png: a link that cannot be followed",
@@ -191,7 +201,7 @@ def test_unreadable_files_are_skipped_and_listed(tmp_path, make, monkeypatch):
     ):
         assert text in said
     assert settings.load(None, tmp_path / "out" / "settings.yaml").data.classes == ("cat", "dog")
-    check_folder(tmp_path / "out", "*.tfrec")
+    assert sum(record_file.count(path, 99) for path in (tmp_path / "out").glob("*.tfrec")) == 13
 
 
 def _nothing_readable(photos: Path) -> None:
@@ -213,14 +223,14 @@ def _one_of_a_class(photos: Path) -> None:
     ("damage", "says"),
     [
         (lambda photos: shutil.rmtree(photos), "expected a folder of photos or a manifest"),
-        (lambda photos: shutil.rmtree(photos / "dog"), "at least two class folders with photos, received cat: 4"),
+        (lambda photos: shutil.rmtree(photos / "dog"), "photos of at least two classes, received cat: 4"),
         (
             lambda photos: [shutil.rmtree(photos / name) for name in ("cat", "dog")],
             "received 0 photos without class folders",
         ),
         (_nothing_readable, "received cat: 0, dog: 0\n  skipped: "),
-        (_only_headers, "too few can be decoded in the class folders dog; add photos"),
-        (_one_of_a_class, "at least 2 readable photos .* received dog: 1. Add photos, or move"),
+        (_only_headers, "received cat: 4, dog: 0\n  skipped: .*0.png: image file is truncated .and 3 more"),
+        (_one_of_a_class, "at least 2 readable photos .* received dog: 1. Add photos, or leave"),
         (lambda photos: (photos / "dog").rename(photos / "d\nog"), r"received .*d\\nog'; rename"),
         (lambda photos: (photos / "dog").rename(photos / os.fsdecode(b"d\xff")), r"received .*d\\udcff'; rename"),
     ],
@@ -283,7 +293,7 @@ def test_ctrl_c_leaves_no_files(native, tmp_path):
 
 
 def test_ctrl_c_during_an_import_exits_with_130(native, tmp_path):
-    (tmp_path / "tensorflow.py").write_text("exec('import os; os.kill(os.getpid(), 2); list(range(1000))')")
+    (tmp_path / "pi_heif.py").write_text("exec('import os; os.kill(os.getpid(), 2); list(range(1000))')")
     process = _hears_ctrl_c(native, tmp_path, PYTHONPATH=str(tmp_path))
     assert process.communicate(timeout=60)[1] == "ingest: interrupted; nothing was written\n"
     assert process.returncode == 130

@@ -1,0 +1,111 @@
+"""Encodes a photo for a record: a square JPEG, or the file as it is if TensorFlow decodes it to the same pixels."""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from ingest import decoding
+from ingest.decoding import Decoded
+
+FITS = ("crop", "stretch")
+QUALITY = 92  # of the public flowers' TFRecords
+_QUALITY_AT_FULL_SIZE = 95
+_REDUCED = 2  # a JPEG is decoded at a reduced scale, at least this many times the size of the square
+_KEPT = (*decoding.JPEG_FORMATS, "PNG", "GIF", "BMP")
+_KEPT_MODES = {"JPEG": ("L", "RGB"), "MPO": ("L", "RGB"), "BMP": ("RGB",)}  # others: every mode
+_MOST_PIXELS = 178_956_970  # of an original; the run's limit (trainer/formats.py)
+_LONGEST_SIDE = 65_500  # of a JPEG, in libjpeg
+
+
+class Options(NamedTuple):
+    """How photos are encoded.
+
+    Attributes:
+      size: the side of the square in pixels.
+      fit: 'crop' keeps the largest centred square, 'stretch' changes the proportions.
+      keep_original: whether the file is stored instead of a square.
+    """
+
+    size: int
+    fit: str = "crop"
+    keep_original: bool = False
+
+
+class Encoded(NamedTuple):
+    """An encoded photo.
+
+    Attributes:
+      content: a JPEG, or the content of the file.
+      size: (height, width) of `content` in pixels.
+      digest: see `decoding.digest`; it does not depend on the options.
+      truncated: the fraction of the rows that could be decoded, if the photo is a truncated JPEG; otherwise None.
+    """
+
+    content: bytes
+    size: tuple[int, int]
+    digest: bytes
+    truncated: float | None
+
+
+def encode(path: Path, options: Options) -> Encoded:
+    """Decodes and encodes a photo.
+
+    Raises:
+      Unreadable: when the photo cannot be decoded.
+    """
+    with decoding.decoded(path) as photo:
+        digest = decoding.digest(photo.image)
+        if options.keep_original and _is_kept(photo):
+            return Encoded(path.read_bytes(), photo.size[::-1], digest, photo.truncated)
+        least = max(photo.size) if options.keep_original else _REDUCED * options.size
+        if not (photo.is_reduced and least > decoding.DIGEST_SIDE):
+            return _encoded(photo, options, digest)
+    with decoding.decoded(path, least) as photo:
+        return _encoded(photo, options, digest)
+
+
+def _is_kept(photo: Decoded) -> bool:
+    """Returns whether TensorFlow decodes a file, and to the pixels of `photo`."""
+    return (
+        photo.format in _KEPT
+        and photo.mode in _KEPT_MODES.get(photo.format, (photo.mode,))
+        and photo.size[0] * photo.size[1] <= _MOST_PIXELS
+        and photo.truncated is None
+        and not photo.is_animated  # TensorFlow decodes all frames
+    )
+
+
+def _encoded(photo: Decoded, options: Options, digest: bytes) -> Encoded:
+    content = io.BytesIO()
+    if options.keep_original:
+        image = _within_limits(photo.image)
+        image.save(content, "JPEG", quality=_QUALITY_AT_FULL_SIZE, subsampling="4:4:4")
+    else:
+        image = square(photo.image, options.size, options.fit)
+        image.save(content, "JPEG", quality=QUALITY)
+    return Encoded(content.getvalue(), image.size[::-1], digest, photo.truncated)
+
+
+def _within_limits(image: Image.Image) -> Image.Image:
+    factor = 1
+    while image.width * image.height > _MOST_PIXELS * factor**2 or max(image.size) > _LONGEST_SIDE * factor:
+        factor += 1
+    return image if factor == 1 else image.reduce(factor)
+
+
+def square(image: Image.Image, size: int, fit: str) -> Image.Image:
+    """Returns an RGB image with sides of `size` pixels; `fit` is one of FITS.
+
+    The filter and the square are those of the transform graph (`trainer.images.resize`), so that a photo gives the same
+    pixels in training and in service.
+    """
+    part = image if fit == "stretch" else image.crop(_middle_square(*image.size))
+    return part.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def _middle_square(width: int, height: int) -> tuple[int, int, int, int]:
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side

@@ -1,0 +1,64 @@
+"""Corrections of labels by a file."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from errors import UserError
+from ingest import label_edits
+from ingest.splitting import Photo
+
+PHOTOS = [
+    Photo(f"{label}/{index}.jpg", label, bytes([index] * 16)) for label in ("cat", "dog") for index in range(1, 4)
+]
+ONE, TWO, NONE = ("0" + digit for digit in "129")
+
+
+def _file(folder: Path, text: str | bytes) -> Path:
+    content = text if isinstance(text, bytes) else text.encode()
+    (folder / "edits.csv").write_bytes(content)
+    return folder / "edits.csv"
+
+
+def test_labels_are_changed_for_all_copies_and_photos_are_left_out(tmp_path):
+    text = f"\ufefffile,digest,label\r\na,{16 * ONE},dog\r\nb,{16 * TWO.upper()},\r\nc,{16 * NONE},cat\r\n"
+    edited = label_edits.apply(label_edits.read(_file(tmp_path, text)), PHOTOS)
+    assert edited.labels == ["dog", None, "cat", "dog", None, "dog"]
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert edited.summary == f"edits.csv sha256:{digest}: 1 photos relabelled, 2 dropped"
+    assert edited.notices == [
+        "edits.csv: 1 photos relabelled, 2 dropped",
+        f"edits.csv: no photo has these digests: {16 * NONE}",
+    ]
+
+
+def test_drop_is_a_class_if_one_has_this_name(tmp_path):
+    edits = label_edits.read(_file(tmp_path, f"digest,label\n{16 * ONE},drop\n{16 * TWO},\n"))
+    assert label_edits.apply(edits, PHOTOS).labels == [None, None, "cat", None, None, "dog"]
+    drops = [*PHOTOS, Photo("drop/1.jpg", "drop", bytes(16))]
+    assert label_edits.apply(edits, drops).labels == ["drop", None, "cat", "drop", None, "dog", "drop"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "file,label\na,cat\n",
+            r"edits.csv \(--edits\), row 2: expected the columns digest and label; received .*'file'",
+        ),
+        ("digest,label\nabc,cat\n", "row 2: expected a digest of 32 characters 0-9 and a-f, received 'abc'"),
+        (f"digest,label\n{16 * ONE}\n", "row 2: expected the columns"),
+        (f"digest,label\n{16 * ONE},cat\n{16 * ONE},dog\n", f"row 3: expected one label .* two for {16 * ONE}"),
+        (b"digest,label\n\xff\n", r"edits.csv \(--edits\): expected CSV in UTF-8: 'utf-8' codec"),
+        (f"digest,label\n{16 * ONE},catt\n", "unknown class 'catt'; did you mean 'cat'.*or an empty label to leave"),
+    ],
+)
+def test_files_that_are_refused(tmp_path, text, says):
+    with pytest.raises(UserError, match=says):
+        label_edits.apply(label_edits.read(_file(tmp_path, text)), PHOTOS)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*none.csv \(--edits\): No such file"):
+        label_edits.read(tmp_path / "none.csv")
