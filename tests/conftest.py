@@ -13,6 +13,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("components", "ingest", "lineage", "pipeline", "schemas", "trainer")  # and errors.py
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+# Class names with a list item of YAML, a format character, an ideographic space, a pattern, quotes, an emoji of several
+# characters, HTML and a reordering character; and a boolean of YAML
+CAT, DOG = "- گربه\u200cها\u3000[*] 'q\" 👩\u200d👩\u200d👧 <b>&\u202etac", "no"
+
 Runner = Callable[..., subprocess.CompletedProcess]
 
 
@@ -72,19 +76,23 @@ def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.Completed
 
 @pytest.fixture(scope="session")
 def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
-    """Red cats and blue dogs through both commands and the default gate: the output folder, and what was printed."""
+    """Red CATs and blue DOGs through both commands and the default gate: the output folder, and what was printed.
+
+    The names of the classes and the data folder are as odd as people have them (issue 13).
+    """
     from tests.helpers import records  # TensorFlow
 
     folder = tmp_path_factory.mktemp("two_classes")
+    data = folder / "pets [1] *"
     for index in range(24):
-        records.photo_file(folder / "photos" / "cat" / f"{index}.jpg", (180 + 3 * index, 4 * index, 30))
-        records.photo_file(folder / "photos" / "dog" / f"{index}.jpg", (30, 4 * index, 180 + 3 * index))
-    command = [sys.executable, "-m", "ingest", "photos", folder / "photos", "--to", folder / "pets"]
+        records.photo_file(folder / "photos" / CAT / f"{index}.jpg", (180 + 3 * index, 4 * index, 30))
+        records.photo_file(folder / "photos" / DOG / f"{index}.jpg", (30, 4 * index, 180 + 3 * index))
+    command = [sys.executable, "-m", "ingest", "photos", folder / "photos", "--to", data]
     command += ["--size", "32", "--shards", "4"]
     subprocess.run(command, cwd=ROOT, env=without_network(cache), check=True, capture_output=True, timeout=300)
     settings = ["model.name=softmax", "trainer.batch_size=4", "trainer.epochs=4", "trainer.learning_rate.peak=0.01"]
     flags = [word for setting in settings for word in ("--set", setting)]
-    return folder / "out", run("--config", folder / "pets" / "settings.yaml", "--output", folder / "out", *flags)
+    return folder / "out", run("--config", data / "settings.yaml", "--output", folder / "out", *flags)
 
 
 @pytest.fixture
