@@ -84,11 +84,11 @@ def limits(megapixels: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def decoded(path: Path, least: int = DIGEST_SIDE) -> Iterator[Decoded]:
+def decoded(source: Path | bytes, least: int = DIGEST_SIDE) -> Iterator[Decoded]:
     """Yields a decoded photo. While one of more than 40 megapixels is in use, other threads with such a photo wait.
 
     Args:
-      path: the photo.
+      source: the photo's file or its content.
       least: a JPEG is decoded at the smallest scale at which each side has at least this number of pixels.
 
     Raises:
@@ -97,10 +97,10 @@ def decoded(path: Path, least: int = DIGEST_SIDE) -> Iterator[Decoded]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            photo = stack.enter_context(_open(path))
+            photo = stack.enter_context(_open(source))
             if photo.width * photo.height > _LARGE:
                 stack.enter_context(_one_large_photo)
-            result = _decode(photo, path, least)
+            result = _decode(photo, source, least)
         except Unreadable:
             raise
         except Exception as error:  # for damaged files, Pillow raises errors of many types
@@ -122,24 +122,26 @@ def digest(image: Image.Image) -> bytes:
     return result.digest()
 
 
-def _open(source: Path | BinaryIO) -> Image.Image:
+def _open(source: Path | bytes) -> Image.Image:
     try:
-        return Image.open(source, formats=FORMATS)
+        return Image.open(_file(source), formats=FORMATS)
     except UnidentifiedImageError:
-        if isinstance(source, Path):
-            with source.open("rb") as file:
-                raise Unreadable(_why_unidentified(file)) from None
-        raise
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            raise Unreadable(_why_unidentified(file)) from None
 
 
-def _decode(photo: Image.Image, path: Path, least: int) -> Decoded:
+def _file(source: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _decode(photo: Image.Image, source: Path | bytes, least: int) -> Decoded:
     size, is_animated, truncated = photo.size, isinstance(photo, GifImageFile) and photo.is_animated, None
     try:
         image = _load(photo, least)
     except OSError as error:
         if photo.format not in JPEG_FORMATS:
             raise
-        image, truncated = _truncated(path, least, _reason(error))
+        image, truncated = _truncated(source, least, _reason(error))
     return Decoded(_upright(_to_rgb(image), photo), str(photo.format), photo.mode, size, is_animated, truncated)
 
 
@@ -149,7 +151,7 @@ def _load(photo: Image.Image, least: int) -> Image.Image:
     return photo
 
 
-def _truncated(path: Path, least: int, reason: str) -> tuple[Image.Image, float]:
+def _truncated(source: Path | bytes, least: int, reason: str) -> tuple[Image.Image, float]:
     """Returns the image of a JPEG that ends too early, with grey in the rows that are missing, and the other fraction.
 
     Pillow has a switch for it, which is global and also accepts truncated files of other formats.
@@ -157,11 +159,11 @@ def _truncated(path: Path, least: int, reason: str) -> tuple[Image.Image, float]
     Raises:
       Unreadable: when more than half of the rows are missing.
     """
-    content = path.read_bytes()
+    content = source if isinstance(source, bytes) else source.read_bytes()
     # The file may end in a table of Huffman codes of a progressive JPEG, which libjpeg cannot use in part.
     for end in (len(content), content.rfind(b"\xff\xc4")):
         with contextlib.suppress(OSError):
-            image = _load(_open(io.BytesIO(content[:end] + b"\xff\xd9")), least)
+            image = _load(_open(content[:end] + b"\xff\xd9"), least)
             if (rows := _decoded_rows(image)) >= _LEAST_DECODED:
                 return image, rows
     raise Unreadable(f"a JPEG that is truncated or damaged; less than half of it can be decoded: {reason}")

@@ -59,9 +59,11 @@ def make(
     with output.dataset_folder(target) as folder:
         for split, part in parts.items():
             write_shards(folder, output.split_stem(target.name, split), shards[split], part, labels)
-        output.write_settings(folder, source, target, command, data, PRESET)
+        output.write_settings(folder, source, target, command, data, PRESET, output.fitting_batch(len(parts[TRAIN][1])))
     counts = Counter(np.concatenate([train[1], test[1]]).tolist())
-    return output.WrittenDataset({name: counts[label] for label, name in labels.items()}, sum(shards.values()))
+    splits = {split: len(part[1]) for split, part in parts.items()}
+    by_class = {name: counts[label] for label, name in labels.items()}
+    return output.WrittenDataset(by_class, sum(shards.values()), splits=splits)
 
 
 def _split(train: Labelled, test: Labelled, seed: int) -> dict[str, Labelled]:

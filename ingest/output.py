@@ -16,6 +16,7 @@ from ingest.target import atomic_folder, check_free
 
 SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
+_BATCH = 32  # the default of trainer.batch_size
 
 
 class WrittenDataset(NamedTuple):
@@ -91,6 +92,11 @@ def write_settings(
     (folder / SETTINGS).write_text(text, encoding="utf-8")
     made = f"# Made from schemas/flowers.pbtxt by: {printable(command)}\n"
     (folder / SCHEMA).write_text(made + schema.to_text(schema.for_classes(data["classes"])), encoding="utf-8")
+
+
+def fitting_batch(training: int) -> dict[str, Any]:
+    """Returns the section `trainer`: a batch size that a training split fills, if it is smaller than the default."""
+    return {"trainer": {"batch_size": 1 << (training.bit_length() - 1)}} if training < _BATCH else {}
 
 
 def shard_names(stem: str, counts: Sequence[int]) -> list[str]:

@@ -22,7 +22,6 @@ from ingest.spool import Spool
 
 PRESET = "flowers-convnet"  # accepts photos of every size
 _RESIZE = {"crop": "fill-crop", "stretch": "plain"}  # the setting data.resize, so that service does the same
-_BATCH = 32  # the default of trainer.batch_size
 
 
 def make(
@@ -87,7 +86,9 @@ def make(
                 "resize": _RESIZE[fit],
                 "provenance": "; ".join(provenance),
             }
-            output.write_settings(folder, source, target, command, data, PRESET, _batch(written.splits[TRAIN]))
+            output.write_settings(
+                folder, source, target, command, data, PRESET, output.fitting_batch(written.splits[TRAIN])
+            )
     return output.WrittenDataset(
         written.classes, written.shards, sorted(work.skipped), [*notices, *plan.notices], written.splits
     )
@@ -139,8 +140,3 @@ def _encode(entries: Sequence[Entry], encode: Callable[[Path], Encoded], spool: 
             truncated.append(f"{printable(entry.name)} ({encoded.truncated:.0%})")
     listed = ", ".join(truncated)
     return [f"truncated JPEGs, used with the fraction of their rows: {listed}"] if truncated else []
-
-
-def _batch(training: int) -> dict[str, Any]:
-    """Returns the section `trainer`: a batch size that a training split fills, if it is smaller than the default."""
-    return {"trainer": {"batch_size": 1 << (training.bit_length() - 1)}} if training < _BATCH else {}

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from errors import UserError
-from ingest import pixels
-from ingest.decoding import Unreadable
+from ingest import decoding
 from ingest.names import printable
 
 _SIDE = 288  # pixels of the long side: twice that of the page
@@ -82,8 +81,9 @@ def _cannot_write(path: object, why: str | None) -> UserError:
 def picture(data: bytes) -> str:
     """Returns a small copy of an encoded photo as a data URI; "" if it cannot be decoded."""
     try:
-        image = pixels.decode(data).image
-    except Unreadable:
+        with decoding.decoded(data) as photo:
+            image = photo.image.copy()
+    except decoding.Unreadable:
         return ""
     image.thumbnail((_SIDE, _SIDE))
     file = io.BytesIO()

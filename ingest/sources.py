@@ -75,6 +75,7 @@ _LAYOUT: dict[str, Flag] = {
     "split-column": Text("NAME", "the manifest's column of splits (guessed)"),
     "photos-root": File("DIR", "folder that the manifest's paths are relative to (the manifest's)"),
 }
+_MAX_MEGAPIXELS = Number(1, 4096, 250, "skip larger photos")
 
 SOURCES = {
     "sample": Source(ensure="ingest.sample.ensure", drawn=True),
@@ -99,7 +100,7 @@ SOURCES = {
                 "size": Number(16, 1024, 192, "side of the square photos in pixels"),
                 "fit": Choice(["crop", "stretch"], "crop", "keep the centre of a photo, or change its proportions"),
                 "keep-original": Switch("store the photos at their own size, so that data.image_size can be changed"),
-                "max-megapixels": Number(1, 4096, 250, "skip larger photos"),
+                "max-megapixels": _MAX_MEGAPIXELS,
                 "eval-fraction": Fraction(0.01, 0.5, 0.1, "of the photos, for the split that chooses the epoch"),
                 "test-fraction": Fraction(0, 0.45, 0.15, "of the photos, for the split that the gate judges"),
                 "edits": File("FILE", "CSV of corrected labels, with the columns digest and label; empty to drop"),
@@ -131,7 +132,7 @@ INSPECTIONS = {
         help="look at labelled photos before a training: counts, copies, dark, bright, blurred and narrow photos",
         source="DIR",
         source_help="a folder of TFRecords, or what `photos` reads",
-        flags={**_LAYOUT, "html": _HTML},
+        flags={**_LAYOUT, "max-megapixels": _MAX_MEGAPIXELS, "html": _HTML},
     ),
     "quarantine": Inspection(
         "ingest.quarantine.run",

@@ -11,12 +11,11 @@ from typing import Any
 from rich.progress import track
 
 from errors import UserError
-from ingest import sheet
+from ingest import decoding, sheet
 from ingest.checking import findings, items, report
 from ingest.checking.items import Item, Source
 from ingest.checking.measures import Measures, measure
 from ingest.checking.report import Report
-from ingest.decoding import Unreadable
 from ingest.layouts.entries import Options
 from ingest.names import printable
 
@@ -24,12 +23,13 @@ NOTHING, DECIDE = 0, 1  # exit codes
 _QUEUED = 4  # photos per thread
 
 
-def run(source: Path, command: str, html: Path | None = None, **layout: Any) -> int:
+def run(source: Path, command: str, max_megapixels: int, html: Path | None = None, **layout: Any) -> int:
     """Prints what a person should know about labelled photos before a training.
 
     Args:
       source: a folder of record files, or what `ingest photos` reads.
       command: the command, for the page.
+      max_megapixels: larger photos count as unreadable.
       html: the page with the photos; None for none.
       layout: the flags of `ingest.layouts.entries.Options`.
 
@@ -41,20 +41,24 @@ def run(source: Path, command: str, html: Path | None = None, **layout: Any) -> 
     """
     sheet.check_writable(html)
     found = items.find(source, Options(**layout))
+    with decoding.limits(max_megapixels):
+        result = _look(found)
+        if not result.photos:
+            first = ": ".join(found.unreadable[0]) if found.unreadable else "it contains none"
+            raise UserError(f"no photo in {printable(source)} can be decoded: {printable(first)}")
+        report.show(result)
+        if html is not None:
+            report.write_page(html, f"Photos in {printable(source)}", command, result, found)
+            print(f"page: {printable(html)}")
+    return DECIDE if result.decisions else NOTHING
+
+
+def _look(found: Source) -> Report:
     photos, measures = [], []
     for item, measured in _measured(found):
         photos.append(item)
         measures.append(measured)
-    if not photos:
-        first = f": {found.unreadable[0][0]}: {found.unreadable[0][1]}" if found.unreadable else ""
-        raise UserError(f"no photo in {printable(source)} can be decoded{printable(first)}")
-    problems = findings.class_problems(photos)
-    result = Report(photos, measures, findings.find(photos, measures), problems, found.unreadable)
-    report.show(result)
-    if html is not None:
-        report.write_page(html, f"Photos in {printable(source)}", command, result, found)
-        print(f"page: {printable(html)}")
-    return DECIDE if result.decisions else NOTHING
+    return Report(photos, measures, findings.find(photos, measures), findings.class_problems(photos), found.unreadable)
 
 
 def _measured(found: Source) -> Iterator[tuple[Item, Measures]]:
@@ -66,7 +70,7 @@ def _measured(found: Source) -> Iterator[tuple[Item, Measures]]:
         item, future = waiting.popleft()
         try:
             yield item, future.result()
-        except Unreadable as error:
+        except decoding.Unreadable as error:
             found.unreadable.append((item.name, str(error)))
 
     pool = ThreadPoolExecutor(threads)

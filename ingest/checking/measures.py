@@ -6,7 +6,7 @@ import imagehash
 import numpy as np
 from PIL import Image, ImageFilter, ImageStat
 
-from ingest import pixels
+from ingest import decoding
 
 HASH_SIDE = 32  # imagehash.phash reduces a photo to 32 × 32 pixels; the hash of a smaller one says nothing
 _MEASURED_SIDE = 64  # cleanvision's, for the sharpness
@@ -42,9 +42,10 @@ def measure(data: bytes) -> Measures:
     Raises:
       decoding.Unreadable: when the photo cannot be decoded.
     """
-    photo, width, height = pixels.decode(data)
-    digest = pixels.digest(photo)
-    image = photo.reduce(max(1, min(photo.size) // _REDUCED_SIDE))
+    with decoding.decoded(data) as photo:
+        digest = decoding.digest(photo.image)
+        width, height = _upright(photo.size, photo.image.size)
+        image = photo.image.reduce(max(1, min(photo.image.size) // _REDUCED_SIDE))
     has_hash = min(width, height) >= HASH_SIDE
     small = image.copy()
     small.thumbnail((_MEASURED_SIDE, _MEASURED_SIDE), Image.Resampling.BICUBIC)
@@ -52,6 +53,12 @@ def measure(data: bytes) -> Measures:
     return Measures(
         width, height, digest, _hash(image) if has_hash else None, darkest, brightest, _sharpness(small.convert("L"))
     )
+
+
+def _upright(size: tuple[int, int], decoded: tuple[int, int]) -> tuple[int, int]:
+    """Returns the size of a photo after it is turned upright, as `decoded` is."""
+    is_turned = (size[0] > size[1]) != (decoded[0] > decoded[1])
+    return size[::-1] if is_turned else size
 
 
 def _hash(image: Image.Image) -> int | None:

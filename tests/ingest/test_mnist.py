@@ -167,6 +167,7 @@ def test_names_that_other_tools_give(tmp_path, names):
     assert written == ["photos-eval-00-2.tfrec", "photos-test-00-3.tfrec", "photos-train-00-22.tfrec"]
     config = settings.load(None, tmp_path / "test-set" / "settings.yaml")
     assert (config.data.classes, config.data.image_size) == (("0", "1"), 16)  # 3 pixels, below the smallest image_size
+    assert config.trainer.batch_size == 16  # of 22 training images
     assert [each["class"].int64_list.value[0] for each in _examples(tmp_path / "test-set", "test")] == [1, 0, 0]
     assert _examples(tmp_path / "test-set", "test")[0]["size"].int64_list.value == [3, 2]
 
