@@ -57,7 +57,7 @@ def is_utf8(name: str) -> bool:
     >>> is_utf8("é"), is_utf8("\\udce9")
     (True, False)
     """
-    return all(unicodedata.category(character) != "Cs" for character in name)
+    return name.isascii() or all(unicodedata.category(character) != "Cs" for character in name)
 
 
 def printable(text: object) -> str:

@@ -1,10 +1,9 @@
 """Finds the files that a manifest's paths name, which may have been written on another machine or for a bucket."""
 
 import os
-import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from errors import UserError
@@ -84,30 +83,37 @@ def _form(name: str) -> str:
 
 
 def _by_ends(paths: Sequence[str], root: Path, follow_links: bool) -> list[Path | None]:
-    by_name: dict[str, list[tuple[tuple[str, ...], Path]]] = defaultdict(list)
+    ends, whole = defaultdict(list), defaultdict(list)  # the files by the ends of their paths, and by the whole paths
     for file in tree.files(root, follow_links, []):
-        *folders, name = map(_form, file.name.split("/"))
-        by_name[name].append(((*folders, name), file.path))
-        if is_photo_name(name) and (stem := Path(name).stem) != name:
-            by_name[stem].append(((*folders, stem), file.path))
-    found = [_ending(path, by_name) for path in paths]
+        for name in _forms(file.name):
+            whole[name].append(file.path)
+            for end in _ends(name):
+                ends[end].append(file.path)
+    found: list[Path | None] = []
     texts: dict[Path, str] = {}
-    for path, place in zip(paths, found, strict=True):
-        if place and texts.setdefault(place, path) != path:
+    for path in paths:
+        name = _form("/".join(part for part in _local(path).split("/") if part not in ("", ".")))
+        candidates = ends.get(name) or next((whole[end] for end in _ends(name) if end in whole), [])
+        if len(candidates) > 1:
+            listed = ", ".join(printable(place) for place in sorted(candidates)[:2])
+            raise UserError(f"the manifest's path {printable(path)} names several files: {listed}; {_ROOT}")
+        if candidates and texts.setdefault(candidates[0], path) != path:
             raise UserError(
-                f"the manifest's paths {printable(texts[place])} and {printable(path)} would both be "
-                f"{printable(place)}; {_ROOT}"
+                f"the manifest's paths {printable(texts[candidates[0]])} and {printable(path)} would both be "
+                f"{printable(candidates[0])}; {_ROOT}"
             )
+        found.append(candidates[0] if candidates else None)
     return found
 
 
-def _ending(path: str, by_name: dict[str, list[tuple[tuple[str, ...], Path]]]) -> Path | None:
-    """Returns the file whose path ends with `path`, otherwise the file with the longest path that `path` ends with."""
-    parts = tuple(_form(part) for part in re.split("/+", _local(path)) if part not in ("", "."))
-    candidates = by_name.get(parts[-1], []) if parts else []
-    longer = [file for name, file in candidates if name[-len(parts) :] == parts]
-    if len(longer) > 1:
-        listed = ", ".join(printable(file) for file in sorted(longer)[:2])
-        raise UserError(f"the manifest's path {printable(path)} names several files: {listed}; {_ROOT}")
-    shorter = [(len(name), file) for name, file in candidates if parts[-len(name) :] == name]
-    return longer[0] if longer else max(shorter)[1] if shorter else None
+def _forms(name: str) -> list[str]:
+    """Returns a path in one form of Unicode, and that of a photo also without its ending."""
+    name = _form(name)
+    return [name, name[: -len(Path(name).suffix)]] if is_photo_name(name) else [name]
+
+
+def _ends(path: str) -> Iterator[str]:
+    """Yields the path and its ends, longest first: a/b/c, b/c, c."""
+    while path:
+        yield path
+        path = path.partition("/")[2]
