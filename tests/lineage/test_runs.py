@@ -60,7 +60,7 @@ def test_runs_lists_each_run_with_its_state_and_result(ask, output):
     assert [row["state"] for row in rows] == ["failed", "pushed", "refused", "pushed", "pushed", "stale"]
     assert {row["pipeline"] for row in rows} == {"sample"}
     failed, longer, refused, again, pushed, killed = rows
-    assert "DataGate: DataRefused: the data does not match its schema, 1 problem" in failed["error"]
+    assert "DataGate: DataRefused: the data does not match its schema, 2 problems" in failed["error"]
     assert "b'no photo'" in failed["error"].splitlines()[-1]
     assert re.fullmatch(r"accuracy 0\.\d{4} \(floor 1\.0000\)", refused["error"])
     versions = sorted(str(path) for path in (output / "pushed" / "sample").iterdir())
@@ -107,7 +107,7 @@ def test_killed_and_failed_nodes_have_their_states(ask, ids):
     failed = ask("show", ids[FAILED])
     assert list(_nodes(failed)) == NODES[:5]
     assert failed["nodes"][-1]["state"] == "failed"
-    assert "cannot be decoded" in failed["nodes"][-1]["error"]
+    assert "1 of 80 records (1.2%) cannot be used" in failed["nodes"][-1]["error"]
 
 
 def test_a_run_is_found_by_its_name_a_prefix_or_its_pipeline(ask, ids):
@@ -245,7 +245,7 @@ def test_printed_answers_have_the_expected_lines(output, ids, capsys):
     assert main(["lineage", str(next((output / "pushed" / "sample").iterdir())), "--store", str(output)]) == 0
     printed = capsys.readouterr().out
     refused = rf"^{ids[REFUSED]} +sample .+ refused +0\.\d{{4}} test +accuracy 0\.\d{{4}} \(floor 1\.0000\)$"
-    failed = r"^DataGate +failed .+\n  DataRefused: .+:\n  split  feature  what is wrong\n  train  image "
+    failed = r"^DataGate +failed .+\n  DataRefused: .+:\n  split  feature  what is wrong\n  all    image  "
     assert re.search(refused, printed, re.MULTILINE)
     assert re.search(failed, printed, re.MULTILINE)
     assert "└── made by Pusher in run" in printed
