@@ -156,9 +156,9 @@ def _write_data(folder: Path) -> None:
     (folder / "foreign").mkdir()
     with closing(sqlite3.connect(folder / "foreign" / "metadata.sqlite")) as store:
         store.execute("CREATE TABLE other (id INTEGER)")
-    for name, colour in (("cat", (250, 10, 10)), ("dog", (10, 10, 250))):
-        for index in range(40):
-            records.photo_file(folder / "photos" / name / f"{index}.png", colour)
+    for index in range(40):  # different ones, because copies are in one split
+        records.photo_file(folder / "photos" / "cat" / f"{index}.png", (250, 5 * index, 10))
+        records.photo_file(folder / "photos" / "dog" / f"{index}.png", (10, 5 * index, 250))
     _write_layouts(folder)
     (folder / "idx").mkdir()
     (folder / "emnist").mkdir()
