@@ -124,15 +124,16 @@ def write(rows: Sequence[Measured], table: str, split: str, shard: str) -> None:
       split: the name of the split.
       shard: the number of the shard and the number of shards, as in the names of the examples' files.
     """
-    columns = [
-        np.array(column, like.dtype if like.dtype.kind != "S" else "S")
-        for column, like in zip(zip(*rows, strict=True), _EMPTY, strict=True)
-    ]
     content = io.BytesIO()
-    np.savez(content, **(Photos(*columns) if rows else _EMPTY)._asdict())
+    np.savez(content, **(_columns(rows) if rows else _EMPTY)._asdict())
     tf.io.gfile.makedirs(f"{table}/Split-{split}")
     with tf.io.gfile.GFile(f"{table}/Split-{split}/photos-{shard}.npz", "wb") as file:
         file.write(content.getvalue())
+
+
+def _columns(rows: Sequence[Measured]) -> Photos:
+    dtypes = [empty.dtype if empty.dtype.kind != "S" else "S" for empty in _EMPTY]
+    return Photos(*(np.array(column, dtype) for column, dtype in zip(zip(*rows, strict=True), dtypes, strict=True)))
 
 
 def read(table: str, split: str) -> Photos:
