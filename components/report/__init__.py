@@ -11,11 +11,13 @@ For F1, n is the number of photos whose true or predicted class is this class.
     undecided: whether the floor is inside the interval from low to high}]}
   data:
     classes: the class names, in the order of the indices
-    splits: by name {examples, unreadable, per_class: number of photos by class,
+    splits: by name {examples, per_class: number of photos by class,
       sizes: [{width, height, count}], at most ten, the most frequent first; distinct_sizes,
       side (the square root of the number of pixels), brightness, contrast, red, green, blue: {mean, deviation};
         all except side are 0 to 1,
       brightness_histogram: the fraction of photos in each of 20 bins of equal width}
+    left_out: {records: in the quarantine, lost: the estimated number that cannot be read, reasons: the number of
+      records by reason, empty_files}; null if ExampleGen has not run
     anomalies: [{split, feature, what}]; null if ExampleValidator has not run
     drift: by split, for labels, brightness and sizes: {l_infinity, jensen_shannon: the distance with base 2, 0 to 1};
       null if the baseline's data is unknown

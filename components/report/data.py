@@ -21,7 +21,6 @@ def describe(photos: Photos, classes: Sequence[str]) -> dict[str, Any]:
     histogram = np.histogram(photos.brightness, _BINS, (0, 1))[0] / max(1, len(photos.labels))
     return {
         "examples": photos.records,
-        "unreadable": photos.records - len(photos.labels),
         "per_class": {classes[i] if 0 <= i < len(classes) else f"class {i}": counts[i] for i in labels},
         "sizes": [{"width": w, "height": h, "count": n} for (w, h), n in sizes.most_common(_SIZES)],
         "distinct_sizes": len(sizes),

@@ -11,6 +11,7 @@ import tensorflow as tf
 from components import photos
 from components.anomalies import read_anomalies
 from components.photos import Photos
+from components.quarantine import read_counts
 from components.report import data, evaluation, page, sections
 from components.report.page import Pictures
 from components.report.sources import NUMBERS, REPORT, Sources
@@ -90,11 +91,20 @@ def _data(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any]:
     return {
         "classes": classes,
         "splits": {split: data.describe(each, classes) for split, each in splits.items()},
+        "left_out": _left_out(sources.folder("ImportExampleGen.quarantine")),
         "anomalies": _anomalies(sources.folder("ExampleValidator.anomalies")),
         "drift": {each: data.drift(baseline_splits[each], splits[each], len(classes)) for each in common} or None,
         "baseline": baseline,
         "same_as_baseline": same,
     }
+
+
+def _left_out(quarantine: str | None) -> dict[str, Any] | None:
+    if not quarantine:
+        return None
+    counts = read_counts(quarantine)
+    reasons = {reason: each.records for reason, each in counts.reasons.items()}
+    return {"records": counts.bad, "lost": counts.lost, "reasons": reasons, "empty_files": counts.empty}
 
 
 def _anomalies(folder: str | None) -> list[dict[str, str]] | None:

@@ -45,8 +45,8 @@ class History:
     def train(self) -> Model:
         number = len(self.models)
         examples, model = self._stored(Examples(), f"examples-{number}"), self._stored(Model(), f"model-{number}")
-        self._execute("DataGate", examples, self._stored(PhotoTable(), f"table-{number}"))
-        self._execute("Trainer", examples, model)
+        self._execute("ImportExampleGen", [], [examples, self._stored(PhotoTable(), f"table-{number}")])
+        self._execute("Trainer", [examples], [model])
         layer = tf.Module()
         layer.number = tf.Variable(len(self.models))
         tf.saved_model.save(layer, path_utils.serving_model_dir(model.uri))
@@ -69,7 +69,8 @@ class History:
         kind = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name=node))
         events = [
             metadata_store_pb2.Event(artifact_id=artifact.id, type=direction)
-            for artifact, direction in ((read, INPUT), (written, OUTPUT))
+            for artifacts, direction in ((read, INPUT), (written, OUTPUT))
+            for artifact in artifacts
         ]
         self.store.put_execution(metadata_store_pb2.Execution(type_id=kind), [(None, each) for each in events], [])
 

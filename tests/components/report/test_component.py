@@ -56,7 +56,7 @@ def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, jud
         "name": "many",
         "judged_split": judged,
         "verdict": None,
-        "data": {"classes": names, "splits": {judged: describe(photos, names)}, "anomalies": [], "drift": None,
+        "data": {"classes": names, "splits": {judged: describe(photos, names)}, "left_out": None, "anomalies": [], "drift": None,
                  "same_as_baseline": False},
         "training": None,
         "evaluation": evaluate(_predictions(photos, predicted, len(names)), photos, names),

@@ -8,13 +8,14 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components import photos, predictions
+from components import photos, predictions, quarantine
 from components.report import sections
 from components.report.make import make
 from components.report.sources import Sources
 from pipeline import settings
 from testing import graphs
 from tests.helpers import browser, records
+from tests.helpers.example_gen import write_table
 from tests.helpers.parsed import Page
 from tests.helpers.report_sources import HISTORY, folders_of, sources
 from trainer import models
@@ -43,14 +44,14 @@ def _write(folder: Path, name: str, text: str = "") -> str:
     return str(folder)
 
 
-def _examples(folder: Path, light: int = 0, bad: int = 0) -> str:
+def _examples(folder: Path, light: int = 0) -> str:
     for split, count in PER_SPLIT.items():
         (folder / f"Split-{split}").mkdir(parents=True)
         with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data.gz"), "GZIP") as writer:
             for index in range(count):
                 size = (40, 40) if index % 3 else (40, 60)
                 photo = records.jpeg((10 * index % 200 + light, 60, light), size)
-                writer.write(records.example(index % 5, b"no photo" if index < bad else photo).SerializeToString())
+                writer.write(records.example(index % 5, photo).SerializeToString())
     return str(folder)
 
 
@@ -78,6 +79,7 @@ def complete(tmp_path_factory) -> Sources:
     _predict(root / "model", f"{examples}/Split-test/data.gz", root / "evaluation")
     folders = {
         "ImportExampleGen.examples": examples,
+        "ImportExampleGen.table": write_table(examples, str(root / "table")),
         "ExampleValidator.anomalies": _anomalies(root / "anomalies"),
         "Transform.transform_graph": str(root / "graph"),
         "Trainer.model": str(root / "model"),
@@ -180,7 +182,7 @@ def test_the_page_loads_nothing_from_elsewhere(report):
     assert "://" not in page
     assert not any(word in page for word in ("url(", "@import"))
     links = [link for link in parsed.values("href") if not link.startswith("#")]
-    assert len(links) == 8  # seven artifacts and report.json
+    assert len(links) == 9  # eight artifacts and report.json
     assert all((folder / link).exists() for link in links)
 
 
@@ -257,6 +259,7 @@ def test_the_names_of_deleted_folders_stay(complete, tmp_path):
     folders = {
         "ImportExampleGen.examples": deleted,
         "Evaluator.evaluation": f"{deleted}-too",
+        "ImportExampleGen.table": None,
         "Trainer.model_run": None,
     }
     numbers = make(_changed(complete, folders), str(tmp_path))
@@ -267,20 +270,28 @@ def test_the_names_of_deleted_folders_stay(complete, tmp_path):
     assert "The examples are missing" in page.text
 
 
-def test_photos_that_cannot_be_decoded_are_counted(complete, tmp_path):
-    examples = _examples(tmp_path / "examples", bad=2)
-    numbers = make(sources(complete.settings, {"ImportExampleGen.examples": examples}), str(tmp_path))
-    assert [each["unreadable"] for each in numbers["data"]["splits"].values()] == [2, 2, 2]
-    assert "2 records in train cannot be decoded." in (tmp_path / "report.html").read_text()
+def test_records_that_are_left_out_are_counted_by_reason(complete, tmp_path):
+    reasons = {"no <b>image</b>": quarantine.Reason(2, ["a.tfrec record 1", "a.tfrec record 2"])}
+    rows = [quarantine.SourceCounts("a.tfrec", 3, 2, 4, None)._asdict(), {"reasons": reasons}]
+    (tmp_path / "bad").mkdir()
+    quarantine.write_counts(rows, str(tmp_path / "bad"), 0)
+    quarantine.merge_counts(str(tmp_path / "bad"))
+    numbers = make(_changed(complete, {"ImportExampleGen.quarantine": str(tmp_path / "bad")}), str(tmp_path))
+    assert numbers["data"]["left_out"] == {
+        "records": 2, "lost": 4, "reasons": {"no <b>image</b>": 2}, "empty_files": []
+    }  # fmt: skip
+    page = Page((tmp_path / "report.html").read_text())
+    assert "2 records left out: 2 no <b>image</b>." in page.text
+    assert "About 4 records cannot be read." in page.text
 
 
 def test_drift_is_the_distance_from_the_baselines_data(complete, tmp_path):
     examples, lighter = complete.folder("ImportExampleGen.examples"), _examples(tmp_path / "before", light=50)
+    write_table(lighter, str(tmp_path / "table"))
     for split in photos.splits(lighter):
-        photos.write(photos.measure(lighter, split), str(tmp_path / "table"), split)
         (tmp_path / "before" / f"Split-{split}" / "data.gz").unlink()
     baseline = {"LatestBlessedModel.examples": lighter, "LatestBlessedModel.table": str(tmp_path / "table")}
-    folders = {"ImportExampleGen.examples": examples}
+    folders = {name: complete.folder(name) for name in ("ImportExampleGen.examples", "ImportExampleGen.table")}
     drift = make(sources(complete.settings, folders | baseline), str(tmp_path))["data"]["drift"]["train"]
     assert drift["labels"] == drift["sizes"] == {"l_infinity": 0, "jensen_shannon": pytest.approx(0, abs=1e-7)}
     assert drift["brightness"]["jensen_shannon"] > 0.3

@@ -9,6 +9,7 @@ import tensorflow as tf
 from components.report.make import make
 from pipeline import settings
 from tests.helpers import records
+from tests.helpers.example_gen import write_table
 from tests.helpers.parsed import Page
 from tests.helpers.report_sources import sources
 
@@ -36,7 +37,9 @@ def test_each_sample_photo_has_the_name_of_its_class(counts, tmp_path):
     names = [f"class <{index}>" for index in range(len(counts))]
     examples = _write_examples(tmp_path / "examples", counts)
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
-    make(sources(config.model_dump(mode="json"), {"ImportExampleGen.examples": examples}), str(tmp_path))
+    table = write_table(examples, str(tmp_path / "table"))
+    folders = {"ImportExampleGen.examples": examples, "ImportExampleGen.table": table}
+    make(sources(config.model_dump(mode="json"), folders), str(tmp_path))
     page = Page((tmp_path / "report.html").read_text())
     photos_by_class = dict.fromkeys(range(min(len(names), 60)), 0)
     for tag, attrs in page.elements:
