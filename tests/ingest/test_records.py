@@ -1,3 +1,5 @@
+"""The record files of a folder, and the weights."""
+
 import os
 
 import pytest
@@ -5,82 +7,55 @@ import tensorflow as tf
 
 from errors import UserError
 from ingest import prepare
-from ingest.records import check_folder, count_records, list_files
+from ingest.records import list_files
 from pipeline import settings
 from tests.helpers import records
 
 
-def test_counts_what_tensorflow_writes(tmp_path):
-    folder = records.folder(tmp_path, shards=2, per_shard=7)
-    assert [(shard.path.name, shard.records) for shard in check_folder(folder, "*.tfrec")] == [
-        ("part0-7.tfrec", 7),
-        ("part1-7.tfrec", 7),
-    ]
-
-
-def test_the_real_shards_are_whole(real_data):
-    shards = check_folder(real_data / "flowers-192", "*.tfrec")
-    assert (len(shards), sum(shard.records for shard in shards)) == (16, 3670)
-
-
-def _cut(data: bytes) -> bytes:
-    return data[:-30]
-
-
-def _flip(data: bytes) -> bytes:
-    middle = len(data) // 2 + 60  # past the header of record 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-
-
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        (_cut, "truncated in record 3 "),
-        (lambda data: data[:-1], "truncated in record 3 "),
-        (lambda data: data + b"1234", "truncated in the header of record 4 "),
-        (_flip, "corrupted in record "),
-        (lambda data: b"", "contains no records"),
-        (lambda data: b"<html>no such file</html>", "not an uncompressed TFRecord file"),
-        (lambda data: data * 2, "expected 4 records .*, received 8"),
-    ],
-)
-def test_damage_is_named(tmp_path, damage, says):
-    shard = records.write(tmp_path / "part-4.tfrec", [records.example()] * 4)
-    shard.write_bytes(damage(shard.read_bytes()))
-    with pytest.raises(ValueError, match=says):
-        count_records(shard)
-
-
-def test_every_single_flipped_bit_is_found(tmp_path):
-    shard = records.write(tmp_path / "part.tfrec", [records.example()])
-    whole = shard.read_bytes()
-    for place in range(0, len(whole), 17):
-        shard.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match="corrupted|truncated"):
-            count_records(shard)
-
-
-def test_all_damaged_shards_are_listed(tmp_path):
-    folder = records.folder(tmp_path)
-    (folder / "part0-10.tfrec").write_bytes(b"")
-    (folder / "part2-10.tfrec").write_bytes((folder / "part2-10.tfrec").read_bytes()[:-5])
-    with pytest.raises(UserError, match="2 of 3 shards") as error:
-        check_folder(folder, "*.tfrec")
-    assert "part0-10.tfrec: contains no records" in str(error.value)
-    assert "part2-10.tfrec: truncated in record 9" in str(error.value)
+def _prepared(folder, pattern="*"):
+    return prepare.prepare_data(None, folder, pattern, 0)
 
 
 def test_a_missing_folder_and_a_pattern_that_matches_nothing(tmp_path):
-    with pytest.raises(UserError, match="does not exist; give a folder with"):
-        check_folder(tmp_path / "nowhere", "*.tfrec")
-    (tmp_path / "photos.tfrecord").touch()
-    with pytest.raises(UserError, match=r"matches '\*.tfrec'; it contains: photos.tfrecord. Set .*='\*.tfrec\*'$"):
-        check_folder(tmp_path, "*.tfrec")
-    (tmp_path / "photos.tfrecord").unlink()
-    for name in ("cat", "dog"):
-        (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match="it contains: cat, dog. If these are class .* ingest photos /.* --to DIR"):
-        check_folder(tmp_path, "*.tfrec")
+    with pytest.raises(UserError, match=r"does not exist; give a folder of TFRecords \(--data DIR\)"):
+        _prepared(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"matches '\*'; it contains: nothing. Give a folder of TFRecords$"):
+        _prepared(tmp_path)
+    _files(tmp_path, "photos.tfrecord")
+    with pytest.raises(UserError, match=r"matches '\*.tfrec'; it contains: photos.tfrecord. Set .*='\*'$"):
+        _prepared(tmp_path, "*.tfrec")
+    (tmp_path / "photos.tfrecord").rename(tmp_path / "notes.txt")
+    _files(tmp_path, "a/photos.tfrecord")
+    with pytest.raises(UserError, match=r"contains: a, notes.txt. Its folders .* give one of them, or .*='\*/\*'$"):
+        _prepared(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("cat/1.jpg", "dog/1.JPEG"), ("a.png",), ("train/cat/1.webp", "cat/1.HEIC")])
+def test_a_folder_of_photos_names_the_ingest_command(tmp_path, names):
+    _files(tmp_path / "my photos", *names)
+    command = f"python -m ingest photos '{tmp_path}/my photos' --to DIR"
+    with pytest.raises(UserError, match=f"These are photos; first run {command}"):
+        _prepared(tmp_path / "my photos")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "flowers00-230.tfrec",
+        "a.tfrecord",
+        "a.tfrecords",
+        "a.tfrecord.gz",
+        "tf_flowers-train.tfrecord-00000-of-00002",
+        "flowers_train_00000-of-00003.tfrecord",
+        "train-00007",
+        "validation-00000-of-00128",
+        "part-00000-of-00001",
+        "test",
+    ],
+)
+def test_the_usual_names_of_record_files_are_read(tmp_path, name):
+    _files(tmp_path, name, "labels.txt", "train.csv", "readme", "data_info.json", "a.zip")
+    assert _prepared(tmp_path)[1] == [str(tmp_path / name)]
 
 
 def test_a_pattern_that_is_not_valid():
@@ -103,6 +78,7 @@ def _files(folder, *names):
         ("*/*.tfrec", ["x-1/d.tfrec", "x/c.tfrec"]),
         ("x/*", ["x/c.tfrec"]),
         ("*.TFREC", None),
+        ("*", ["a.tfrec", "b-2.tfrec"]),
     ],
 )
 def test_the_files_of_a_pattern(tmp_path, pattern, found):
@@ -125,33 +101,10 @@ def test_the_files_of_a_bucket():
     assert list_files("ram://listed", "*.tfrec") == ["ram://listed/a.tfrec", "ram://listed/b.tfrec"]
 
 
-def test_record_files_that_are_not_read_are_named(tmp_path):
-    folder = records.folder(tmp_path, shards=2)
-    assert prepare.unmatched_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == ""
-    _files(folder, "z.tfrecord", "notes.txt")
-    assert prepare.unmatched_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
-        "skipped 1 file that '*.tfrec' (data.pattern) does not match: z.tfrecord"
-    )
-    _files(folder, "a/x.tfrec")
-    assert prepare.unmatched_notice(folder, "*.tfrec", check_folder(folder, "*.tfrec")) == (
-        "skipped 2 files that '*.tfrec' (data.pattern) does not match: z.tfrecord, a/x.tfrec"
-    )
-
-
-def test_pipes_are_skipped_and_a_broken_link_fails(tmp_path):
+def test_pipes_are_skipped(tmp_path):
     folder = records.folder(tmp_path, shards=2)
     os.mkfifo(folder / "pipe.tfrec")  # opening a pipe would wait for a writer
-    shards = check_folder(folder, "*.tfrec")
-    assert [shard.path.name for shard in shards] == ["part0-10.tfrec", "part1-10.tfrec"]
-    assert prepare.unmatched_notice(folder, "*.tfrec", shards) == ""
-    (folder / "gone.tfrec").symlink_to("nowhere")
-    with pytest.raises(OSError, match="No such file"):
-        check_folder(folder, "*.tfrec")
-
-
-def test_the_number_of_shards_in_a_name_is_not_a_record_count(tmp_path):
-    shard = records.write(tmp_path / "train_00000-of-00003.tfrecord", [records.example()] * 4)
-    assert count_records(shard) == 4
+    assert _prepared(folder)[1] == [str(folder / name) for name in ("part0-10.tfrec", "part1-10.tfrec")]
 
 
 def test_weights_are_checked(tmp_path):
