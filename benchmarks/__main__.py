@@ -2,7 +2,7 @@
 
 import os
 
-from benchmarks import fine_tuning, input_sizes, many_runs, measure, runs, trainer_input
+from benchmarks import fine_tuning, ingest_photos, input_sizes, many_runs, measure, runs, trainer_input
 
 if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} at the start", flush=True)
@@ -13,5 +13,6 @@ if __name__ == "__main__":
         trainer_input.main()
         input_sizes.main()
         fine_tuning.main()
+        ingest_photos.main()
     else:
         print(f"skipped the benchmarks of the flowers: {measure.DATA} has no folder flowers-192 (set FLOWERS_DATA)")

@@ -46,10 +46,10 @@ def read(path: Path) -> Edits:
     except OSError as error:
         raise UserError(f"cannot read {printable(path)} (--edits): {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{printable(path)} (--edits): expected CSV in UTF-8: {error}") from None
+        raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
     labels: dict[bytes, str] = {}
     for number, row in enumerate(rows, start=2):
-        where = f"{printable(path)} (--edits), row {number}"
+        where = f"{printable(path)}, row {number}"
         if any(row.get(column) is None for column in _COLUMNS):
             raise UserError(
                 f"{where}: expected the columns {' and '.join(_COLUMNS)}; received {quoted(list(map(str, row)))}"
@@ -74,7 +74,7 @@ def apply(edits: Edits, photos: Sequence[Photo]) -> Edited:
     for label in edits.labels.values():
         if label not in {*classes, "", DROP}:
             raise UserError(
-                f"{printable(edits.name)} (--edits): unknown class {printable(quoted(label))}; "
+                f"{printable(edits.name)}: unknown class {printable(quoted(label))}; "
                 f"{printable(choices(label, sorted(classes)))}, or an empty label to leave the photo out"
             )
     dropped = {"", DROP} - classes

@@ -76,7 +76,7 @@ def plan(photos: Sequence[Photo], fractions: Fractions, seed: int) -> Plan:
 
 def number(digest: bytes, seed: int) -> float:
     """Returns the number from 0 to 1, uniformly distributed, that decides the split of photos with this digest."""
-    hashed = hashlib.blake2b(digest, digest_size=8, key=seed.to_bytes(8, "big")).digest()
+    hashed = hashlib.blake2b(digest, digest_size=8, key=seed.to_bytes(8, "big"), person=b"split").digest()
     return int.from_bytes(hashed, "big") / 2**64
 
 

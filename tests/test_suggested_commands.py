@@ -86,6 +86,7 @@ REMEDIES = {
         f"{INGEST} flat/labels.csv --split-column part --to new"
     ),
     "python -m ingest check photos --html photos": "python -m ingest check photos --html page.html",
+    f"{PHOTOS} new --edits nowhere.csv": f"{PHOTOS} new --edits edits.csv",
     "python -m ingest mnist emnist --to new": "python -m ingest mnist emnist --to new --dataset emnist-digits",
     f"{SUBMIT}": f"{SUBMIT} --target vertex …",
     f"{CHECK} vertex": f"{CHECK} vertex …",
@@ -114,6 +115,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"of Keras Applications": "test_local_settings.py",
     r"set XDG_CACHE_HOME": "test_download.py",
     r"add --delete": "test_lineage.py",
+    r"--max-megapixels": "test_photos.py",
     r"last good weights, for --weights": "test_fitting.py",
     r"nothing was written\. Free disk space": "test_photos.py",
     r"--nested is for folders": "test_manifests.py",
@@ -196,6 +198,7 @@ def _prepared(folder: Path, run: Path) -> Path:
     _write_data(folder)
     (yaml,) = re.findall(r"```yaml\n(# mine.yaml.*?)```", (ROOT / "docs" / "data.md").read_text(), re.DOTALL)
     (folder / "mine.yaml").write_text(yaml)
+    (folder / "edits.csv").write_text("digest,label\n")
     (folder / "mine.pbtxt").write_text(schema.to_text(schema.for_classes(["cat", "dog", "owl"])))
     trained = min(run.glob("artifacts/sample/Trainer/model/*/**/model.weights.h5"))  # other tests use this folder too
     shutil.copy(trained, folder / "weights.h5")

@@ -45,12 +45,12 @@ def test_drop_is_a_class_if_one_has_this_name(tmp_path):
     [
         (
             "file,label\na,cat\n",
-            r"edits.csv \(--edits\), row 2: expected the columns digest and label; received .*'file'",
+            r"edits.csv, row 2: expected the columns digest and label; received .*'file'",
         ),
         ("digest,label\nabc,cat\n", "row 2: expected a digest of 32 characters 0-9 and a-f, received 'abc'"),
         (f"digest,label\n{16 * ONE}\n", "row 2: expected the columns"),
         (f"digest,label\n{16 * ONE},cat\n{16 * ONE},dog\n", f"row 3: expected one label .* two for {16 * ONE}"),
-        (b"digest,label\n\xff\n", r"edits.csv \(--edits\): expected CSV in UTF-8: 'utf-8' codec"),
+        (b"digest,label\n\xff\n", r"edits.csv: expected CSV in UTF-8: 'utf-8' codec"),
         (f"digest,label\n{16 * ONE},catt\n", "unknown class 'catt'; did you mean 'cat'.*or an empty label to leave"),
     ],
 )

@@ -283,9 +283,11 @@ def _hears_ctrl_c(native, tmp_path, **env):
 def test_ctrl_c_leaves_no_files(native, tmp_path):
     process = _hears_ctrl_c(native, tmp_path)
     until = time.monotonic() + 60
-    while not list(tmp_path.glob(".out-*")) and time.monotonic() < until:
+    seen = None  # the folder of the check whether the target can be written exists only for a moment
+    while not (seen and seen == list(tmp_path.glob(".out-*"))) and time.monotonic() < until:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+        seen = list(tmp_path.glob(".out-*"))
+        time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[1] == "ingest: interrupted; nothing was written\n"
     assert process.returncode == 130

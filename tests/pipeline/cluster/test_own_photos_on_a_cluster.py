@@ -23,9 +23,9 @@ TARGETS = {
 def folder(tmp_path_factory):
     """A folder in which `made` has been made of two classes of photos."""
     folder = tmp_path_factory.mktemp("own")
-    for name, colour in (("cat", (250, 10, 10)), ("dog", (10, 10, 250))):
+    for name, colour in (("cat", (250, 10)), ("dog", (10, 250))):
         for index in range(8):
-            records.photo_file(folder / "photos" / name / f"{index}.png", colour)
+            records.photo_file(folder / "photos" / name / f"{index}.png", (*colour, index))
     assert ingest_main(["photos", str(folder / "photos"), "--to", str(folder / "made")]) == 0
     return folder
 
