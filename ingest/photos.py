@@ -4,7 +4,7 @@ Until the split is planned, the encoded photos are in a temporary file, and memo
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,11 @@ def make(
     encode = partial(encoding.encode, options=encoding.Options(size, fit, keep_original))
     with workers() as work, decoding.limits(max_megapixels):
         entries = layouts.find(source, layouts.Options(**layout), work.skipped)
-        _check_classes(Counter(entry.label for entry in entries), work.skipped)
+        labels = Counter(entry.label for entry in entries)
+        _check_classes(labels, work.skipped)
         with output.dataset_folder(target) as folder, Spool(folder) as spool:
             notices = _encode(entries, encode, spool, work)
-            _check_classes(_photos_of_classes(entries, spool), work.skipped)
+            _check_classes(_photos_of_classes(labels, spool), work.skipped)
             provenance = [printable(command)]
             if corrections:
                 edited = label_edits.apply(corrections, [item.photo for item in spool.items])
@@ -126,15 +127,17 @@ def _first(skipped: Sequence[Skipped]) -> str:
     return f"\n  skipped: {printable(skipped[0].path)}: {printable(skipped[0].reason)}{more}"
 
 
-def _photos_of_classes(entries: Sequence[Entry], spool: Spool) -> dict[str, int]:
+def _photos_of_classes(labels: Iterable[str], spool: Spool) -> dict[str, int]:
     counts = Counter(item.photo.label for item in spool.items)
-    return {entry.label: counts[entry.label] for entry in entries}
+    return {label: counts[label] for label in labels}
 
 
-def _encode(entries: Sequence[Entry], encode: Callable[[Path], Encoded], spool: Spool, work: Workers) -> list[str]:
-    """Encodes the photos into the spool; returns a notice that names truncated ones, if any."""
+def _encode(entries: list[Entry], encode: Callable[[Path], Encoded], spool: Spool, work: Workers) -> list[str]:
+    """Encodes the photos into the spool and empties `entries`; returns a notice that names truncated ones, if any."""
     truncated = []
-    for entry, encoded in work.map(work.task("encoding photos", len(entries)), encode, entries):
+    task = work.task("encoding photos", len(entries))
+    entries.reverse()
+    for entry, encoded in work.map(task, encode, (entries.pop() for _ in range(len(entries)))):
         spool.add(Photo(entry.name, entry.label, encoded.digest, entry.split), encoded.content, encoded.size)
         if encoded.truncated is not None:
             truncated.append(f"{printable(entry.name)} ({encoded.truncated:.0%})")
