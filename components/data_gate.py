@@ -99,7 +99,8 @@ def _missing_classes(split: str, labels: dict[int, int], names: Sequence[str]) -
             split,
             CLASS,
             f"no photo of {plural(len(missing), 'class', 'classes')}: {listed}. If the files are sorted by class, "
-            "split by record: --set data.split=hash; otherwise add photos of them",
+            "split by record: --set data.split=hash; otherwise add photos, or change the size of the splits "
+            "(data.eval_fraction, data.test_fraction)",
         )
 
 

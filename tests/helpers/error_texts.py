@@ -17,7 +17,8 @@ FILES = [*ROOT.glob("*.py"), *(ROOT / "requirements").glob("*.py")]
 FILES += [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 WORD = re.compile(r"(?<!\S)[^\s…]*[A-Za-z]{2,}\S*")
 BUILTINS = {"OSError", "RuntimeError", "ValueError"}  # the other built-in exceptions tell programmers of mistakes
-CALLS = {"Assert", "abort", "__init__", "Fault", "Skipped"}  # of TensorFlow, Flask, an exception; tuples of the project
+# of TensorFlow, Flask, an exception; tuples of the project, whose texts are arguments or these keywords
+CALLS, KEYWORDS = {"Assert", "abort", "__init__", "Fault", "Skipped", "Record", "_replace"}, {"reason", "detail"}
 
 
 def find() -> list[Suggestion]:
@@ -75,7 +76,8 @@ class _Module:
             return []
         is_append = isinstance(node.func, ast.Attribute) and _name(node.func.value) == "problems"
         is_printed = any(each.arg == "file" and _name(each.value) == "stderr" for each in node.keywords)
-        return node.args if is_append or is_printed or _name(node.func) in CALLS else []
+        named = [each.value for each in node.keywords if each.arg in KEYWORDS]
+        return [*node.args, *named] if is_append or is_printed or _name(node.func) in CALLS else []
 
     def _texts(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yields the texts that an expression may have as its value or contain."""
