@@ -9,6 +9,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.anomalies import Anomaly, read_anomalies
 
 SCHEMA = 'feature { name: "class" type: INT presence { min_fraction: 1.0 } int_domain { max: 4 } }'
+MISSING = Anomaly("train", "class", "Column is completely missing")
 FORBIDDEN = Anomaly("train", "id", "Some examples have more values than expected.")
 
 
@@ -18,7 +19,7 @@ FORBIDDEN = Anomaly("train", "id", "Some examples have more values than expected
         ("", {"class": [1, 2]}, []),
         ("", {"class": [1, 2], "id": [7, 8]}, []),
         ('feature { name: "id" type: INT value_count { max: 0 } }', {"class": [1, 2], "id": [7, 8]}, [FORBIDDEN]),
-        ('feature { name: "id" type: INT }', {"id": [7, 8]}, [Anomaly("train", "class", "Column is completely missing")]),
+        ('feature { name: "id" type: INT }', {"id": [7, 8]}, [MISSING]),
     ],
     ids=["as the schema", "an extra feature", "a forbidden feature", "a missing feature"],
 )
