@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from components import photos
 from components.photos import Measured
+from errors import shortened
 from ingest import record_file
 from ingest.feature_names import FILENAME, is_default
 from trainer.features import CLASS, IMAGE, LABEL
@@ -181,7 +182,7 @@ def _measured(batch: Sequence[_Photo]) -> Iterator[Good | Bad]:
         return
     try:
         rows = photos.measure([each.image for each in batch])
-    except tf.errors.InvalidArgumentError as error:
+    except tf.errors.OpError as error:
         if len(batch) > 1:
             for each in batch:
                 yield from _measured([each])
@@ -194,6 +195,6 @@ def _measured(batch: Sequence[_Photo]) -> Iterator[Good | Bad]:
         yield Good(each.data, Measured(each.label, *row, digest, each.name))
 
 
-def _why(image: bytes, error: tf.errors.InvalidArgumentError) -> str:
-    text = error.message.split("\n")[0].split(" [Op:")[0][:160]
-    return f"{len(image):,} bytes, beginning with {image[:12]!r}: {text}"
+def _why(image: bytes, error: tf.errors.OpError) -> str:
+    text = error.message.split("\n\t [[")[0].rpartition("\n")[2]  # after the trace and before the name of the node
+    return f"{len(image):,} bytes, beginning with {image[:12]!r}: {shortened(text)}"

@@ -22,6 +22,7 @@ def build(folder: Path, photos: Sequence[bytes], **config: object) -> tft.TFTran
     metadata = dataset_metadata.DatasetMetadata(schema)
     rows = [
         {"image": [photo], "class": [0], "label": [b"daisy"], "size": [1, 1], "one_hot_class": [1.0, 0, 0, 0, 0]}
+        | {"filename": [], "digest": []}
         for photo in photos
     ]
     with tft_beam.Context(temp_dir=str(folder / "temp")):

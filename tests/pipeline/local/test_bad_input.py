@@ -40,10 +40,16 @@ def _class_seven():
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (_without_image, "image"),
-        (_class_seven, "class"),
-        (lambda: records.example(image=b"this is text, not a photo"), "b'this is text'"),
-        (lambda: records.example(image=records.jpeg()[:150]), "part2-10.tfrec record 9 (150 bytes"),
+        (_without_image, "1 record: no image: part2-10.tfrec record 9: image: expected one value of bytes"),
+        (_class_seven, "1 record: class out of range: part2-10.tfrec record 9: class: expected 0 to 4, received 7"),
+        (
+            lambda: records.example(image=b"this is text, not a photo"),
+            "beginning with b'this is text': Unknown image file format. One of JPEG, PNG, GIF, BMP required.",
+        ),
+        (
+            lambda: records.example(image=records.jpeg()[:150]),
+            "1 record: not a photo that can be decoded: part2-10.tfrec record 9: 150 bytes, beginning",
+        ),
         (_unknown_label, "label"),
     ],
     ids=["no image", "class outside the range", "text for a photo", "half a photo", "unknown label"],
@@ -53,15 +59,29 @@ def test_the_data_gate_stops_the_run(main, tmp_path, bad, says):
     code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY)
     assert code == 1
     assert "failed DataGate" in printed
-    assert "the data does not match its schema, 1 problem:" in printed
-    table = [line for line in printed.splitlines() if line.startswith("  train ")]
-    assert len(table) == 1
-    assert says in table[0]
+    quarantined = bad is not _unknown_label
+    assert f"the data does not match its schema, {2 if quarantined else 1} problem" in printed
+    table = [line for line in printed.splitlines() if line.startswith("  all " if quarantined else "  train ")]
+    assert len(table) == 1 + quarantined
+    assert says in table[-1]
+    if quarantined:
+        assert "1 of 30 records (3.3%) cannot be used; at most 1.0% may (data.max_bad_fraction)" in table[0]
+        command = "python -m ingest quarantine "
+        assert Path(table[0].partition(command)[2].strip()).is_relative_to(tmp_path / "out" / "artifacts")
     assert "Correct the data" in printed
     assert "Traceback" not in printed
     assert _artifacts(tmp_path / "out", "DataGate") == []
     assert _artifacts(tmp_path / "out", "Transform") == []
     assert not (tmp_path / "out" / "pushed").exists()
+
+
+def test_a_few_bad_records_and_an_empty_shard_do_not_stop_the_run(main, tmp_path):
+    folder = records.folder(tmp_path / "data", _without_image(), shards=4, per_shard=40)
+    (folder / "part9-0.tfrec").touch()
+    code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, *PASSES)
+    assert code == 0, printed
+    assert "1 record in the quarantine · 1 empty file: part9-0.tfrec" in printed
+    assert "159 photos match the schema" in printed
 
 
 def test_a_split_without_examples(main, tmp_path):
@@ -108,12 +128,12 @@ def test_weights_of_another_model(main, real_data, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda folder: (folder / "part0-10.tfrec").write_bytes(b""), "part0-10.tfrec: contains no records"),
-        (lambda folder: _cut(folder / "part1-10.tfrec"), "part1-10.tfrec: truncated in record 9"),
+        (lambda folder: _replace_all(folder, b""), "part0-10.tfrec: contains no records"),
+        (lambda folder: _replace_all(folder, b"<html>"), "part2-10.tfrec: truncated at record 0"),
         (lambda folder: [path.unlink() for path in folder.iterdir()], "no file in"),
         (lambda folder: (folder / "part2-10.tfrec").unlink() or _only(folder, 1), "none is left to train on"),
     ],
-    ids=["empty", "truncated", "no match", "too few shards"],
+    ids=["empty", "not records", "no match", "too few shards"],
 )
 def test_damaged_shards_are_found_before_anything_starts(main, tmp_path, damage, says):
     folder = records.folder(tmp_path / "data")
@@ -124,8 +144,9 @@ def test_damaged_shards_are_found_before_anything_starts(main, tmp_path, damage,
     assert not (tmp_path / "out").exists()
 
 
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-9])
+def _replace_all(folder: Path, content: bytes) -> None:
+    for path in folder.iterdir():
+        path.write_bytes(content)
 
 
 def _only(folder: Path, keep: int) -> None:
@@ -239,11 +260,14 @@ def test_one_file_is_split_by_hash(main, tmp_path):
     assert counts["train"] > counts["test"] > 0 < counts["eval"]
 
 
-def test_a_class_that_the_eval_split_lacks_is_refused_and_named(main, tmp_path):
+def test_a_class_that_the_eval_split_lacks_is_refused_before_the_training(main, tmp_path):
+    """Shards that are sorted by class give such an eval split."""
     folder = records.folder(tmp_path / "data", shards=3, per_shard=8)
     records.write(folder / "part0-8.tfrec", [records.example(index % 4) for index in range(8)])
     code, printed = main("--data", folder, "--output", tmp_path / "out", *TINY, *PASSES)
-    assert code == 3
-    (row,) = [line for line in printed.splitlines() if "recall of tulips" in line]
-    assert "no examples" in row
-    assert "refused" in row
+    assert code == 1
+    assert "failed DataGate" in printed
+    (row,) = [line for line in printed.splitlines() if line.startswith("  eval ")]
+    assert "no photo of 1 class: tulips" in row
+    assert "--set data.split=hash" in row
+    assert _artifacts(tmp_path / "out", "Transform") == []
