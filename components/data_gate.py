@@ -5,6 +5,7 @@ anomalies, too many bad records, empty splits, and splits without photos of a cl
 """
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def _bad_records(counts: Counts, most: float, quarantine: str) -> Iterator[Anoma
         _ALL,
         IMAGE,
         f"{counts.bad + counts.lost:,} of {total:,} records ({counts.bad_fraction:.1%}) cannot be used{lost}; at most "
-        f"{most:.1%} may (data.max_bad_fraction). To see them: python -m ingest quarantine {quarantine}",
+        f"{most:.1%} may (data.max_bad_fraction). To see them: python -m ingest quarantine {shlex.quote(quarantine)}",
     )
     for reason, (count, first) in counts.reasons.items():
         yield Anomaly(_ALL, IMAGE, f"{plural(count, 'record')}: {reason}: {'; '.join(first)}")

@@ -43,7 +43,10 @@ REMEDIES = {
     f"{LOCAL} --data single": f"{LOCAL} --data single --set data.split=hash",
     f"{LOCAL} --data named": f"{LOCAL} --data named --set data.split=shards",
     f"{LOCAL} --data data --set data.split=names": f"{LOCAL} --data data --set data.split=shards",
-    f"{LOCAL} --data other": f"{LOCAL} --data other --set data.pattern='*.tfrec*'",
+    f"{LOCAL} --data other --set data.pattern='*.tfrec'": f"{LOCAL} --data other --set data.pattern='*'",
+    f"{LOCAL} --data folders": f"{LOCAL} --data folders --set data.pattern='*/*'",
+    f"{LOCAL} --data slim": f"{LOCAL} --data slim --set data.features=tf-slim",
+    f"{LOCAL} --data species": f"{LOCAL} --data species --set data.features.class=species",
     f"{LOCAL} --data photos": "python -m ingest photos photos --to new",
     f"{LOCAL} --weights none.h5": f"{LOCAL} --weights weights.h5",
     f"{LOCAL} --weights saved": f"{LOCAL} --weights saved/model.weights.h5",
@@ -116,6 +119,9 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"set XDG_CACHE_HOME": "test_download.py",
     r"add --delete": "test_lineage.py",
     r"--max-megapixels": "test_photos.py",
+    r"split by record: --set data.split=hash; otherwise": "test_data_gate_remedies.py",
+    r"To see them: python -m ingest quarantine": "test_data_gate_remedies.py",
+    r"--set data\.counts_in_names=false": "test_example_gen.py",
     r"last good weights, for --weights": "test_fitting.py",
     r"nothing was written\. Free disk space": "test_photos.py",
     r"--nested is for folders": "test_manifests.py",
@@ -149,6 +155,10 @@ def _write_data(folder: Path) -> None:
     records.folder(folder / "[odd]", shards=1)
     records.write(folder / "other" / "photos.tfrecord", [records.example(index % 5) for index in range(40)])
     shutil.copy(folder / "other" / "photos.tfrecord", folder / "other" / "more.tfrecord")
+    shutil.copytree(folder / "other", folder / "folders" / "inside")
+    for index in range(2):
+        _write_renamed(folder / "slim" / f"{index}.tfrec", {"image": "image/encoded", "class": "image/class/label"})
+        _write_renamed(folder / "species" / f"{index}.tfrec", {"image": "image", "class": "species"})
     (folder / "file").write_text("no folder")
     (folder / "nameless.yaml").write_text("trainer: {epochs: 5}")
     (folder / "busy").mkdir()
@@ -170,6 +180,17 @@ def _write_data(folder: Path) -> None:
         for start in ("idx/", "emnist/emnist-digits-", "emnist/emnist-mnist-"):
             (folder / f"{start}{part}-images-idx3-ubyte.gz").write_bytes(images)
             (folder / f"{start}{part}-labels-idx1-ubyte.gz").write_bytes(labels)
+
+
+def _write_renamed(path: Path, names: dict[str, str]) -> None:
+    """Writes records with these names of features."""
+    examples = [records.example(label % 5) for label in range(40)]
+    for example in examples:
+        features = {new: example.features.feature.pop(old) for old, new in names.items()}
+        example.features.Clear()
+        for name, feature in features.items():
+            example.features.feature[name].CopyFrom(feature)
+    records.write(path, examples)
 
 
 def _write_layouts(folder: Path) -> None:
