@@ -21,10 +21,14 @@ _SHARDS_FOR_TEST = 4  # with fewer, each split would lose too much data to the o
 
 
 def resolved_split(files: Sequence[str], split: str) -> str:
-    """Returns how the record files are divided, given `data.split`: 'auto' is 'names' if each name states a split."""
+    """Returns how the record files are divided, given `data.split`.
+
+    'auto' is 'names' if each name states a split, and not all state the same one, such as TF-Slim's flowers_train_….
+    """
     if split != "auto":
         return split
-    return "names" if all(split_in_file_name(file.rpartition("/")[2]) for file in files) else "shards"
+    named = {split_in_file_name(file.rpartition("/")[2]) for file in files}
+    return "names" if None not in named and TRAIN in named and len(named) > 1 else "shards"
 
 
 def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test_fraction: float) -> list[str]:
@@ -34,7 +38,7 @@ def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test
       files: the sorted paths.
       split: 'names' takes the split from each file's name; 'shards' holds out the first round(n × test_fraction) files
         for test and the next round(n × eval_fraction) for eval, at least one each; 'hash' divides by record. 'auto' is
-        'names' if each name states a split, otherwise 'shards'.
+        'names' if the names state splits, otherwise 'shards'.
       eval_fraction: between 0 and 1.
       test_fraction: at least 0, less than 1. Without a test split, or with fewer than 4 shards, there are two splits.
 
@@ -180,4 +184,5 @@ def unmatched(directory: Path, files: Sequence[str]) -> list[str]:
     """Returns the record files in a folder and its readable subfolders that are not among `files`."""
     folders = [directory, *(Path(directory, name) for name in _names(str(directory), "*", folders=True))]
     found = [file for each in folders if os.access(each, os.R_OK | os.X_OK) for file in _matching(str(each), ANY)]
-    return [os.path.relpath(file, directory) for file in found if file not in set(files)]
+    read = set(files)
+    return sorted(os.path.relpath(file, directory) for file in found if file not in read)

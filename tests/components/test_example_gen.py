@@ -32,7 +32,7 @@ def folder(tmp_path):
 
 def _sorted_by_class(folder, count=8, per_shard=25):
     for number in range(count):
-        examples = [records.example(number % 5, records.jpeg((number, index, 9))) for index in range(per_shard)]
+        examples = [records.example(number % 5, records.jpeg((5 * number, 5 * index, 9))) for index in range(per_shard)]
         records.write(folder / f"c{number}.tfrec", examples)
     return folder
 
@@ -59,6 +59,13 @@ def test_the_first_shards_are_test_and_the_next_are_eval(tmp_path):
     assert outputs.splits == ["train", "eval", "test"]
     expected = {"test": {0: 25, 1: 25}, "eval": {2: 25}, "train": {3: 25, 4: 25, 0: 25, 1: 25, 2: 25}}
     assert outputs.classes() == expected
+
+
+def test_a_split_by_hash_mixes_shards_that_are_sorted_by_class(tmp_path):
+    outputs = runs.run(_sorted_by_class(tmp_path / "data", count=10, per_shard=40), tmp_path / "out", split="hash")
+    assert {split: set(count) for split, count in outputs.classes().items()} == dict.fromkeys(
+        outputs.splits, set(range(5))
+    )
 
 
 def test_the_splits_of_file_names_are_kept(tmp_path):

@@ -79,5 +79,8 @@ def test_a_split_in_the_names_of_all_files_is_kept(names, expected):
 
 @pytest.mark.parametrize(("name", "missing"), [("train", "eval"), ("validation", "train"), ("test", "train")])
 def test_names_without_a_split_to_train_on_or_to_evaluate_are_refused(name, missing):
+    paths = [f"{name}-{index}.tfrec" for index in range(4)]
     with pytest.raises(UserError, match=f"no file name states {missing}; rename"):
-        splits_of_files([f"{name}-{index}.tfrec" for index in range(4)], "auto", 0.125, 0.19)
+        splits_of_files(paths, "names", 0.125, 0.19)
+    # such as TF-Slim's flowers_train_00000-of-00005.tfrecord alone
+    assert splits_of_files(paths, "auto", 0.125, 0.19) == ["test", "eval", "train", "train"]
