@@ -11,7 +11,6 @@ from typing import BinaryIO, NamedTuple
 
 import pi_heif
 from PIL import ExifTags, Image, ImageChops, PngImagePlugin, UnidentifiedImageError
-from PIL.GifImagePlugin import GifImageFile
 
 pi_heif.register_heif_opener()
 # An explicit list, because Pillow opens some formats with external programs (EPS with Ghostscript). JPEG includes MPO.
@@ -50,7 +49,6 @@ class Decoded(NamedTuple):
       format: Pillow's name of the file's format.
       mode: Pillow's name of the pixels' mode in the file.
       size: (width, height) in the file, before the photo is turned upright.
-      is_animated: whether it is a GIF of several frames, of which the first is decoded.
       truncated: the fraction of the rows that could be decoded, if a JPEG is truncated; otherwise None.
     """
 
@@ -58,7 +56,6 @@ class Decoded(NamedTuple):
     format: str
     mode: str
     size: tuple[int, int]
-    is_animated: bool
     truncated: float | None
 
     @property
@@ -135,14 +132,14 @@ def _file(source: Path | bytes) -> Path | io.BytesIO:
 
 
 def _decode(photo: Image.Image, source: Path | bytes, least: int) -> Decoded:
-    size, is_animated, truncated = photo.size, isinstance(photo, GifImageFile) and photo.is_animated, None
+    size, truncated = photo.size, None
     try:
         image = _load(photo, least)
     except OSError as error:
         if photo.format not in JPEG_FORMATS:
             raise
         image, truncated = _truncated(source, least, _reason(error))
-    return Decoded(_upright(_to_rgb(image), photo), str(photo.format), photo.mode, size, is_animated, truncated)
+    return Decoded(_upright(_to_rgb(image), photo), str(photo.format), photo.mode, size, truncated)
 
 
 def _load(photo: Image.Image, least: int) -> Image.Image:

@@ -13,8 +13,8 @@ FITS = ("crop", "stretch")
 QUALITY = 92  # of the public flowers' TFRecords
 _QUALITY_AT_FULL_SIZE = 95
 _REDUCED = 2  # a JPEG is decoded at a reduced scale, at least this many times the size of the square
-_KEPT = (*decoding.JPEG_FORMATS, "PNG", "GIF", "BMP")
-_KEPT_MODES = {"JPEG": ("L", "RGB"), "MPO": ("L", "RGB"), "BMP": ("RGB",)}  # others: every mode
+# TensorFlow ignores the transparency and the screen of a GIF, and the colour masks of a BMP.
+_KEPT_MODES = {"JPEG": ("L", "RGB"), "MPO": ("L", "RGB"), "PNG": None}  # None: every mode
 _MOST_PIXELS = 178_956_970  # of an original; the run's limit (trainer/formats.py)
 _LONGEST_SIDE = 65_500  # of a JPEG, in libjpeg
 
@@ -69,11 +69,10 @@ def encode(path: Path, options: Options) -> Encoded:
 def _is_kept(photo: Decoded) -> bool:
     """Returns whether TensorFlow decodes a file, and to the pixels of `photo`."""
     return (
-        photo.format in _KEPT
-        and photo.mode in _KEPT_MODES.get(photo.format, (photo.mode,))
+        photo.format in _KEPT_MODES
+        and photo.mode in (_KEPT_MODES[photo.format] or (photo.mode,))
         and photo.size[0] * photo.size[1] <= _MOST_PIXELS
         and photo.truncated is None
-        and not photo.is_animated  # TensorFlow decodes all frames
     )
 
 

@@ -7,16 +7,18 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras.export import ExportArchive
 
-from trainer import class_names, images
-from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, PIXELS, PROBABILITIES
+from trainer import class_names, formats, images
+from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, PIXELS, PROBABILITIES, STATUS
 
 
 def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequence[str], directory: str) -> None:
     """Writes a SavedModel with three signatures. It computes in float32, whatever the model's precision.
 
     serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
-      `class_index` int64 [batch] and `probabilities` float32 [batch, classes].
-    serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs.
+      `class_index` int64 [batch], `probabilities` float32 [batch, classes] and `status` string [batch]. The status is
+      '' or the reason why a photo was not used; its label is then '', its index -1 and its probabilities are 0, because
+      JSON has no NaN.
+    serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs without `status`.
     transform_features: `examples` to `pixels`, the model's input.
 
     The class names are stored in the folder; see `trainer.class_names`.
@@ -25,10 +27,22 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     layer = transform.transform_features_layer()
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
     names = tf.constant(list(classes))
+    blank = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8))
 
     def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
         photos = tf.map_fn(images.checked, tf.reshape(encoded, [-1]))
         return layer({IMAGE: photos[:, tf.newaxis]})[PIXELS]
+
+    def serve(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        status = tf.map_fn(formats.problem, encoded)
+        is_used = tf.equal(status, "")
+        answer = predict(tf.where(is_used, encoded, blank))
+        return {
+            LABEL: tf.where(is_used, answer[LABEL], ""),
+            CLASS_INDEX: tf.where(is_used, answer[CLASS_INDEX], -1),
+            PROBABILITIES: tf.where(is_used[:, tf.newaxis], answer[PROBABILITIES], 0.0),
+            STATUS: status,
+        }
 
     def image_of(examples: tf.Tensor) -> tf.Tensor:
         return tf.io.parse_example(examples, spec)[IMAGE]
@@ -43,7 +57,7 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     archive.track(layer)
     encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
     serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
-    archive.add_endpoint("serving_default", predict, encoded)
+    archive.add_endpoint("serving_default", serve, encoded)
     archive.add_endpoint("serve_examples", lambda examples: predict(image_of(examples)), serialized)
     archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
     archive.write_out(directory, verbose=False)

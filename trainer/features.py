@@ -30,6 +30,7 @@ IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"
 CLASS_INDEX = "class_index"
 PROBABILITIES = "probabilities"
+STATUS = "status"  # of each photo of a request: why it was not used
 
 
 def setting_value(name: str, value: Any) -> Any:

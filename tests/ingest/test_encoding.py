@@ -48,9 +48,9 @@ def _photos(folder: Path) -> dict[str, Path]:
     picture.save(folder / "a.jpg", quality=90)
     picture.save(folder / "grey.png")
     picture.convert("RGBA").save(folder / "b.png")
+    kept = {path.name for path in folder.iterdir()}
     picture.save(folder / "c.gif")
     picture.save(folder / "d.bmp")
-    kept = {path.name for path in folder.iterdir()}
     picture.convert("P").save(folder / "e.bmp")
     picture.convert("CMYK").save(folder / "f.jpg")
     picture.save(folder / "g.gif", save_all=True, append_images=[picture.rotate(180)])

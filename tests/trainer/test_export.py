@@ -1,11 +1,13 @@
 """The exported model's signatures give the trained model's answers, on real photos of many sizes."""
 
 import base64
+import io
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from ingest.sample import CLASSES
 from testing import graphs
@@ -45,23 +47,30 @@ def test_the_same_photos_give_the_same_probabilities_on_every_way(exported):
 def test_serving_default_names_the_class(exported):
     _, served, photos = exported
     answer = served.signatures["serving_default"](image_bytes=tf.constant(photos[:3]))
-    assert set(answer) == {"label", "class_index", "probabilities"}
+    assert set(answer) == {"label", "class_index", "probabilities", "status"}
     assert np.allclose(tf.reduce_sum(answer["probabilities"], axis=1), 1.0)
     assert np.array_equal(answer["class_index"], np.argmax(answer["probabilities"], axis=1))
     assert [label.decode() for label in answer["label"].numpy()] == [CLASSES[i] for i in answer["class_index"]]
 
 
-def test_a_photo_whose_header_names_too_many_pixels_is_not_decoded(exported):
+def test_a_photo_that_cannot_be_used_is_named_and_the_others_are_answered(exported):
     _, served, photos = exported
     png = tf.io.encode_png(tf.zeros([17, 31, 3], tf.uint8)).numpy()
     bomb = png[:16] + (20_000).to_bytes(4, "big") * 2 + png[24:]
+    webp = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(webp, "WEBP")
+    sent = [photos[0], webp.getvalue(), bomb, b"", photos[1]]
+    answer = served.signatures["serving_default"](image_bytes=tf.constant(sent))
+    alone = served.signatures["serving_default"](image_bytes=tf.constant(photos[:2]))
+    status = [text.decode() for text in answer["status"].numpy()]
+    assert status[0] == status[4] == "" and "WebP is not supported; send JPEG, PNG, GIF or BMP" in status[1]
+    assert "at most 178,956,970 pixels" in status[2] and "empty" in status[3]
+    assert [label.decode() == "" for label in answer["label"].numpy()] == [False, True, True, True, False]
+    assert answer["class_index"].numpy()[1:4].tolist() == [-1] * 3 and not answer["probabilities"].numpy()[1:4].any()
+    assert np.allclose(answer["probabilities"].numpy()[[0, 4]], alone["probabilities"], atol=1e-5)
     example = records.example(0, bomb).SerializeToString()
-    for ask in (
-        lambda: served.signatures["serving_default"](image_bytes=tf.constant([photos[0], bomb])),
-        lambda: served.signatures["serve_examples"](examples=tf.constant([example])),
-    ):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels"):
-            ask()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels"):
+        served.signatures["serve_examples"](examples=tf.constant([example]))
 
 
 def test_the_input_is_named_for_rests_base64(exported):

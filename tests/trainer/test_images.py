@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageSequence
 
-from components import data_gate
-from trainer import images
+from trainer import formats, gif, images
 
 MODES = {"JPEG": ["L", "RGB"], "PNG": ["L", "RGB", "RGBA"], "GIF": ["L", "RGB"], "BMP": ["L", "RGB", "RGBA"]}
 
@@ -82,7 +81,6 @@ def test_a_header_of_too_many_pixels_is_refused_before_it_is_decoded(form, sides
         tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels, but its header declares more"
     ):
         images.checked(tf.constant(named))
-    assert not data_gate._decodes(named)
     assert images.checked(tf.constant(encoded)) == encoded
 
 
@@ -97,9 +95,10 @@ def test_a_gif_is_as_large_as_its_frames(options):
         boxes = [frame.tile[0][1] for frame in ImageSequence.Iterator(frames)]
     pixels = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
     assert len(boxes) == 2 and pixels > 300 * 200
-    for gif in (encoded, on_a_large_screen):
-        assert tf.function(images._pixels_of_frames)(tf.constant(gif)) == pixels
-        assert images.decode(tf.constant(gif)).shape == (200, 300, 3)
+    for photo in (encoded, on_a_large_screen):
+        assert tf.function(lambda photo: gif.frames(photo, pixels).pixels)(tf.constant(photo)) == pixels
+    assert images.decode(tf.constant(encoded)).shape == (200, 300, 3)
+    assert "smaller than its screen" in formats.problem(tf.constant(on_a_large_screen)).numpy().decode()
 
 
 def test_a_later_frame_of_too_many_pixels_is_refused():
