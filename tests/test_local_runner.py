@@ -75,7 +75,7 @@ def test_printed_paths_exist_and_library_output_is_in_the_log(first_run):
     ]
     page = Path(places["report"]).read_text()
     links = re.findall(r'href="(\.\.[^"]+)"', page)
-    assert len(links) == 12
+    assert len(links) == 13
     assert all((Path(places["report"]).parent / link).is_dir() for link in links)
     assert "The data are drawings, not photos" in page
     assert list(Path(places["tensorboard"]).rglob("events.out.tfevents.*"))

@@ -13,8 +13,11 @@ from trainer.features import CODE
 
 # Of each node: files whose edit reruns it, one of them imported late or read as data, and files whose edit does not.
 NODES = {
-    "ImportExampleGen": (["components/example_gen.py", "ingest/records.py"], ["components/evaluator.py"]),
-    "DataGate": (["components/data_gate.py", "trainer/images.py"], ["trainer/fitting.py", "components/checks.py"]),
+    "ImportExampleGen": (
+        ["components/example_gen.py", "components/record_check.py", "ingest/records.py", "trainer/images.py"],
+        ["components/evaluator.py", "trainer/export.py"],
+    ),
+    "DataGate": (["components/data_gate.py", "components/quarantine.py"], ["trainer/images.py", "components/checks.py"]),
     "Transform": (["trainer/preprocessing.py", "trainer/images.py"], ["trainer/fitting.py", "trainer/run.py"]),
     "Tuner": (["trainer/tune.py", "trainer/models/cnn.py"], ["trainer/run.py", "trainer/export.py"]),
     "Trainer": (
