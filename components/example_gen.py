@@ -215,7 +215,8 @@ def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:
     custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
     options = struct_pb2.Struct()
     custom.custom_config.Unpack(options)
-    return json.loads(options["json"])
+    values = json_format.MessageToDict(options)
+    return {**values, "first_class": int(values["first_class"])}  # a Struct has only floats
 
 
 def _files(exec_properties: dict[str, Any]) -> list[str]:
@@ -246,7 +247,7 @@ class CheckingExampleGen(FileBasedExampleGen):
 
     def __init__(self, input_base: str, pattern: str, options: dict[str, Any]):
         packed = struct_pb2.Struct()
-        packed.update({"json": json.dumps(options)})
+        packed.update(options)  # not as text: ML Metadata cannot store backslashes in PostgreSQL
         custom = example_gen_pb2.CustomConfig()
         custom.custom_config.Pack(packed)
         spec = Spec(

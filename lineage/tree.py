@@ -88,7 +88,6 @@ def _settings(execution: Execution, provenance: str | None) -> dict[str, Any]:
     config = json.loads(custom) if isinstance(custom, str) and custom.startswith("{") else {}
     config = config.get("custom_config", config)  # ExampleGen stores a protobuf message as JSON
     config = config.get("value", config)
-    config = json.loads(config["json"]) if "json" in config else config  # of this project's ExampleGen
     config = {key: value for key, value in config.items() if key not in ("checkpoints", "devices")}
     code = config.pop("code", None)  # stores from before issue 11: a digest of all code of the trainer
     files = execution.facts.get(CODE)

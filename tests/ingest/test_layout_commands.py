@@ -15,7 +15,9 @@ from tests.helpers.records import photo_file
 def ingest(tmp_path, capsys, monkeypatch):
     """Calls `python -m ingest photos ... --to made`; returns the exit code, what was printed, and the found entries."""
     found, find = [], photos_command.layouts.find
-    monkeypatch.setattr(photos_command.layouts, "find", lambda *args: found.append(find(*args)) or found[0])
+    monkeypatch.setattr(
+        photos_command.layouts, "find", lambda *args: found.append(tuple(find(*args))) or list(found[0])
+    )
 
     def call(*arguments: object) -> tuple[int, str, Counter]:
         found.clear()

@@ -36,7 +36,7 @@ def server(request):
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory) -> list[str]:
-    data = records.folder(tmp_path_factory.mktemp("data"), shards=4, per_shard=10)
+    data = records.folder(tmp_path_factory.mktemp("data"), shards=6, per_shard=10)
     return ["--data", str(data), *(word for setting in SETTINGS for word in ("--set", setting))]
 
 

@@ -80,7 +80,7 @@ def test_a_reports_relative_link_redirects_to_the_artifact(get, ids):
 
 def test_models_show_the_gates_result(get, ids):
     page = _text(get("/models"))
-    assert f" {ids['model']} refused 0.7500 {ids['first']} " in page
+    assert f" {ids['model']} refused 0.7500 eval {ids['first']} " in page
     assert " 1,234 " in page
     assert "in service" not in page
 

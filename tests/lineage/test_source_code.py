@@ -17,7 +17,10 @@ NODES = {
         ["components/example_gen.py", "components/record_check.py", "ingest/records.py", "trainer/images.py"],
         ["components/evaluator.py", "trainer/export.py"],
     ),
-    "DataGate": (["components/data_gate.py", "components/quarantine.py"], ["trainer/images.py", "components/checks.py"]),
+    "DataGate": (
+        ["components/data_gate.py", "components/quarantine.py"],
+        ["trainer/images.py", "components/checks.py"],
+    ),
     "Transform": (["trainer/preprocessing.py", "trainer/images.py"], ["trainer/fitting.py", "trainer/run.py"]),
     "Tuner": (["trainer/tune.py", "trainer/models/cnn.py"], ["trainer/run.py", "trainer/export.py"]),
     "Trainer": (

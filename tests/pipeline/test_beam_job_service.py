@@ -49,6 +49,6 @@ def test_the_sample_goes_through_every_node_on_a_job_service(job_service, sample
     code, printed = main("--output", tmp_path / "out", *flags)
     assert code == 0, printed
     assert {node: state for state, node in LINE.findall(printed)} == dict.fromkeys(NODES, "done")
-    assert "1,200 train · 400 eval" in printed
+    assert "1,000 train · 200 eval · 400 test" in printed
     assert len(list((tmp_path / "out" / "pushed" / "sample").iterdir())) == 1
     assert JOB.findall(log.read_text()) == ["DONE"] * 4, "examples, statistics, transform graph, evaluation"
