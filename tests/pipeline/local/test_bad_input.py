@@ -44,7 +44,7 @@ def _class_seven():
         (_class_seven, "1 record: class out of range: part2-10.tfrec record 9: class: expected 0 to 4, received 7"),
         (
             lambda: records.example(image=b"this is text, not a photo"),
-            "beginning with b'this is text': Unknown image file format. One of JPEG, PNG, GIF, BMP required.",
+            "not a photo that can be decoded: part2-10.tfrec record 9: 25 bytes, beginning with b'this is text'",
         ),
         (
             lambda: records.example(image=records.jpeg()[:150]),
