@@ -25,7 +25,7 @@ _ALL = "all"  # stands for the name of a split
 
 
 class DataRefused(Exception):
-    """Raised when the data does not match the schema; the message is a table of the problems."""
+    """Raised when the data cannot be trained on; the message is a table of the problems."""
 
     def __init__(self, problems: list[Anomaly]):
         self.problems = problems
@@ -35,14 +35,13 @@ class DataRefused(Exception):
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         table = "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
-        super().__init__(f"the data does not match its schema, {plural(len(problems), 'problem')}:\n{table}")
+        super().__init__(f"the data cannot be used, {plural(len(problems), 'problem')}:\n{table}")
 
 
 @tfx.dsl.components.component
 def DataGate(  # noqa: N802 (TFX names components like classes)
     examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
     quarantine: tfx.dsl.components.InputArtifact[Quarantine],
-    statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     blessing: tfx.dsl.components.OutputArtifact[DataBlessing],
     classes: tfx.dsl.components.Parameter[str],
@@ -53,7 +52,6 @@ def DataGate(  # noqa: N802 (TFX names components like classes)
     Args:
       examples: ExampleGen's examples.
       quarantine: ExampleGen's quarantine, with the counts of the records.
-      statistics: not read; the gate runs after StatisticsGen, so that the run has statistics if it is stopped.
       anomalies: ExampleValidator's anomalies.
       blessing: see `DataBlessing`.
       classes: the class names, as a JSON list.

@@ -29,9 +29,10 @@ from tfx.types.standard_component_specs import FileBasedExampleGenSpec
 from components import quarantine, record_order
 from components.artifacts import Artifacts, PhotoTable, Quarantine
 from components.quarantine import QUARANTINE
-from components.record_check import Bad, Expected, Good, check_file
+from components.record_check import Expected, Good, check_file
 from components.record_order import Folders
 from components.stage import Stage
+from ingest.bad_records import BadRecord
 from ingest.records import INPUT_FILES, list_files, splits_of_files
 from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
@@ -146,20 +147,22 @@ def _check_and_write(
         pipeline
         | f"{step}Files" >> beam.Create(part.files)
         | f"{step}Shuffle" >> beam.Reshuffle()
-        | f"{step}Check" >> beam.FlatMap(_keyed, expected, options, part.shards).with_outputs("sources", main="records")
+        | f"{step}Check"
+        >> beam.FlatMap(_keyed, expected, options, part.shards)
+        .with_output_types(_KEYED)
+        .with_outputs("sources", main="records")
     )
-    records = checked.records | f"{step}Typed" >> beam.Map(lambda record: record).with_output_types(_KEYED)
-    written = records | f"{step}Write" >> record_order.Write(folders, splits, part.shards, total)
+    written = checked.records | f"{step}Write" >> record_order.Write(folders, splits, part.shards, total)
     return [checked.sources, written]
 
 
 def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Sequence[int]) -> Iterator[Any]:
-    """Yields ((split or QUARANTINE, shard), Good or Bad) for each record, and the counts of the file as 'sources'."""
+    """Yields ((split or QUARANTINE, shard), Good or BadRecord) for each record, and the file's counts as 'sources'."""
     good, bad, lost = 0, 0, 0
     for each in check_file(file.path, file.size, file.name, expected):
         key = each.data if isinstance(each, Good) else f"{each.source} {each.record}".encode()
         shard = shards[record_order.shard_of(key, len(shards))]
-        if isinstance(each, Bad):
+        if isinstance(each, BadRecord):
             bad, lost = bad + 1, lost + each.lost
             yield (QUARANTINE, shard), each
         else:

@@ -16,6 +16,7 @@ from components import photos
 from components.photos import Measured
 from errors import shortened
 from ingest import record_file
+from ingest.bad_records import BadRecord
 from ingest.feature_names import FILENAME, is_default
 from trainer.features import CLASS, IMAGE, LABEL
 
@@ -45,32 +46,10 @@ class Good(NamedTuple):
     measured: Measured
 
 
-class Bad(NamedTuple):
-    """A record that cannot be used.
-
-    Attributes:
-      source: the record file, relative to the data folder.
-      record: the position in the file, counted from 0.
-      reason: a short text, by which records are counted.
-      detail: what was expected and received.
-      filename: the photo's file, if the record names it.
-      lost: the estimated number of records after this one that cannot be read.
-      data: the record as it was read.
-    """
-
-    source: str
-    record: int
-    reason: str
-    detail: str
-    filename: str = ""
-    lost: int = 0
-    data: bytes = b""
-
-
 class _Photo(NamedTuple):
     """A record that is complete except that its photo is not decoded yet."""
 
-    bad: Bad  # with the source, for the case that the photo cannot be decoded
+    bad: BadRecord  # with the source, for the case that the photo cannot be decoded
     data: bytes
     image: bytes
     label: int
@@ -85,7 +64,7 @@ class NotUsable(Exception):
         super().__init__(reason, detail)
 
 
-def check_file(path: str, size: int, source: str, expected: Expected) -> Iterator[Good | Bad]:
+def check_file(path: str, size: int, source: str, expected: Expected) -> Iterator[Good | BadRecord]:
     """Yields the records of a file, in order within each kind.
 
     Args:
@@ -97,7 +76,7 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
     batch: list[_Photo] = []
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         for record in record_file.read(file, size):
-            bad = Bad(source, record.number, "damaged record", record.problem, "", record.lost, record.data)
+            bad = BadRecord(source, record.number, "damaged record", record.problem, "", record.lost, record.data)
             try:
                 if record.problem:
                     raise NotUsable("damaged record", record.problem)
@@ -110,7 +89,7 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
     yield from _measured(batch)
 
 
-def _parsed(bad: Bad, expected: Expected) -> _Photo:
+def _parsed(bad: BadRecord, expected: Expected) -> _Photo:
     try:
         example = tf.train.Example.FromString(bad.data)
     except DecodeError:
@@ -176,7 +155,7 @@ def _renamed(features: Mapping[str, Any], expected: Expected, image: bytes, labe
     return result.SerializeToString(deterministic=True)
 
 
-def _measured(batch: Sequence[_Photo]) -> Iterator[Good | Bad]:
+def _measured(batch: Sequence[_Photo]) -> Iterator[Good | BadRecord]:
     """Decodes the photos of a batch in parallel; if one fails, each is decoded alone."""
     if not batch:
         return
@@ -197,4 +176,5 @@ def _measured(batch: Sequence[_Photo]) -> Iterator[Good | Bad]:
 
 def _why(image: bytes, error: tf.errors.OpError) -> str:
     text = error.message.split("\n\t [[")[0].rpartition("\n")[2]  # after the trace and before the name of the node
+    text = text.removeprefix("assertion failed: [").removesuffix("]")  # of `images.checked`
     return f"{len(image):,} bytes, beginning with {image[:12]!r}: {shortened(text)}"

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from components import photos
 from components.quarantine import QUARANTINE, Reason
-from components.record_check import Bad, Good
+from components.record_check import Good
+from ingest.bad_records import BadRecord
 
 _SHARD_BYTES = 128 * 2**20  # on average; a worker sorts one shard in memory
 # level 0 stores: encoded photos get 4 % smaller at best, and 3,670 of them took 1.3 s in place of 0.06 s
@@ -51,7 +52,7 @@ def Write(  # noqa: N802 (Beam's style)
     For a split without records, each shard is an empty file.
 
     Args:
-      records: ((split or QUARANTINE, shard), Good or Bad).
+      records: ((split or QUARANTINE, shard), Good or BadRecord).
       folders: the folders of the outputs.
       splits: the names of the splits.
       shards: the numbers of the shards that are written.
@@ -71,7 +72,7 @@ def _write(
     (split, number), grouped = group
     shard = f"{number:05d}-of-{total:05d}"
     if split == QUARANTINE:
-        bad: list[Bad] = sorted(grouped["records"])
+        bad: list[BadRecord] = sorted(grouped["records"])
         _write_quarantine(bad, folders, shard)
         yield {"reasons": _reasons(bad)}
         return
@@ -82,17 +83,16 @@ def _write(
     yield {"split": split, "labels": Counter(each.measured.label for each in records)}
 
 
-def _reasons(records: Sequence[Bad]) -> dict[str, Reason]:
+def _reasons(records: Sequence[BadRecord]) -> dict[str, Reason]:
     reasons: dict[str, Reason] = {}
     for each in records:
         before = reasons.get(each.reason, Reason(0, []))
-        name = f" ({each.filename})" if each.filename else ""
-        first = [*before.first, f"{each.source} record {each.record}{name}: {each.detail}"]
+        first = [*before.first, f"{each.place}: {each.detail}"]
         reasons[each.reason] = Reason(before.records + 1, first[:_FIRST])
     return reasons
 
 
-def _write_quarantine(records: Sequence[Bad], folders: Folders, shard: str) -> None:
+def _write_quarantine(records: Sequence[BadRecord], folders: Folders, shard: str) -> None:
     _write_records((each.data for each in records), folders.quarantine, f"{QUARANTINE}-{shard}.tfrecord", None)
     rows = [{name: value for name, value in each._asdict().items() if name != "data"} for each in records]
     with tf.io.gfile.GFile(f"{folders.quarantine}/{QUARANTINE}-{shard}.jsonl", "w") as file:

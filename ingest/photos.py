@@ -71,28 +71,19 @@ def make(
         labels = Counter(entry.label for entry in entries)
         _check_classes(labels, work.skipped)
         with output.dataset_folder(target) as folder, Spool(folder) as spool:
-            notices = _encode(entries, encode, spool, work)
+            notices, provenance = _encode(entries, encode, spool, work), printable(command)
             _check_classes(_photos_of_classes(labels, spool), work.skipped)
-            provenance = [printable(command)]
             if corrections:
                 edited = label_edits.apply(corrections, [item.photo for item in spool.items])
                 spool.relabel(edited.labels)
-                notices += edited.notices
-                provenance.append(edited.summary)
+                notices, provenance = notices + edited.notices, f"{provenance}; {edited.summary}"
             plan = splitting.plan([item.photo for item in spool.items], Fractions(eval_fraction, test_fraction), seed)
             written = photo_shards.write(folder, target.name, spool, plan.splits, shards, seed)
-            data = {
-                "classes": list(written.classes),
-                "image_size": size,
-                "resize": _RESIZE[fit],
-                "provenance": "; ".join(provenance),
-            }
-            output.write_settings(
-                folder, source, target, command, data, PRESET, output.fitting_batch(written.splits[TRAIN])
-            )
-    return output.WrittenDataset(
-        written.classes, written.shards, sorted(work.skipped), [*notices, *plan.notices], written.splits
-    )
+            data = {"classes": list(written.classes), "image_size": size, "resize": _RESIZE[fit]}
+            batch = output.fitting_batch(written.splits[TRAIN])
+            output.write_settings(folder, source, target, command, data | {"provenance": provenance}, PRESET, batch)
+    notices += plan.notices
+    return output.WrittenDataset(written.classes, written.shards, sorted(work.skipped), notices, written.splits)
 
 
 def _check_target(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from errors import UserError
 from ingest import record_file, sheet
+from ingest.bad_records import BadRecord
 from ingest.example_proto import Example
 from ingest.names import printable
 
@@ -22,41 +23,13 @@ _LISTED = 5  # records of each reason on the terminal
 _SHOWN = 200  # records of each reason on the page, and in memory
 
 
-class Row(NamedTuple):
-    """A record that cannot be used.
-
-    Attributes:
-      source: the record file, relative to the data folder.
-      record: the position in the file, counted from 0.
-      reason: a short text, by which records are counted.
-      detail: what was expected and received.
-      filename: the photo's file, if the record names it.
-      lost: the estimated number of records after this one that cannot be read.
-      data: the record as it was read.
-    """
-
-    source: str
-    record: int
-    reason: str
-    detail: str
-    filename: str
-    lost: int
-    data: bytes
-
-    @property
-    def place(self) -> str:
-        """The record file and the position, with the photo's file if it is known."""
-        place = f"{self.source} record {self.record}"
-        return printable(f"{place} ({self.filename})" if self.filename else place)
-
-
 class Group(NamedTuple):
     """The records with the same reason: their number, the number of record files, and the first records."""
 
     reason: str
     records: int
     files: int
-    first: Sequence[Row]
+    first: Sequence[BadRecord]
 
 
 def run(source: Path, command: str, html: Path | None = None) -> int:
@@ -112,7 +85,7 @@ def find(path: Path) -> Path:
     return max(found, key=lambda file: file.stat().st_mtime).parent
 
 
-def read(folder: Path) -> Iterator[Row]:
+def read(folder: Path) -> Iterator[BadRecord]:
     """Yields the records of a quarantine.
 
     Raises:
@@ -124,14 +97,14 @@ def read(folder: Path) -> Iterator[Row]:
         with lines.with_suffix(".tfrecord").open("rb") as records:
             rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
             for row, record in zip(rows, record_file.read(records), strict=True):
-                yield Row(**{name: row[name] for name in Row._fields if name != "data"}, data=record.data)
+                yield BadRecord(**{name: row[name] for name in BadRecord._fields if name != "data"}, data=record.data)
 
 
-def _groups(rows: Iterable[Row]) -> list[Group]:
+def _groups(rows: Iterable[BadRecord]) -> list[Group]:
     """Returns the records by reason, the most frequent reason first."""
     counts: Counter[str] = Counter()
     files: dict[str, set[str]] = {}
-    first: dict[str, list[Row]] = {}
+    first: dict[str, list[BadRecord]] = {}
     for row in rows:
         counts[row.reason] += 1
         files.setdefault(row.reason, set()).add(row.source)

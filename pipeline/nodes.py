@@ -102,7 +102,6 @@ def _data_gate(wiring: Wiring) -> BaseNode:
         **wiring.inputs(
             "ImportExampleGen.examples",
             "ImportExampleGen.quarantine",
-            "StatisticsGen.statistics",
             "ExampleValidator.anomalies",
         ),
         classes=json.dumps(wiring.config.data.classes),

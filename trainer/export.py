@@ -1,6 +1,6 @@
 """Exports the SavedModel: the transform graph and the model, so that serving and training see the same pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -27,22 +27,10 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     layer = transform.transform_features_layer()
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
     names = tf.constant(list(classes))
-    blank = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8))
 
     def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
         photos = tf.map_fn(images.checked, tf.reshape(encoded, [-1]))
         return layer({IMAGE: photos[:, tf.newaxis]})[PIXELS]
-
-    def serve(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        status = tf.map_fn(formats.problem, encoded)
-        is_used = tf.equal(status, "")
-        answer = predict(tf.where(is_used, encoded, blank))
-        return {
-            LABEL: tf.where(is_used, answer[LABEL], ""),
-            CLASS_INDEX: tf.where(is_used, answer[CLASS_INDEX], -1),
-            PROBABILITIES: tf.where(is_used[:, tf.newaxis], answer[PROBABILITIES], 0.0),
-            STATUS: status,
-        }
 
     def image_of(examples: tf.Tensor) -> tf.Tensor:
         return tf.io.parse_example(examples, spec)[IMAGE]
@@ -57,11 +45,25 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     archive.track(layer)
     encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
     serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
-    archive.add_endpoint("serving_default", serve, encoded)
+    archive.add_endpoint("serving_default", lambda photos: _with_status(predict, photos), encoded)
     archive.add_endpoint("serve_examples", lambda examples: predict(image_of(examples)), serialized)
     archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
     archive.write_out(directory, verbose=False)
     class_names.write(directory, classes)
+
+
+def _with_status(predict: Callable[[tf.Tensor], dict[str, tf.Tensor]], encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Predicts a blank photo in place of each photo that cannot be used, and returns the reasons as `status`."""
+    blank = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8))
+    status = tf.map_fn(formats.problem, encoded)
+    is_used = tf.equal(status, "")
+    answer = predict(tf.where(is_used, encoded, blank))
+    return {
+        LABEL: tf.where(is_used, answer[LABEL], ""),
+        CLASS_INDEX: tf.where(is_used, answer[CLASS_INDEX], -1),
+        PROBABILITIES: tf.where(is_used[:, tf.newaxis], answer[PROBABILITIES], 0.0),
+        STATUS: status,
+    }
 
 
 def in_float32(model: keras.Model) -> keras.Model:

@@ -74,22 +74,23 @@ def problem(encoded: tf.Tensor) -> tf.Tensor:
     Args:
       encoded: scalar string.
     """
-    return _problem(encoded)
+    is_jpeg = tf.equal(tf.strings.substr(encoded, 0, len(JPEG)), JPEG)  # first, because most photos are JPEG
+    return tf.cond(is_jpeg, lambda: _of_jpeg(encoded), lambda: _of_others(encoded))
 
 
 @tf.function(
     input_signature=[tf.TensorSpec([], tf.string)], autograph=False, experimental_attributes={"_noinline": True}
 )
-def _problem(encoded: tf.Tensor) -> tf.Tensor:
-    kinds = [tf.equal(tf.strings.substr(encoded, 0, len(magic)), magic) for magic in (JPEG, PNG, GIF, BMP)]
-    rules = [_of_jpeg, _of_png, _of_gif, _of_bmp, _of_other]
+def _of_others(encoded: tf.Tensor) -> tf.Tensor:
+    kinds = [tf.equal(tf.strings.substr(encoded, 0, len(magic)), magic) for magic in (PNG, GIF, BMP)]
+    rules = [_of_png, _of_gif, _of_bmp, _of_unknown]
     return tf.switch_case(
         tf.argmax(tf.stack([*kinds, True]), output_type=tf.int32), [lambda rule=rule: rule(encoded) for rule in rules]
     )
 
 
 def _of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    return _first(Problem(tf.reduce_prod(tf.io.extract_jpeg_shape(encoded, tf.int64)[:2]) > MAX_PIXELS, TOO_LARGE))
+    return tf.where(tf.reduce_prod(tf.io.extract_jpeg_shape(encoded, tf.int64)[:2]) > MAX_PIXELS, TOO_LARGE, "")
 
 
 def _of_png(encoded: tf.Tensor) -> tf.Tensor:
@@ -123,7 +124,7 @@ def _of_bmp(encoded: tf.Tensor) -> tf.Tensor:
     return _first(Problem(~is_usable_bmp(encoded), _BMP_PROBLEM), Problem(width * height > MAX_PIXELS, TOO_LARGE))
 
 
-def _of_other(encoded: tf.Tensor) -> tf.Tensor:
+def _of_unknown(encoded: tf.Tensor) -> tf.Tensor:
     start = tf.strings.join([tf.strings.substr(encoded, 0, _TEXT), "\0" * _HEADER])
     places, magics, names = zip(*_OTHERS, strict=True)
     heads = tf.strings.substr(tf.fill([len(places)], start), places, [len(magic) for magic in magics])

@@ -29,7 +29,7 @@ def problems(tmp_path):
             (tmp_path / f"Split-{split}").mkdir(exist_ok=True)
             (tmp_path / f"Split-{split}" / "SchemaDiff.pb").write_bytes(b"")
         try:
-            GATE(examples, quarantine, None, anomalies, blessing, json.dumps(CLASSES), 0.01)
+            GATE(examples, quarantine, anomalies, blessing, json.dumps(CLASSES), 0.01)
         except data_gate.DataRefused as refused:
             return [each.what for each in refused.problems]
         return []

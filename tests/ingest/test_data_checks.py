@@ -49,6 +49,8 @@ def test_other_features_are_listed_with_the_setting_that_names_them(tmp_path, fe
 def test_a_class_is_a_number_or_a_name(tmp_path, value):
     _shard(tmp_path / "a.tfrec", **{"image": b"x", "class": value})
     data_checks.check_features(_files(tmp_path), FLOWERS)
+    with pytest.raises(UserError, match="image/encoded"):
+        data_checks.check_features(_files(tmp_path), FEATURES["tf-slim"])
     _shard(tmp_path / "a.tfrec", **{"image__encoded": b"x", "image__class__label": value})
     data_checks.check_features(_files(tmp_path), FEATURES["tf-slim"])
 
@@ -58,6 +60,8 @@ def test_one_readable_record_is_enough(tmp_path):
     (folder / "part0-10.tfrec").write_bytes(b"")
     (folder / "part1-10.tfrec").write_bytes(b"<html>404</html>")
     data_checks.check_features(_files(folder), FLOWERS)
+    with pytest.raises(UserError, match="no record can be read in 2 files"):
+        data_checks.check_features(_files(folder)[:2], FLOWERS)
 
 
 def test_files_without_a_readable_record_are_named(tmp_path):

@@ -7,16 +7,18 @@ import pytest
 
 from components import quarantine as written
 from components import record_order
-from components.record_check import Bad
 from ingest import __main__ as command_line
 from ingest import quarantine
+from ingest.bad_records import BadRecord
 from tests.helpers import browser, records
 
-NO_CLASS = [Bad("b.tfrec", index, "no class", "class: expected one value", "cat/1.jpg", 0, b"") for index in range(7)]
-DAMAGED = Bad("a.tfrec", 3, "damaged record", "wrong checksum <at> record 3", "", 5, b"\xff no example")
+NO_CLASS = [
+    BadRecord("b.tfrec", index, "no class", "class: expected one value", "cat/1.jpg", 0, b"") for index in range(7)
+]
+DAMAGED = BadRecord("a.tfrec", 3, "damaged record", "wrong checksum <at> record 3", "", 5, b"\xff no example")
 
 
-def _run(root: Path, bad: list[Bad], number: int = 1) -> Path:
+def _run(root: Path, bad: list[BadRecord], number: int = 1) -> Path:
     """Writes a quarantine as ExampleGen does, into the outputs of a run; returns its folder."""
     folder = root / "artifacts" / "pets" / "ImportExampleGen" / "quarantine" / str(number)
     folder.mkdir(parents=True)
@@ -31,7 +33,7 @@ def _run(root: Path, bad: list[Bad], number: int = 1) -> Path:
 
 
 @pytest.fixture
-def bad() -> list[Bad]:
+def bad() -> list[BadRecord]:
     example = records.example(1).SerializeToString()
     return [DAMAGED, *(each._replace(data=example) for each in NO_CLASS)]
 

@@ -60,7 +60,7 @@ def test_runs_lists_each_run_with_its_state_and_result(ask, output):
     assert [row["state"] for row in rows] == ["failed", "pushed", "refused", "pushed", "pushed", "stale"]
     assert {row["pipeline"] for row in rows} == {"sample"}
     failed, longer, refused, again, pushed, killed = rows
-    assert "DataGate: DataRefused: the data does not match its schema, 2 problems" in failed["error"]
+    assert "DataGate: DataRefused: the data cannot be used, 2 problems" in failed["error"]
     assert "b'no photo'" in failed["error"].splitlines()[-1]
     assert re.fullmatch(r"accuracy 0\.\d{4} \(floor 1\.0000\)", refused["error"])
     versions = sorted(str(path) for path in (output / "pushed" / "sample").iterdir())

@@ -60,7 +60,7 @@ def test_the_data_gate_stops_the_run(main, tmp_path, bad, says):
     assert code == 1
     assert "failed DataGate" in printed
     quarantined = bad is not _unknown_label
-    assert f"the data does not match its schema, {2 if quarantined else 1} problem" in printed
+    assert f"the data cannot be used, {2 if quarantined else 1} problem" in printed
     table = [line for line in printed.splitlines() if line.startswith("  all " if quarantined else "  train ")]
     assert len(table) == 1 + quarantined
     assert says in table[-1]
