@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ingest.output import WrittenDataset
 
 WRITTEN, REFUSED, INTERRUPTED = 0, 2, 130
+_LISTED = 20  # skipped files
 _SEED = Number(0, 2**63, 0, "seed of the shuffle")
 
 
@@ -88,8 +89,10 @@ def _print_summary(written: "WrittenDataset", folder: Path) -> None:
         print(f"notice: {notice}")
     if written.skipped:
         print(f"{len(written.skipped):,} skipped:")
-    for path, reason in written.skipped:
+    for path, reason in written.skipped[:_LISTED]:
         print(f"  {output.printable(path)}: {output.printable(reason)}")
+    if len(written.skipped) > _LISTED:
+        print(f"  … all of them: {output.printable(folder / output.SKIPPED)}")
     settings = shlex.quote(str(folder.expanduser() / output.SETTINGS))
     print(f"next: python local_runner.py --config {output.printable(settings)}")
 

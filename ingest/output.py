@@ -1,5 +1,6 @@
 """Writes a dataset's folder atomically, with its schema and a settings file for `--config`."""
 
+import csv
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from ingest.target import atomic_folder, check_free
 
 SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
+SKIPPED = "skipped.csv"
 _BATCH = 32  # the default of trainer.batch_size
 
 
@@ -92,6 +94,13 @@ def write_settings(
     (folder / SETTINGS).write_text(text, encoding="utf-8")
     made = f"# Made from schemas/flowers.pbtxt by: {printable(command)}\n"
     (folder / SCHEMA).write_text(made + schema.to_text(schema.for_classes(data["classes"])), encoding="utf-8")
+
+
+def write_skipped(folder: Path, skipped: Sequence[tuple[Path, str]]) -> None:
+    """Writes the files that are not in the dataset to skipped.csv, with the columns `file` and `reason`, if any."""
+    if skipped:
+        with (folder / SKIPPED).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            csv.writer(file).writerows([("file", "reason"), *skipped])
 
 
 def fitting_batch(training: int) -> dict[str, Any]:

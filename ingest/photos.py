@@ -80,6 +80,7 @@ def make(
             plan = splitting.plan([item.photo for item in spool.items], Fractions(eval_fraction, test_fraction), seed)
             written = photo_shards.write(folder, target.name, spool, plan.splits, shards, seed)
             data = {"classes": list(written.classes), "image_size": size, "resize": _RESIZE[fit]}
+            output.write_skipped(folder, sorted(work.skipped))
             batch = output.fitting_batch(written.splits[TRAIN])
             output.write_settings(folder, source, target, command, data | {"provenance": provenance}, PRESET, batch)
     notices += plan.notices
