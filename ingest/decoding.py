@@ -159,7 +159,7 @@ def _truncated(source: Path | bytes, least: int, reason: str) -> tuple[Image.Ima
     content = source if isinstance(source, bytes) else source.read_bytes()
     # The file may end in a table of Huffman codes of a progressive JPEG, which libjpeg cannot use in part.
     for end in (len(content), content.rfind(b"\xff\xc4")):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Unreadable):  # which of the two depends on the version of Pillow
             image = _load(_open(content[:end] + b"\xff\xd9"), least)
             if (rows := _decoded_rows(image)) >= _LEAST_DECODED:
                 return image, rows
