@@ -9,7 +9,6 @@ from PIL import Image
 from ingest import decoding
 from ingest.decoding import Decoded
 
-FITS = ("crop", "stretch")
 QUALITY = 92  # of the public flowers' TFRecords
 _QUALITY_AT_FULL_SIZE = 95
 _REDUCED = 2  # a JPEG is decoded at a reduced scale, at least this many times the size of the square
@@ -24,7 +23,8 @@ class Options(NamedTuple):
 
     Attributes:
       size: the side of the square in pixels.
-      fit: 'crop' keeps the largest centred square, 'stretch' changes the proportions.
+      fit: 'crop' keeps the largest centred square, 'pad' adds white to the whole photo, 'stretch' changes its
+        proportions; see `sources.FITS`.
       keep_original: whether the file is stored instead of a square.
     """
 
@@ -95,13 +95,24 @@ def _within_limits(image: Image.Image) -> Image.Image:
 
 
 def square(image: Image.Image, size: int, fit: str) -> Image.Image:
-    """Returns an RGB image with sides of `size` pixels; `fit` is one of FITS.
+    """Returns an RGB image with sides of `size` pixels; see `Options.fit`.
 
     The filter and the square are those of the transform graph (`trainer.images.resize`), so that a photo gives the same
     pixels in training and in service.
     """
+    if fit == "pad":
+        return _padded(image, size)
     part = image if fit == "stretch" else image.crop(_middle_square(*image.size))
     return part.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def _padded(image: Image.Image, size: int) -> Image.Image:
+    longer = max(image.size)
+    width, height = (max((2 * side * size + longer) // (2 * longer), 1) for side in image.size)  # rounded
+    result = Image.new("RGB", (size, size), "white")
+    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+    result.paste(scaled, ((size - width) // 2, (size - height) // 2))
+    return result
 
 
 def _middle_square(width: int, height: int) -> tuple[int, int, int, int]:

@@ -16,12 +16,12 @@ from ingest.layouts import Entry
 from ingest.names import printable
 from ingest.parallel import Skipped, Workers, workers
 from ingest.paths import absolute
+from ingest.sources import FITS
 from ingest.split_names import TRAIN
 from ingest.splitting import Fractions, Photo
 from ingest.spool import Spool
 
 PRESET = "flowers-convnet"  # accepts photos of every size
-_RESIZE = {"crop": "fill-crop", "stretch": "plain"}  # the setting data.resize, so that service does the same
 
 
 def make(
@@ -79,7 +79,7 @@ def make(
                 notices, provenance = notices + edited.notices, f"{provenance}; {edited.summary}"
             plan = splitting.plan([item.photo for item in spool.items], Fractions(eval_fraction, test_fraction), seed)
             written = photo_shards.write(folder, target.name, spool, plan.splits, shards, seed)
-            data = {"classes": list(written.classes), "image_size": size, "resize": _RESIZE[fit]}
+            data = {"classes": list(written.classes), "image_size": size, "resize": FITS[fit]}
             output.write_skipped(folder, sorted(work.skipped))
             batch = output.fitting_batch(written.splits[TRAIN])
             output.write_settings(folder, source, target, command, data | {"provenance": provenance}, PRESET, batch)

@@ -75,6 +75,8 @@ _LAYOUT: dict[str, Flag] = {
     "split-column": Text("NAME", "the manifest's column of splits (guessed)"),
     "photos-root": File("DIR", "folder that the manifest's paths are relative to (the manifest's)"),
 }
+# The values of --fit, and the setting data.resize with which the transform graph does the same.
+FITS = {"crop": "fill-crop", "pad": "pad", "stretch": "plain"}
 _MAX_MEGAPIXELS = Number(1, 4096, 250, "skip larger photos")
 
 SOURCES = {
@@ -98,7 +100,9 @@ SOURCES = {
             flags={
                 **_LAYOUT,
                 "size": Number(16, 1024, 192, "side of the square photos in pixels"),
-                "fit": Choice(["crop", "stretch"], "crop", "keep the centre of a photo, or change its proportions"),
+                "fit": Choice(
+                    tuple(FITS), "crop", "keep the centre of a photo, add white at two sides, or change its proportions"
+                ),
                 "keep-original": Switch("store the photos at their own size, so that data.image_size can be changed"),
                 "max-megapixels": _MAX_MEGAPIXELS,
                 "eval-fraction": Fraction(0.01, 0.5, 0.1, "of the photos, for the split that chooses the epoch"),

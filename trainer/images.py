@@ -94,7 +94,8 @@ def resize(pixels: tf.Tensor, size: int, mode: str) -> tf.Tensor:
     Args:
       pixels: uint8 [height, width, 3].
       size: the side, in pixels.
-      mode: 'fill-crop' keeps the proportions and crops the longer side at both ends; 'plain' stretches.
+      mode: 'fill-crop' keeps the proportions and crops the longer side at both ends; 'pad' keeps them and adds white
+        at both ends of the shorter side; 'plain' stretches.
 
     Returns:
       uint8 [size, size, 3].
@@ -102,12 +103,26 @@ def resize(pixels: tf.Tensor, size: int, mode: str) -> tf.Tensor:
     shape = tf.shape(pixels)
 
     def resized() -> tf.Tensor:
-        part = _middle_square(pixels) if mode == "fill-crop" else pixels
-        return tf.saturate_cast(tf.round(tf.image.resize(part, [size, size], antialias=True)), tf.uint8)
+        if mode == "pad":
+            return _padded(pixels, size)
+        return _scaled(_middle_square(pixels) if mode == "fill-crop" else pixels, [size, size])
 
     same = tf.logical_and(tf.equal(shape[0], size), tf.equal(shape[1], size))
     result = tf.cond(same, lambda: pixels, resized)
     return tf.ensure_shape(result, [size, size, 3])
+
+
+def _scaled(pixels: tf.Tensor, size: tf.Tensor | list[int]) -> tf.Tensor:
+    return tf.saturate_cast(tf.round(tf.image.resize(pixels, size, antialias=True)), tf.uint8)
+
+
+def _padded(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    shape = tf.shape(pixels)[:2]
+    longer = tf.reduce_max(shape)
+    scaled = tf.maximum((2 * shape * size + longer) // (2 * longer), 1)  # rounded
+    before = (size - scaled) // 2
+    margins = tf.stack([before, size - scaled - before], axis=1)
+    return tf.pad(_scaled(pixels, scaled), tf.concat([margins, [[0, 0]]], axis=0), constant_values=_WHITE)
 
 
 def _middle_square(pixels: tf.Tensor) -> tf.Tensor:

@@ -37,7 +37,7 @@ class Shape(Section):
 class Pixels(Shape):
     """How the transform graph turns an encoded photo into pixels."""
 
-    resize: Literal["fill-crop", "plain"] = "fill-crop"
+    resize: Literal["fill-crop", "pad", "plain"] = "fill-crop"
     normalize: Literal["range", "mean-deviation"] = "range"
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ingest import decoding, encoding
 from ingest.encoding import Options
+from ingest.sources import FITS
 from tests.helpers.records import photo_file
 from tests.ingest.test_decoding import noise
 from trainer import images
@@ -19,8 +20,8 @@ def _decoded(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(content)).convert("RGB")).astype(int)
 
 
-@pytest.mark.parametrize(("fit", "mode"), [("crop", "fill-crop"), ("stretch", "plain")])
-@pytest.mark.parametrize("size", [(300, 201), (201, 300), (64, 64), (50, 40), (1201, 903)])
+@pytest.mark.parametrize(("fit", "mode"), FITS.items())
+@pytest.mark.parametrize("size", [(300, 201), (201, 300), (64, 64), (50, 40), (1201, 903), (999, 1), (2, 400)])
 def test_the_square_is_that_of_the_transform_graph(fit, mode, size):
     picture = noise(*[8 * (side // 8 + 1) for side in size]).crop((0, 0, *size))
     square = np.asarray(encoding.square(picture, 64, fit)).astype(int)
@@ -28,7 +29,7 @@ def test_the_square_is_that_of_the_transform_graph(fit, mode, size):
     assert abs(square - graph).max() <= 1
 
 
-@pytest.mark.parametrize("fit", encoding.FITS)
+@pytest.mark.parametrize("fit", FITS)
 def test_a_square_of_every_fit(tmp_path, fit):
     photo = Image.new("RGB", (90, 30), "blue")
     photo.paste("red", (30, 0, 60, 30))
@@ -38,8 +39,8 @@ def test_a_square_of_every_fit(tmp_path, fit):
     assert (shown.shape, encoded.size) == ((30, 30, 3), (30, 30))
     centre, left, top = shown[15, 15], shown[15, 3], shown[2, 15]
     assert centre[0] > 200
-    assert {"crop": left[0] > 200, "stretch": left[2] > 200}[fit]
-    assert top[0] > 200
+    assert {"crop": left[0] > 200, "pad": left[2] > 200, "stretch": left[2] > 200}[fit]
+    assert (top > 250).all() if fit == "pad" else top[0] > 200
 
 
 def _photos(folder: Path) -> dict[str, Path]:

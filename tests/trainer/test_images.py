@@ -42,9 +42,18 @@ def test_fill_crop_keeps_the_middle_and_plain_keeps_all():
     assert plain[:, 5].min() > 250
 
 
+@pytest.mark.parametrize(("height", "width", "rows"), [(20, 60, 3), (10, 59, 2), (60, 60, 10), (1, 400, 1)])
+def test_pad_keeps_all_in_the_middle_of_white(height, width, rows):
+    padded = images.resize(tf.zeros([height, width, 3], tf.uint8), 10, "pad").numpy()
+    assert (padded.max(axis=(1, 2)) == 0).sum() == rows
+    top = (10 - rows) // 2
+    assert (padded[top : top + rows] == 0).all()
+    assert (padded[:top] == 255).all() and (padded[top + rows :] == 255).all()
+
+
 def test_a_photo_of_the_right_size_is_left_as_it_is():
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    for how in ("fill-crop", "plain"):
+    for how in ("fill-crop", "pad", "plain"):
         assert np.array_equal(images.resize(tf.constant(pixels), 16, how).numpy(), pixels)
 
 

@@ -42,7 +42,7 @@ def test_one_colour_alone_is_centred_and_stays_finite(tmp_path):
     assert np.abs(pixels).max() < 0.5
 
 
-@pytest.mark.parametrize("resize", ["fill-crop", "plain"])
+@pytest.mark.parametrize("resize", ["fill-crop", "pad", "plain"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_any_size_becomes_one(tmp_path, photos, resize, channels):
     transform = graphs.build(tmp_path, photos[:2], resize=resize, channels=channels, image_size=32)
