@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import pi_heif
-from PIL import ExifTags, Image, ImageChops, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, PngImagePlugin
 
-pi_heif.register_heif_opener()
+from ingest import heif
+
+heif.register()
 # An explicit list, because Pillow opens some formats with external programs (EPS with Ghostscript). JPEG includes MPO.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", heif.NAME)
 JPEG_FORMATS = ("JPEG", "MPO")
 # A JPEG is decoded at the smallest scale of the DCT (1/1, 1/2, 1/4, 1/8) at which each side has these pixels. The scale
 # depends on the photo alone, so that the digest does too.
@@ -93,15 +94,15 @@ def decoded(source: Path | bytes, least: int = DIGEST_SIDE) -> Iterator[Decoded]
         than half can be decoded.
     """
     with contextlib.ExitStack() as stack:
+        photo = stack.enter_context(_open(source))
         try:
-            photo = stack.enter_context(_open(source))
             if photo.width * photo.height > _LARGE:
                 stack.enter_context(_one_large_photo)
             result = _decode(photo, source, least)
         except Unreadable:
             raise
         except Exception as error:  # for damaged files, Pillow raises errors of many types
-            raise Unreadable(_reason(error)) from None
+            raise Unreadable(_reason(error, str(photo.format))) from None
         yield result
 
 
@@ -122,7 +123,9 @@ def digest(image: Image.Image) -> bytes:
 def _open(source: Path | bytes) -> Image.Image:
     try:
         return Image.open(_file(source), formats=FORMATS)
-    except UnidentifiedImageError:
+    except Exception as error:  # UnidentifiedImageError, or for some damaged files an error of another type
+        if isinstance(error, Image.DecompressionBombError) or getattr(error, "strerror", None):
+            raise Unreadable(_reason(error)) from None
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             raise Unreadable(_why_unidentified(file)) from None
 
@@ -138,7 +141,7 @@ def _decode(photo: Image.Image, source: Path | bytes, least: int) -> Decoded:
     except OSError as error:
         if photo.format not in JPEG_FORMATS:
             raise
-        image, truncated = _truncated(source, least, _reason(error))
+        image, truncated = _truncated(source, least, _line(error))
     return Decoded(_upright(_to_rgb(image), photo), str(photo.format), photo.mode, size, truncated)
 
 
@@ -201,23 +204,30 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _why_unidentified(file: BinaryIO) -> str:
     """Returns why Pillow cannot open a file: the decoder's reason if the file begins as one of FORMATS does."""
+    start = file.read(16)
+    if not start:
+        return "an empty file"
     for name in FORMATS:
         opener, accepts = Image.OPEN[name]
-        file.seek(0)
-        if accepts and accepts(file.read(16)) is True:
+        if accepts and accepts(start) is True:
             file.seek(0)
             try:
                 opener(file, "")
             except Exception as error:  # of many types
                 bits = re.search(r"cannot handle (\d+)-bit layers", str(error))
-                return f"expected 8 bits per channel, received {bits[1]}" if bits else f"a damaged {name}: {error}"
+                return f"expected 8 bits per channel, received {bits[1]}" if bits else _reason(error, name)
     return f"not a photo in a supported format ({', '.join(FORMATS)})"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, name: str = "photo") -> str:
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         return f"larger than {limit // 1_000_000:,} megapixels (--max-megapixels)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return f"a damaged {name}: {_line(error)}"
+
+
+def _line(error: Exception) -> str:
+    """Returns the text of an error as one line; libheif's texts end with a line break."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -57,8 +57,8 @@ def encode(path: Path, options: Options) -> Encoded:
     """
     with decoding.decoded(path) as photo:
         digest = decoding.digest(photo.image)
-        if options.keep_original and _is_kept(photo):
-            return Encoded(path.read_bytes(), photo.size[::-1], digest, photo.truncated)
+        if options.keep_original and _is_kept(photo, content := path.read_bytes()):
+            return Encoded(content, photo.size[::-1], digest, photo.truncated)
         least = max(photo.size) if options.keep_original else _REDUCED * options.size
         if not (photo.is_reduced and least > decoding.DIGEST_SIDE):
             return _encoded(photo, options, digest)
@@ -66,14 +66,25 @@ def encode(path: Path, options: Options) -> Encoded:
         return _encoded(photo, options, digest)
 
 
-def _is_kept(photo: Decoded) -> bool:
-    """Returns whether TensorFlow decodes a file, and to the pixels of `photo`."""
+def _is_kept(photo: Decoded, content: bytes) -> bool:
+    """Returns whether TensorFlow decodes a file, given its content, and to the pixels of `photo`."""
     return (
         photo.format in _KEPT_MODES
         and photo.mode in (_KEPT_MODES[photo.format] or (photo.mode,))
         and photo.size[0] * photo.size[1] <= _MOST_PIXELS
         and photo.truncated is None
+        and (photo.format != "PNG" or _is_whole(content))
     )
+
+
+def _is_whole(png: bytes) -> bool:
+    """Returns whether a PNG has right checksums and an end, which libpng requires and Pillow does not."""
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as photo:
+            photo.verify()
+    except Exception:  # of many types
+        return False
+    return True
 
 
 def _encoded(photo: Decoded, options: Options, digest: bytes) -> Encoded:

@@ -59,6 +59,9 @@ def _photos(folder: Path) -> dict[str, Path]:
     picture.save(folder / "i.tif")
     picture.save(folder / "j.avif")
     (folder / "k.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-9])
+    whole = (folder / "grey.png").read_bytes()
+    (folder / "l.png").write_bytes(whole[:-12])  # without the last chunk, IEND
+    (folder / "m.png").write_bytes(whole[:-16] + b"sum?" + whole[-12:])  # a wrong checksum of the pixels' chunk
     return {path.name: path.name in kept for path in sorted(folder.iterdir())}
 
 

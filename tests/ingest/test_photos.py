@@ -190,7 +190,7 @@ def test_unreadable_files_are_skipped_and_listed(tmp_path, make):
     assert "10 skipped:" in said
     for text in (
         r"cat/note\u001b[31m.txt: not a photo in a supported format (JPEG, ",
-        "cat/empty.jpg: not a photo",
+        "cat/empty.jpg: an empty file",
         "cat/pipe: not a file",
         "dog/cut.png: ",
         "dog/bomb.png: larger than 1 megapixels (--max-megapixels)",
@@ -229,7 +229,7 @@ def _one_of_a_class(photos: Path) -> None:
             "received 0 photos without class folders",
         ),
         (_nothing_readable, "received cat: 0, dog: 0\n  skipped: "),
-        (_only_headers, "received cat: 4, dog: 0\n  skipped: .*0.png: image file is truncated .and 3 more"),
+        (_only_headers, "received cat: 4, dog: 0\n  skipped: .*0.png: a damaged PNG: image .* truncated .and 3 more"),
         (_one_of_a_class, "at least 2 readable photos .* received dog: 1. Add photos, or leave"),
         (lambda photos: (photos / "dog").rename(photos / "d\nog"), r"received .*d\\nog'; rename"),
         (lambda photos: (photos / "dog").rename(photos / os.fsdecode(b"d\xff")), r"received .*d\\udcff'; rename"),
