@@ -2,7 +2,17 @@
 
 import os
 
-from benchmarks import example_gen, fine_tuning, ingest_photos, input_sizes, many_runs, measure, runs, trainer_input
+from benchmarks import (
+    corpus,
+    example_gen,
+    fine_tuning,
+    ingest_photos,
+    input_sizes,
+    many_runs,
+    measure,
+    runs,
+    trainer_input,
+)
 
 if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} at the start", flush=True)
@@ -10,6 +20,7 @@ if __name__ == "__main__":
     many_runs.main()
     if (measure.DATA / "flowers-192").is_dir():
         runs.flowers()
+        corpus.main()
         example_gen.main()
         trainer_input.main()
         input_sizes.main()

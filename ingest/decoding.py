@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from PIL import ExifTags, Image, ImageChops, PngImagePlugin
+from PIL import ExifTags, Image, ImageChops, PngImagePlugin, TiffImagePlugin
 
 from ingest import heif
 
@@ -26,6 +26,8 @@ _LARGE = 40_000_000  # pixels; photos with more are decoded one at a time, to li
 _STRIP = 4_000_000  # pixels that are hashed at a time
 _LEAST_DECODED = 0.5  # of the rows of a truncated JPEG
 _FILL = {127, 128}  # libjpeg fills the missing part of a truncated JPEG with these values
+_STRIP_OFFSETS, _ROWS_PER_STRIP, _IMAGE_LENGTH = 273, 278, 257  # TIFF's tags
+_MARKS = (173, 0)  # values of a PNG's pixels before it is decoded
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -138,6 +140,8 @@ def _decode(photo: Image.Image, source: Path | bytes, least: int) -> Decoded:
     size, truncated = photo.size, None
     try:
         image = _load(photo, least)
+        if _lacks_rows(photo, source):
+            raise Unreadable(f"a damaged {photo.format}: the last rows are missing")
     except OSError as error:
         if photo.format not in JPEG_FORMATS:
             raise
@@ -145,10 +149,28 @@ def _decode(photo: Image.Image, source: Path | bytes, least: int) -> Decoded:
     return Decoded(_upright(_to_rgb(image), photo), str(photo.format), photo.mode, size, truncated)
 
 
-def _load(photo: Image.Image, least: int) -> Image.Image:
+def _load(photo: Image.Image, least: int, mark: int = _MARKS[0]) -> Image.Image:
     photo.draft(None, (least, least))
+    if photo.format == "PNG":
+        photo.im = Image.new(photo.mode, photo.size, mark).im
     photo.load()
     return photo
+
+
+def _lacks_rows(photo: Image.Image, source: Path | bytes) -> bool:
+    """Returns whether a complete PNG or TIFF lacks the data of its last rows, for which Pillow raises no error."""
+    if isinstance(photo, TiffImagePlugin.TiffImageFile):
+        strips, rows = len(photo.tag_v2.get(_STRIP_OFFSETS, ())), photo.tag_v2.get(_ROWS_PER_STRIP)
+        return bool(strips and rows and strips * rows < photo.tag_v2[_IMAGE_LENGTH])
+    if photo.format != "PNG" or not _is_filled(photo, _MARKS[0]):  # the last row is still as `_load` has filled it
+        return False
+    with _open(source) as again:
+        return _is_filled(_load(again, max(again.size), _MARKS[1]), _MARKS[1])
+
+
+def _is_filled(photo: Image.Image, mark: int) -> bool:
+    last = photo.crop((0, photo.height - 1, photo.width, photo.height))
+    return last.tobytes() == Image.new(photo.mode, last.size, mark).tobytes()
 
 
 def _truncated(source: Path | bytes, least: int, reason: str) -> tuple[Image.Image, float]:

@@ -18,7 +18,7 @@ from ingest.__main__ import main as ingest
 from ingest.feature_names import FEATURES
 from ingest.record_file import read
 from pipeline import settings
-from tests.helpers import example_gen
+from testing import example_gen
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "make_cases.py"
 

@@ -48,8 +48,8 @@ def read(path: Path, with_header: bool) -> Table:
         raise UserError(f"expected a manifest named {', '.join(ENDINGS)}; received {printable(path)}") from None
     try:
         return reader(path, with_header)
-    except (ValueError, csv.Error) as error:  # UnicodeError and pyarrow's ArrowInvalid are ValueErrors
-        raise UserError(f"cannot read the manifest {printable(path)}: {printable(error)}; correct it") from None
+    except (ValueError, csv.Error, RecursionError) as error:  # UnicodeError and pyarrow's ArrowInvalid are ValueErrors
+        raise UserError(f"cannot read the manifest {printable(path)}: {printable(_why(error))}; correct it") from None
 
 
 def text_of(value: Any) -> str:
@@ -101,11 +101,13 @@ def _read_json(path: Path, with_header: bool) -> Table:
         try:
             if content.strip():
                 rows.append((line, json.loads(content)))
-        except json.JSONDecodeError as error:
-            problems.append((line, f"not JSON: {error.msg}"))
-    if problems and not rows:
-        raise ValueError(f"line {problems[0][0]}: {problems[0][1]}")
+        except (ValueError, RecursionError) as error:
+            problems.append((line, f"not JSON: {getattr(error, 'msg', _why(error))}"))
     return _of_objects(rows, problems)
+
+
+def _why(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _of_objects(rows: Iterable[tuple[int, Any]], problems: list[tuple[int, str]]) -> Table:
@@ -115,6 +117,8 @@ def _of_objects(rows: Iterable[tuple[int, Any]], problems: list[tuple[int, str]]
             flat.append((line, dict(_flattened(row))))
         else:
             problems.append((line, "expected an object"))
+    if not flat:
+        raise ValueError(f"line {problems[0][0]}: {problems[0][1]}" if problems else "the file is empty")
     return Table(list(dict.fromkeys(name for _, row in flat for name in row)), flat, problems)
 
 

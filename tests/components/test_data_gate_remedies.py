@@ -10,7 +10,8 @@ from components import data_gate
 from components.artifacts import DataBlessing, Quarantine
 from ingest.__main__ import main
 from ingest.sample import CLASSES
-from tests.helpers import example_gen, records
+from testing import example_gen
+from tests.helpers import records
 
 GATE = data_gate.DataGate.EXECUTOR_SPEC.executor_class._FUNCTION
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from components import example_gen, photos
 from components.example_gen import FINGERPRINT_PROPERTY_NAME
 from ingest.records import INPUT_FILES
-from tests.helpers import example_gen as runs
+from testing import example_gen as runs
 from tests.helpers import records
 
 SPLITS = ("shards", "hash")

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from components import photos
-from tests.helpers import example_gen, records
+from testing import example_gen
+from tests.helpers import records
 
 
 def test_brightness_and_contrast_are_computed_from_the_luma():

@@ -12,7 +12,7 @@ import tensorflow as tf
 from components import photos, quarantine
 from ingest import record_file
 from ingest.sample import CLASSES
-from tests.helpers import example_gen as runs
+from testing import example_gen as runs
 from tests.helpers import records
 
 

@@ -11,6 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from ingest import decoding
 from ingest.decoding import Unreadable
+from testing.photo_formats import png_of_size
 from tests.conftest import ROOT
 from tests.helpers.records import photo_file
 
@@ -191,6 +192,17 @@ def test_a_truncated_file_of_another_format_is_refused(tmp_path):
         (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
         with pytest.raises(Unreadable, match="^a damaged (PNG|GIF|WEBP|TIFF|AVIF|BMP): "):
             digest(tmp_path / name)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_a_png_that_lacks_rows_is_refused_and_one_of_any_colour_is_used(tmp_path, mode):
+    """Pillow raises no error if the compressed data is complete, but too short."""
+    for value in (0, 1, 173, 255):
+        Image.new(mode, (20, 10), value).save(tmp_path / "a.png")
+        digest(tmp_path / "a.png")
+        (tmp_path / "b.png").write_bytes(png_of_size((tmp_path / "a.png").read_bytes(), 20, 30))
+        with pytest.raises(Unreadable, match="^a damaged PNG: the last rows are missing$"):
+            digest(tmp_path / "b.png")
 
 
 def _twelve_bits() -> bytes:

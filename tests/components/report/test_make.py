@@ -14,8 +14,8 @@ from components.report.make import make
 from components.report.sources import Sources
 from pipeline import settings
 from testing import graphs
+from testing.example_gen import write_table
 from tests.helpers import browser, records
-from tests.helpers.example_gen import write_table
 from tests.helpers.parsed import Page
 from tests.helpers.report_sources import HISTORY, folders_of, sources
 from trainer import models

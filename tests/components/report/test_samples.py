@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from components.report.make import make
 from pipeline import settings
+from testing.example_gen import write_table
 from tests.helpers import records
-from tests.helpers.example_gen import write_table
 from tests.helpers.parsed import Page
 from tests.helpers.report_sources import sources
 

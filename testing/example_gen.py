@@ -1,4 +1,4 @@
-"""Runs ExampleGen's executor, and writes tables of photos, without a pipeline."""
+"""Runs ExampleGen's executor, and writes tables of photos, without a pipeline, for tests and benchmarks."""
 
 from collections import Counter
 from pathlib import Path
