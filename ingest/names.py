@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 MAX_LENGTH = 60  # the limit of the setting `name`
@@ -49,6 +51,18 @@ def unusable(name: str) -> str:
         if problem := _REFUSED.get(unicodedata.category(character)):
             return problem
     return ""
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Returns the groups of names that differ only in case and in what separates their words.
+
+    >>> alike(["ANGER", "anger", "sea lion", "Sea-Lion", "seal", "-", "_"])
+    [['ANGER', 'anger'], ['Sea-Lion', 'sea lion']]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(re.sub(r"[\s_-]+", "", name.casefold()) or name, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def is_utf8(name: str) -> bool:

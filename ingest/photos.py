@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import UserError
-from ingest import decoding, encoding, label_edits, layouts, output, photo_shards, splitting
+from ingest import decoding, encoding, label_edits, layouts, names, output, photo_shards, splitting
 from ingest.encoding import Encoded
 from ingest.layouts import Entry
 from ingest.names import printable
@@ -83,7 +83,7 @@ def make(
             output.write_skipped(folder, sorted(work.skipped))
             batch = output.fitting_batch(written.splits[TRAIN])
             output.write_settings(folder, source, target, command, data | {"provenance": provenance}, PRESET, batch)
-    notices += plan.notices
+    notices += [*_alike(written.classes), *plan.notices]
     return output.WrittenDataset(written.classes, written.shards, sorted(work.skipped), notices, written.splits)
 
 
@@ -117,6 +117,13 @@ def _first(skipped: Sequence[Skipped]) -> str:
         return ""
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     return f"\n  skipped: {printable(skipped[0].path)}: {printable(skipped[0].reason)}{more}"
+
+
+def _alike(classes: Iterable[str]) -> list[str]:
+    return [
+        f"separate classes with nearly the same name: {', '.join(map(printable, group))}; rename them if they are one"
+        for group in names.alike(classes)
+    ]
 
 
 def _photos_of_classes(labels: Iterable[str], spool: Spool) -> dict[str, int]:

@@ -49,7 +49,7 @@ def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test
     if split == "hash":
         return []
     if split == "names":
-        return _named_splits(files)
+        return _named_splits(files, eval_fraction)
     test = max(1, round(len(files) * test_fraction)) if test_fraction and len(files) >= _SHARDS_FOR_TEST else 0
     held_out = test + max(1, round(len(files) * eval_fraction))
     if held_out >= len(files):
@@ -61,8 +61,11 @@ def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test
     return [TEST] * test + [EVAL] * (held_out - test) + [TRAIN] * (len(files) - held_out)
 
 
-def _named_splits(files: Sequence[str]) -> list[str]:
-    """Returns the splits that the names state. If there is no eval split, the test split is used as the eval split."""
+def _named_splits(files: Sequence[str], eval_fraction: float) -> list[str]:
+    """Returns the splits that the names state.
+
+    If no name states eval, the first files of train are used for it, or the whole test split if train has few files.
+    """
     named = [split_in_file_name(file.rpartition("/")[2]) for file in files]
     for file, split in zip(files, named, strict=True):
         if split is None:
@@ -71,7 +74,11 @@ def _named_splits(files: Sequence[str]) -> list[str]:
                 "rename it, exclude it (data.pattern), or --set data.split=shards"
             )
     splits = [str(split) for split in named]
-    if EVAL not in splits:
+    training = [index for index, split in enumerate(splits) if split == TRAIN]
+    if EVAL not in splits and TEST in splits and len(training) >= _SHARDS_FOR_TEST:
+        for index in training[: max(1, round(len(training) * eval_fraction))]:
+            splits[index] = EVAL
+    elif EVAL not in splits:
         splits = [EVAL if split == TEST else split for split in splits]
     if missing := [split for split in (TRAIN, EVAL) if split not in splits]:
         raise UserError(

@@ -2,8 +2,8 @@
 
 import hashlib
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from errors import UserError
@@ -44,9 +44,10 @@ _Copies = Mapping[bytes, Sequence[Photo]]  # photos by digest
 def plan(photos: Sequence[Photo], fractions: Fractions, seed: int) -> Plan:
     """Assigns each photo to `train`, `eval` or `test`, or leaves it out.
 
-    If the layout gives splits, they are kept. Otherwise the digest and the seed give a number from 0 to 1: below
-    `fractions.test` the photo is in `test`, below `fractions.test + fractions.eval` in `eval`, else in `train`. If a
-    class has fewer than two photos for `eval` and `test`, there is no `test`.
+    If the layout gives splits, they are kept. If it gives `train` and `test` only, photos for `eval` are taken from
+    `train`. Photos without a split get a number from 0 to 1, by the digest and the seed: below `fractions.test` the
+    photo is in `test`, below `fractions.test + fractions.eval` in `eval`, else in `train`. If a class has fewer than
+    two photos for `eval` and `test`, there is no `test`.
 
     Copies, photos with one digest, are in one split. Copies with different labels are never in `eval` or `test`.
 
@@ -65,12 +66,16 @@ def plan(photos: Sequence[Photo], fractions: Fractions, seed: int) -> Plan:
         chosen, notices = _by_digest(copies, fractions, seed)
     else:
         chosen, notices = _by_layout(copies), []
-    for digest, same in copies.items():
-        if not _has_one_label(same) and chosen[digest] != TRAIN:
-            del chosen[digest]
-    planned = _named([_split(photo, chosen) for photo in photos])
+    left_out = {photo for photo in photos if photo.split not in (None, chosen[photo.digest])}
+    if EVAL not in chosen.values():
+        taken, notices = _eval_from_train(copies, chosen, fractions, seed)
+        chosen |= taken
+    left_out |= {
+        photo for photo in photos if chosen[photo.digest] != TRAIN and not _has_one_label(copies[photo.digest])
+    }
+    planned = [None if photo in left_out else chosen[photo.digest] for photo in photos]
     _check_complete(photos, planned)
-    notices = [*_copies(copies, chosen), *notices, *([] if TEST in planned else [_TWO_SPLITS])]
+    notices = [*_copies(copies, left_out), *notices, *([] if TEST in planned else [_TWO_SPLITS])]
     return Plan(planned, notices)
 
 
@@ -123,26 +128,31 @@ def _by_layout(copies: _Copies) -> dict[bytes, str]:
     return {digest: max((str(photo.split) for photo in same), key=SPLITS.index) for digest, same in copies.items()}
 
 
+def _eval_from_train(
+    copies: _Copies, chosen: Mapping[bytes, str], fractions: Fractions, seed: int
+) -> tuple[dict[bytes, str], list[str]]:
+    """Divides the photos of `train` into `train` and `eval`; if a class has too few, `test` is used as `eval`."""
+    training = {digest: same for digest, same in copies.items() if chosen[digest] == TRAIN}
+    different = Counter(same[0].label for same in training.values() if _has_one_label(same))
+    if min((different[photo.label] for same in copies.values() for photo in same), default=0) < 2:
+        return {digest: EVAL for digest, split in chosen.items() if split == TEST}, []
+    taken, notices = _by_digest(training, Fractions(fractions.eval, 0), seed)
+    held_out = sum(
+        len(training[each]) for each, split in taken.items() if split == EVAL and _has_one_label(copies[each])
+    )
+    return taken, [*notices, f"eval was not given: {held_out:,} photos of train are in eval (--eval-fraction)"]
+
+
 def _has_one_label(same: Sequence[Photo]) -> bool:
     return len({photo.label for photo in same}) == 1
 
 
-def _split(photo: Photo, chosen: Mapping[bytes, str]) -> str | None:
-    split = chosen.get(photo.digest)
-    return split if photo.split in (None, split) else None
-
-
-def _named(splits: Sequence[str | None]) -> list[str | None]:
-    """Returns the splits with `eval` instead of `test` if there is no `eval`."""
-    return list(splits) if EVAL in splits else [EVAL if split == TEST else split for split in splits]
-
-
-def _copies(copies: _Copies, chosen: Mapping[bytes, str]) -> list[str]:
+def _copies(copies: _Copies, all_left_out: Collection[Photo]) -> list[str]:
     """Returns notices on copies: their number, and the names of those with several labels or in several splits."""
     count = sum(len(same) - 1 for same in copies.values())
     notices = [f"{count:,} exact copies of other photos; copies are in one split"] if count else []
     for digest, same in copies.items():
-        left_out = [photo for photo in same if _split(photo, chosen) is None]
+        left_out = [photo for photo in same if photo in all_left_out]
         if not _has_one_label(same):
             used = "left out" if left_out else "used for training only"
             notices.append(f"one photo with several labels, {used}: {_names(same)}; digest {digest.hex()}")

@@ -125,6 +125,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"last good weights, for --weights": "test_fitting.py",
     r"nothing was written\. Free disk space": "test_photos.py",
     r"--nested is for folders": "test_manifests.py",
+    r"eval was not given": "test_photo_sets.py",
 }
 
 

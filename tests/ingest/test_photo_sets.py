@@ -1,7 +1,9 @@
 """`python -m ingest photos` on growing data, copies, edits, splits of a layout, few photos and unusual photos."""
 
 import csv
+import re
 import zlib
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
 
@@ -188,3 +190,22 @@ def test_without_skipped_files_there_is_no_list(tmp_path):
     source = _photos(tmp_path / "in", {"cat": range(6), "dog": range(6)})
     assert command_line.main(["photos", str(source), "--to", str(tmp_path / "out")]) == 0
     assert not (tmp_path / "out" / "skipped.csv").exists()
+
+
+def test_classes_with_nearly_the_same_name_are_named(tmp_path, ingest):
+    made = ingest(_photos(tmp_path / "in", {"Anger": range(4), "fear": range(4), "anger": range(4)}))
+    assert len(made.config.data.classes) == 3
+    assert (
+        "notice: separate classes with nearly the same name: Anger, anger; rename them if they are one" in made.printed
+    )
+
+
+def test_eval_is_taken_from_train_by_its_fraction(tmp_path, ingest):
+    photos = tmp_path / "in"
+    for split, numbers in {"train": range(40), "test": range(40, 50)}.items():
+        _photos(photos / split, {"cat": numbers, "dog": numbers})
+    for fraction, least, most in ((0.1, 2, 16), (0.5, 28, 52)):
+        made = ingest(photos, "--eval-fraction", fraction)
+        (taken,) = re.findall(r"notice: eval was not given: (\d+) photos of train are in eval", made.printed)
+        assert least <= int(taken) <= most
+        assert Counter(made.splits.values()) == {"train": 80 - int(taken), "eval": int(taken), "test": 20}

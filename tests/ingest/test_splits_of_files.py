@@ -66,6 +66,7 @@ def test_splits_that_leave_nothing_to_train_on_are_refused():
         (("test-0.tfrec", "train-0.tfrec", "train-1.tfrec", "validation-0.tfrec"), ["test", "train", "train", "eval"]),
         (("cats-train.tfrecord-00000-of-00001", "cats-val.tfrecord-00000-of-00001"), ["train", "eval"]),
         (("t10k-00.tfrec", "train-00.tfrec"), ["eval", "train"]),  # without an eval split, test chooses the epoch
+        (("test-0.tfrec", *(f"train-{index}.tfrec" for index in range(4))), ["test", "eval", *["train"] * 3]),
     ],
 )
 def test_a_split_in_the_names_of_all_files_is_kept(names, expected):

@@ -138,11 +138,25 @@ def test_a_layout_keeps_its_splits_and_a_copy_is_only_in_the_last():
     assert "left out as copies of testcat/13.jpg in test: evalcat/13.jpg (cat)" in notices
 
 
-def test_a_layout_with_train_and_test_only_is_judged_on_what_chooses_the_epoch():
-    photos = _class("cat", range(10), "train") + _class("cat", range(10, 14), "test")
-    photos += _class("dog", range(20, 30), "train") + _class("dog", range(30, 34), "test")
+def test_a_layout_with_train_and_test_only_keeps_test_and_takes_eval_from_train():
+    photos = _class("cat", range(60), "train") + _class("cat", range(58, 64), "test")
+    photos += _class("dog", range(100, 160), "train") + _class("dog", range(160, 164), "test")
     planned = splitting.plan(photos, FRACTIONS, 0)
-    assert Counter(planned.splits) == {"train": 20, "eval": 8}
+    counts = Counter(planned.splits)
+    assert (counts["test"], counts[None], counts["train"] + counts["eval"]) == (10, 2, 118)
+    assert 5 < counts["eval"] < 20
+    for photo, split in zip(photos, planned.splits, strict=True):
+        assert split in ({"test"} if photo.split == "test" else {"train", "eval", None})
+    assert planned.notices[-1] == f"eval was not given: {counts['eval']} photos of train are in eval (--eval-fraction)"
+    more = splitting.plan(photos + _class("cat", range(200, 260), "train"), FRACTIONS, 0)
+    assert more.splits[: len(photos)] == planned.splits
+
+
+def test_test_is_used_as_eval_if_a_class_has_one_photo_in_train():
+    photos = _class("cat", range(10), "train") + _class("cat", range(10, 14), "test")
+    photos += _class("dog", range(20, 21), "train") + _class("dog", range(30, 34), "test")
+    planned = splitting.plan(photos, FRACTIONS, 0)
+    assert Counter(planned.splits) == {"train": 11, "eval": 8}
     assert planned.notices[0].startswith("two splits, train and eval")
 
 
