@@ -116,6 +116,7 @@ REMEDIES = {
 }
 ELSEWHERE = {  # messages that other tests cover, because they need a training, a deletion or Keras' weights
     r"of Keras Applications": "test_local_settings.py",
+    r"ImageNet weights are in the Python package": "test_packaged_weights.py",
     r"set XDG_CACHE_HOME": "test_download.py",
     r"add --delete": "test_lineage.py",
     r"--max-megapixels": "test_photos.py",

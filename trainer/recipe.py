@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import class_names, fitting, input_pipeline, models, strategy, weights
+from trainer import class_names, fitting, input_pipeline, models, packaged_weights, strategy, weights
 from trainer.augmentation import augmentation
 from trainer.settings import Recipe
 
@@ -63,7 +63,7 @@ def model_of(recipe: Recipe, base_model: str | None = None) -> keras.Model:
         same = class_names.read(base_model) == list(recipe.data.classes)
         print(weights.load(model, weights_beside(base_model), "matching" if same else "matching base"), flush=True)
     elif recipe.model.weights:
-        print(weights.load(model, recipe.model.weights, recipe.model.weights_match), flush=True)
+        print(packaged_weights.load(model, recipe.model), flush=True)
     return model
 
 

@@ -1,7 +1,7 @@
 """Saves weights as `.npz` or `.weights.h5`, and loads all or some of them by name; see `trainer.weight_files`."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -96,10 +96,7 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> LoadRe
     Raises:
       ValueError: when the file cannot be read, does not match, or nothing in it matches; the model is then unchanged.
     """
-    in_model, in_file = _variables(model), read_layers(path)
-    if match in ("base", "matching base"):
-        in_model.pop(HEAD, None)
-        in_file.pop(HEAD, None)
+    in_model, in_file = _used(_variables(model), match), _used(read_layers(path), match)
     report = _compare(str(path), in_model, in_file)
     if match == "base" and report.differences() and is_keras2(path):
         try:
@@ -108,6 +105,24 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> LoadRe
         except ValueError:
             if not report.loaded:  # otherwise the error about names is more helpful
                 raise
+    return _assign(report, in_model, in_file, match)
+
+
+def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], name: str, match: Match) -> LoadReport:
+    """Assigns arrays, by 'layer/variable', to the layers of the same names; see `load`. Messages call them `name`.
+
+    Raises:
+      ValueError: when the arrays do not match; the model is then unchanged.
+    """
+    in_model, given = _used(_variables(model), match), _used(by_layer(arrays.items()), match)
+    return _assign(_compare(name, in_model, given), in_model, given, match)
+
+
+def _used(layers: Layers, match: Match) -> Layers:
+    return {name: each for name, each in layers.items() if name != HEAD or match not in ("base", "matching base")}
+
+
+def _assign(report: LoadReport, in_model: Layers, in_file: Layers, match: Match) -> LoadReport:
     _check(report, match)
     for layer in report.loaded:
         for name, variable in in_model[layer].items():

@@ -16,7 +16,7 @@ from pipeline.cluster import container_images
 from pipeline.cluster.machines import MACHINES, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
-from trainer.families import FAMILIES
+from trainer.families import FAMILIES, Weights
 
 TARGETS = ("vertex", "kubeflow")
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
@@ -70,7 +70,11 @@ def check_compiled(config: Config, target: str) -> None:
 
 def needs_local_files(config: Config) -> bool:
     """Returns whether data or weights are files on this machine, which no cluster can read."""
-    return any("://" not in str(path) for path in (config.data.directory, config.model.weights) if path)
+    return any(
+        "://" not in str(path)
+        for path in (config.data.directory, config.model.weights)
+        if path not in (None, "imagenet")
+    )
 
 
 def _with_uris(config: Config, submitted: bool) -> Config:
@@ -86,9 +90,10 @@ def _with_uris(config: Config, submitted: bool) -> Config:
         uri = SOURCES[data.source].buckets.get(data.image_size)
         directory = uri or (None if submitted else ensure(data.source, data.image_size))
         data = data.model_copy(update={"directory": directory})
-    if model.weights == "imagenet" and (published := FAMILIES[model.name].imagenet):
+    published = FAMILIES[model.name].imagenet if model.weights == "imagenet" else None
+    if isinstance(published, Weights):
         model = model.model_copy(update={"weights": download.bucket_uri(published.url)})
-    elif not submitted and "://" not in (model.weights or "://"):
+    elif published is None and not submitted and "://" not in (model.weights or "://"):
         file = prepare_weights(model.weights, model.weights_sha256, None)
         model = model.model_copy(update={"weights": str(file)})
     return config.model_copy(update={"data": data, "model": model})
@@ -159,7 +164,7 @@ def _data(config: Config, submitted: bool) -> Iterator[str]:
     directory, weights = config.data.directory, config.model.weights
     if submitted or isinstance(directory, str):
         yield from _bucket("data.directory (--data)", directory)
-    if weights and (submitted or "://" in weights):
+    if weights and weights != "imagenet" and (submitted or "://" in weights):
         yield from _bucket("model.weights (--weights)", weights)
     elif config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
         yield "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights gs://…)"

@@ -11,7 +11,7 @@ from pipeline import beam
 from pipeline.config import Config, Metadata
 from pipeline.local.output import writable
 from pipeline.schema_file import check_schema
-from trainer.families import FAMILIES
+from trainer.families import FAMILIES, Packaged, Weights
 
 
 def resolve(config: Config) -> Config:
@@ -37,7 +37,7 @@ def resolve(config: Config) -> Config:
     with collect_errors(problems):
         writable(config.output, "the output folder", "--output DIR", make=False)
     with collect_errors(problems):
-        if not problems and weights:  # last, because it imports TensorFlow
+        if not problems and config.model.weights:  # last, because it imports TensorFlow
             _check_weights(config, weights)
     if problems:
         raise UserError("\n".join(problems))
@@ -48,7 +48,7 @@ def resolve(config: Config) -> Config:
             "output": output,
             "data": config.data.model_copy(update={"directory": directory, "schema_file": schema}),
             "model": config.model.model_copy(
-                update={"weights": str(weights) if weights else None, "weights_sha256": digest}
+                update={"weights": str(weights), "weights_sha256": digest} if weights else {}
             ),
             "pusher": config.pusher.model_copy(update={"directory": pushed}),
         }
@@ -56,14 +56,17 @@ def resolve(config: Config) -> Config:
 
 
 def _resolved_weights(config: Config) -> Path | None:
-    published = FAMILIES[config.model.name].imagenet
-    remote = download.Remote(*published) if published else None
-    weights = prepare.prepare_weights(config.model.weights, config.model.weights_sha256, remote)
-    if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
+    """Returns the weights file; None without weights, or if they are in a Python package."""
+    model, published = config.model, FAMILIES[config.model.name].imagenet
+    if config.trainer.frozen_epochs and not (model.weights or config.trainer.warm_start):
         raise UserError(
             "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights FILE)"
         )
-    return weights
+    if model.weights == "imagenet" and isinstance(published, Packaged):
+        return None
+    return prepare.prepare_weights(
+        model.weights, model.weights_sha256, download.Remote(*published) if isinstance(published, Weights) else None
+    )
 
 
 def _push_folder(config: Config) -> Path:
@@ -119,7 +122,7 @@ def _batches(config: Config) -> dict[str, int]:
     return {"trainer.batch_size": config.trainer.batch_size} | ({"tuner.search": max(map(int, tried))} if tried else {})
 
 
-def _check_weights(config: Config, path: Path) -> None:
+def _check_weights(config: Config, path: Path | None) -> None:
     """Loads the weights into the model that the settings describe, as the Trainer will do.
 
     Raises:
@@ -129,7 +132,7 @@ def _check_weights(config: Config, path: Path) -> None:
         import keras
         import tensorflow as tf
 
-        from trainer import devices, models, weight_files, weights
+        from trainer import devices, models, packaged_weights, weight_files
 
     model, data = config.model, config.data
     with log_to_file(Path(os.devnull), also_terminal=False):
@@ -137,13 +140,16 @@ def _check_weights(config: Config, path: Path) -> None:
     try:
         expected = FAMILIES[model.name].normalize
         other = expected not in (None, data.normalize)
-        if other and model.weights_match == "base" and weight_files.is_keras2(path):  # a Keras Applications file
+        if (
+            path and other and model.weights_match == "base" and weight_files.is_keras2(path)
+        ):  # a Keras Applications file
             raise UserError(
                 f"data.normalize: expected {expected}, because {path} has the weights of Keras Applications for "
                 f"{model.name}; received {data.normalize} (--set data.normalize={expected})"
             )
         with tf.device("CPU"):
-            weights.load(models.of_recipe(config.recipe), path, model.weights_match)
+            settings = model.model_copy(update={"weights": str(path)}) if path else model
+            packaged_weights.load(models.of_recipe(config.recipe), settings)
     except ValueError as error:
         raise UserError(str(error)) from None
     finally:

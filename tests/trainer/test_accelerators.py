@@ -21,7 +21,7 @@ def compiled_step(model: keras.Model):
     return tf.function(lambda pixels, classes: model.train_step((pixels, classes)), jit_compile=True)
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "efficientnet_lite1"])  # lite0 with more blocks
 def test_a_training_step_of_every_model_is_lowered_by_xla(name):
     """XLA's own compiler for the CPU is left out of this: it takes 100 s for Xception, and a TPU has another."""
     step = compiled_step(models.build(name, (SIZE, SIZE, 3), 5))

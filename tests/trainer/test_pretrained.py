@@ -73,7 +73,7 @@ def test_another_architecture_says_so(real_data):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".weights.h5"])
-@pytest.mark.parametrize("name", list(FAMILIES))
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "efficientnet_lite1"])  # lite0 with more blocks
 def test_every_model_makes_the_round_trip(name, suffix, tmp_path):
     first, second = (models.build(name, (71, 71, 3), 5) for _ in range(2))
     weights.save(first, tmp_path / f"model{suffix}")
