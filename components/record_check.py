@@ -96,13 +96,12 @@ def _parsed(bad: BadRecord, expected: Expected) -> _Photo:
         raise NotUsable("not a tf.Example", f"{len(bad.data):,} bytes, beginning with {bad.data[:12]!r}") from None
     features, names = example.features.feature, expected.features
     image, label = _value(features, names[IMAGE], "bytes"), _label(features, expected)
-    filename = list(features[names[FILENAME]].bytes_list.value) if names[FILENAME] in features else []
-    name = filename[0][:_NAME_BYTES] if filename else f"{bad.source} record {bad.record}".encode()
+    filename = _text(features, names[FILENAME])[:_NAME_BYTES]
     data = bad.data
     if expected.first_class or not is_default(names) or features[CLASS].WhichOneof("kind") == "bytes_list":
         data = _renamed(features, expected, image, label)
-    shown = filename[0][:_NAME_BYTES].decode(errors="replace") if filename else ""
-    return _Photo(bad._replace(filename=shown), data, image, label, name)
+    place = f"{bad.source} record {bad.record}".encode()
+    return _Photo(bad._replace(filename=filename.decode(errors="replace")), data, image, label, filename or place)
 
 
 def _value(features: Mapping[str, Any], name: str, *kinds: str) -> Any:
@@ -113,6 +112,12 @@ def _value(features: Mapping[str, Any], name: str, *kinds: str) -> Any:
         received = f"{len(values)} of {kind.removesuffix('_list')}" if values else "none"
         raise NotUsable(f"no {name}", f"{name}: expected one value of {' or '.join(kinds)}, received {received}")
     return values[0]
+
+
+def _text(features: Mapping[str, Any], name: str) -> bytes:
+    """Returns the value of an optional feature, or b"". StatisticsGen fails if one feature has several kinds."""
+    kind = features[name].WhichOneof("kind") if name in features else None
+    return _value(features, name, "bytes") if kind and getattr(features[name], kind).value else b""
 
 
 def _label(features: Mapping[str, Any], expected: Expected) -> int:
@@ -129,8 +134,7 @@ def _label(features: Mapping[str, Any], expected: Expected) -> int:
         low, high = expected.first_class, len(classes) - 1 + expected.first_class
         raise NotUsable("class out of range", f"{name}: expected {low} to {high}, received {value}")
     text_feature = expected.features[LABEL]
-    texts = features[text_feature].bytes_list.value if text_feature in features else []
-    text = texts[0].decode(errors="replace") if texts else ""
+    text = _text(features, text_feature).decode(errors="replace")
     if text in classes and text != classes[label]:
         raise NotUsable("label and class disagree", f"class {value} is {classes[label]}, but {text_feature} is {text}")
     return label

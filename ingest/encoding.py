@@ -15,6 +15,7 @@ _REDUCED = 2  # a JPEG is decoded at a reduced scale, at least this many times t
 # TensorFlow ignores the transparency and the screen of a GIF, and the colour masks of a BMP.
 _KEPT_MODES = {"JPEG": ("L", "RGB"), "MPO": ("L", "RGB"), "PNG": None}  # None: every mode
 _MOST_PIXELS = 178_956_970  # of an original; the run's limit (trainer/formats.py)
+_PNG_END, _PNG_END_SUM = b"\0\0\0\0IEND", b"\xae\x42\x60\x82"  # the last chunk and its checksum
 _LONGEST_SIDE = 65_500  # of a JPEG, in libjpeg
 
 
@@ -73,18 +74,23 @@ def _is_kept(photo: Decoded, content: bytes) -> bool:
         and photo.mode in (_KEPT_MODES[photo.format] or (photo.mode,))
         and photo.size[0] * photo.size[1] <= _MOST_PIXELS
         and photo.truncated is None
-        and (photo.format != "PNG" or _is_whole(content))
+        and (_is_whole_png(content) if photo.format == "PNG" else _has_end(content))
     )
 
 
-def _is_whole(png: bytes) -> bool:
+def _is_whole_png(content: bytes) -> bool:
     """Returns whether a PNG has right checksums and an end, which libpng requires and Pillow does not."""
     try:
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as photo:
-            photo.verify()
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as photo:
+            photo.verify()  # without the last checksum
     except Exception:  # of many types
         return False
-    return True
+    return content.partition(_PNG_END)[2].startswith(_PNG_END_SUM)
+
+
+def _has_end(jpeg: bytes) -> bool:
+    """Returns whether an end follows the last scan; TensorFlow requires it, and Pillow stops after the last row."""
+    return jpeg.rfind(b"\xff\xd9") > jpeg.rfind(b"\xff\xda")
 
 
 def _encoded(photo: Decoded, options: Options, digest: bytes) -> Encoded:

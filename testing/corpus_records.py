@@ -163,6 +163,8 @@ _FEATURES: Mapping[str, tuple[dict[str, Any], str]] = {
     "a label that is no class": ({"class": 0, "label": b"Rosa canina"}, GOOD),
     "no label": ({"label": None}, GOOD),
     "a label that is not UTF-8": ({"label": b"\xff"}, GOOD),
+    **{f"label {value!r}": ({"label": value}, "no label") for value in (3, 0.5, [b"roses", b"roses"])},
+    **{f"file name {value!r}": ({"filename": value}, "no filename") for value in (3, 0.5, [b"a.jpg", b"b.jpg"])},
     "another feature": ({"id": 3, "weight": [0.5, 1.5]}, GOOD),
     "a file name": ({"filename": b".jpg"}, GOOD),
     "a file name that is not UTF-8": ({"filename": b"\xff\n.jpg"}, GOOD),
@@ -174,7 +176,7 @@ def _examples(make: Make) -> Iterator[Shard]:
         records, at = make(), number % RECORDS
         photo = tf.train.Example.FromString(records[at]).features.feature["image"].bytes_list.value[0]
         label = features.get("class", 0)
-        if "filename" in features:  # by which the record is found in the table
+        if isinstance(features.get("filename"), bytes):  # by which the record is found in the table
             features = {"filename": f"{what} {at}.tfrecord record {at}".encode() + features["filename"]}
         made = example(photo, label if isinstance(label, int) else 0, features)
         yield _one_bad(what, _file(records, {at: framed(made)}), at, reason)

@@ -184,6 +184,18 @@ def test_records_with_other_names_of_features(tmp_path, features, first_class, m
     assert name == b"a/b.jpg" if features == "tf-slim" else b" record " in name
 
 
+@pytest.mark.parametrize(("features", "good"), [("flowers", 39), ({"label": ""}, 40)])
+def test_a_label_of_another_kind_is_refused_unless_the_feature_is_not_used(tmp_path, features, good):
+    """Otherwise StatisticsGen would end the run at a feature that is text in some records and a number in others."""
+    odd = _with(records.example(), label=[3])
+    folder = records.folder(tmp_path / "data", bad=odd, shards=4, per_shard=10)
+    outputs = runs.run(folder, tmp_path / "out", features=features)
+    assert outputs.counts.good == good
+    assert [each.first[0] for each in outputs.counts.reasons.values()] == [
+        "part3-10.tfrec record 9: label: expected one value of bytes, received 1 of int64"
+    ] * (40 - good)
+
+
 def test_an_extra_feature_is_kept(tmp_path):
     folder = tmp_path / "data"
     for number in range(4):

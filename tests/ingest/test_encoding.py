@@ -62,6 +62,8 @@ def _photos(folder: Path) -> dict[str, Path]:
     whole = (folder / "grey.png").read_bytes()
     (folder / "l.png").write_bytes(whole[:-12])  # without the last chunk, IEND
     (folder / "m.png").write_bytes(whole[:-16] + b"sum?" + whole[-12:])  # a wrong checksum of the pixels' chunk
+    (folder / "n.png").write_bytes(whole[:-4] + b"sum?")
+    (folder / "o.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-2] + b"end?")
     return {path.name: path.name in kept for path in sorted(folder.iterdir())}
 
 
