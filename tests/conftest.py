@@ -21,7 +21,11 @@ Runner = Callable[..., subprocess.CompletedProcess]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test that runs a pipeline as slow: `-m "not slow"` is the fast part of the suite."""
+    """Marks each test that runs a pipeline as slow: `-m "not slow"` is the fast part of the suite.
+
+    The file that takes longest comes first, so that one of the two processes does not wait for the other at the end.
+    """
+    items.sort(key=lambda item: item.path.name != "test_replicas.py")
     for item in items:
         if {"run", "main"} & set(getattr(item, "fixturenames", ())):  # also by way of first_run and others
             item.add_marker("slow")
