@@ -44,7 +44,7 @@ VARIANTS: Sequence[tuple[str, str, dict[str, Any]]] = (
     ("gif", "P", {"transparency": 3}),
     *(("bmp", mode, {}) for mode in ("1", "L", "P", "RGBA")),
     *(("webp", "RGBA", {"lossless": each}) for each in (False, True)),
-    *(("tiff", mode, {}) for mode in ("1", "L", "LA", "P", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I;16")),
+    *(("tiff", mode, {}) for mode in ("1", "L", "LA", "P", "RGBA", "RGBX", "CMYK", "LAB", "I;16")),
     *(("tiff", "RGB", {"compression": each}) for each in ("tiff_adobe_deflate", "packbits", "jpeg", "lzma", "zstd")),
     *(("tiff", "1", {"compression": each}) for each in ("group3", "group4", "tiff_ccitt")),
     *(("avif", mode, {"speed": 10}) for mode in ("L", "RGBA")),
