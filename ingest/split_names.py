@@ -41,3 +41,12 @@ def split_in_file_name(name: str) -> str | None:
     """
     found = {_NAMES[word.lower()] for word in _IN_FILE.findall(name)}
     return found.pop() if len(found) == 1 else None
+
+
+def split_in_folder(name: str) -> str | None:
+    """Returns the split that a folder stands for, or that its name contains as a word.
+
+    >>> split_in_folder("Val"), split_in_folder("train2017"), split_in_folder("seg_test"), split_in_folder("cats")
+    ('eval', 'train', 'test', None)
+    """
+    return split_of(name) or split_in_file_name(name.strip().replace(" ", "_"))

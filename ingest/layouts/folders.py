@@ -2,7 +2,7 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from errors import UserError
@@ -11,7 +11,7 @@ from ingest.layouts.entries import Entry, Options, is_photo_name
 from ingest.layouts.tree import File
 from ingest.names import printable
 from ingest.parallel import Skipped
-from ingest.split_names import split_of
+from ingest.split_names import TRAIN, split_in_folder, split_of
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # the manifests of Hugging Face's imagefolder
 
@@ -30,7 +30,8 @@ def find(source: Path, options: Options, skipped: list[Skipped]) -> list[Entry]:
     if flags := options.of_manifests():
         raise UserError(f"{flags[0]} is for a manifest, but {printable(source)} is a folder; give a manifest")
     level = _split_level(source, photos)
-    folders = {file: _class_folders(file, level) for file in files}
+    splits = _split_names(files, level)
+    folders = {file: _class_folders(file, level, splits) for file in files}
     _check_class_folders(source, photos, files, level, skipped)
     if not options.nested:
         _check_depth(source, [file for file in photos if len(folders[file]) > 1], photos)
@@ -40,7 +41,7 @@ def find(source: Path, options: Options, skipped: list[Skipped]) -> list[Entry]:
         Entry(
             file.path,
             "/".join(names) if options.nested == "join" else names[0],
-            None if level is None else split_of(file.folders[level]),
+            None if level is None else splits[file.folders[level]],
             file.name,
         )
         for file, names in used.items()
@@ -67,6 +68,8 @@ def _split_level(source: Path, photos: Sequence[File]) -> int | None:
       UserError: when some folders of the first level are splits with class folders, and others have photos too.
     """
     deep = [file.folders for file in photos if len(file.folders) > 1]
+    if _are_splits({file.folders[0] for file in photos if file.folders}, {folders[0] for folders in deep}):
+        return 0
     splits = {folders[0] for folders in deep if split_of(folders[0])}
     others = {file.folders[0] for file in photos if file.folders and not split_of(file.folders[0])}
     if splits and others:
@@ -79,11 +82,26 @@ def _split_level(source: Path, photos: Sequence[File]) -> int | None:
     return 1 if deep and all(len(file.folders) > 1 and split_of(file.folders[1]) for file in photos) else None
 
 
-def _class_folders(file: File, level: int | None) -> tuple[str, ...]:
+def _are_splits(tops: Collection[str], deep: Collection[str]) -> bool:
+    """Returns whether all first folders state a split, `train` with folders inside and others: train2017, seg_test."""
+    stated = {name: split_in_folder(name) for name in tops}
+    return None not in stated.values() and TRAIN in {stated[name] for name in deep} and len(set(stated.values())) > 1
+
+
+def _split_names(files: Sequence[File], level: int | None) -> dict[str, str]:
+    """Returns the split of each folder of a level that stands for one."""
+    if level is None:
+        return {}
+    names = {file.folders[level] for file in files if len(file.folders) > level}
+    stated = {name: split_in_folder(name) if level == 0 else split_of(name) for name in names}
+    return {name: split for name, split in stated.items() if split}
+
+
+def _class_folders(file: File, level: int | None, splits: Mapping[str, str]) -> tuple[str, ...]:
     """Returns the folders that label a file; () for a file outside class folders or splits."""
     if level is None:
         return file.folders
-    if len(file.folders) <= level or not split_of(file.folders[level]):
+    if len(file.folders) <= level or file.folders[level] not in splits:
         return ()
     return file.folders[:level] + file.folders[level + 1 :]
 

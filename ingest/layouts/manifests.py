@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from errors import UserError
+from errors import UserError, quoted
 from ingest.layouts import columns, locate, tables
 from ingest.layouts.columns import Columns
 from ingest.layouts.entries import Entry, Options
@@ -63,7 +63,13 @@ def _rows(manifest: Path, table: Table, found: Columns, skipped: list[Skipped]) 
 
 def _labels(cells: Mapping[str, Any], column: str) -> list[str]:
     value = cells.get(column)
-    return list(filter(None, map(text_of, value if isinstance(value, list) else [value])))
+    values = value if isinstance(value, list) else [value]
+    if any(isinstance(each, dict | list | tuple) for each in values):
+        raise UserError(
+            f"expected text or numbers in the manifest's column of labels, {printable(column)}, "
+            f"received {printable(quoted(value))}; write the label of each photo to a column"
+        )
+    return list(filter(None, map(text_of, values)))
 
 
 def _name(file: Path, root: Path) -> str:

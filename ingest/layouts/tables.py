@@ -56,6 +56,8 @@ def text_of(value: Any) -> str:
     """Returns a cell as text: whole numbers without a point, and nothing for a missing value, null or NaN."""
     if value is None or value != value:
         return ""
+    if isinstance(value, bytes):  # text in Parquet files of some writers
+        value = value.decode(errors="replace")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return (json.dumps(value) if isinstance(value, bool) else str(value)).strip()

@@ -34,6 +34,25 @@ SPLIT = [("cat/1.png", "cat", "train"), ("dog/2.png", "dog", "train"), ("cat/3.p
             ],
         ),
         (
+            ["seg_train/cat/1.png", "seg_val2017/cat/2.png", "seg_test/cat/3.png"],
+            {},
+            [
+                ("seg_test/cat/3.png", "cat", "test"),
+                ("seg_train/cat/1.png", "cat", "train"),
+                ("seg_val2017/cat/2.png", "cat", "eval"),
+            ],
+        ),
+        (
+            ["Training Set/cat/1.png", "test-set/cat/2.png"],
+            {},
+            [("Training Set/cat/1.png", "cat", "train"), ("test-set/cat/2.png", "cat", "test")],
+        ),
+        (
+            ["train-set/toy/1.png", "rails/2.png"],
+            {"nested": "join"},
+            [("rails/2.png", "rails", None), ("train-set/toy/1.png", "train-set/toy", None)],
+        ),
+        (
             ["animals/cat/1.png", "animals/2.png", "plants/a/b/3.png"],
             {"nested": "join"},
             [

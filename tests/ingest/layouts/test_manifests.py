@@ -211,6 +211,11 @@ def test_one_photo_under_two_labels_is_two_entries(root):
         ("a.csv", "a.path,b.path,class\n1,2,3\n", "paths: a.path, b.path could. Name it"),
         ("a.csv", "path,label\nx.png,cat\ny.png,dog\n", r"none of the 2 files .* such as x.png; .*\(--photos-root"),
         ("a.csv", "gs://b/x.png,cat\ny.png,dog\n", r"1 of 2 paths .* bucket .* gs://b/x.png; .*\(--photos-root DIR\)"),
+        (
+            "a.jsonl",
+            objects({"image": "cat/1.png", "annotations": [{"label": "cat"}]}),
+            r"expected text or numbers in .*, annotations, received \[\{'label': 'cat'\}\]; write",
+        ),
         ("a.csv", "path,label\ncat/1.png,a\tb\n", "received a control character in 'a.tb'; correct the manifest"),
     ],
 )
@@ -223,6 +228,12 @@ def test_bytes_that_are_not_utf_8_are_refused(root):
     (root / "a.csv").write_bytes("path,label\ncat/1.png,Gänse\n".encode("latin-1"))
     with pytest.raises(UserError, match="cannot read the manifest .*a.csv: 'utf-8' codec can't decode"):
         find(root / "a.csv")
+
+
+def test_text_that_parquet_stores_as_bytes(root):
+    labels = pyarrow.array([b"cat", "Gänse".encode()], pyarrow.large_binary())
+    parquet.write_table(pyarrow.table({"path": ["cat/1.png", "dog/2.png"], "label": labels}), root / "a.parquet")
+    assert [entry.label for entry in find(root / "a.parquet")[0]] == ["cat", "Gänse"]
 
 
 def test_photos_inside_parquet_are_refused(root):
