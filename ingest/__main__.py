@@ -24,7 +24,7 @@ _SEED = Number(0, 2**63, 0, "seed of the shuffle")
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C.
+    """Ctrl-C, or SIGTERM.
 
     Imports run `eval` for namedtuples. When a plain KeyboardInterrupt leaves an `eval`, CPython ends
     `python -m` by the signal and ignores the exit code.
@@ -116,6 +116,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)  # as `timeout` and `docker stop` send it
     if (
         signal.getsignal(signal.SIGINT) is signal.default_int_handler
     ):  # not if SIGINT is ignored, as in a background job

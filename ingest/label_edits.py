@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,24 +42,30 @@ def read(path: Path) -> Edits:
     """
     try:
         content = path.expanduser().read_bytes()
-        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        columns, rows = reader.fieldnames or [], list(reader)
     except OSError as error:
         raise UserError(f"cannot read {printable(path)} (--edits): {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
     labels: dict[bytes, str] = {}
+    _check_columns(columns, f"{printable(path)}, row 1", columns)
     for number, row in enumerate(rows, start=2):
         where = f"{printable(path)}, row {number}"
-        if any(row.get(column) is None for column in _COLUMNS):
-            raise UserError(
-                f"{where}: expected the columns {' and '.join(_COLUMNS)}; received {quoted(list(map(str, row)))}"
-            )
+        _check_columns([column for column, cell in row.items() if cell is not None], where, row)
         digest, label = row["digest"].strip().lower(), row["label"].strip()
         if not _DIGEST.fullmatch(digest):
             raise UserError(f"{where}: expected a digest of 32 characters 0-9 and a-f, received {quoted(digest)}")
         if labels.setdefault(bytes.fromhex(digest), label) != label:
             raise UserError(f"{where}: expected one label for each digest, received two for {digest}")
     return Edits(labels, path.name, hashlib.sha256(content).hexdigest())
+
+
+def _check_columns(found: Collection[str], where: str, received: Iterable[str]) -> None:
+    if not set(_COLUMNS) <= set(found):
+        raise UserError(
+            f"{where}: expected the columns {' and '.join(_COLUMNS)}; received {quoted(list(map(str, received)))}"
+        )
 
 
 def apply(edits: Edits, photos: Sequence[Photo]) -> Edited:

@@ -69,14 +69,18 @@ def make(
     with workers() as work, decoding.limits(max_megapixels):
         entries = layouts.find(source, layouts.Options(**layout), work.skipped)
         labels = Counter(entry.label for entry in entries)
-        _check_classes(labels, work.skipped)
+        if not corrections:  # early, before the photos are decoded; corrections may drop or fill a class
+            _check_classes(labels, work.skipped)
         with output.dataset_folder(target) as folder, Spool(folder) as spool:
             notices, provenance = _encode(entries, encode, spool, work), printable(command)
-            _check_classes(_photos_of_classes(labels, spool), work.skipped)
+            classes = _photos_of_classes(labels, spool)
             if corrections:
                 edited = label_edits.apply(corrections, [item.photo for item in spool.items])
                 spool.relabel(edited.labels)
                 notices, provenance = notices + edited.notices, f"{provenance}; {edited.summary}"
+                left = _photos_of_classes(labels, spool)
+                classes = {label: left[label] for label in labels if left[label] or not classes[label]}
+            _check_classes(classes, work.skipped)
             plan = splitting.plan([item.photo for item in spool.items], Fractions(eval_fraction, test_fraction), seed)
             written = photo_shards.write(folder, target.name, spool, plan.splits, shards, seed)
             data = {"classes": list(written.classes), "image_size": size, "resize": FITS[fit]}

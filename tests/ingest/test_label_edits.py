@@ -45,8 +45,10 @@ def test_drop_is_a_class_if_one_has_this_name(tmp_path):
     [
         (
             "file,label\na,cat\n",
-            r"edits.csv, row 2: expected the columns digest and label; received .*'file'",
+            r"edits.csv, row 1: expected the columns digest and label; received .*'file'",
         ),
+        ("", r"edits.csv, row 1: expected the columns digest and label; received \[\]"),
+        ("digest;label\n", r"row 1: expected the columns digest and label; received \['digest;label'\]"),
         ("digest,label\nabc,cat\n", "row 2: expected a digest of 32 characters 0-9 and a-f, received 'abc'"),
         (f"digest,label\n{16 * ONE}\n", "row 2: expected the columns"),
         (f"digest,label\n{16 * ONE},cat\n{16 * ONE},dog\n", f"row 3: expected one label .* two for {16 * ONE}"),

@@ -129,6 +129,25 @@ def test_edits_are_applied_and_recorded(tmp_path, ingest):
     assert edits.startswith("edits.csv sha256:") and edits.endswith(": 3 photos relabelled, 1 dropped")
 
 
+@pytest.mark.parametrize(("dropped", "received"), [("cat dog", "received none"), ("dog", "received cat: 6")])
+def test_edits_that_leave_less_than_two_classes_are_refused(tmp_path, ingest, capfd, dropped, received):
+    photos = _photos(tmp_path / "in", {"cat": range(6), "dog": range(6)})
+    made = ingest(photos)
+    rows = [f"{made.digest(name)},drop" for name in made.records if name.partition("/")[0] in dropped.split()]
+    (tmp_path / "edits.csv").write_text("\n".join(["digest,label", *rows]))
+    arguments = [photos, "--edits", tmp_path / "edits.csv", "--to", tmp_path / "out"]
+    assert command_line.main(["photos", *map(str, arguments)]) == 2
+    assert f"expected photos of at least two classes, {received}" in capfd.readouterr().err
+
+
+def test_edits_may_drop_a_class_with_one_photo(tmp_path, ingest):
+    photos = _photos(tmp_path / "in", {"cat": range(9), "dog": range(9), "dgo": range(1)})
+    _photos(tmp_path / "more", {"dgo": range(2), "other": range(2)})
+    digest = ingest(tmp_path / "more").digest("dgo/0.png")
+    (tmp_path / "edits.csv").write_text(f"digest,label\n{digest},\n")
+    assert ingest(photos, "--edits", tmp_path / "edits.csv").config.data.classes == ("cat", "dog")
+
+
 @pytest.mark.parametrize(("count", "batch"), [(2, 2), (3, 4), (12, 16), (60, 32)])
 def test_the_batch_fits_the_training_split(tmp_path, ingest, count, batch):
     made = ingest(_photos(tmp_path / "in", {"cat": range(count), "dog": range(count)}))

@@ -280,7 +280,8 @@ def _hears_ctrl_c(native, tmp_path, **env):
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, preexec_fn=hears, **pipes)
 
 
-def test_ctrl_c_leaves_no_files(native, tmp_path):
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_no_files(native, tmp_path, signum):
     process = _hears_ctrl_c(native, tmp_path)
     until = time.monotonic() + 60
     seen = None  # the folder of the check whether the target can be written exists only for a moment
@@ -288,7 +289,7 @@ def test_ctrl_c_leaves_no_files(native, tmp_path):
         assert process.poll() is None, process.communicate()
         seen = list(tmp_path.glob(".out-*"))
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     assert process.communicate(timeout=30)[1] == "ingest: interrupted; nothing was written\n"
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
