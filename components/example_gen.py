@@ -197,9 +197,11 @@ def _hashed(options: dict[str, Any]) -> dict[str, float]:
 
 def _split_files(exec_properties: dict[str, Any], options: dict[str, Any]) -> list[_File]:
     paths = _files(exec_properties)
-    splits = splits_of_files(paths, options["split"], options["eval_fraction"], options["test_fraction"])
-    named = zip(paths, splits or [""] * len(paths), strict=True)
-    return [_File(path, _name(path, exec_properties), split, tf.io.gfile.stat(path).length) for path, split in named]
+    sizes = [tf.io.gfile.stat(path).length for path in paths]
+    empty = {path for path, size in zip(paths, sizes, strict=True) if not size}
+    splits = splits_of_files(paths, options["split"], options["eval_fraction"], options["test_fraction"], empty)
+    named = zip(paths, splits or [""] * len(paths), sizes, strict=True)
+    return [_File(path, _name(path, exec_properties), split, size) for path, split, size in named]
 
 
 def _rounds(files: Sequence[_File]) -> list[_Round]:

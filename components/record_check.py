@@ -124,20 +124,29 @@ def _label(features: Mapping[str, Any], expected: Expected) -> int:
     """Returns the class index, from a number or a name; a class name in the feature `label` must be the same class."""
     classes, name = expected.classes, expected.features[CLASS]
     value = _value(features, name, "int64", "bytes")
+    label = _index(value, name, expected)
+    text_feature = expected.features[LABEL]
+    kind = features[text_feature].WhichOneof("kind") if text_feature in features else None
+    if isinstance(value, bytes) and kind != "bytes_list":  # such as an index; `_renamed` replaces it
+        return label
+    text = _text(features, text_feature).decode(errors="replace")
+    if text in classes and text != classes[label]:
+        number = label + expected.first_class
+        raise NotUsable("label and class disagree", f"class {number} is {classes[label]}, but {text_feature} is {text}")
+    return label
+
+
+def _index(value: bytes | int, name: str, expected: Expected) -> int:
+    classes, first = expected.classes, expected.first_class
+    last = first + len(classes) - 1
     if isinstance(value, bytes):
         text = value.decode(errors="replace")
         if text not in classes:
             raise NotUsable("unknown class", f"{name}: expected one of data.classes, received {text[:40]!r}")
         return classes.index(text)
-    label = value - expected.first_class
-    if not 0 <= label < len(classes):
-        low, high = expected.first_class, len(classes) - 1 + expected.first_class
-        raise NotUsable("class out of range", f"{name}: expected {low} to {high}, received {value}")
-    text_feature = expected.features[LABEL]
-    text = _text(features, text_feature).decode(errors="replace")
-    if text in classes and text != classes[label]:
-        raise NotUsable("label and class disagree", f"class {value} is {classes[label]}, but {text_feature} is {text}")
-    return label
+    if not first <= value <= last:
+        raise NotUsable("class out of range", f"{name}: expected {first} to {last}, received {value}")
+    return value - first
 
 
 def _renamed(features: Mapping[str, Any], expected: Expected, image: bytes, label: int) -> bytes:

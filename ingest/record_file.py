@@ -139,7 +139,7 @@ def _decompressed(file: BinaryIO) -> tuple[BinaryIO, bool]:
 
 
 class _Inflated(io.RawIOBase):
-    """The decompressed content of a zlib stream; Python's gzip module reads only gzip."""
+    """The decompressed content of one or more zlib streams; Python's gzip module reads only gzip."""
 
     def __init__(self, file: BinaryIO):
         self._file, self._inflate, self._rest = file, zlib.decompressobj(), b""
@@ -148,8 +148,12 @@ class _Inflated(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._rest and not self._inflate.eof:
-            compressed = self._inflate.unconsumed_tail or self._file.read(_CHUNK)
+        while not self._rest:
+            compressed = self._inflate.unconsumed_tail or self._inflate.unused_data or self._file.read(_CHUNK)
+            if self._inflate.eof:
+                if not compressed:
+                    return 0
+                self._inflate = zlib.decompressobj()  # joined files
             if not compressed:
                 raise EOFError("the zlib stream ends early")
             self._rest = self._inflate.decompress(compressed, len(buffer))

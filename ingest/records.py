@@ -4,7 +4,7 @@ import itertools
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -31,7 +31,9 @@ def resolved_split(files: Sequence[str], split: str) -> str:
     return "names" if None not in named and TRAIN in named and len(named) > 1 else "shards"
 
 
-def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test_fraction: float) -> list[str]:
+def splits_of_files(
+    files: Sequence[str], split: str, eval_fraction: float, test_fraction: float, empty: Collection[str] = ()
+) -> list[str]:
     """Returns the split of each record file, or [] if the records are divided by their hash.
 
     Args:
@@ -41,6 +43,7 @@ def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test
         'names' if the names state splits, otherwise 'shards'.
       eval_fraction: between 0 and 1.
       test_fraction: at least 0, less than 1. Without a test split, or with fewer than 4 shards, there are two splits.
+      empty: those of the files that have no content. With 'shards' they are not counted, and are in train.
 
     Raises:
       UserError: when a name states no split (for 'names'), or no file is left for train or eval.
@@ -50,15 +53,21 @@ def splits_of_files(files: Sequence[str], split: str, eval_fraction: float, test
         return []
     if split == "names":
         return _named_splits(files, eval_fraction)
-    test = max(1, round(len(files) * test_fraction)) if test_fraction and len(files) >= _SHARDS_FOR_TEST else 0
-    held_out = test + max(1, round(len(files) * eval_fraction))
-    if held_out >= len(files):
-        fewer = "hold out fewer (data.eval_fraction, data.test_fraction) or " if len(files) > 1 else ""
+    filled = [file for file in files if file not in empty]
+    splits = dict(zip(filled, _first_held_out(len(filled), eval_fraction, test_fraction), strict=True))
+    return [splits.get(file, TRAIN) for file in files]
+
+
+def _first_held_out(files: int, eval_fraction: float, test_fraction: float) -> list[str]:
+    test = max(1, round(files * test_fraction)) if test_fraction and files >= _SHARDS_FOR_TEST else 0
+    held_out = test + max(1, round(files * eval_fraction))
+    if held_out >= files:
+        fewer = "hold out fewer (data.eval_fraction, data.test_fraction) or " if files > 1 else ""
         raise UserError(
-            f"{held_out} of {len(files)} shards would be held out for evaluation, so none is left to train on; "
+            f"{held_out} of {files} shards would be held out for evaluation, so none is left to train on; "
             f"{fewer}split by record (--set data.split=hash)"
         )
-    return [TEST] * test + [EVAL] * (held_out - test) + [TRAIN] * (len(files) - held_out)
+    return [TEST] * test + [EVAL] * (held_out - test) + [TRAIN] * (files - held_out)
 
 
 def _named_splits(files: Sequence[str], eval_fraction: float) -> list[str]:

@@ -104,7 +104,8 @@ def _checked_data(config: Config) -> Path:
         directory, files = prepare.prepare_data(data.source, folder, data.pattern, data.image_size)
     _print_note(data_checks.unmatched_notice(directory, data.pattern, files))
     data_checks.check_features(files, data.features)
-    splits = records.splits_of_files(files, data.split, data.eval_fraction, data.test_fraction)
+    empty = {file for file in files if not Path(file).stat().st_size}
+    splits = records.splits_of_files(files, data.split, data.eval_fraction, data.test_fraction, empty)
     data_checks.check_batches(files, splits, _batches(config))
     if records.resolved_split(files, data.split) == "shards":
         _print_note(data_checks.split_notice(files, splits, data.eval_fraction + data.test_fraction))

@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 
 from components import photos, quarantine
+from components.record_check import Expected, check_file
 from ingest import record_file
+from ingest.feature_names import FEATURES
 from ingest.sample import CLASSES
 from testing import example_gen as runs
 from tests.helpers import records
@@ -80,6 +82,15 @@ def test_a_record_of_the_quarantine_names_its_source(with_bad):
     assert raw[-2] == BAD_RECORDS["text"]().SerializeToString()
     detail = next(row["detail"] for row in rows if row["reason"] == "label and class disagree")
     assert detail == "class 0 is daisy, but label is tulips"
+
+
+def test_a_class_by_name_must_be_that_of_the_label(tmp_path):
+    labels = [b"tulips"], [b"roses"], [7]  # the index of another numbering is replaced
+    examples = [_with(records.example(), **{"class": [b"roses"], "label": label}) for label in labels]
+    path = records.write(tmp_path / "a.tfrec", examples)
+    bad, *good = check_file(str(path), path.stat().st_size, "a.tfrec", Expected(CLASSES, FEATURES["flowers"], 0))
+    assert (bad.reason, bad.detail) == ("label and class disagree", "class 2 is roses, but label is tulips")
+    assert [each.measured.label for each in good] == [2, 2]
 
 
 def _quarantined(outputs):

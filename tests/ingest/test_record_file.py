@@ -45,9 +45,11 @@ def test_reads_what_tensorflow_compresses(tmp_path, kind):
     assert [record_file.count(tmp_path / "a", most) for most in (4, 100)] == [4, 9]
 
 
-def test_gzip_files_can_be_joined(tmp_path):
-    data = gzip.compress(_shard(tmp_path).read_bytes())
-    assert len(_read(data + data)) == 8
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_compressed_files_can_be_joined(tmp_path, compress):
+    data = compress(_shard(tmp_path).read_bytes())
+    assert [record.problem for record in _read(data + data)] == [""] * 8
+    assert "damaged compression" in _read(data + b"other")[-1].problem
 
 
 def _cut(data: bytes) -> bytes:

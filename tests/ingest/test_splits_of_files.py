@@ -85,3 +85,9 @@ def test_names_without_a_split_to_train_on_or_to_evaluate_are_refused(name, miss
         splits_of_files(paths, "names", 0.125, 0.19)
     # such as TF-Slim's flowers_train_00000-of-00005.tfrecord alone
     assert splits_of_files(paths, "auto", 0.125, 0.19) == ["test", "eval", "train", "train"]
+
+
+def test_empty_shards_are_not_held_out():
+    files = [f"o-{index:05d}-of-00010" for index in range(10)]
+    splits = splits_of_files(files, "auto", 0.125, 0.19, empty=files[:3] + files[5:6])
+    assert splits == ["train"] * 3 + ["test", "eval"] + ["train"] * 5
