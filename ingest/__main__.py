@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import UserError
 from ingest.flags import Flag, Number
+from ingest.paths import absolute
 from ingest.sources import INSPECTIONS, SOURCES, Command, Inspection
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _print_summary(written: "WrittenDataset", folder: Path) -> None:
         print(f"  {output.printable(path)}: {output.printable(reason)}")
     if len(written.skipped) > _LISTED:
         print(f"  … all of them: {output.printable(folder / output.SKIPPED)}")
-    settings = shlex.quote(str(folder.expanduser() / output.SETTINGS))
+    settings = shlex.quote(str(absolute(folder) / output.SETTINGS))  # a relative path might begin with a dash
     print(f"next: python local_runner.py --config {output.printable(settings)}")
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from errors import UserError
-from ingest.names import printable
+from ingest.names import printable, unusable
 
 _IN_NEW_VOLUMES = "lost+found"  # in an empty ext4 volume
 
@@ -52,6 +52,8 @@ def check_free(target: Path) -> None:
     Raises:
       UserError: when `target` is a file or a folder that is not empty, or cannot be written.
     """
+    if (problem := unusable(target.name)) and target.name:
+        raise UserError(f"expected a folder of printable characters (--to), received {problem} in {printable(target)}")
     try:
         found = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
         taken = [name for name in found if name != _IN_NEW_VOLUMES]

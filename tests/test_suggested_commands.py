@@ -127,6 +127,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"nothing was written\. Free disk space": "test_photos.py",
     r"--nested is for folders": "test_manifests.py",
     r"eval was not given": "test_photo_sets.py",
+    r"printable characters \(--to\)": "test_target.py",
 }
 
 

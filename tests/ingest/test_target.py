@@ -88,6 +88,12 @@ def test_targets_that_are_taken(tmp_path, make, says):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", os.fsdecode(b"\xff"), " "])
+def test_names_that_cannot_be_printed_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"expected a folder of printable characters \(--to\), received .* in "):
+        check_free(tmp_path / name)
+
+
 def test_a_new_volume_is_empty(tmp_path):
     (tmp_path / "lost+found").mkdir()
     write(tmp_path)
