@@ -1,6 +1,6 @@
 """Validates the schema that `data.schema_file` names, before a run or a compilation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -8,17 +8,21 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 import schemas
 from errors import UserError
+from ingest.names import printable
+from trainer.features import LABEL
 
 SCHEMAS = schemas.FOLDER
+_LISTED = 5  # names in a message
 
 
-def check_schema(path: Path, classes: int) -> Path:
-    """Returns the absolute path of a schema, after checking that Transform can use it for this number of classes.
+def check_schema(path: Path, classes: Sequence[str]) -> Path:
+    """Returns the absolute path of a schema, after checking that it fits the classes and that Transform can use it.
 
     A name without a folder is a file in the current folder, or one of the curated schemas.
 
     Raises:
-      UserError: when the schema cannot be read, has another number of classes, or a shape that Transform cannot use.
+      UserError: when the schema cannot be read, has another number of classes or other names, or a shape that Transform
+        cannot use.
     """
     curated = SCHEMAS / path.name
     path = (
@@ -34,14 +38,33 @@ def check_schema(path: Path, classes: int) -> Path:
             f"expected an int_domain with min and max for the feature 'class' in the schema {path}, received none; "
             "add it (data.schema_file)"
         )
-    if (domains[0].min, domains[0].max) != (0, classes - 1):
+    if (domains[0].min, domains[0].max) != (0, len(classes) - 1):
         raise UserError(
-            f"expected class from 0 to {classes - 1}, because data.classes has {classes} names; received "
+            f"expected class from 0 to {len(classes) - 1}, because data.classes has {len(classes)} names; received "
             f"{domains[0].min} to {domains[0].max} in the schema {path}. Change one of them (data.schema_file)"
+        )
+    names = _label_names(schema)
+    if names is not None and set(names) != set(classes):
+        raise UserError(
+            f"expected the names of data.classes in the string_domain of label, received {_first(names)} in the schema "
+            f"{path}. Change them to {_first(classes)} (data.schema_file)"
         )
     if problems := list(_shape_problems(schema)):
         raise UserError("\n  ".join([f"Transform cannot use the schema {path} (data.schema_file):", *problems]))
     return path
+
+
+def _label_names(schema: schema_pb2.Schema) -> Sequence[str] | None:
+    """Returns the values that the schema allows for the feature `label`, None if it does not list them."""
+    for feature in schema.feature:
+        if feature.name == LABEL:
+            domains = [each for each in schema.string_domain if each.name == feature.domain] or [feature.string_domain]
+            return domains[0].value or None
+    return None
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(map(printable, names[:_LISTED])) + ", …" * (len(names) > _LISTED)
 
 
 def _shape_problems(schema: schema_pb2.Schema) -> Iterator[str]:

@@ -187,5 +187,5 @@ def _schema(config: Config) -> str | Path:
         if problems := list(_bucket("data.schema_file", schema)):
             raise UserError(problems[0])
         return schema
-    path = check_schema(schema, len(config.data.classes))
+    path = check_schema(schema, config.data.classes)
     return Path(path.name) if path.parent == SCHEMAS else path  # the same name on every machine

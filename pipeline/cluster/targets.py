@@ -85,7 +85,7 @@ def _schema(config: Config) -> Callable[[str], BaseNode]:
     schema = config.data.schema_file
     if isinstance(schema, str):
         return schema_gen.schema_gen
-    text = check_schema(schema, len(config.data.classes)).read_text(encoding="utf-8")
+    text = check_schema(schema, config.data.classes).read_text(encoding="utf-8")
     return lambda _: schema_gen.schema_from_text(text)
 
 

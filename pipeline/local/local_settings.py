@@ -27,7 +27,7 @@ def resolve(config: Config) -> Config:
     with collect_errors(problems):
         directory = _checked_data(config)
     with collect_errors(problems):
-        schema = check_schema(_local_path(config.data.schema_file, "data.schema_file"), len(config.data.classes))
+        schema = check_schema(_local_path(config.data.schema_file, "data.schema_file"), config.data.classes)
     with collect_errors(problems):
         _check_database(config.metadata)
     with collect_errors(problems):

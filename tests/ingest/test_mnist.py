@@ -51,7 +51,7 @@ def test_the_splits_of_mnist(made, real_data):
     config = settings.load(None, made / "settings.yaml")
     name = run_name((real_data / "mnist").resolve())
     assert (config.name, config.data.image_size, config.data.channels) == (name, 28, 1)
-    assert schema_file.check_schema(config.data.schema_file, 10) == made / "schema.pbtxt"
+    assert schema_file.check_schema(config.data.schema_file, config.data.classes) == made / "schema.pbtxt"
     _, files = prepare.prepare_data(None, config.data.directory, config.data.pattern, 28)
     assert [record_file.count(Path(file), 10_000) for file in files] == [5000] * 14
     data = config.data

@@ -77,7 +77,7 @@ def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
     assert (config.name, config.data.directory, config.data.image_size) == (run_name(native.resolve()), target, 96)
     assert config.data.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert config.data.provenance == f"python -m ingest photos {native} --to '{target}' --size 96"
-    assert schema_file.check_schema(config.data.schema_file, 5) == target / "schema.pbtxt"
+    assert schema_file.check_schema(config.data.schema_file, config.data.classes) == target / "schema.pbtxt"
     _, files = prepare.prepare_data(None, config.data.directory, config.data.pattern, 96)
     records = _read(target)
     assert sorted(records) == [Path(file).name for file in files]
@@ -139,7 +139,7 @@ def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
     config = settings.load(None, tmp_path / "名前" / "settings.yaml")
     assert config.data.classes == ('"a\\b', "1", "Gänse: [x]", "yes")
     assert re.fullmatch("photos-[0-9a-f]{8}", config.name)
-    assert schema_file.check_schema(config.data.schema_file, 4)
+    assert schema_file.check_schema(config.data.schema_file, config.data.classes)
 
 
 def test_folders_of_the_same_last_name_share_nothing(tmp_path, make):

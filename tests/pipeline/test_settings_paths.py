@@ -71,7 +71,10 @@ def test_other_values_are_unchanged(tmp_path):
 
 def test_a_curated_schema_is_found_unless_the_folder_has_a_file_of_this_name(tmp_path):
     text = "data: {schema_file: mnist.pbtxt}"
-    assert schema_file.check_schema(load(tmp_path, text).data.schema_file, 10) == schema_file.SCHEMAS / "mnist.pbtxt"
+    assert (
+        schema_file.check_schema(load(tmp_path, text).data.schema_file, list("0123456789"))
+        == schema_file.SCHEMAS / "mnist.pbtxt"
+    )
     (tmp_path / "mnist.pbtxt").touch()
     assert load(tmp_path, text).data.schema_file == tmp_path / "mnist.pbtxt"
     assert load(tmp_path, "data: {schema_file: none.pbtxt}").data.schema_file == tmp_path / "none.pbtxt"

@@ -1,5 +1,7 @@
 """What a run needs is checked before it starts: the schema and the weights."""
 
+import re
+
 import h5py
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from pipeline.local import local_settings
 from tests.helpers import records
 from trainer import models
 
+CLASSES = settings.load().data.classes
 OF_IMAGE = "shape { dim { size: 1 } }\n  image"
 
 
@@ -37,10 +40,26 @@ def test_a_schema_that_would_fail_in_transform(tmp_path, change, says):
     assert change[0] in text
     schema = tmp_path / "mine.pbtxt"
     schema.write_text(text)
-    assert schema_file.check_schema(schema, 5) == schema
+    assert schema_file.check_schema(schema, CLASSES) == schema
     schema.write_text(text.replace(*change, 1))
     with pytest.raises(UserError, match=f"(?s)Transform cannot use the schema .*mine.pbtxt .*{says}"):
-        schema_file.check_schema(schema, 5)
+        schema_file.check_schema(schema, CLASSES)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_the_names_in_the_schema_are_those_of_the_settings(tmp_path, inline):
+    """The flowers' names in a copied schema were reported by the data gate, after StatisticsGen (issue 13)."""
+    text = (schema_file.SCHEMAS / "flowers.pbtxt").read_text()
+    if inline:
+        domain = re.search("string_domain ({.*?})", text, re.DOTALL)
+        own = f"string_domain {domain[1]}".replace('name: "label"', "")
+        text = text.replace(domain[0], "").replace('domain: "label"', own)
+    schema = tmp_path / "mine.pbtxt"
+    schema.write_text(text)
+    assert schema_file.check_schema(schema, CLASSES[::-1]) == schema
+    expected = "names of data.classes in the string_domain of label, received daisy, .* Change them to a, b, c, d, e "
+    with pytest.raises(UserError, match=expected):
+        schema_file.check_schema(schema, list("abcde"))
 
 
 @pytest.fixture
@@ -85,6 +104,7 @@ def test_a_keras_file_is_taken_as_weights(prepare, tmp_path):
 def test_weights_that_do_not_fit_start_nothing(prepare, tmp_path, monkeypatch, changes, says):
     monkeypatch.chdir(tmp_path)
     text = (schema_file.SCHEMAS / "flowers.pbtxt").read_text()
+    text = re.sub("string_domain {.*?}", "", text, flags=re.DOTALL)
     (tmp_path / "two.pbtxt").write_text(text.replace("max: 4", "max: 1"))
     weights = _saved(tmp_path / "m.weights.h5")
     with pytest.raises(UserError, match=says):
