@@ -103,12 +103,12 @@ def _print_counts(counts: Mapping[str, int]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ingest import output
+    from ingest.names import printable_class
 
     table = Table("class")
     table.add_column("photos", justify="right")
     for name, count in counts.items():
-        table.add_row(Text(output.printable(name)), f"{count:,}")
+        table.add_row(Text(printable_class(name)), f"{count:,}")
     Console().print(table)
 
 

@@ -83,6 +83,15 @@ def printable(text: object) -> str:
     return "".join(json.dumps(c)[1:-1] if _is_escaped(c) else c for c in str(text))
 
 
+def printable_class(name: str) -> str:
+    """Returns a class name for the terminal, in quotes if a space at its beginning or end could not be seen otherwise.
+
+    >>> printable_class("sea lion"), printable_class("cat ")
+    ('sea lion', '"cat "')
+    """
+    return printable(name) if name == name.strip() else f'"{printable(name)}"'
+
+
 def _is_escaped(character: str) -> bool:
     refused = unicodedata.category(character) in _REFUSED
     return refused or character in _BIDIRECTIONAL or _is_noncharacter(character)

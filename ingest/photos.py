@@ -124,10 +124,8 @@ def _first(skipped: Sequence[Skipped]) -> str:
 
 
 def _alike(classes: Iterable[str]) -> list[str]:
-    return [
-        f"separate classes with nearly the same name: {', '.join(map(printable, group))}; rename them if they are one"
-        for group in names.alike(classes)
-    ]
+    groups = [", ".join(map(names.printable_class, group)) for group in names.alike(classes)]
+    return [f"separate classes with nearly the same name: {group}; rename them if they are one" for group in groups]
 
 
 def _photos_of_classes(labels: Iterable[str], spool: Spool) -> dict[str, int]:

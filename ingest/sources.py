@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ingest.feature_names import FEATURES
 from ingest.flags import Choice, File, Flag, Fraction, Number, Switch, Text
 from ingest.idx_names import NAMES
 
@@ -128,6 +129,7 @@ SOURCES = {
     ),
 }
 
+_FEATURES = Choice(tuple(FEATURES), None, "the names of the features in TFRecords (guessed)")
 _HTML = File("FILE", "also write a page with the photos")
 
 INSPECTIONS = {
@@ -136,7 +138,7 @@ INSPECTIONS = {
         help="look at labelled photos before a training: counts, copies, dark, bright, blurred and narrow photos",
         source="DIR",
         source_help="a folder of TFRecords, or what `photos` reads",
-        flags={**_LAYOUT, "max-megapixels": _MAX_MEGAPIXELS, "html": _HTML},
+        flags={**_LAYOUT, "features": _FEATURES, "max-megapixels": _MAX_MEGAPIXELS, "html": _HTML},
     ),
     "quarantine": Inspection(
         "ingest.quarantine.run",

@@ -128,6 +128,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"--nested is for folders": "test_manifests.py",
     r"eval was not given": "test_photo_sets.py",
     r"printable characters \(--to\)": "test_target.py",
+    r"add --html FILE|--features names others": "checking/test_command.py",
 }
 
 

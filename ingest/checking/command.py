@@ -23,7 +23,14 @@ NOTHING, DECIDE = 0, 1  # exit codes
 _QUEUED = 4  # photos per thread
 
 
-def run(source: Path, command: str, max_megapixels: int, html: Path | None = None, **layout: Any) -> int:
+def run(
+    source: Path,
+    command: str,
+    max_megapixels: int,
+    html: Path | None = None,
+    features: str | None = None,
+    **layout: Any,
+) -> int:
     """Prints what a person should know about labelled photos before a training.
 
     Args:
@@ -31,6 +38,7 @@ def run(source: Path, command: str, max_megapixels: int, html: Path | None = Non
       command: the command, for the page.
       max_megapixels: larger photos count as unreadable.
       html: the page with the photos; None for none.
+      features: the names of the records' features, see `items.find`.
       layout: the flags of `ingest.layouts.entries.Options`.
 
     Returns:
@@ -40,14 +48,17 @@ def run(source: Path, command: str, max_megapixels: int, html: Path | None = Non
       UserError: when there are no photos to read, or the page cannot be written.
     """
     sheet.check_writable(html)
-    found = items.find(source, Options(**layout))
+    found = items.find(source, Options(**layout), features)
     with decoding.limits(max_megapixels):
         result = _look(found)
         if not result.photos:
-            first = ": ".join(found.unreadable[0]) if found.unreadable else "it contains none"
+            problems = found.unreadable + found.others
+            first = ": ".join(problems[0]) if problems else "it contains none"
             raise UserError(f"no photo in {printable(source)} can be decoded: {printable(first)}")
         report.show(result)
-        if html is not None:
+        if html is None:
+            report.show_hint(result)
+        else:
             report.write_page(html, f"Photos in {printable(source)}", command, result, found)
             print(f"page: {printable(html)}")
     return DECIDE if result.decisions else NOTHING
@@ -58,11 +69,19 @@ def _look(found: Source) -> Report:
     for item, measured in _measured(found):
         photos.append(item)
         measures.append(measured)
-    return Report(photos, measures, findings.find(photos, measures), findings.class_problems(photos), found.unreadable)
+    return Report(
+        photos,
+        measures,
+        findings.find(photos, measures),
+        findings.class_problems(photos),
+        findings.alike_classes(photos),
+        found.unreadable,
+        found.others,
+    )
 
 
 def _measured(found: Source) -> Iterator[tuple[Item, Measures]]:
-    """Yields the photos in order, measured in threads; photos that cannot be decoded are added to `unreadable`."""
+    """Yields the photos in order, measured in threads; those that cannot be decoded are added to `found`."""
     waiting: deque[tuple[Item, Future[Measures]]] = deque()
     threads = os.cpu_count() or 1
 
@@ -71,7 +90,7 @@ def _measured(found: Source) -> Iterator[tuple[Item, Measures]]:
         try:
             yield item, future.result()
         except decoding.Unreadable as error:
-            found.unreadable.append((item.name, str(error)))
+            found.add_unreadable(item, str(error))
 
     pool = ThreadPoolExecutor(threads)
     with warnings.catch_warnings():

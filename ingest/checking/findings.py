@@ -9,6 +9,7 @@ import numpy as np
 from ingest.checking import duplicates
 from ingest.checking.items import Item
 from ingest.checking.measures import HASH_SIDE, Measures
+from ingest.names import alike, printable_class
 
 # The defaults of cleanvision 0.3 (github.com/cleanlab/cleanvision) for the same measures.
 _DARK, _BRIGHT, _BLURRED, _ODD_SHAPE = 0.32, 0.95, 0.29, 0.35
@@ -120,10 +121,21 @@ def _differ(values: Iterable[str | None]) -> bool:
 def class_problems(items: Sequence[Item]) -> list[str]:
     """Returns the classes with too few photos, and the classes that a split lacks."""
     totals = Counter(item.label for item in items)
-    problems = [f"{label}: {count} of at least {_FEWEST} photos" for label, count in totals.items() if count < _FEWEST]
+    problems = [
+        f"{printable_class(label)}: {count} of at least {_FEWEST} photos"
+        for label, count in totals.items()
+        if count < _FEWEST
+    ]
     if len(totals) == 1:
-        problems.append(f"{next(iter(totals))}: the only class")
+        problems.append(f"{printable_class(next(iter(totals)))}: the only class")
     present = {(item.split, item.label) for item in items}
     for split in sorted({item.split for item in items if item.split}):
-        problems += [f"{label}: no photo in {split}" for label in totals if (split, label) not in present]
+        problems += [
+            f"{printable_class(label)}: no photo in {split}" for label in totals if (split, label) not in present
+        ]
     return sorted(problems)
+
+
+def alike_classes(items: Sequence[Item]) -> list[str]:
+    """Returns the groups of classes whose names are nearly the same; see `ingest.names.alike`."""
+    return [", ".join(map(printable_class, group)) for group in alike({item.label for item in items})]

@@ -1,5 +1,6 @@
 """Lists and reads labelled photos: those of record files, or those of any layout that `ingest photos` reads."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +10,8 @@ from google.protobuf.message import DecodeError
 from ingest import layouts, record_file
 from ingest.example_proto import Example
 from ingest.feature_names import CLASS, FEATURES, FILENAME, IMAGE, LABEL, fitting
+from ingest.layouts import tree
 from ingest.layouts.entries import Options, is_photo_name
-from ingest.names import printable
 from ingest.parallel import Skipped
 from ingest.split_names import split_in_file_name
 
@@ -44,24 +45,37 @@ class Source(NamedTuple):
       kind: 'records' or 'files', for messages.
       total: the number of photos.
       read: yields each photo and its encoded bytes; given paths, only those in them.
-      unreadable: (name, reason) of files and records that contain no photo; complete after `read`.
+      unreadable: (name, reason) of files with a photo's ending and of records that contain no photo; complete after
+        `read`.
+      others: (name, reason) of other files, such as README.txt; complete after `read`.
     """
 
     kind: str
     total: int
     read: Callable[..., Iterator[tuple[Item, bytes]]]
     unreadable: list[tuple[str, str]]
+    others: list[tuple[str, str]]
+
+    def add_unreadable(self, item: Item, reason: str) -> None:
+        """Adds an item that contains no photo to `unreadable` or `others`."""
+        is_other = item.record is None and not is_photo_name(item.path.name)
+        (self.others if is_other else self.unreadable).append((item.name, reason))
 
 
-def find(source: Path, options: Options) -> Source:
+def find(source: Path, options: Options, row: str | None = None) -> Source:
     """Returns the photos of a folder of record files, otherwise of a folder or manifest of photos.
+
+    Args:
+      source: a folder or a manifest.
+      options: the flags that describe a layout.
+      row: a key of FEATURES, the names of the records' features; None for the first row that fits each record.
 
     Raises:
       UserError: when a folder without record files has no layout that `ingest photos` knows.
     """
     source = source.expanduser().resolve()
     files = _record_files(source) if source.is_dir() else []
-    return _of_records(source, files) if files else _of_files(source, options)
+    return _of_records(source, files, row) if files else _of_files(source, options)
 
 
 def _record_files(folder: Path) -> list[Path]:
@@ -81,7 +95,11 @@ def _is_records(path: Path) -> bool:
 def _of_files(source: Path, options: Options) -> Source:
     skipped: list[Skipped] = []
     found = layouts.find(source, options, skipped)
-    unreadable = [(printable(each.path), each.reason) for each in skipped]
+    unreadable: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for each in _single_files(skipped):
+        problems = others if source.is_dir() and _is_other(each) else unreadable
+        problems.append((_relative(each.path, source), each.reason))
 
     def read(paths: Collection[Path] | None = None) -> Iterator[tuple[Item, bytes]]:
         for entry in found:
@@ -94,10 +112,31 @@ def _of_files(source: Path, options: Options) -> Source:
                 continue
             yield Item(entry.name, entry.label, entry.split, entry.path), data
 
-    return Source("files", len(found), read, unreadable)
+    return Source("files", len(found), read, unreadable, others)
 
 
-def _of_records(folder: Path, files: Sequence[Path]) -> Source:
+def _single_files(skipped: Sequence[Skipped]) -> Iterator[Skipped]:
+    """Yields the skipped files; for a folder with files beside the class folders, each of these files."""
+    listed = {each.path for each in skipped}
+    for each in skipped:
+        inside = tree.visible(each.path) if each.path.is_dir() and os.access(each.path, os.R_OK | os.X_OK) else []
+        files = [Path(file.path) for file in inside if file.is_file() and Path(file.path) not in listed]
+        yield from [Skipped(file, "not directly in a class folder") for file in files] or [each]
+
+
+def _is_other(skipped: Skipped) -> bool:
+    """Returns whether a skipped file of a folder is not a photo by its name; rows of a manifest are not files."""
+    path = skipped.path
+    is_row = not path.is_absolute() or skipped.reason.startswith("line ")
+    return not is_row and path.is_file() and not is_photo_name(path.name)
+
+
+def _relative(path: Path, source: Path) -> str:
+    folder = source if source.is_dir() else source.parent
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _of_records(folder: Path, files: Sequence[Path], row: str | None) -> Source:
     splits = {path: split_in_file_name(path.name) for path in files}
     if not all(splits.values()):
         splits = dict.fromkeys(files)  # as data.split: auto
@@ -105,12 +144,14 @@ def _of_records(folder: Path, files: Sequence[Path]) -> Source:
 
     def read(paths: Collection[Path] | None = None) -> Iterator[tuple[Item, bytes]]:
         for path in files if paths is None else sorted(paths):
-            yield from _read(path, str(path.relative_to(folder)), splits[path], unreadable)
+            yield from _read(path, str(path.relative_to(folder)), splits[path], row, unreadable)
 
-    return Source("records", sum(record_file.count(path, _MOST) for path in files), read, unreadable)
+    return Source("records", sum(record_file.count(path, _MOST) for path in files), read, unreadable, [])
 
 
-def _read(path: Path, shard: str, split: str | None, unreadable: list[tuple[str, str]]) -> Iterator[tuple[Item, bytes]]:
+def _read(
+    path: Path, shard: str, split: str | None, row: str | None, unreadable: list[tuple[str, str]]
+) -> Iterator[tuple[Item, bytes]]:
     with path.open("rb") as file:
         for record in record_file.read(file, path.stat().st_size):
             place = f"{shard} record {record.number}"
@@ -118,18 +159,25 @@ def _read(path: Path, shard: str, split: str | None, unreadable: list[tuple[str,
                 if record.problem:
                     raise ValueError(record.problem)
                 features = Example.FromString(record.data).features.feature
-                row = FEATURES[fitting(list(features)) or "flowers"]
-                image = features[row[IMAGE]].bytes_list.value[0]
-                name = _text(features, row[FILENAME]) or place
+                names = FEATURES[row or fitting(list(features)) or "flowers"]
+                image = _image(features, names[IMAGE])
+                name = _text(features, names[FILENAME]) or place
             except DecodeError:
                 unreadable.append((place, "not a tf.Example"))
             except ValueError as error:
                 unreadable.append((place, str(error)))
-            except IndexError:
-                unreadable.append((place, f"no image; it has the features {', '.join(sorted(features))}"))
             else:
                 digest = _text(features, "digest")
-                yield Item(name, _label(features, row), split, path, record.number, digest), image
+                yield Item(name, _label(features, names), split, path, record.number, digest), image
+
+
+def _image(features: Mapping, name: str) -> bytes:
+    """Returns the encoded photo of a record; raises ValueError if the record has none."""
+    values = features[name].bytes_list.value if name in features else []  # features[name] would create the feature
+    if not values:
+        received = ", ".join(sorted(features)) or "none"
+        raise ValueError(f"no image; expected the feature {name} (--features names others); received {received}")
+    return values[0]
 
 
 def _label(features: Mapping, row: Mapping[str, str]) -> str:

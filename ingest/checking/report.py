@@ -11,12 +11,12 @@ from ingest import sheet
 from ingest.checking.findings import Finding
 from ingest.checking.items import Item, Source
 from ingest.checking.measures import Measures
-from ingest.names import printable
+from ingest.names import printable, printable_class
 from ingest.split_names import SPLITS
 
-_LISTED = 5  # lines of a list on the terminal
+_LISTED, _LISTED_OTHERS = 5, 3  # lines of a list on the terminal; of a finding without !
 _SHOWN = 40  # groups of a section of the page
-_IN_GROUP = 8  # photos of a group on the page
+_IN_GROUP = 8  # photos of a group
 
 
 class Report(NamedTuple):
@@ -27,40 +27,59 @@ class Report(NamedTuple):
       measures: of each photo.
       findings: of `findings.find`.
       problems: of `findings.class_problems`.
-      unreadable: (name, reason) of the other files and records.
+      alike: of `findings.alike_classes`.
+      unreadable: (name, reason) of photos and records that cannot be used.
+      others: (name, reason) of files that are not photos by their name.
     """
 
     photos: Sequence[Item]
     measures: Sequence[Measures]
     findings: Sequence[Finding]
     problems: Sequence[str]
+    alike: Sequence[str]
     unreadable: Sequence[tuple[str, str]]
+    others: Sequence[tuple[str, str]]
 
     @property
     def decisions(self) -> int:
         """The number of kinds of findings that must be decided before a training."""
         found = sum(1 for each in self.findings if each.decide and each.groups)
-        return found + bool(self.problems) + bool(self.unreadable)
+        return found + sum(map(bool, (self.problems, self.alike, self.unreadable)))
 
     @property
     def verdict(self) -> str:
         """A line with `decisions`."""
         if not self.decisions:
             return "Nothing must be decided before a training."
-        return f"Decide before a training: {self.decisions} of the findings, marked with !"
+        findings = "finding" if self.decisions == 1 else f"{self.decisions} findings"
+        return f"Before you train, decide about the {findings} marked with !"
 
 
 def show(report: Report) -> None:
-    """Prints the tables, and the first photos of the findings that must be decided."""
+    """Prints the tables, the first photos of each finding, and the verdict."""
     for table in _tables(report):
         sheet.show(table)
+    listed: set[tuple[int, ...]] = set()
     for each in report.findings:
-        if each.decide:
-            groups = [", ".join(_place(report.photos[i]) for i in group) for group in each.groups]
-            _list(f"{each.title}:", groups)
-    _list("classes:", report.problems)
+        groups = [group for group in each.groups if tuple(group) not in listed]
+        listed |= set(map(tuple, groups))
+        _list(f"{each.title}:", [_group(report, each) for each in groups], _LISTED if each.decide else _LISTED_OTHERS)
+    _list("classes with too few photos:", report.problems)
+    _list("classes with nearly the same name, rename them if they are one:", report.alike)
     _list("unreadable:", [f"{name}: {reason}" for name, reason in report.unreadable])
+    _list("other files:", [name for name, _ in report.others])
     print(report.verdict)
+
+
+def show_hint(report: Report) -> None:
+    """Prints how to see the photos of the findings, if there are any."""
+    if any(each.groups for each in report.findings):
+        print("To see the photos of the findings, add --html FILE")
+
+
+def _group(report: Report, group: Sequence[int]) -> str:
+    more = f" … and {len(group) - _IN_GROUP:,} more" if len(group) > _IN_GROUP else ""
+    return ", ".join(_place(report.photos[i]) for i in group[:_IN_GROUP]) + more
 
 
 def write_page(path: Path, title: str, command: str, report: Report, source: Source) -> None:
@@ -78,7 +97,9 @@ def write_page(path: Path, title: str, command: str, report: Report, source: Sou
     sections = [_section(each, report, pictures) for each in report.findings if each.groups]
     lists = [
         sheet.Table("Classes that must be decided", ["class"], [[each] for each in report.problems]),
+        sheet.Table("Classes with nearly the same name", ["classes"], [[each] for each in report.alike]),
         sheet.Table("Unreadable", ["file or record", "reason"], report.unreadable),
+        sheet.Table("Other files", ["file", "reason"], report.others),
     ]
     sheet.write(
         path,
@@ -101,7 +122,8 @@ def _section(finding: Finding, report: Report, pictures: dict[int, str]) -> shee
 
 
 def _lines(item: Item, measured: Measures) -> list[str]:
-    place = f"{item.label} · {item.split}" if item.split else item.label
+    label = printable_class(item.label)
+    place = f"{label} · {item.split}" if item.split else label
     digest = measured.digest.hex() if item.record is None else printable(item.digest)
     return [printable(item.name), printable(place), f"{measured.width} × {measured.height}", *filter(None, [digest])]
 
@@ -116,7 +138,7 @@ def _classes(photos: Sequence[Item]) -> sheet.Table:
     counts = Counter((item.label, item.split) for item in photos)
     splits = [split for split in SPLITS if any(item.split == split for item in photos)]
     rows = [
-        [printable(label), f"{total:,}", f"{total / len(photos):.1%}", *(f"{counts[label, s]:,}" for s in splits)]
+        [printable_class(label), f"{total:,}", f"{total / len(photos):.1%}", *(f"{counts[label, s]:,}" for s in splits)]
         for label, total in totals.most_common()
     ]
     sums = [f"{sum(counts[label, split] for label in totals):,}" for split in splits]
@@ -138,20 +160,25 @@ def _summary(report: Report) -> sheet.Table:
         ["!" if each.decide and each.groups else "", each.title, f"{each.photos:,}", f"{len(each.groups):,}"]
         for each in report.findings
     ]
-    for title, found in (("classes with too few photos", report.problems), ("unreadable", report.unreadable)):
-        rows.append(["!" if found else "", title, "", f"{len(found):,}"])
+    lists = [
+        ("classes with too few photos", report.problems),
+        ("classes with nearly the same name", report.alike),
+        ("unreadable", report.unreadable),
+    ]
+    rows += [["!" if found else "", title, "", f"{len(found):,}"] for title, found in lists]
+    rows.append(["", "other files", "", f"{len(report.others):,}"])
     return sheet.Table("Findings", ["", "finding", "photos", "groups"], rows, (2, 3))
 
 
 def _place(item: Item) -> str:
-    return f"{item.name} ({item.label}{', ' + item.split if item.split else ''})"
+    return f"{item.name} ({printable_class(item.label)}{', ' + item.split if item.split else ''})"
 
 
-def _list(title: str, lines: Sequence[str]) -> None:
+def _list(title: str, lines: Sequence[str], most: int = _LISTED) -> None:
     if not lines:
         return
     print(title)
-    for line in lines[:_LISTED]:
+    for line in lines[:most]:
         print(f"  {printable(line)}")
-    if len(lines) > _LISTED:
-        print(f"  … and {len(lines) - _LISTED:,} more")
+    if len(lines) > most:
+        print(f"  … and {len(lines) - most:,} more")

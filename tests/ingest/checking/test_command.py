@@ -11,6 +11,7 @@ from PIL import Image
 from ingest import __main__ as command_line
 from ingest import record_file
 from ingest.checking.measures import measure
+from ingest.example_proto import Example
 from ingest.examples import make_example
 from tests.conftest import ROOT
 from tests.helpers import browser
@@ -71,7 +72,7 @@ def test_a_photo_under_two_labels_must_be_decided(tmp_path, capsys):
     assert code == 1
     assert _counts(printed) == {"copies": 1, "copies under several labels": 1}
     assert "copies under several labels:\n  cat/2.png (cat), dog/cat-in-disguise.png (dog)" in printed
-    assert "Decide before a training: 1 of the findings, marked with !" in printed
+    assert "Before you train, decide about the finding marked with !" in printed
 
 
 def test_a_copy_in_two_splits_must_be_decided(tmp_path, capsys):
@@ -110,6 +111,43 @@ def test_unreadable_files_and_small_classes_must_be_decided(tmp_path, capsys):
     assert _counts(printed) == {"unreadable": 1, "classes with too few photos": 1}
     assert "owl: 1 of at least 3 photos" in printed
     assert "cat/broken.jpg: " in printed
+
+
+def test_files_that_are_not_photos_by_name_need_no_decision(tmp_path, capsys):
+    root = _folder(tmp_path / "photos")
+    for name in ("README.txt", "Thumbs.db", "cat/notes.txt", "dog/x.zip", "dog/Thumbs.db"):
+        (root / name).write_bytes(b"no photo")
+    code, printed = _check(capsys, root)
+    assert code == 0
+    assert _counts(printed) == {"other files": 5}
+    assert "other files:\n  README.txt\n  Thumbs.db\n  cat/notes.txt\n" in printed
+    assert "│ ! │" not in printed
+
+    _scene(1).save(root / "stray.png")
+    code, printed = _check(capsys, root)
+    assert code == 1
+    assert _counts(printed) == {"unreadable": 1, "other files": 5}
+    assert "unreadable:\n  stray.png: not directly in a class folder" in printed
+
+
+def test_photos_to_look_at_are_named_although_nothing_must_be_decided(tmp_path, capsys):
+    root = _folder(tmp_path / "photos")
+    _scene(1001).resize((160, 160), Image.Resampling.NEAREST).save(root / "cat" / "resized.png")
+    code, printed = _check(capsys, root)
+    assert code == 0
+    assert "nearly equal photos under several labels:\n  cat/resized.png (cat), dog/1.png (dog)\n" in printed
+    assert printed.count("cat/resized.png") == 1
+    assert "To see the photos of the findings, add --html FILE" in printed
+    _, printed = _check(capsys, root, "--html", tmp_path / "page.html")
+    assert "add --html" not in printed
+
+
+def test_classes_with_nearly_the_same_name_must_be_decided(tmp_path, capsys):
+    code, printed = _check(capsys, _folder(tmp_path / "photos", classes=("sea lion", "Sea-Lion ", "dog")))
+    assert code == 1
+    assert _counts(printed) == {"classes with nearly the same name": 1}
+    assert 'rename them if they are one:\n  "Sea-Lion ", sea lion\n' in printed
+    assert '│ "Sea-Lion " │' in printed and "│ sea lion " in printed
 
 
 def test_digits_are_too_small_for_a_perceptual_hash(tmp_path, capsys):
@@ -161,6 +199,25 @@ def test_records_without_class_names_and_damaged_records(tmp_path, capsys):
     assert _counts(printed) == {"unreadable": 1}
     assert "part-00000-of-00001 record 7: wrong checksum" in printed
     assert "class 1" in printed
+
+
+def test_records_with_other_names_of_features(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "a.tfrec"
+    _records(path, range(8))
+    records = list(record_file.read(path.open("rb"), path.stat().st_size))
+    with path.open("wb") as file:
+        for record in records:
+            example = Example.FromString(record.data)
+            for old, new in (("image", "image/encoded"), ("class", "species")):
+                example.features.feature[new].CopyFrom(example.features.feature.pop(old))
+            record_file.write_record(file, example.SerializeToString())
+    assert command_line.main(["check", str(tmp_path / "data")]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "no image; expected the feature image (--features names others); received image/encoded, label, " in said
+    code, printed = _check(capsys, tmp_path / "data", "--features", "tf-slim")
+    assert code == 1  # class names are missing: one class
+    assert "unreadable" not in _counts(printed)
 
 
 def test_the_page_escapes_names_and_draws_all_pictures(tmp_path, capsys):
