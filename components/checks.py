@@ -1,21 +1,25 @@
 """Records the gate's decisions as `checks.json`, which can be read without TensorFlow.
 
-TFMA decides. `checks.json` contains each decision with the value, its 95 % interval and the floor.
+TFMA decides the floors. The candidate is compared with the baseline on the same photos, and refused only if its
+accuracy is lower by more than the allowed loss beyond doubt. `checks.json` contains each decision with the value, its
+95 % interval and the floor.
 """
 
 import json
 from typing import Any, NamedTuple
 
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 from tfx import types
+from tfx.components.evaluator import constants
 from tfx.utils import io_utils
 
-from components import judged_split
+from components import judged_split, predictions
 from components.artifacts import Artifacts
 from trainer.features import CHECKS, CLASS
-from trainer.intervals import difference, digits, is_undecided, proportion
+from trainer.intervals import Pairs, difference, digits, examples_to_decide, is_undecided, mcnemar, proportion
 
 ACCURACY = "SparseCategoricalAccuracy"
 _TFMA_NAME = "sparse_categorical_accuracy"
@@ -31,10 +35,12 @@ class Check(NamedTuple):
       what: the metric: the accuracy, the recall of a class, or the candidate's accuracy minus the baseline's.
       value: float32, as TFMA computes it; None if the judged split has no example of the class.
       floor: the threshold. A value of None does not pass.
-      passed: TFMA's decision, `value >= floor`.
+      passed: TFMA's decision, `value >= floor`; of the comparison with the baseline, `high >= floor`.
       low: the lower bound of the 95 % interval; see `trainer.intervals`.
       high: the upper bound.
       n: the number of examples that the value is computed from.
+      pairs: of the comparison with the baseline, on how many examples both models are right, only the candidate, only
+        the baseline, and neither; see `trainer.intervals.Pairs`.
     """
 
     what: str
@@ -44,11 +50,28 @@ class Check(NamedTuple):
     low: float | None
     high: float | None
     n: int
+    pairs: tuple[int, int, int, int] | None = None
 
     @property
     def undecided(self) -> bool:
         """Whether the floor is inside the interval; see `trainer.intervals.is_undecided`."""
         return is_undecided(self.floor, self.low, self.high)
+
+    @property
+    def comparison(self) -> str:
+        """What the comparison with the baseline found, as sentences; '' for other checks."""
+        if self.pairs is None:
+            return ""
+        pairs = Pairs(*self.pairs)
+        found = (
+            f"On the same {self.n:,} photos, only the candidate is right on {pairs.only_first:,} and only the baseline "
+            f"on {pairs.only_second:,} (McNemar's exact test: p = {mcnemar(pairs):.2g})."
+        )
+        if not self.undecided:
+            return found
+        needed = examples_to_decide(pairs, self.floor)
+        enough = f"about {needed:,} photos would do" if needed else "the difference equals the floor"
+        return f"{found} These are too few to say whether the loss is larger than allowed; {enough}."
 
 
 class Evaluation(NamedTuple):
@@ -77,7 +100,10 @@ def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifa
     compared = blessing.has_custom_property("baseline_model_id")
     result = tfma.load_eval_result(evaluation.uri, model_name="candidate" if compared else None)
     metrics = {key: _scalars(values) for key, values in result.slicing_metrics}
-    checks = build_checks(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri))
+    pairs = predictions.read_pairs(evaluation.uri)
+    checks = build_checks(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri), pairs)
+    if not all(check.passed for check in checks):
+        _refuse(blessing)
     io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps([each._asdict() for each in checks], indent=2))
     evaluation.set_float_custom_property("accuracy", checks[0].value or 0.0)
     evaluation.set_string_custom_property(judged_split.PROPERTY, split)
@@ -97,19 +123,21 @@ def build_checks(
     names: list[str],
     metrics: dict[SliceKey, dict[str, float]],
     result: validation_result_pb2.ValidationResult,
+    pairs: Pairs | None,
 ) -> list[Check]:
-    """Returns the checks with TFMA's decisions.
+    """Returns the checks: TFMA's decisions of the floors, and the comparison with the baseline.
 
     Args:
       config: see `components.evaluator.eval_config`.
       names: the class names; empty if another tool wrote the model, so the classes are unknown.
       metrics: TFMA's metrics by name, for each slice. With a baseline, the overall slice has a difference too.
       result: TFMA's validation result.
+      pairs: the counts of candidate and baseline; None without a baseline.
     """
     failed = {
-        (slicer_lib.deserialize_slice_key(each.slice_key), failure.metric_key.is_diff)
+        slicer_lib.deserialize_slice_key(each.slice_key)
         for each in result.metric_validations_per_slice
-        for failure in each.failures
+        if each.failures
     }
     overall, each_class = config.metrics_specs[0].metrics[0].per_slice_thresholds
     floor = each_class.threshold.value_threshold.lower_bound.value
@@ -118,10 +146,10 @@ def build_checks(
     ]
     for index in range(len(each_class.slicing_specs)):
         slices.append((f"recall of {names[index] if names else f'class {index}'}", ((CLASS, index),), floor))
-    checks = [_proportion(what, metrics.get(key), floor, (key, False) not in failed) for what, key, floor in slices]
-    if f"{_TFMA_NAME}_diff" in metrics[_OVERALL]:
+    checks = [_proportion(what, metrics.get(key), floor, key not in failed) for what, key, floor in slices]
+    if pairs:
         floor = overall.threshold.change_threshold.absolute.value
-        checks.append(_difference(metrics[_OVERALL], floor, (_OVERALL, True) not in failed))
+        checks.append(_difference(metrics[_OVERALL][f"{_TFMA_NAME}_diff"], floor, pairs))
     return checks
 
 
@@ -139,11 +167,17 @@ def _proportion(what: str, values: dict[str, float] | None, floor: float, passed
     return Check(what, value, floor, passed, interval["low"], interval["high"], n)
 
 
-def _difference(values: dict[str, float], floor: float, passed: bool) -> Check:
-    value, n = values[f"{_TFMA_NAME}_diff"], round(values["example_count"])
-    accuracies = (values[_TFMA_NAME], values[_TFMA_NAME] - value)
-    candidate, baseline = (proportion(round(accuracy * n), n) for accuracy in accuracies)
-    return Check("accuracy against the baseline", value, floor, passed, *difference(candidate, baseline), n)
+def _difference(value: float, floor: float, pairs: Pairs) -> Check:
+    low, high = difference(pairs)
+    return Check("accuracy against the baseline", value, floor, high >= floor, low, high, sum(pairs), pairs)
+
+
+def _refuse(blessing: types.Artifact) -> None:
+    """Takes back a blessing that TFMA gave for the floors alone."""
+    if tf.io.gfile.exists(f"{blessing.uri}/{constants.BLESSED_FILE_NAME}"):
+        tf.io.gfile.remove(f"{blessing.uri}/{constants.BLESSED_FILE_NAME}")
+        io_utils.write_string_file(f"{blessing.uri}/{constants.NOT_BLESSED_FILE_NAME}", "")
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE)
 
 
 def _class_names(model: types.Artifact) -> list[str]:

@@ -1,7 +1,7 @@
 """Evaluates the candidate and decides whether it may be pushed.
 
 The gate has three thresholds: a floor for the accuracy, a floor for the recall of each class, and the largest allowed
-loss of accuracy against the baseline.
+loss of accuracy against the baseline, on the same photos.
 """
 
 import logging
@@ -33,9 +33,9 @@ from components.artifacts import Artifacts
 from components.stage import Stage
 from trainer import tfrecords
 from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, setting_value
+from trainer.intervals import DEVIATIONS
 
 _OTHER_METRICS = ("ExampleCount", "MultiClassConfusionMatrixPlot")
-_DEVIATIONS = 1.959964  # standard deviations of the normal distribution on each side of a 95 % interval
 _BATCH = 256
 
 
@@ -112,16 +112,19 @@ def accuracy_floor(counts: Collection[int]) -> float:
     """
     examples = sum(counts)
     share = max(counts) / examples
-    return min(1.0, share + _DEVIATIONS * math.sqrt(share * (1 - share) / examples))
+    return min(1.0, share + DEVIATIONS * math.sqrt(share * (1 - share) / examples))
 
 
 class ChangeableExecutor(Executor):
     """Evaluator's executor. It accepts other thresholds for a run on a cluster, and records each check.
 
     It judges the split that `judged_split` returns for the examples, because their splits are known only during the
-    run. It does not compare the candidate with a baseline that has other
-    classes (issue 11). Then only the floors apply, and the evaluation's property `baseline_set_aside` contains the
-    reason. It also accepts LatestPushedModel's "no baseline" placeholder.
+    run. TFMA decides the floors. `components.checks` compares the predictions of both models on each photo, and decides
+    whether the candidate is worse than the baseline.
+
+    The candidate is not compared with a baseline that has other classes (issue 11). Then only the floors apply, and the
+    evaluation's property `baseline_set_aside` contains the reason. LatestPushedModel's "no baseline" placeholder is
+    accepted.
     """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
@@ -132,7 +135,7 @@ class ChangeableExecutor(Executor):
         config = _with_floors(exec_properties, examples, split)
         exec_properties = {
             **exec_properties,
-            EVAL_CONFIG_KEY: json_format.MessageToJson(config, sort_keys=True),
+            EVAL_CONFIG_KEY: json_format.MessageToJson(_without_drop(config), sort_keys=True),
             EXAMPLE_SPLITS_KEY: json_utils.dumps([split]),
             "custom_extractors": f"{extractors.__name__}.custom_extractors",
         }
@@ -163,6 +166,14 @@ def _with_floors(exec_properties: dict[str, Any], examples: list[types.Artifact]
     if not overall.threshold.HasField("value_threshold"):
         set_thresholds(config, {"min_accuracy": accuracy_floor(_count_classes(examples, split))})
     return config
+
+
+def _without_drop(config: config_pb2.EvalConfig) -> config_pb2.EvalConfig:
+    """Returns a configuration that allows any loss of accuracy: `components.checks` compares with the baseline."""
+    result = config_pb2.EvalConfig()
+    result.CopyFrom(config)
+    set_thresholds(result, {"max_accuracy_drop": 1.0})
+    return result
 
 
 def _count_classes(examples: list[types.Artifact], split: str) -> Collection[int]:

@@ -1,9 +1,11 @@
 """Writes the candidate's predictions on the judged split while TFMA computes metrics from the same predictions.
 
 The report needs the probabilities of each photo, but TFMA writes only metrics. A branch of TFMA's Beam pipeline writes
-the predictions into the folder of the evaluation, so that each photo is predicted once.
+the predictions into the folder of the evaluation, so that each photo is predicted once. With a baseline, it also counts
+on how many photos each of the two models is right.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,9 +17,10 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
 from components.photos import DIGEST, digests
-from trainer.features import CLASS, PREDICTIONS, PROBABILITIES
+from trainer.features import CLASS, PAIRS, PREDICTIONS, PROBABILITIES
+from trainer.intervals import Pairs
 
-_CANDIDATE = "candidate"  # TFMA's name for the model when a baseline exists
+_CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names for the models when a baseline exists
 
 _folder: ContextVar[str] = ContextVar("folder")  # TFX passes no path to custom extractors
 
@@ -41,7 +44,27 @@ def writer() -> Any:
 def _write(extracts: beam.pvalue.PCollection, folder: str) -> beam.pvalue.PCollection:
     path = f"{folder}/{PREDICTIONS}"
     _ = extracts | beam.FlatMap(_examples) | beam.io.WriteToTFRecord(path, file_name_suffix=".gz")
+    counts = extracts | "Pairs" >> beam.FlatMap(_pairs) | beam.combiners.Count.PerElement()
+    _ = counts | beam.Map(json.dumps) | beam.io.WriteToText(f"{folder}/{PAIRS}", shard_name_template="")
     return extracts
+
+
+def _pairs(batch: dict[str, Any]) -> Iterator[tuple[bool, bool]]:
+    """Yields for each record whether the candidate and the baseline are right; nothing without a baseline."""
+    predictions = batch[tfma.PREDICTIONS_KEY]
+    if _BASELINE not in predictions:
+        return
+    labels = np.ravel(_candidate_values(batch[tfma.LABELS_KEY]))
+    right = [np.argmax(predictions[name][PROBABILITIES], axis=1) == labels for name in (_CANDIDATE, _BASELINE)]
+    yield from zip(*(each.tolist() for each in right), strict=True)
+
+
+def read_pairs(folder: str) -> Pairs | None:
+    """Returns the counts of the candidate (first) and the baseline (second); None without a baseline."""
+    with tf.io.gfile.GFile(f"{folder}/{PAIRS}") as file:
+        counts = {tuple(models): count for models, count in map(json.loads, file)}
+    order = ((True, True), (True, False), (False, True), (False, False))
+    return Pairs(*(counts.get(each, 0) for each in order)) if counts else None
 
 
 def _examples(batch: dict[str, Any]) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ PIXELS = "pixels"  # float32[height, width, channels]: the model's input
 
 HISTORY = "history.json"  # the Trainer's record of a training, in its model_run
 PREDICTIONS = "predictions"  # the prefix of files in the Evaluator's evaluation: a tf.Example for each judged record
+PAIRS = "pairs.jsonl"  # on how many judged records the candidate and the baseline are right, in the same folder
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
 SET_ASIDE = "baseline_set_aside"  # a property of an evaluation: why it has no comparison with the baseline
 CODE = "code_files"  # the execution property with the digests of a node's code; see `lineage.source_code`

@@ -1,11 +1,22 @@
-"""Computes 95 % intervals of proportions for the gate and the report."""
+"""Computes 95 % intervals of proportions, and of the difference of two models, for the gate and the report."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from scipy.stats import binomtest
 
+DEVIATIONS = 1.959964  # standard deviations of the normal distribution on each side of a 95 % interval
+
 Measure = dict[str, Any]
+
+
+class Pairs(NamedTuple):
+    """The number of examples on which both of two models are right, only the first, only the second, or neither."""
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
 
 
 def proportion(hits: int, n: int) -> Measure:
@@ -16,14 +27,47 @@ def proportion(hits: int, n: int) -> Measure:
     return {"value": hits / n, "low": float(interval.low), "high": float(interval.high), "n": int(n)}
 
 
-def difference(first: Measure, second: Measure) -> tuple[float, float]:
-    """Returns the 95 % interval of the first proportion minus the second (Newcombe 1998, method 10).
+def difference(pairs: Pairs) -> tuple[float, float]:
+    """Returns the 95 % interval of the first model's accuracy minus the second's, on the same examples.
 
-    The method assumes two independent samples. For two models on the same photos, the interval is wider than necessary.
+    It is Wald's interval with half an example added to each of the four counts (Agresti and Min 2005, "Simple improved
+    confidence intervals for comparing matched proportions").
+
+    >>> low, high = difference(Pairs(both=60, only_first=5, only_second=15, neither=20))
+    >>> round(low, 4), round(high, 4)
+    (-0.184, -0.0121)
     """
-    value = first["value"] - second["value"]
-    low = value - math.hypot(first["value"] - first["low"], second["high"] - second["value"])
-    return low, value + math.hypot(first["high"] - first["value"], second["value"] - second["low"])
+    first, second, n = pairs.only_first + 0.5, pairs.only_second + 0.5, sum(pairs) + 2
+    value = (first - second) / n
+    margin = DEVIATIONS * math.sqrt((first + second) / n - value**2) / math.sqrt(n)
+    return value - margin, value + margin
+
+
+def mcnemar(pairs: Pairs) -> float:
+    """Returns the two-sided p-value of McNemar's exact test (McNemar 1947) that both models are equally accurate.
+
+    >>> mcnemar(Pairs(60, 5, 15, 20)) == binomtest(5, 20).pvalue, mcnemar(Pairs(8, 0, 0, 2))
+    (True, 1.0)
+    """
+    different = pairs.only_first + pairs.only_second
+    return float(binomtest(pairs.only_first, different).pvalue) if different else 1.0
+
+
+def examples_to_decide(pairs: Pairs, floor: float) -> int | None:
+    """Returns about how many examples would decide whether the difference is below a floor, to two digits.
+
+    It assumes that the models differ on other examples as often as on these. None if the difference equals the floor.
+
+    >>> examples_to_decide(Pairs(60, 5, 15, 20), -0.02), examples_to_decide(Pairs(9, 0, 1, 0), -0.1)
+    (120, None)
+    """
+    n, (low, high) = sum(pairs), difference(pairs)
+    distance = abs((pairs.only_first - pairs.only_second) / n - floor)
+    if distance < 1e-9:
+        return None
+    needed = n * ((high - low) / 2 / distance) ** 2
+    step = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return math.ceil(needed / step) * step
 
 
 def is_undecided(floor: float, low: float | None, high: float | None) -> bool:

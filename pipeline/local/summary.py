@@ -50,6 +50,7 @@ def show(
     console.print(_table(evaluation))
     notes = [_UNDECIDED.format(evaluation.split)] * any(check.undecided for check in evaluation.checks)
     notes += [_COMPUTED.format(evaluation.split)] * (config.evaluator.min_accuracy is None)
+    notes += [check.comparison for check in evaluation.checks]
     for note in filter(None, [*notes, judged_split.notice(evaluation.split)]):
         console.print(Text(note, style="dim"), soft_wrap=True)
     console.print(_verdict(evaluation, results["Pusher"]), soft_wrap=True)

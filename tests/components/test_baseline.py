@@ -15,7 +15,7 @@ from tfx.types import artifact_utils, channel_utils
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import path_utils
 
-from components import baseline, evaluator
+from components import baseline, checks, evaluator
 from components.artifacts import PhotoTable
 from components.pusher import pusher as pusher_node
 from ingest.sample import CLASSES
@@ -313,7 +313,10 @@ def test_the_test_split_is_judged_if_the_examples_have_one(finished, splits, jud
     assert properties["evaluation"]["judged_split"] == judged
     assert f" ({judged}) · " in _figure(tmp_path, properties)
     overall, *recalls, difference = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
-    assert (overall["n"], difference["n"]) == (n, n)
+    assert (overall["n"], difference["n"], sum(difference["pairs"])) == (n, n, n)
+    both, candidate, latest, _ = difference["pairs"]
+    assert overall["value"] == pytest.approx((both + candidate) / n)
+    assert difference["value"] == pytest.approx((candidate - latest) / n)
     assert [each["n"] for each in recalls] == [SPLITS[judged].count(label) for label in range(5)]
     assert overall["floor"] == pytest.approx(0.2 + 0.2479 if judged == "eval" else 2 / 9 + 0.2716, abs=1e-4)
     files = map(str, (tmp_path / "evaluation").glob("predictions-*"))
@@ -323,3 +326,14 @@ def test_the_test_split_is_judged_if_the_examples_have_one(finished, splits, jud
 def test_a_missing_baseline_folder_is_an_error(finished, tmp_path):
     with pytest.raises(Exception, match="missing/Format-Serving"):
         _evaluate(finished, "missing", tmp_path)
+
+
+def test_a_candidate_that_is_worse_beyond_doubt_loses_the_blessing_of_the_floors(tmp_path):
+    blessing = ModelBlessing()
+    blessing.uri = str(tmp_path)
+    (tmp_path / "BLESSED").touch()
+    checks._refuse(blessing)
+    assert [path.name for path in tmp_path.iterdir()] == ["NOT_BLESSED"]
+    assert blessing.get_int_custom_property("blessed") == 0
+    checks._refuse(blessing)  # TFMA has refused it before
+    assert [path.name for path in tmp_path.iterdir()] == ["NOT_BLESSED"]

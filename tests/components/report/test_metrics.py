@@ -25,10 +25,30 @@ def test_the_interval_of_a_proportion_is_wilsons(hits, n, low, high):
     assert (measure["low"], measure["high"]) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_the_interval_of_a_difference_is_newcombes():
-    """The published example: 56 of 70 against 48 of 80, by method 10."""
-    interval = intervals.difference(intervals.proportion(56, 70), intervals.proportion(48, 80))
-    assert interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
+def test_a_published_comparison_of_matched_pairs():
+    """Approval in two surveys of the same people (Agresti, Categorical Data Analysis, 2002, table 10.1)."""
+    pairs = intervals.Pairs(794, 150, 86, 570)
+    assert intervals.difference(pairs) == pytest.approx((0.021, 0.059), abs=5e-4)
+    assert intervals.mcnemar(pairs) < 1e-4
+    assert intervals.difference(pairs._replace(only_first=86, only_second=150)) == pytest.approx(
+        tuple(-bound for bound in reversed(intervals.difference(pairs)))
+    )
+
+
+def test_the_interval_of_a_difference_contains_it_in_95_of_100_samples():
+    random = np.random.default_rng(0)
+    for shares in ((0.85, 0.05, 0.04, 0.06), (0.6, 0.1, 0.2, 0.1)):
+        samples = [intervals.Pairs(*each) for each in random.multinomial(100, shares, 2_000)]
+        found = [low <= shares[1] - shares[2] <= high for low, high in map(intervals.difference, samples)]
+        assert 0.93 < np.mean(found) < 0.98
+
+
+def test_the_number_of_examples_that_decides():
+    pairs = intervals.Pairs(600, 40, 50, 110)  # a difference of -0.0125, against a floor of -0.02
+    needed = intervals.examples_to_decide(pairs, -0.02)
+    assert intervals.difference(pairs)[0] < -0.02
+    larger = intervals.Pairs(*(round(each * needed / sum(pairs)) for each in pairs))
+    assert intervals.difference(larger)[0] >= -0.0201
 
 
 def test_a_proportion_of_nothing_has_no_value():

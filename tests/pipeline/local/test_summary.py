@@ -19,6 +19,7 @@ from pipeline.local.dag_runner import NodeResult
 from pipeline.local.display import NodeLines
 from pipeline.local.spinner import spinner
 from tests.helpers.report_sources import HISTORY
+from trainer.intervals import Pairs
 
 HOSTILE = ("a[/b]", "[red]cat", ":dog:", "x\\", "\x1b[31mowl", "[link=file:///etc/passwd]here[/link]")
 SHOWN = ("a[/b]", "[red]cat", ":dog:", "x\\", "\\u001b[31mowl", "[link=file:///etc/passwd]here[/link]")
@@ -73,6 +74,7 @@ def _row(console: Console, what: str) -> str:
 def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(split, console, tmp_path):
     checks = [_check("sure"), _check("near", floor=0.65), _check("never", None, passed=False)]
     checks.append(_check("rounded", 0.699999988, 0.7, passed=False))
+    checks.append(Check("accuracy against the baseline", -0.06, -0.02, True, -0.149, 0.033, 50, Pairs(40, 1, 4, 5)))
     config = settings.load(changes={"evaluator.min_accuracy": None})
     summary.show(console, config, _results(tmp_path, "cpu"), Evaluation(False, checks, split), {})
     assert _row(console, "sure") == "recall of sure 0.8000 0.6000 to 0.9000 0.5000 passed"
@@ -80,6 +82,8 @@ def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(split, co
     assert _row(console, "never") == "recall of never no examples 0.5000 refused"
     assert _row(console, "rounded") == "recall of rounded 0.69999999 0.5000 to 0.8000 0.70000000 refused †"
     printed = console.export_text()
+    assert "On the same 50 photos, only the candidate is right on 1 and only the baseline on 4 (McNemar's" in printed
+    assert "too few to say whether the loss is larger than allowed; about 260 photos would do." in printed
     assert "† The floor is inside the 95 % interval" in printed
     assert f"check on the {split} split" in printed
     assert f"another {split} split of this size" in printed
