@@ -15,6 +15,7 @@ from errors import UserError
 from ingest.flags import Flag, Number
 from ingest.paths import absolute
 from ingest.sources import INSPECTIONS, SOURCES, Command, Inspection
+from ingest.split_names import SPLITS
 
 if TYPE_CHECKING:
     from ingest.output import WrittenDataset
@@ -85,7 +86,8 @@ def _print_summary(written: "WrittenDataset", folder: Path) -> None:
     _print_counts(written.counts)
     print(f"{sum(written.counts.values()):,} photos in {written.shards} shards: {output.printable(folder)}")
     if written.splits:
-        print("  " + ", ".join(f"{split}: {count:,}" for split, count in sorted(written.splits.items())))
+        in_order = [(split, written.splits[split]) for split in SPLITS if split in written.splits]
+        print("  " + ", ".join(f"{split}: {count:,}" for split, count in in_order))
     for notice in written.notices:
         print(f"notice: {notice}")
     if written.skipped:

@@ -21,7 +21,7 @@ class Number(NamedTuple):
 
 
 class Fraction(NamedTuple):
-    """A flag that takes a number from `low` to `high`."""
+    """A flag that takes a number from `low` to `high`; without the flag the value is None, which means `default`."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Fraction(NamedTuple):
     def arguments(self) -> dict[str, Any]:
         """Returns the keyword arguments of `add_argument`."""
         parse = _in_range(float, "a number", self.low, self.high)
-        return {"type": parse, "default": self.default, "help": f"{self.help} ({self.default:g})"}
+        return {"type": parse, "help": f"{self.help} ({self.default:g})"}
 
 
 class Choice(NamedTuple):

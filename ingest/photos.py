@@ -4,7 +4,7 @@ Until the split is planned, the encoded photos are in a temporary file, and memo
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from ingest.layouts import Entry
 from ingest.names import printable
 from ingest.parallel import Skipped, Workers, workers
 from ingest.paths import absolute
-from ingest.sources import FITS
-from ingest.split_names import TRAIN
+from ingest.sources import EVAL_FRACTION, FITS, TEST_FRACTION
+from ingest.split_names import EVAL, SPLITS, TRAIN
 from ingest.splitting import Fractions, Photo
 from ingest.spool import Spool
 
@@ -33,8 +33,8 @@ def make(
     keep_original: bool,
     max_megapixels: int,
     shards: int,
-    eval_fraction: float,
-    test_fraction: float,
+    eval_fraction: float | None,
+    test_fraction: float | None,
     edits: Path | None,
     seed: int,
     command: str,
@@ -52,8 +52,8 @@ def make(
       keep_original: see `encoding.Options`.
       max_megapixels: larger photos are skipped.
       shards: the maximum number of shards; there are fewer if every class has fewer photos.
-      eval_fraction: of the photos; see `splitting.plan`.
-      test_fraction: of the photos; see `splitting.plan`.
+      eval_fraction: of the photos, see `splitting.plan`; None for the default. It is refused if it has no effect.
+      test_fraction: as `eval_fraction`.
       edits: a file of corrected labels, see `label_edits.read`; None for no corrections.
       seed: of the split and of the records' order.
       command: recorded in the settings.
@@ -62,26 +62,28 @@ def make(
     Raises:
       UserError: when a class has too few photos, an argument is not valid, or `target` cannot be written.
     """
-    source, target = absolute(source), absolute(target)
+    source, target, notices = absolute(source), absolute(target), list[str]()
     _check_target(source, target)
     corrections = label_edits.read(edits) if edits else None
     encode = partial(encoding.encode, options=encoding.Options(size, fit, keep_original))
     with workers() as work, decoding.limits(max_megapixels):
-        entries = layouts.find(source, layouts.Options(**layout), work.skipped)
+        entries = layouts.find(source, layouts.Options(**layout), work.skipped, notices)
+        fractions = _fractions(source, {entry.split for entry in entries}, eval_fraction, test_fraction)
         labels = Counter(entry.label for entry in entries)
         if not corrections:  # early, before the photos are decoded; corrections may drop or fill a class
             _check_classes(labels, work.skipped)
         with output.dataset_folder(target) as folder, Spool(folder) as spool:
-            notices, provenance = _encode(entries, encode, spool, work), printable(command)
+            notices += _encode(entries, encode, spool, work)
+            provenance = printable(command)
             classes = _photos_of_classes(labels, spool)
             if corrections:
                 edited = label_edits.apply(corrections, [item.photo for item in spool.items])
                 spool.relabel(edited.labels)
-                notices, provenance = notices + edited.notices, f"{provenance}; {edited.summary}"
+                notices, provenance = [*notices, *edited.notices], f"{provenance}; {edited.summary}"
                 left = _photos_of_classes(labels, spool)
                 classes = {label: left[label] for label in labels if left[label] or not classes[label]}
             _check_classes(classes, work.skipped)
-            plan = splitting.plan([item.photo for item in spool.items], Fractions(eval_fraction, test_fraction), seed)
+            plan = splitting.plan([item.photo for item in spool.items], fractions, seed)
             written = photo_shards.write(folder, target.name, spool, plan.splits, shards, seed)
             data = {"classes": list(written.classes), "image_size": size, "resize": FITS[fit]}
             output.write_skipped(folder, sorted(work.skipped))
@@ -89,6 +91,26 @@ def make(
             output.write_settings(folder, source, target, command, data | {"provenance": provenance}, PRESET, batch)
     notices += [*_alike(written.classes), *plan.notices]
     return output.WrittenDataset(written.classes, written.shards, sorted(work.skipped), notices, written.splits)
+
+
+def _fractions(
+    source: Path, given: Collection[str | None], eval_fraction: float | None, test_fraction: float | None
+) -> Fractions:
+    """Returns the fractions, or raises UserError if one is given that has no effect on the splits `given`."""
+    splits = [split for split in SPLITS if split in given]
+    without_effect = [
+        *(["--test-fraction"] if splits and test_fraction is not None else []),
+        *(["--eval-fraction"] if EVAL in splits and eval_fraction is not None else []),
+    ]
+    if without_effect:
+        gives = "folders give" if source.is_dir() else "manifest gives"
+        raise UserError(
+            f"{without_effect[0]} is for photos without splits; the {gives} {', '.join(splits)}. Leave the flag out"
+        )
+    return Fractions(
+        EVAL_FRACTION if eval_fraction is None else eval_fraction,
+        TEST_FRACTION if test_fraction is None else test_fraction,
+    )
 
 
 def _check_target(source: Path, target: Path) -> None:

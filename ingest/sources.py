@@ -78,6 +78,7 @@ _LAYOUT: dict[str, Flag] = {
 }
 # The values of --fit, and the setting data.resize with which the transform graph does the same.
 FITS = {"crop": "fill-crop", "pad": "pad", "stretch": "plain"}
+EVAL_FRACTION, TEST_FRACTION = 0.1, 0.15
 _MAX_MEGAPIXELS = Number(1, 4096, 250, "skip larger photos")
 
 SOURCES = {
@@ -106,8 +107,10 @@ SOURCES = {
                 ),
                 "keep-original": Switch("store the photos at their own size, so that data.image_size can be changed"),
                 "max-megapixels": _MAX_MEGAPIXELS,
-                "eval-fraction": Fraction(0.01, 0.5, 0.1, "of the photos, for the split that chooses the epoch"),
-                "test-fraction": Fraction(0, 0.45, 0.15, "of the photos, for the split that the gate judges"),
+                "eval-fraction": Fraction(
+                    0.01, 0.5, EVAL_FRACTION, "of the photos, for the split that chooses the epoch"
+                ),
+                "test-fraction": Fraction(0, 0.45, TEST_FRACTION, "of the photos, for the split that the gate judges"),
                 "edits": File("FILE", "CSV of corrected labels, with the columns digest and label; empty to drop"),
                 "shards": Number(3, 10_000, 16, "maximum number of files"),
             },

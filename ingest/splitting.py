@@ -104,9 +104,9 @@ def _by_digest(copies: _Copies, fractions: Fractions, seed: int) -> tuple[dict[b
         for name, found in classes.items()
         if held_out[name] != below(found, both)
     ]
-    few = sorted(printable(name) for name, count in held_out.items() if count < _FOR_THREE)
+    few = sorted(name for name, count in held_out.items() if count < _FOR_THREE)
     if few and fractions.test:
-        notices.append(f"no test split, because these classes have few photos: {_listed(few)}")
+        notices.append(_no_test(few, {name: len(found) for name, found in classes.items()}, held_out))
     chosen = {digest: TRAIN if numbers[digest] >= both else EVAL for digest in copies}
     for name, found in classes.items():
         tested = min(max(1, below(found, fractions.test)), held_out[name] - 1) if fractions.test and not few else 0
@@ -120,6 +120,16 @@ def _forced(label: str, photo: Photo, is_held_out: bool) -> str:
     return (
         f"class {printable(label)} has few photos: {printable(photo.name)} is used for {where}, and may move to "
         f"{later} when photos are added"
+    )
+
+
+def _no_test(few: Sequence[str], photos: Mapping[str, int], held_out: Mapping[str, int]) -> str:
+    counts = [f"{printable(name)} ({held_out[name]} of {photos[name]} photos)" for name in few]
+    enough = all(photos[name] > _FOR_THREE for name in few)  # a photo is left for training
+    larger = "set larger --test-fraction and --eval-fraction, " if enough else ""
+    return (
+        "no test split, because each class needs 2 held-out photos, one for eval and one for test; received fewer of "
+        f"{_listed(counts)}. Add photos of these classes, {larger}or drop or merge these classes (--edits)"
     )
 
 

@@ -57,7 +57,7 @@ def _metadata_files(files: Sequence[File], photos: Sequence[File]) -> list[File]
 
 
 def _of_metadata(file: File, options: Options, skipped: list[Skipped]) -> Iterator[Entry]:
-    for entry in manifests.find(file.path, options, skipped):
+    for entry in manifests.find(file.path, options, skipped, []):  # the folders give the splits
         yield entry._replace(split=split_of(file.folders[0]), name=f"{file.folders[0]}/{entry.name}")
 
 

@@ -23,8 +23,10 @@ class _Row(NamedTuple):
     split: str | None
 
 
-def find(manifest: Path, options: Options, skipped: list[Skipped]) -> list[Entry]:
+def find(manifest: Path, options: Options, skipped: list[Skipped], notices: list[str]) -> list[Entry]:
     """Returns the files that a manifest lists; rows that cannot be used are appended to `skipped`.
+
+    What else the user should know is appended to `notices`.
 
     Raises:
       UserError: when the manifest cannot be read, a column cannot be found, or no file exists.
@@ -33,6 +35,7 @@ def find(manifest: Path, options: Options, skipped: list[Skipped]) -> list[Entry
     named = (options.path_column, options.label_column, options.split_column)
     table = tables.read(manifest, with_header=any(named))
     found = columns.find(table, options)
+    notices += columns.unused_splits(table, found)
     rows = list(_rows(manifest, table, found, skipped))
     root = absolute(options.photos_root) if options.photos_root else manifest.parent
     if not root.is_dir():

@@ -43,7 +43,7 @@ VALUES = {
     r"--to DIR": "--to new",
     r"PHOTOS_DIR": "photos",
     r"IDX_DIR": "idx",
-    r"DIR/settings\.yaml": "made/settings.yaml",
+    r"(NEW_)?DIR/settings\.yaml": "made/settings.yaml",
     r"--output DIR": "--output other",
     r"\bDIR\b": "data",
     r"-o FILE": "-o new.json",

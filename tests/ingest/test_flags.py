@@ -27,7 +27,7 @@ def parsed(*words: str) -> dict:
 def test_defaults():
     assert parsed() == {
         "number": 3,
-        "share": 0.1,
+        "share": None,
         "fit": "crop",
         "keep_original": False,
         "path_column": None,

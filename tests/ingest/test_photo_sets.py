@@ -219,6 +219,44 @@ def test_classes_with_nearly_the_same_name_are_named(tmp_path, ingest):
     )
 
 
+@pytest.mark.parametrize(
+    ("splits", "flag", "value", "says"),
+    [
+        ("train eval", "--test-fraction", 0.15, "the folders give train, eval. Leave the flag out"),
+        ("train eval test", "--eval-fraction", 0.1, "the folders give train, eval, test. Leave"),
+        ("train test", "--test-fraction", 0, "the folders give train, test. Leave"),
+    ],
+)
+def test_a_fraction_without_effect_is_refused(tmp_path, capfd, splits, flag, value, says):
+    for number, split in enumerate(splits.split()):
+        _photos(tmp_path / "in" / split, {"cat": range(3 * number, 3 * number + 3), "dog": range(3)})
+    command = ["photos", str(tmp_path / "in"), "--to", str(tmp_path / "made"), flag, str(value)]
+    assert command_line.main(command) == 2
+    assert f"{flag} is for photos without splits; {says}" in capfd.readouterr().err
+
+
+def test_a_fraction_with_the_splits_of_a_manifest_is_refused(tmp_path, capfd):
+    _photos(tmp_path, {"cat": range(4), "dog": range(4)})
+    rows = [f"{name}/{n}.png,{name},{'dev' if n else 'train'}" for name in ("cat", "dog") for n in range(4)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
+    command = ["photos", str(tmp_path / "labels.csv"), "--to", str(tmp_path / "made"), "--eval-fraction", "0.3"]
+    assert command_line.main(command) == 2
+    assert "the manifest gives train, eval. Leave the flag out" in capfd.readouterr().err
+
+
+def test_what_the_notice_of_a_small_class_suggests_gives_a_test_split(tmp_path, ingest):
+    photos = _photos(tmp_path / "in", {"cat": range(60), "disgust": range(8)})
+    made = ingest(photos, "--eval-fraction", 0.01, "--test-fraction", 0.01)
+    assert "notice: no test split, because each class needs 2 held-out photos" in made.printed
+    assert "received fewer of disgust (1 of 8 photos). Add photos of these classes, set larger --test-" in made.printed
+    assert set(made.splits.values()) == {"train", "eval"}
+    assert set(ingest(photos, "--eval-fraction", 0.3, "--test-fraction", 0.3).splits.values()) == {
+        "train",
+        "eval",
+        "test",
+    }
+
+
 def test_eval_is_taken_from_train_by_its_fraction(tmp_path, ingest):
     photos = tmp_path / "in"
     for split, numbers in {"train": range(40), "test": range(40, 50)}.items():

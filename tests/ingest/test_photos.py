@@ -86,7 +86,7 @@ def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
         _, _, split, _, number = name.removesuffix(".tfrec").split("-")
         assert len(found) == int(number)
         splits[split] += len(found)
-    assert f"eval: {splits['eval']}, test: {splits['test']}, train: {splits['train']}" in said
+    assert f"train: {splits['train']}, eval: {splits['eval']}, test: {splits['test']}" in said
     for split, share in (("eval", 0.1), ("test", 0.15)):  # 4 standard deviations
         assert abs(splits[split] - 400 * share) < 4 * (400 * share * (1 - share)) ** 0.5
     assert list(tmp_path.iterdir()) == [target]

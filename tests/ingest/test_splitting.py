@@ -79,7 +79,10 @@ def test_small_classes_give_two_splits_and_say_so():
     photos = _class("cat", range(1000)) + _class("dog", range(2000, 2003))
     planned = splitting.plan(photos, FRACTIONS, 0)
     assert set(planned.splits) == {"train", "eval"}
-    assert "no test split, because these classes have few photos: dog" in planned.notices
+    (notice,) = [each for each in planned.notices if each.startswith("no test split")]
+    assert "received fewer of dog (1 of 3 photos). Add photos of these classes, set larger --test-fraction" in notice
+    (notice,) = [each for each in splitting.plan(photos[:-1], FRACTIONS, 0).notices if each.startswith("no test")]
+    assert "dog (1 of 2 photos). Add photos of these classes, or drop or merge these classes (--edits)" in notice
     assert planned.notices[-1].startswith("two splits, train and eval: the epoch is chosen on the photos that")
     assert set(splitting.plan(photos, Fractions(0.1, 0), 0).splits) == {"train", "eval"}
 

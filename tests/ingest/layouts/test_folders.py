@@ -148,7 +148,9 @@ def test_flags_of_manifests_are_refused(tmp_path):
 
 
 def test_a_source_that_does_not_exist(tmp_path):
-    with pytest.raises(UserError, match=r"folder of photos or a manifest \(\.csv, .*\.parquet\); .*/none is neither"):
+    with pytest.raises(
+        UserError, match=r"folder of photos or a manifest \(\.csv, .*\.parquet\); .*/none does not exist"
+    ):
         find(tmp_path / "none")
 
 
