@@ -236,7 +236,7 @@ def test_the_page_escapes_names_and_draws_all_pictures(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nowhere"], "nowhere is neither"),
+        (["nowhere"], "nowhere does not exist"),
         (["photos", "--html", "x" * 300], "File name too long; give another file (--html FILE)"),
         (
             ["photos", "--html", "missing/page.html"],
