@@ -77,6 +77,15 @@ def read(file: BinaryIO, size: int = 0) -> Iterator[Record]:
         index, position = index + 1, position + _HEADER + length + 4
 
 
+def begins(path: Path) -> bool:
+    """Returns whether a file can be read and begins with a record."""
+    try:
+        record = first(path)
+    except OSError:
+        return False
+    return record is not None and not record.problem
+
+
 def first(path: Path) -> Record | None:
     """Returns the first record of a local shard; None if the shard is empty.
 

@@ -9,12 +9,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from errors import UserError
+from ingest import record_file
 from ingest.split_names import EVAL, TEST, TRAIN, split_in_file_name
 
 INPUT_FILES = "input_files"  # ImportExampleGen's execution property that maps a file's path to its digest
 WILDCARDS = "*?[\\"  # Beam and TensorFlow treat a path with one of these characters as a pattern
 ANY = "*"  # the pattern that matches all names in _RECORDS
-_RECORDS = re.compile(r"\.tfrec(ords?)?([.-]|$)|-\d+-of-\d+")  # names that Beam, TF-Slim, TFDS and Kaggle use
+# names that Beam, TF-Slim, TFDS and Kaggle use
+_RECORDS = re.compile(r"\.tfrec(ords?)?([.-]|$)|-\d+-of-\d+", re.IGNORECASE)
+_BESIDE = re.compile(r"\.(part|partial|crdownload|tmp|bak|index|idx|json|md5)$|~$", re.IGNORECASE)
 _PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic")
 _ENOUGH = 100  # entries of a folder, to see what it contains
 _SHARDS_FOR_TEST = 4  # with fewer, each split would lose too much data to the others
@@ -76,11 +79,12 @@ def _named_splits(files: Sequence[str], eval_fraction: float) -> list[str]:
     If no name states eval, the first files of train are used for it, or the whole test split if train has few files.
     """
     named = [split_in_file_name(file.rpartition("/")[2]) for file in files]
+    instead = "shards" if len(files) > 1 else "hash"
     for file, split in zip(files, named, strict=True):
         if split is None:
             raise UserError(
                 f"data.split: expected a split in each file name, such as train or validation; received {file}; "
-                "rename it, exclude it (data.pattern), or --set data.split=shards"
+                f"rename it, exclude it (data.pattern), or --set data.split={instead}"
             )
     splits = [str(split) for split in named]
     training = [index for index, split in enumerate(splits) if split == TRAIN]
@@ -92,7 +96,7 @@ def _named_splits(files: Sequence[str], eval_fraction: float) -> list[str]:
     if missing := [split for split in (TRAIN, EVAL) if split not in splits]:
         raise UserError(
             f"data.split: expected files for train and eval, no file name states {missing[0]}; rename the files, or "
-            "--set data.split=shards"
+            f"--set data.split={instead}"
         )
     return splits
 
@@ -138,24 +142,49 @@ def is_record_file(name: str) -> bool:
     >>> [is_record_file(name) for name in names]
     [True, True, True, True, True, False]
     """
+    return _is_named(name) and not is_beside_records(name)
+
+
+def _is_named(name: str) -> bool:
     return bool(_RECORDS.search(name)) or ("." not in name and split_in_file_name(name) is not None)
+
+
+def is_beside_records(name: str) -> bool:
+    """Returns whether a file is a partial download, a copy or an index of a record file by its name.
+
+    >>> [is_beside_records(name) for name in ("a.tfrec.part", "a.TFREC.BAK", "a-00001-of-00002.json", "part-1-of-2")]
+    [True, True, True, False]
+    """
+    return bool(_BESIDE.search(name))
 
 
 def _advice(directory: str) -> str:
     """Returns what a folder without matching files contains, and what to do."""
     entries = sorted(_entries(directory))
     contents = f"it contains: {', '.join(name for name, _ in entries[:5]) or 'nothing'}"
-    if any(is_record_file(name) and not is_folder for name, is_folder in entries):
-        return f"{contents}. Set the pattern: --set data.pattern='{ANY}'"
-    inside = [name for folder, is_folder in entries[:5] if is_folder for name, _ in _readable(f"{directory}/{folder}")]
-    if any(name.lower().endswith(_PHOTOS) for name in [*(name for name, _ in entries), *inside]):
+    files = [name for name, is_folder in entries if not is_folder]
+    if pattern := ANY if any(map(is_record_file, files)) else _pattern_of_records(directory, files):
+        return f"{contents}. Set the pattern: --set data.pattern={shlex.quote(pattern)}"
+    folders = [f"{directory}/{name}" for name, is_folder in entries if is_folder][:5]
+    inside = [(f"{folder}/{name}", is_folder) for folder in folders for name, is_folder in _readable(folder)]
+    deeper = [name for path, is_folder in inside if is_folder for name, _ in _readable(path)]
+    if any(name.lower().endswith(_PHOTOS) for name in [*files, *(path for path, _ in inside), *deeper]):
         return (
             f"{contents}. These are photos; first run python -m ingest photos {shlex.quote(directory)} --to DIR, then "
             "use DIR/settings.yaml (--config)"
         )
-    if any(is_record_file(name) for name in inside):
+    if any(is_record_file(path.rpartition("/")[2]) for path, _ in inside):
         return f"{contents}. Its folders contain record files; give one of them, or --set data.pattern='*/*'"
     return f"{contents}. Give a folder of TFRecords"
+
+
+def _pattern_of_records(directory: str, files: Sequence[str]) -> str:
+    """Returns a pattern for the first local file that begins with a record, such as '*.tfr', or ''."""
+    for name in files[:_ENOUGH] if "://" not in directory else ():
+        suffix = Path(name).suffix
+        if suffix[1:].isalnum() and not is_beside_records(name) and record_file.begins(Path(directory, name)):
+            return f"*{suffix}"
+    return ""
 
 
 def _readable(folder: str) -> list[tuple[str, bool]]:
@@ -197,8 +226,12 @@ def _entries(folder: str) -> Iterator[tuple[str, bool]]:
 
 
 def unmatched(directory: Path, files: Sequence[str]) -> list[str]:
-    """Returns the record files in a folder and its readable subfolders that are not among `files`."""
+    """Returns the files in a folder and its readable subfolders that are named as record files and not in `files`.
+
+    Partial downloads, copies and indices of record files are among them.
+    """
     folders = [directory, *(Path(directory, name) for name in _names(str(directory), "*", folders=True))]
-    found = [file for each in folders if os.access(each, os.R_OK | os.X_OK) for file in _matching(str(each), ANY)]
+    readable = [str(each) for each in folders if os.access(each, os.R_OK | os.X_OK)]
+    found = [f"{each}/{name}" for each in readable for name in _names(each, "[!.]*", folders=False) if _is_named(name)]
     read = set(files)
     return sorted(os.path.relpath(file, directory) for file in found if file not in read)

@@ -43,6 +43,8 @@ REMEDIES = {
     f"{LOCAL} --data single": f"{LOCAL} --data single --set data.split=hash",
     f"{LOCAL} --data named --set data.split=names": f"{LOCAL} --data named --set data.split=shards",
     f"{LOCAL} --data data --set data.split=names": f"{LOCAL} --data data --set data.split=shards",
+    f"{LOCAL} --data single --set data.split=names": f"{LOCAL} --data single --set data.split=hash",
+    f"{LOCAL} --data unusual": f"{LOCAL} --data unusual --set data.pattern='*.tfr'",
     f"{LOCAL} --data other --set data.pattern='*.tfrec'": f"{LOCAL} --data other --set data.pattern='*'",
     f"{LOCAL} --data folders": f"{LOCAL} --data folders --set data.pattern='*/*'",
     f"{LOCAL} --data slim": f"{LOCAL} --data slim --set data.features=tf-slim",
@@ -163,6 +165,9 @@ def _write_data(folder: Path) -> None:
     records.write(folder / "other" / "photos.tfrecord", [records.example(index % 5) for index in range(40)])
     shutil.copy(folder / "other" / "photos.tfrecord", folder / "other" / "more.tfrecord")
     shutil.copytree(folder / "other", folder / "folders" / "inside")
+    for name in ("a.tfr", "b.tfr"):
+        (folder / "unusual").mkdir(exist_ok=True)
+        shutil.copy(folder / "other" / "photos.tfrecord", folder / "unusual" / name)
     for index in range(2):
         _write_renamed(folder / "slim" / f"{index}.tfrec", {"image": "image/encoded", "class": "image/class/label"})
         _write_renamed(folder / "species" / f"{index}.tfrec", {"image": "image", "class": "species"})

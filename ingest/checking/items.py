@@ -13,6 +13,7 @@ from ingest.feature_names import CLASS, FEATURES, FILENAME, IMAGE, LABEL, fittin
 from ingest.layouts import tree
 from ingest.layouts.entries import Options, is_photo_name
 from ingest.parallel import Skipped
+from ingest.records import is_beside_records
 from ingest.split_names import split_in_file_name
 
 _MOST = 2**62
@@ -75,21 +76,19 @@ def find(source: Path, options: Options, row: str | None = None) -> Source:
     """
     source = source.expanduser().resolve()
     files = _record_files(source) if source.is_dir() else []
-    return _of_records(source, files, row) if files else _of_files(source, options)
+    read = [path for path in files if not is_beside_records(path.name)]
+    if not read:
+        return _of_files(source, options)
+    beside = [(_relative(path, source), "not read, by its name") for path in files if path not in read]
+    return _of_records(source, read, row)._replace(others=beside)
 
 
 def _record_files(folder: Path) -> list[Path]:
     """Returns the files under a folder, without hidden ones, that begin with a record."""
     visible = [path for path in folder.rglob("*") if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
-    return sorted(path for path in visible if not is_photo_name(path.name) and path.is_file() and _is_records(path))
-
-
-def _is_records(path: Path) -> bool:
-    try:
-        record = record_file.first(path)
-    except OSError:
-        return False
-    return record is not None and not record.problem
+    return sorted(
+        path for path in visible if not is_photo_name(path.name) and path.is_file() and record_file.begins(path)
+    )
 
 
 def _of_files(source: Path, options: Options) -> Source:

@@ -90,6 +90,17 @@ def test_record_files_that_are_not_read_are_named(tmp_path):
     assert data_checks.unmatched_notice(folder, "*.tfrec", files) == (
         "skipped 1 file that '*.tfrec' (data.pattern) does not match: z.tfrecord"
     )
+    (folder / "z.tfrecord").unlink()
+    beside = ["a.tfrec.part", "b.tfrecord.index", "c-00001-of-00002.json", "d-1-of-2~", "part0-10.tfrec.bak"]
+    for name in beside:
+        (folder / name).touch()
+    assert _files(folder) == files
+    assert data_checks.unmatched_notice(folder, "*", files) == (
+        f"skipped 5 files that '*' (data.pattern) does not match: {', '.join(beside)}"
+    )
+    for name in beside:
+        (folder / name).unlink()
+    (folder / "z.tfrecord").touch()
     (folder / "a").mkdir()
     (folder / "a" / "x.tfrec").touch()
     assert data_checks.unmatched_notice(folder, "*.tfrec", files) == (

@@ -94,6 +94,27 @@ def test_the_files_of_a_pattern(tmp_path, pattern, found):
     assert set(files) <= set(tf.io.gfile.glob(str(tmp_path / pattern)))  # read by TFX's driver on Vertex AI
 
 
+def test_partial_downloads_and_indices_are_not_shards(tmp_path):
+    usual = ["a.TFRECORD", "b.tfrec.zst", "c.tfrec", "train-00007"]
+    beside = ["d.tfrec.part", "e.tfrec.bak", "f.tfrec.crdownload", "g.tfrec.tmp", "h.tfrecord.index", "i-1-of-2.json"]
+    _files(tmp_path, *usual, *beside)
+    assert list_files(tmp_path, "*") == [str(tmp_path / name) for name in usual]
+    assert list_files(tmp_path, "*.part") == [str(tmp_path / "d.tfrec.part")]
+
+
+def test_what_to_do_about_other_names(tmp_path):
+    _files(tmp_path / "photos", "train/cat/0.jpg", "val/cat/0.jpg")
+    with pytest.raises(UserError, match=r"These are photos; first run python -m ingest photos"):
+        list_files(tmp_path / "photos", "*")
+    folder = records.folder(tmp_path / "records", shards=1)
+    (folder / "part0-10.tfrec").rename(folder / "data.tfr")
+    with pytest.raises(UserError, match=r"Set the pattern: --set data.pattern='\*.tfr'$"):
+        list_files(folder, "*")
+    (folder / "data.tfr").rename(folder / "data.tfr.part")
+    with pytest.raises(UserError, match="Give a folder of TFRecords"):
+        list_files(folder, "*")
+
+
 def test_the_files_of_a_bucket():
     for name in ("b.tfrec", "a.tfrec", "a.txt", ".c.tfrec"):
         with tf.io.gfile.GFile(f"ram://listed/{name}", "w") as file:

@@ -187,6 +187,16 @@ def test_records_keep_the_splits_of_their_files(tmp_path, capsys):
     assert page.read_text().count("data:image/jpeg;base64,") == 2 * 8  # a picture in both sections
 
 
+def test_partial_downloads_are_not_read(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    _records(tmp_path / "data" / "a.tfrec", range(8))
+    _records(tmp_path / "data" / "b.tfrec.part", range(8))
+    code, printed = _check(capsys, tmp_path / "data")
+    assert code == 0
+    assert _counts(printed) == {"other files": 1}
+    assert "other files:\n  b.tfrec.part\n" in printed
+
+
 def test_records_without_class_names_and_damaged_records(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     path = tmp_path / "data" / "part-00000-of-00001"
