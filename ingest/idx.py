@@ -15,14 +15,10 @@ import numpy as np
 
 from errors import UserError
 from ingest import output
+from ingest.idx_names import FILE
 from ingest.split_names import TEST, TRAIN, split_of
 
 UNNAMED = "mnist"  # the name of files without a prefix, as those of MNIST, Fashion-MNIST and KMNIST
-_FILE = re.compile(
-    r"(?:(?P<dataset>.+)[-_.])?(?P<part>train|t10k|test)[-_.](?P<content>images[-_.]idx3|labels[-_.]idx1)[-_.]ubyte"
-    r"(?:\.gz)?",
-    re.IGNORECASE,
-)
 _DIMENSIONS = {"images": 3, "labels": 1}
 _CONTENTS = [(split, content) for split in (TRAIN, TEST) for content in _DIMENSIONS]
 
@@ -107,7 +103,7 @@ def _datasets(source: Path) -> dict[str, dict[tuple[str, str], Path]]:
     except OSError as error:
         raise UserError(f"cannot read {output.printable(source)}: {error.strerror}") from None
     for path in files:
-        if match := _FILE.fullmatch(path.name):
+        if match := FILE.fullmatch(path.name):
             split = split_of(match["part"])
             content = re.split("[-_.]", match["content"].lower())[0]
             found.setdefault((match["dataset"] or UNNAMED).lower(), {}).setdefault((str(split), content), path)

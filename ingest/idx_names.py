@@ -1,7 +1,13 @@
-"""Names of the classes of IDX data sets, by label. Imports only the standard library."""
+"""Names of the files of IDX data sets, and of their classes by label. Imports only the standard library."""
 
+import re
 import string
 
+FILE = re.compile(
+    r"(?:(?P<dataset>.+)[-_.])?(?P<part>train|t10k|test)[-_.](?P<content>images[-_.]idx3|labels[-_.]idx1)[-_.]ubyte"
+    r"(?:\.gz)?",
+    re.IGNORECASE,
+)
 _DIGITS, _UPPER = string.digits, string.ascii_uppercase
 _MERGED = _DIGITS + _UPPER + "abdefghnqrt"  # the other lower-case letters look like their capitals
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from errors import UserError, choices, quoted
+from ingest.layouts import tables
 from ingest.names import printable
 from ingest.splitting import Photo
 
@@ -42,15 +43,16 @@ def read(path: Path) -> Edits:
     """
     try:
         content = path.expanduser().read_bytes()
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-        columns, rows = reader.fieldnames or [], list(reader)
+        text = content.decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=tables.delimiter_of(text.partition("\n")[0]))
+        columns, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
     except OSError as error:
         raise UserError(f"cannot read {printable(path)} (--edits): {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
     labels: dict[bytes, str] = {}
     _check_columns(columns, f"{printable(path)}, row 1", columns)
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         where = f"{printable(path)}, row {number}"
         _check_columns([column for column, cell in row.items() if cell is not None], where, row)
         digest, label = row["digest"].strip().lower(), row["label"].strip()
@@ -64,7 +66,8 @@ def read(path: Path) -> Edits:
 def _check_columns(found: Collection[str], where: str, received: Iterable[str]) -> None:
     if not set(_COLUMNS) <= set(found):
         raise UserError(
-            f"{where}: expected the columns {' and '.join(_COLUMNS)}; received {quoted(list(map(str, received)))}"
+            f"{where}: expected the columns {' and '.join(_COLUMNS)}; received {quoted(list(map(str, received)))}. "
+            "For a page with the digests: python -m ingest check PHOTOS_DIR --html FILE"
         )
 
 
@@ -89,7 +92,7 @@ def apply(edits: Edits, photos: Sequence[Photo]) -> Edited:
         label = edits.labels.get(photo.digest, photo.label)
         labels.append(None if label in dropped else label)
     changed = sum(label not in (None, photo.label) for label, photo in zip(labels, photos, strict=True))
-    counts = f"{changed:,} photos relabelled, {labels.count(None):,} dropped"
+    counts = f"{changed:,} photo{'s' * (changed != 1)} relabelled, {labels.count(None):,} dropped"
     summary = f"{edits.name} sha256:{edits.sha256}: {counts}"
     return Edited(labels, summary, [f"{printable(edits.name)}: {counts}", *_unknown(edits, photos)])
 

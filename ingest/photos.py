@@ -13,6 +13,7 @@ from errors import UserError
 from ingest import decoding, encoding, label_edits, layouts, names, output, photo_shards, splitting
 from ingest.encoding import Encoded
 from ingest.layouts import Entry
+from ingest.layouts.entries import first_skipped
 from ingest.names import printable
 from ingest.parallel import Skipped, Workers, workers
 from ingest.paths import absolute
@@ -127,22 +128,14 @@ def _check_classes(photos: Mapping[str, int], skipped: Sequence[Skipped]) -> Non
     counts = [f"{printable(name)}: {count}" for name, count in sorted(photos.items())]
     if sum(map(bool, photos.values())) < 2:
         raise UserError(
-            f"expected photos of at least two classes, received {', '.join(counts) or 'none'}{_first(skipped)}"
+            f"expected photos of at least two classes, received {', '.join(counts) or 'none'}{first_skipped(skipped)}"
         )
     too_few = [text for text, (_, count) in zip(counts, sorted(photos.items()), strict=True) if count < 2]
     if too_few:
         raise UserError(
             "expected at least 2 readable photos in each class, one for training and one for evaluation; "
-            f"received {', '.join(too_few)}. Add photos, or leave the class out{_first(skipped)}"
+            f"received {', '.join(too_few)}. Add photos, or leave the class out{first_skipped(skipped)}"
         )
-
-
-def _first(skipped: Sequence[Skipped]) -> str:
-    """Returns the first skipped file and the reason, to append to an error; "" if nothing was skipped."""
-    if not skipped:
-        return ""
-    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-    return f"\n  skipped: {printable(skipped[0].path)}: {printable(skipped[0].reason)}{more}"
 
 
 def _alike(classes: Iterable[str]) -> list[str]:

@@ -1,12 +1,13 @@
 """What a layout gives for each photo, the flags that describe a layout, and the names of photo files."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from errors import UserError
 from ingest.names import printable, unusable
+from ingest.parallel import Skipped
 
 PHOTO_ENDINGS = frozenset(
     [
@@ -63,6 +64,14 @@ class Options(NamedTuple):
 def is_photo_name(name: str) -> bool:
     """Returns whether a file's name has the ending of a photo format."""
     return Path(name).suffix.lower() in PHOTO_ENDINGS
+
+
+def first_skipped(skipped: Sequence[Skipped]) -> str:
+    """Returns the first skipped file and the reason, to append to an error; "" if nothing was skipped."""
+    if not skipped:
+        return ""
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    return f"\n  skipped: {printable(skipped[0].path)}: {printable(skipped[0].reason)}{more}"
 
 
 def check_labels(labels: Iterable[str], remedy: str) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from errors import UserError
+from ingest.idx_names import FILE
 from ingest.layouts import manifests, tree
 from ingest.layouts.entries import Entry, Options, is_photo_name
 from ingest.layouts.tree import File
 from ingest.names import printable
 from ingest.parallel import Skipped
+from ingest.records import is_record_file
 from ingest.split_names import TRAIN, split_in_folder, split_of
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # the manifests of Hugging Face's imagefolder
@@ -123,12 +125,26 @@ def _check_class_folders(
     received = f"{len(photos):,} photos without class folders"
     if not tops and links:
         advice = f"{links} links to targets outside it. Add --follow-links"
+    elif other := _other_format(source, files):
+        advice = other
     elif beside:
         command = f"python -m ingest photos {printable(shlex.quote(str(beside[0])))} --to DIR"
         advice = f"{received}. If {printable(beside[0].name)} lists the labels: {command}"
     else:
         advice = f"{received}. Make one folder for each class, or give a manifest ({', '.join(manifests.ENDINGS)})"
     raise UserError(f"expected one folder for each class in {printable(source)}, received {advice}")
+
+
+def _other_format(source: Path, files: Sequence[File]) -> str:
+    """Returns the number of TFRecord or IDX files and the command for them; "" if there are none, or other photos."""
+    names, quoted = [file.path.name for file in files], printable(shlex.quote(str(source)))
+    if any(map(is_photo_name, names)):
+        return ""
+    if idx := sum(FILE.fullmatch(name) is not None for name in names):
+        return f"{idx:,} IDX files. To convert them: python -m ingest mnist {quoted} --to DIR"
+    if records := sum(map(is_record_file, names)):
+        return f"{records:,} TFRecord files, which need no conversion: python local_runner.py --data {quoted}"
+    return ""
 
 
 def _check_depth(source: Path, nested: Sequence[File], photos: Sequence[File]) -> None:

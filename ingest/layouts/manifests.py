@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 from errors import UserError, quoted
 from ingest.layouts import columns, locate, tables
 from ingest.layouts.columns import Columns
-from ingest.layouts.entries import Entry, Options
+from ingest.layouts.entries import Entry, Options, first_skipped
 from ingest.layouts.tables import ENDINGS as ENDINGS
 from ingest.layouts.tables import Table, text_of
 from ingest.names import printable
 from ingest.parallel import Skipped
 from ingest.paths import absolute
 from ingest.split_names import split_of
+
+_LISTED = 3  # labels of a row
 
 
 class _Row(NamedTuple):
@@ -36,7 +38,11 @@ def find(manifest: Path, options: Options, skipped: list[Skipped], notices: list
     table = tables.read(manifest, with_header=any(named))
     found = columns.find(table, options)
     notices += columns.unused_splits(table, found)
+    before = len(skipped)
     rows = list(_rows(manifest, table, found, skipped))
+    if not rows:
+        first = first_skipped(skipped[before:])
+        raise UserError(f"expected rows with a path and a label in {printable(manifest)}, received none{first}")
     root = absolute(options.photos_root) if options.photos_root else manifest.parent
     if not root.is_dir():
         raise UserError(f"expected a folder (--photos-root), received {printable(root)}")
@@ -59,9 +65,14 @@ def _rows(manifest: Path, table: Table, found: Columns, skipped: list[Skipped]) 
         if not path:
             skipped.append(Skipped(manifest, f"line {line}: no path"))
         elif len(labels) != 1:
-            skipped.append(Skipped(Path(path), f"expected one label, received {len(labels) or 'none'}"))
+            skipped.append(Skipped(Path(path), _not_one(labels)))
         else:
             yield _Row(path, labels[0], split_of_row(cells))
+
+
+def _not_one(labels: Sequence[str]) -> str:
+    listed = f"{', '.join(labels[:_LISTED])}{', …' * (len(labels) > _LISTED)}"
+    return "expected one label, received " + (f"{len(labels)}: {listed}" if labels else "none")
 
 
 def _labels(cells: Mapping[str, Any], column: str) -> list[str]:
@@ -101,8 +112,6 @@ def _with_splits_of_folders(entries: list[Entry]) -> list[Entry]:
 
 def _nothing_found(manifest: Path, rows: Sequence[_Row], root: Path) -> str:
     remote = [row.path for row in rows if locate.is_remote(row.path)]
-    if not rows:
-        return f"expected rows with a path and a label in {printable(manifest)}, received none"
     if remote:
         return (
             f"{len(remote):,} of {len(rows):,} paths in {printable(manifest)} are in a bucket or on a server, such as "

@@ -52,6 +52,11 @@ def read(path: Path, with_header: bool) -> Table:
         raise UserError(f"cannot read the manifest {printable(path)}: {printable(_why(error))}; correct it") from None
 
 
+def delimiter_of(line: str) -> str:
+    """Returns the delimiter of a CSV file, given its first line."""
+    return max(_DELIMITERS, key=line.count)
+
+
 def text_of(value: Any) -> str:
     """Returns a cell as text: whole numbers without a point, and nothing for a missing value, null or NaN."""
     if value is None or value != value:
@@ -68,7 +73,7 @@ def _read_csv(path: Path, with_header: bool) -> Table:
         encoding = "utf-16" if file.read(2) in _UTF_16 else "utf-8-sig"
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline()
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=first.count)
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else delimiter_of(first)
         file.seek(0)
         reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]

@@ -26,11 +26,16 @@ def test_labels_are_changed_for_all_copies_and_photos_are_left_out(tmp_path):
     edited = label_edits.apply(label_edits.read(_file(tmp_path, text)), PHOTOS)
     assert edited.labels == ["dog", None, "cat", "dog", None, "dog"]
     digest = hashlib.sha256(text.encode()).hexdigest()
-    assert edited.summary == f"edits.csv sha256:{digest}: 1 photos relabelled, 2 dropped"
+    assert edited.summary == f"edits.csv sha256:{digest}: 1 photo relabelled, 2 dropped"
     assert edited.notices == [
-        "edits.csv: 1 photos relabelled, 2 dropped",
+        "edits.csv: 1 photo relabelled, 2 dropped",
         f"edits.csv: no photo has these digests: {16 * NONE}",
     ]
+
+
+def test_a_semicolon_is_a_separator(tmp_path):
+    edits = label_edits.read(_file(tmp_path, f"file;digest;label\na,b;{16 * ONE};dog, big\n"))
+    assert edits.labels == {bytes.fromhex(16 * ONE): "dog, big"}
 
 
 def test_drop_is_a_class_if_one_has_this_name(tmp_path):
@@ -48,7 +53,8 @@ def test_drop_is_a_class_if_one_has_this_name(tmp_path):
             r"edits.csv, row 1: expected the columns digest and label; received .*'file'",
         ),
         ("", r"edits.csv, row 1: expected the columns digest and label; received \[\]"),
-        ("digest;label\n", r"row 1: expected the columns digest and label; received \['digest;label'\]"),
+        ("digest:label\n", r"row 1: expected the columns digest and label; received \['digest:label'\]. For a page"),
+        (f"digest;label\n\n{16 * ONE};catt\nabc;cat\n", "row 4: expected a digest of 32 characters"),
         ("digest,label\nabc,cat\n", "row 2: expected a digest of 32 characters 0-9 and a-f, received 'abc'"),
         (f"digest,label\n{16 * ONE}\n", "row 2: expected the columns"),
         (f"digest,label\n{16 * ONE},cat\n{16 * ONE},dog\n", f"row 3: expected one label .* two for {16 * ONE}"),

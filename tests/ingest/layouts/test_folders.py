@@ -131,6 +131,13 @@ def test_what_is_not_a_photo_of_a_class_is_counted_and_named(tmp_path):
         (["1.png", "a b.csv"], r"If a b.csv lists the labels: python -m ingest photos '.*/a b.csv' --to DIR"),
         (["train/1.png", "labels.jsonl"], r"python -m ingest photos \S*/labels.jsonl --to DIR"),
         ([], "received 0 photos without class folders"),
+        (["a-00.tfrec", "b-01.tfrec"], "received 2 TFRecord files, which need .*: python local_runner.py --data /"),
+        (["train/a.tfrecord.gz", "test/b.tfrecord.gz"], "received 2 TFRecord files, which need no conversion"),
+        (
+            ["train-images-idx3-ubyte.gz", "x"],
+            "received 1 IDX files. To convert .*: python -m ingest mnist /.* --to DIR",
+        ),
+        (["1.png", "a.tfrec"], "received 1 photos without class folders. Make one folder"),
         (["d\nog/1.png"], r"received a control character in 'd\\nog'; rename the folder"),
         ([os.fsdecode(b"d\xff/1.png")], r"received bytes that are not UTF-8 in 'd\\udcff'; rename"),
         (["\u200c/1.png"], "received no visible character"),

@@ -243,7 +243,7 @@ def test_rows_that_are_left_out(root):
         "cat/1.png": "listed twice with the same label",
         "a.csv": "line 4: no path",
         "none.png": "no such file",
-        "dog/2.png": "expected one label, received 2",
+        "dog/2.png": "expected one label, received 2: a, b",
     }
     _, skipped = find(manifest(root, "b.csv", "path,label\ncat/1.png,cat\ndog/2.png,dog, big\n"))
     assert skipped == {"b.csv": "line 3: expected 2 cells, received 3"}
@@ -264,7 +264,13 @@ def test_one_photo_under_two_labels_is_two_entries(root):
     [
         ("a.txt", "path,label\n", "expected a manifest named .csv, .tsv, .* received .*a.txt"),
         ("a.csv", "", "cannot read the manifest .*a.csv: the file is empty; correct it"),
-        ("a.csv", "path,label\n", "expected rows with a path and a label in .*a.csv, received none"),
+        ("a.csv", "path,label\n", "expected rows with a path and a label in .*a.csv, received none$"),
+        (
+            "a.csv",
+            "TRAIN,cat/1.png,cat,0.1,0.1,,,0.3,0.3,,\nTEST,dog/2.png,dog,0.1,0.1,,,0.3,0.3,,\n",
+            r"received none\n  skipped: cat/1.png: expected one label, received 5: cat, 0.1, 0.1, … \(and 1 more\)",
+        ),
+        ("a.csv", "path,label\ncat/1.png,cat,1\n", r"none\n  skipped: .*a.csv: line 2: expected 2 cells, received 3$"),
         ("a.csv", "path,label,label\n", "two columns are named 'label'"),
         ("a.csv", 'path,label\n"a,b\n', "unexpected end of data"),
         ("a.jsonl", "{", "line 1: not JSON: Expecting"),
