@@ -17,6 +17,7 @@ from tfx.utils import io_utils, json_utils
 from components.anomalies import Anomaly, read_anomalies
 from components.artifacts import Artifacts, DataBlessing, Quarantine
 from components.quarantine import Counts, read_counts
+from components.record_check import OUT_OF_RANGE
 from components.stage import Stage, plural
 from trainer.features import CLASS, IMAGE
 
@@ -62,6 +63,7 @@ def DataGate(  # noqa: N802 (TFX names components like classes)
     """
     counts, names = read_counts(quarantine.uri), json.loads(classes)
     problems = list(_bad_records(counts, max_bad_fraction, quarantine.uri))
+    problems += _numbered_from_one(counts, names)
     splits = artifact_utils.decode_split_names(examples.split_names)
     for split in splits:
         labels = counts.labels.get(split, {})
@@ -88,6 +90,20 @@ def _bad_records(counts: Counts, most: float, quarantine: str) -> Iterator[Anoma
     )
     for reason, (count, first) in counts.reasons.items():
         yield Anomaly(_ALL, IMAGE, f"{plural(count, 'record')}: {reason}: {'; '.join(first)}")
+
+
+def _numbered_from_one(counts: Counts, names: Sequence[str]) -> Iterator[Anomaly]:
+    """Yields a problem if no record has the class 0 and the classes out of range are the number of classes."""
+    count, reason = len(names), counts.reasons.get(OUT_OF_RANGE)
+    if not reason or any(labels.get(0) for labels in counts.labels.values()):
+        return
+    if all(text.endswith(f": expected 0 to {count - 1}, received {count}") for text in reason.first):
+        yield Anomaly(
+            _ALL,
+            CLASS,
+            f"no record has the class 0, and {plural(reason.records, 'record')} the class {count}. "
+            "If the classes are numbered from 1: --set data.first_class=1",
+        )
 
 
 def _missing_classes(split: str, labels: dict[int, int], names: Sequence[str]) -> Iterator[Anomaly]:

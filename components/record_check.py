@@ -20,6 +20,7 @@ from ingest.bad_records import BadRecord
 from ingest.feature_names import FILENAME, is_default
 from trainer.features import CLASS, IMAGE, LABEL
 
+OUT_OF_RANGE = "class out of range"
 _BATCH = 64  # records that are decoded in one call
 _BATCH_BYTES = 16 * 2**20
 _NAME_BYTES = 200  # of a file name in the quarantine and in the table
@@ -145,7 +146,7 @@ def _index(value: bytes | int, name: str, expected: Expected) -> int:
             raise NotUsable("unknown class", f"{name}: expected one of data.classes, received {text[:40]!r}")
         return classes.index(text)
     if not first <= value <= last:
-        raise NotUsable("class out of range", f"{name}: expected {first} to {last}, received {value}")
+        raise NotUsable(OUT_OF_RANGE, f"{name}: expected {first} to {last}, received {value}")
     return value - first
 
 

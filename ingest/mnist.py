@@ -13,6 +13,7 @@ from rich.progress import track
 from errors import UserError
 from ingest import idx, idx_names, output
 from ingest.examples import make_example
+from ingest.names import printable
 from ingest.record_file import write_record
 from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
@@ -55,6 +56,7 @@ def make(
         "classes": list(labels.values()),
         "image_size": int(np.clip(max(train[0].shape[1:]), *_SIDES)),
         "channels": 1,
+        "provenance": printable(command),
     }
     with output.dataset_folder(target) as folder:
         for split, part in parts.items():

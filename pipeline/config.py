@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from errors import choices, quoted, shortened
-from ingest.feature_names import FEATURES
+from ingest.feature_names import CLASS, FEATURES, FILENAME, IMAGE, LABEL
 from ingest.sources import SOURCES, data_sources
 from trainer.families import FAMILIES
 from trainer.section import Pixels, Section
@@ -59,7 +59,23 @@ class Data(Pixels, Labelled):
         names = FEATURES["flowers"]
         if isinstance(features, dict) and not set(features) <= set(names):
             raise ValueError(f"expected the keys {', '.join(names)}")
-        return {**names, **features} if isinstance(features, dict) else features
+        if not isinstance(features, dict):
+            return features
+        optional = {key: "" if names[key] in features.values() else names[key] for key in (LABEL, FILENAME)}
+        return {**names, **optional, **features}
+
+    @field_validator("features")
+    @classmethod
+    def _different_names(cls, features: dict[str, str]) -> dict[str, str]:
+        if empty := [key for key in (IMAGE, CLASS) if not features[key]]:
+            raise ValueError(f"expected the name of a feature for {' and '.join(empty)}, received ''")
+        names = list(filter(None, features.values()))
+        if repeated := [key for key, name in features.items() if names.count(name) > 1]:
+            raise ValueError(
+                f"expected different names, received {quoted(features[repeated[0]])} for {' and '.join(repeated)}; "
+                "if the records have no label or filename, set its name to ''"
+            )
+        return features
 
     @field_validator("pattern")
     @classmethod

@@ -48,6 +48,19 @@ def test_files_sorted_by_class_are_split_by_record(tmp_path, problems):
     assert problems(tmp_path / "data", split="hash") == []
 
 
+def test_classes_that_are_numbered_from_one(tmp_path, problems):
+    for shard in range(4):
+        examples = [records.example(label, records.jpeg((50 * label, 9 * shard, 9))) for label in range(5)]
+        for example in examples:
+            example.features.feature["class"].int64_list.value[0] += 1
+        records.write(tmp_path / "data" / f"{shard}.tfrec", examples)
+    remedy = "no record has the class 0, and 4 records the class 5. If the classes are numbered from 1: --set data."
+    assert f"{remedy}first_class=1" in problems(tmp_path / "data")
+    assert problems(tmp_path / "data", first_class=1) == []
+    records.write(tmp_path / "data" / "5.tfrec", [records.example(0)])
+    assert not any("first_class" in what for what in problems(tmp_path / "data"))
+
+
 def test_the_suggested_command_shows_the_quarantine(tmp_path, problems, capsys):
     bad = records.example()
     bad.features.feature["class"].int64_list.value[:] = [7]

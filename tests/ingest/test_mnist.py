@@ -84,6 +84,12 @@ def test_the_features_are_those_of_every_dataset(made):
     assert list(features["one_hot_class"].float_list.value) == [0.0] * 7 + [1.0] + [0.0] * 2
 
 
+def test_the_settings_say_how_the_data_were_made(made, real_data):
+    config = settings.load(mnist.PRESET, made / "settings.yaml")
+    assert config.data.provenance == f"python -m ingest mnist {real_data / 'mnist'} --to {made}"
+    assert (config.evaluator.min_accuracy, config.evaluator.min_class_recall) == (None, None)
+
+
 def test_the_curated_schema_is_the_derived_one(made):
     curated = Path(schemas.__file__).parent / "mnist.pbtxt"
     for path in (curated, made / "schema.pbtxt"):

@@ -112,6 +112,29 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
     assert any(line.startswith("  data.pattern: expected a pattern relative") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"image": ""}, "expected the name of a feature for image, received ''"),
+        ({"image": "photo", "class": "photo"}, "expected different names, received 'photo' for image and class; if"),
+        ({"class": "x", "filename": "x"}, "expected different names, received 'x' for class and filename; if"),
+    ],
+)
+def test_names_of_features_that_are_refused(changes, says):
+    with pytest.raises(UserError, match="data.features") as error:
+        settings.load(changes={f"data.features.{key}": name for key, name in changes.items()})
+    assert says in str(error.value)
+
+
+def test_a_default_name_of_a_feature_gives_way(tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: mine\ndata: {features: {image: photo, class: label}}")
+    for config in (
+        settings.load("sample", tmp_path / "mine.yaml"),
+        settings.load("sample", None, {"data.features.image": "photo", "data.features.class": "label"}),
+    ):
+        assert config.data.features == {"image": "photo", "class": "label", "label": "", "filename": "filename"}
+
+
 def _fields(section=Config, prefix=""):
     """Returns the key, type and default of every setting."""
     for name, field in section.model_fields.items():
