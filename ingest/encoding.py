@@ -42,12 +42,14 @@ class Encoded(NamedTuple):
       size: (height, width) of `content` in pixels.
       digest: see `decoding.digest`; it does not depend on the options.
       truncated: the fraction of the rows that could be decoded, if the photo is a truncated JPEG; otherwise None.
+      longer_side: of the photo in its file, in pixels.
     """
 
     content: bytes
     size: tuple[int, int]
     digest: bytes
     truncated: float | None
+    longer_side: int
 
 
 def encode(path: Path, options: Options) -> Encoded:
@@ -59,7 +61,7 @@ def encode(path: Path, options: Options) -> Encoded:
     with decoding.decoded(path) as photo:
         digest = decoding.digest(photo.image)
         if options.keep_original and _is_kept(photo, content := path.read_bytes()):
-            return Encoded(content, photo.size[::-1], digest, photo.truncated)
+            return Encoded(content, photo.size[::-1], digest, photo.truncated, max(photo.size))
         least = max(photo.size) if options.keep_original else _REDUCED * options.size
         if not (photo.is_reduced and least > decoding.DIGEST_SIDE):
             return _encoded(photo, options, digest)
@@ -101,7 +103,7 @@ def _encoded(photo: Decoded, options: Options, digest: bytes) -> Encoded:
     else:
         image = square(photo.image, options.size, options.fit)
         image.save(content, "JPEG", quality=QUALITY)
-    return Encoded(content.getvalue(), image.size[::-1], digest, photo.truncated)
+    return Encoded(content.getvalue(), image.size[::-1], digest, photo.truncated, max(photo.size))
 
 
 def _within_limits(image: Image.Image) -> Image.Image:

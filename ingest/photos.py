@@ -3,6 +3,7 @@
 Until the split is planned, the encoded photos are in a temporary file, and memory holds only an index of them.
 """
 
+import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from ingest.layouts.entries import first_skipped
 from ingest.names import printable
 from ingest.parallel import Skipped, Workers, workers
 from ingest.paths import absolute
-from ingest.sources import EVAL_FRACTION, FITS, TEST_FRACTION
+from ingest.sources import EVAL_FRACTION, FITS, SIZE, TEST_FRACTION
 from ingest.split_names import EVAL, SPLITS, TRAIN
 from ingest.splitting import Fractions, Photo
 from ingest.spool import Spool
@@ -74,7 +75,7 @@ def make(
         if not corrections:  # early, before the photos are decoded; corrections may drop or fill a class
             _check_classes(labels, work.skipped)
         with output.dataset_folder(target) as folder, Spool(folder) as spool:
-            notices += _encode(entries, encode, spool, work)
+            notices += _encode(entries, encode, spool, work, size)
             provenance = printable(command)
             classes = _photos_of_classes(labels, spool)
             if corrections:
@@ -148,14 +149,29 @@ def _photos_of_classes(labels: Iterable[str], spool: Spool) -> dict[str, int]:
     return {label: counts[label] for label in labels}
 
 
-def _encode(entries: list[Entry], encode: Callable[[Path], Encoded], spool: Spool, work: Workers) -> list[str]:
-    """Encodes the photos into the spool and empties `entries`; returns a notice that names truncated ones, if any."""
-    truncated = []
+def _encode(
+    entries: list[Entry], encode: Callable[[Path], Encoded], spool: Spool, work: Workers, size: int
+) -> list[str]:
+    """Encodes the photos into the spool and empties `entries`; returns notices on truncated and small ones."""
+    truncated, sides = [], Counter[int]()
     task = work.task("encoding photos", len(entries))
     entries.reverse()
     for entry, encoded in work.map(task, encode, (entries.pop() for _ in range(len(entries)))):
         spool.add(Photo(entry.name, entry.label, encoded.digest, entry.split), encoded.content, encoded.size)
+        sides[encoded.longer_side] += 1
         if encoded.truncated is not None:
             truncated.append(f"{printable(entry.name)} ({encoded.truncated:.0%})")
     listed = ", ".join(truncated)
-    return [f"truncated JPEGs, used with the fraction of their rows: {listed}"] if truncated else []
+    notices = [f"truncated JPEGs, used with the fraction of their rows: {listed}"] if truncated else []
+    return [*notices, *_enlarged(sides, size)]
+
+
+def _enlarged(sides: Counter[int], size: int) -> list[str]:
+    """Returns a notice if half of the photos, counted by their longer side, are less than half as large as `size`."""
+    median = statistics.median_low(sides.elements()) if sides else size
+    if 2 * median >= size:
+        return []
+    return [
+        f"half of the photos have at most {median} pixels on their longer side, and are enlarged to {size} (--size); "
+        f"--size {max(median, SIZE.low)} fits them"
+    ]

@@ -78,6 +78,7 @@ _LAYOUT: dict[str, Flag] = {
 }
 # The values of --fit, and the setting data.resize with which the transform graph does the same.
 FITS = {"crop": "fill-crop", "pad": "pad", "stretch": "plain"}
+SIZE = Number(16, 1024, 192, "side of the square photos in pixels")
 EVAL_FRACTION, TEST_FRACTION = 0.1, 0.15
 _MAX_MEGAPIXELS = Number(1, 4096, 250, "skip larger photos")
 
@@ -101,7 +102,7 @@ SOURCES = {
             "(CSV, TSV, JSON lines, Parquet) with columns of paths and labels",
             flags={
                 **_LAYOUT,
-                "size": Number(16, 1024, 192, "side of the square photos in pixels"),
+                "size": SIZE,
                 "fit": Choice(
                     tuple(FITS), "crop", "keep the centre of a photo, add white at two sides, or change its proportions"
                 ),

@@ -257,6 +257,20 @@ def test_what_the_notice_of_a_small_class_suggests_gives_a_test_split(tmp_path, 
     }
 
 
+@pytest.mark.parametrize(("flags", "fits"), [([], 64), (["--keep-original"], 64), (["--size", 129], 64)])
+def test_small_photos_are_enlarged_with_a_notice(tmp_path, ingest, flags, fits):
+    photos = _photos(tmp_path / "in", {"cat": range(8), "dog": range(8)})  # 64 x 48
+    noise(400, 400).save(photos / "cat" / "large.png")
+    made = ingest(photos, *flags)
+    size = made.config.data.image_size
+    notice = (
+        f"notice: half of the photos have at most 64 pixels on their longer side, and are enlarged to {size} (--size)"
+    )
+    assert f"{notice}; --size {fits} fits them" in made.printed
+    assert "are enlarged" not in ingest(photos, "--size", fits).printed
+    assert "are enlarged" not in ingest(photos, "--size", 2 * fits).printed
+
+
 def test_eval_is_taken_from_train_by_its_fraction(tmp_path, ingest):
     photos = tmp_path / "in"
     for split, numbers in {"train": range(40), "test": range(40, 50)}.items():
