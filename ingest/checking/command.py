@@ -73,7 +73,7 @@ def _look(found: Source) -> Report:
         photos,
         measures,
         findings.find(photos, measures),
-        findings.class_problems(photos),
+        findings.class_problems(photos, found.labels),
         findings.alike_classes(photos),
         found.unreadable,
         found.others,

@@ -118,16 +118,18 @@ def _differ(values: Iterable[str | None]) -> bool:
     return len(set(values)) > 1
 
 
-def class_problems(items: Sequence[Item]) -> list[str]:
-    """Returns the classes with too few photos, and the classes that a split lacks."""
+def class_problems(items: Sequence[Item], labels: Iterable[str]) -> list[str]:
+    """Returns the classes with too few photos, and the classes that a split lacks; `labels` may have no photo."""
     totals = Counter(item.label for item in items)
+    only = next(iter(totals)) if len(totals) == 1 else None
+    totals.update(dict.fromkeys(labels, 0))
     problems = [
         f"{printable_class(label)}: {count} of at least {_FEWEST} photos"
         for label, count in totals.items()
         if count < _FEWEST
     ]
-    if len(totals) == 1:
-        problems.append(f"{printable_class(next(iter(totals)))}: the only class")
+    if only is not None:
+        problems.append(f"{printable_class(only)}: the only class")
     present = {(item.split, item.label) for item in items}
     for split in sorted({item.split for item in items if item.split}):
         problems += [

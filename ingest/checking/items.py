@@ -49,6 +49,7 @@ class Source(NamedTuple):
       unreadable: (name, reason) of files with a photo's ending and of records that contain no photo; complete after
         `read`.
       others: (name, reason) of other files, such as README.txt; complete after `read`.
+      labels: the classes of items that contain no photo.
     """
 
     kind: str
@@ -56,9 +57,11 @@ class Source(NamedTuple):
     read: Callable[..., Iterator[tuple[Item, bytes]]]
     unreadable: list[tuple[str, str]]
     others: list[tuple[str, str]]
+    labels: set[str]
 
     def add_unreadable(self, item: Item, reason: str) -> None:
-        """Adds an item that contains no photo to `unreadable` or `others`."""
+        """Adds an item that contains no photo to `unreadable` or `others`, and its class to `labels`."""
+        self.labels.add(item.label)
         is_other = item.record is None and not is_photo_name(item.path.name)
         (self.others if is_other else self.unreadable).append((item.name, reason))
 
@@ -111,7 +114,7 @@ def _of_files(source: Path, options: Options) -> Source:
                 continue
             yield Item(entry.name, entry.label, entry.split, entry.path), data
 
-    return Source("files", len(found), read, unreadable, others)
+    return Source("files", len(found), read, unreadable, others, set())
 
 
 def _single_files(skipped: Sequence[Skipped]) -> Iterator[Skipped]:
@@ -145,7 +148,7 @@ def _of_records(folder: Path, files: Sequence[Path], row: str | None) -> Source:
         for path in files if paths is None else sorted(paths):
             yield from _read(path, str(path.relative_to(folder)), splits[path], row, unreadable)
 
-    return Source("records", sum(record_file.count(path, _MOST) for path in files), read, unreadable, [])
+    return Source("records", sum(record_file.count(path, _MOST) for path in files), read, unreadable, [], set())
 
 
 def _read(

@@ -123,6 +123,15 @@ def test_files_that_are_not_photos_by_name_need_no_decision(tmp_path, capsys):
     assert "other files:\n  README.txt\n  Thumbs.db\n  cat/notes.txt\n" in printed
     assert "│ ! │" not in printed
 
+    (root / "docs").mkdir()
+    (root / "docs" / "notes.txt").write_text("no photo")  # `ingest photos` refuses a class without photos
+    code, printed = _check(capsys, root)
+    assert code == 1
+    assert _counts(printed) == {"classes with too few photos": 1, "other files": 6}
+    assert "docs: 0 of at least 3 photos" in printed
+    (root / "docs" / "notes.txt").unlink()
+    (root / "docs").rmdir()
+
     _scene(1).save(root / "stray.png")
     code, printed = _check(capsys, root)
     assert code == 1
