@@ -13,7 +13,8 @@ from trainer.families import FAMILIES
 
 def test_every_preset_is_valid_and_has_its_header():
     assert {"sample", "flowers-convnet", "flowers-squeezenet", "flowers-xception"} < set(settings.preset_names())
-    assert {settings.load(name).model.name for name in settings.preset_names()} == set(FAMILIES)
+    without = {"efficientnet_lite1"}  # flowers-lite0 with --set model.name=efficientnet_lite1
+    assert {settings.load(name).model.name for name in settings.preset_names()} | without == set(FAMILIES)
     for name in settings.preset_names():
         config = settings.load(name)
         header = (settings.PRESETS / f"{name}.yaml").read_text().splitlines()[:5]
