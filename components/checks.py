@@ -104,7 +104,8 @@ def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifa
     checks = build_checks(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri), pairs)
     if not all(check.passed for check in checks):
         _refuse(blessing)
-    io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps([each._asdict() for each in checks], indent=2))
+    written = [each._asdict() | {"comparison": each.comparison} for each in checks]  # the sentences are for the report
+    io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps(written, indent=2))
     evaluation.set_float_custom_property("accuracy", checks[0].value or 0.0)
     evaluation.set_string_custom_property(judged_split.PROPERTY, split)
     evaluation.set_string_custom_property("refused", refusal(checks, split))
@@ -115,7 +116,8 @@ def read(outputs: Artifacts) -> Evaluation:
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
     listed = json.loads(io_utils.read_string_file(f"{evaluation.uri}/{CHECKS}"))
     split = judged_split.recorded(evaluation.get_string_custom_property(judged_split.PROPERTY))
-    return Evaluation(bool(blessing.get_int_custom_property("blessed")), [Check(**each) for each in listed], split)
+    checks = [Check(**{key: each[key] for key in Check._fields if key in each}) for each in listed]
+    return Evaluation(bool(blessing.get_int_custom_property("blessed")), checks, split)
 
 
 def build_checks(

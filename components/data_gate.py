@@ -16,8 +16,7 @@ from tfx.utils import io_utils, json_utils
 
 from components.anomalies import Anomaly, read_anomalies
 from components.artifacts import Artifacts, DataBlessing, Quarantine
-from components.quarantine import Counts, read_counts
-from components.record_check import OUT_OF_RANGE
+from components.quarantine import OUT_OF_RANGE, Counts, read_counts
 from components.stage import Stage, plural
 from trainer.features import CLASS, IMAGE
 

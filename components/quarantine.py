@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from components.stage import plural
 
+OUT_OF_RANGE = "class out of range"  # a reason of `components.record_check`, for which the data gate has a remedy
 QUARANTINE = "quarantine"  # the output of ExampleGen, and the prefix of its files
 _COUNTS = "counts.json"
 _FIRST = 3  # sources of each reason, and files of a notice

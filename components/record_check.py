@@ -14,13 +14,13 @@ from google.protobuf.message import DecodeError
 
 from components import photos
 from components.photos import Measured
+from components.quarantine import OUT_OF_RANGE
 from errors import shortened
 from ingest import record_file
 from ingest.bad_records import BadRecord
 from ingest.feature_names import FILENAME, is_default
 from trainer.features import CLASS, IMAGE, LABEL
 
-OUT_OF_RANGE = "class out of range"
 _BATCH = 64  # records that are decoded in one call
 _BATCH_BYTES = 16 * 2**20
 _NAME_BYTES = 200  # of a file name in the quarantine and in the table

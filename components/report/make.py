@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from components import photos
 from components.anomalies import read_anomalies
-from components.checks import Check
 from components.photos import Photos
 from components.quarantine import read_counts
 from components.report import data, evaluation, page, sections
@@ -79,7 +78,6 @@ def _verdict(sources: Sources) -> dict[str, Any] | None:
     for check in checks:
         check["margin"] = None if check["value"] is None else check["value"] - check["floor"]
         check["undecided"] = is_undecided(check["floor"], check["low"], check["high"])
-        check["comparison"] = Check(**{key: check[key] for key in Check._fields if key in check}).comparison
     blessed = tf.io.gfile.exists(f"{blessing}/BLESSED")
     return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
 
