@@ -10,8 +10,7 @@ For F1, n is the number of photos whose true or predicted class is this class.
   verdict: {blessed, pushed_to (or null), checks: [{what, value, low, high, margin (or null), floor, n, passed,
     undecided: whether the floor is inside the interval from low to high,
     pairs: on how many photos candidate and baseline are right: both, only the candidate, only the baseline, neither;
-    comparison: what they say; pairs is null and comparison '' except for the comparison with the baseline; runs of
-      older versions have neither}]}
+    comparison: what they say; pairs is null and comparison '' except for the comparison with the baseline}]}
   data:
     classes: the class names, in the order of the indices
     splits: by name {examples, per_class: number of photos by class,

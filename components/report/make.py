@@ -77,6 +77,7 @@ def _verdict(sources: Sources) -> dict[str, Any] | None:
         return None
     for check in checks:
         check["margin"] = None if check["value"] is None else check["value"] - check["floor"]
+        check.setdefault("comparison", "")  # runs of older versions have none
         check["undecided"] = is_undecided(check["floor"], check["low"], check["high"])
     blessed = tf.io.gfile.exists(f"{blessing}/BLESSED")
     return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
