@@ -8,11 +8,18 @@ import tensorflow_transform as tft
 from keras.export import ExportArchive
 
 from trainer import class_names, formats, images
+from trainer.calibration import UNFITTED, Fitted
 from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, PIXELS, PROBABILITIES, STATUS
 
 
-def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequence[str], directory: str) -> None:
-    """Writes a SavedModel with three signatures. It computes in float32, whatever the model's precision.
+def export(
+    model: keras.Model,
+    transform: tft.TFTransformOutput,
+    classes: Sequence[str],
+    directory: str,
+    fitted: Fitted = UNFITTED,
+) -> None:
+    """Writes a SavedModel with three signatures.
 
     serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
       `class_index` int64 [batch], `probabilities` float32 [batch, classes] and `status` string [batch]. The status is
@@ -22,8 +29,14 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
     transform_features: `examples` to `pixels`, the model's input.
 
     The class names are stored in the folder; see `trainer.class_names`.
+
+    Args:
+      model: maps pixels to logits in float32; see `in_float32`.
+      transform: the transform graph.
+      classes: the class names.
+      directory: the folder of the SavedModel.
+      fitted: the probabilities are softmax(logits / fitted.temperature).
     """
-    served = in_float32(model)
     layer = transform.transform_features_layer()
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
     names = tf.constant(list(classes))
@@ -36,12 +49,13 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, classes: Sequen
         return tf.io.parse_example(examples, spec)[IMAGE]
 
     def predict(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = tf.nn.softmax(served(to_pixels(encoded), training=False))
-        index = tf.argmax(probabilities, axis=-1)
+        logits = model(to_pixels(encoded), training=False)
+        index = tf.argmax(logits, axis=-1)
+        probabilities = tf.nn.softmax(logits / fitted.temperature)
         return {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}
 
     archive = ExportArchive()
-    archive.track(served)
+    archive.track(model)
     archive.track(layer)
     encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
     serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]

@@ -46,6 +46,16 @@ def inputs_of(
     )
 
 
+def eval_photos(fn_args: FnArgs, recipe: Recipe, transform: tft.TFTransformOutput) -> tf.data.Dataset:
+    """Returns all photos of the eval split once, for one device: batches of pixels and one-hot classes.
+
+    Validation during a training with several replicas omits the last, smaller batch.
+    """
+    size = input_pipeline.measure(fn_args.eval_files)
+    classes, batch = len(recipe.data.classes), recipe.trainer.batch_size
+    return input_pipeline.evaluation(fn_args.eval_files, transform, classes, batch, size=size)
+
+
 def model_of(recipe: Recipe, base_model: str | None = None) -> keras.Model:
     """Builds the recipe's model and loads its weights, or the weights of an earlier model.
 

@@ -9,11 +9,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import fitting, strategy, weights
+from trainer import calibration, fitting, strategy, weights
 from trainer.checkpoints import Checkpoints
-from trainer.export import export
+from trainer.export import export, in_float32
 from trainer.features import HISTORY
-from trainer.recipe import inputs_of, model_of, weights_beside
+from trainer.recipe import eval_photos, inputs_of, model_of, weights_beside
 from trainer.settings import Recipe
 
 
@@ -60,7 +60,9 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         model = model_of(recipe, fn_args.base_model)
         fitting.fit(model, recipe.trainer, chosen, inputs, checkpoints)
     serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
-    export(model, transform, recipe.data.classes, serving_model)
+    served = in_float32(model)
+    fitted = calibration.fit(*calibration.predict(served, eval_photos(fn_args, recipe, transform)))
+    export(served, transform, recipe.data.classes, serving_model, fitted)
     weights.save(model, weights_beside(serving_model))
     history, trained = checkpoints.history, inputs.steps * inputs.batch * checkpoints.finished
     figures = {
@@ -73,6 +75,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         "epochs": checkpoints.finished,
         "best_epoch": checkpoints.best,
         "seconds": round(sum(history["seconds"]), 1),  # with validation; of all runs if the training was resumed
+        "calibration": fitted._asdict(),
         "images_per_second": round(trained / sum(history["training_seconds"]), 1),
         "history": history,
     }

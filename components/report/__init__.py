@@ -28,7 +28,9 @@ For F1, n is the number of photos whose true or predicted class is this class.
   evaluation:
     examples; accuracy: a measure; confusion: counts, a row for each true class, a column for each predicted class
     classes: [{name, precision, recall, f1: measures}]
-    calibration: {error: expected calibration error, bins: [{low, high, n, confidence, accuracy}]}, without empty bins
+    calibration: {error: expected calibration error, bins: [{low, high, n, confidence, accuracy}], without empty bins,
+      before: {error, bins} at temperature 1, fitted: what the Trainer fitted on eval, see `trainer.calibration.Fitted`;
+      both are null in runs of versions without a temperature}
     mistakes: [{record: its number in the judged split, file: the photo's file relative to its source (or null), true,
       predicted, probability, probability_of_true}], the most confident first
     slices: for size and brightness [{name, accuracy: a measure}]

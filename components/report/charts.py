@@ -130,19 +130,18 @@ def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False
     return _draw({"data": {"values": rows}, "encoding": x, "layer": [rule, line]})
 
 
-def reliability(bins: list[dict[str, Any]]) -> Markup:
+def reliability(series: dict[str, list[dict[str, Any]]]) -> Markup:
     """Draws the accuracy of each bin by its confidence; the diagonal shows a perfectly calibrated model."""
     unit = {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
     diagonal = {
         "data": {"values": [{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]},
         "mark": {"type": "line", "strokeDash": [3, 3], "color": "var(--muted)", "strokeWidth": 1},
     }
-    measured = {
-        "data": {"values": bins},
-        "mark": {"type": "circle", "color": _STRONG, "opacity": 1},
-        "encoding": {"size": {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [24, 320]}}},
-    }
-    joined = {"data": {"values": bins}, "mark": {"type": "line", "color": _STRONG, "strokeWidth": 1.5}}
+    rows = [{"series": name, **each} for name, bins in reversed(series.items()) for each in bins]
+    colour = {"color": _colours(list(series))}
+    size = {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [24, 320]}}
+    measured = {"data": {"values": rows}, "mark": {"type": "circle", "opacity": 1}, "encoding": {"size": size} | colour}
+    joined = {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.5}, "encoding": colour}
     return _draw(
         {
             "height": 270,

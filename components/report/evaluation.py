@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.photos import DIGEST, Photos
 from components.report import data, metrics
-from trainer import tfrecords
+from trainer import calibration, tfrecords
 from trainer.features import PREDICTIONS, PROBABILITIES
 
 _MISTAKES = 12  # mistakes that the page shows
@@ -29,16 +29,22 @@ def read(evaluation: str) -> dict[bytes, np.ndarray] | None:
     return {each[DIGEST].numpy(): each[PROBABILITIES].numpy() for each in parsed} or None
 
 
-def evaluate(probabilities_by_digest: dict[bytes, np.ndarray], photos: Photos, names: Sequence[str]) -> dict[str, Any]:
+def evaluate(
+    probabilities_by_digest: dict[bytes, np.ndarray],
+    photos: Photos,
+    names: Sequence[str],
+    fitted: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Returns the numbers of the section; see `components.report`.
 
     Args:
       probabilities_by_digest: see `read`.
       photos: the photos of the judged split. The data gate has checked that all can be decoded.
       names: the class names.
+      fitted: what the Trainer fitted on eval, a `trainer.calibration.Fitted`; None if it is unknown.
     """
     probabilities = np.stack([probabilities_by_digest[digest.tobytes()] for digest in photos.digests])
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    predicted = probabilities.argmax(axis=1)
     correct = photos.labels == predicted
     counts = metrics.confusion(photos.labels, predicted, len(names))
     return {
@@ -46,13 +52,22 @@ def evaluate(probabilities_by_digest: dict[bytes, np.ndarray], photos: Photos, n
         "accuracy": metrics.proportion(correct.sum(), len(correct)),
         "confusion": counts.tolist(),
         "classes": metrics.per_class(counts, names),
-        "calibration": metrics.calibration(confidence, correct),
+        "calibration": _calibration(probabilities, photos.labels, fitted),
         "mistakes": list(_mistakes(photos, probabilities, names)),
         "slices": {
             "size": _slices(data.side(photos), correct, _size_range),
             "brightness": _slices(photos.brightness, correct, "brightness {:.2f} to {:.2f}".format),
         },
     }
+
+
+def _calibration(probabilities: np.ndarray, labels: np.ndarray, fitted: dict[str, Any] | None) -> dict[str, Any]:
+    correct = probabilities.argmax(axis=1) == labels
+    result = {"fitted": fitted, "before": None, **calibration.reliability(probabilities.max(axis=1), correct)}
+    if fitted:
+        before = calibration.without_temperature(probabilities, fitted["temperature"])
+        result["before"] = calibration.reliability(before.max(axis=1), correct)
+    return result
 
 
 def _mistakes(photos: Photos, probabilities: np.ndarray, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,7 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
         "judged_split": sources.judged,
         "verdict": _verdict(sources),
         "data": _data(sources, splits) if splits else None,
-        "training": _read_json(sources.folder("Trainer.model_run"), HISTORY),
+        "training": _training(sources),
         "evaluation": _evaluation(sources, splits),
     }
     mistakes = numbers["evaluation"]["mistakes"] if numbers["evaluation"] else []
@@ -117,7 +117,13 @@ def _anomalies(folder: str | None) -> list[dict[str, str]] | None:
 def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any] | None:
     folder = sources.folder("Evaluator.evaluation")
     predicted = evaluation.read(folder) if folder and sources.judged in splits else None
-    return evaluation.evaluate(predicted, splits[sources.judged], sources.classes) if predicted else None
+    training = _training(sources) or {}
+    fitted = training.get("calibration")  # runs of older versions have none
+    return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted) if predicted else None
+
+
+def _training(sources: Sources) -> Any:
+    return _read_json(sources.folder("Trainer.model_run"), HISTORY)
 
 
 def _lineage(sources: Sources) -> dict[str, Any]:

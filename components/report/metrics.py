@@ -8,8 +8,6 @@ from scipy.spatial.distance import jensenshannon
 
 from trainer.intervals import Measure, proportion
 
-_BINS = 10
-
 
 def confusion(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Returns counts [classes, classes]: a row for each true class, a column for each predicted class."""
@@ -44,30 +42,6 @@ def f1(hits: int, errors: int) -> Measure:
     if not star["n"]:
         return star
     return star | {key: 2 * star[key] / (1 + star[key]) for key in ("value", "low", "high")}
-
-
-def calibration(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
-    """Returns the expected calibration error and ten bins of equal width for the reliability diagram (Guo et al. 2017).
-
-    Args:
-      confidence: float [n], the probability of the predicted class; a bin includes its upper edge.
-      correct: bool [n], whether the predicted class is the true class.
-    """
-    bin_of_each = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
-    bins = []
-    for index in np.unique(bin_of_each):
-        inside = bin_of_each == index
-        bins.append(
-            {
-                "low": float(index / _BINS),
-                "high": float((index + 1) / _BINS),
-                "n": int(inside.sum()),
-                "confidence": float(confidence[inside].mean()),
-                "accuracy": float(correct[inside].mean()),
-            }
-        )
-    error = sum(each["n"] * abs(each["accuracy"] - each["confidence"]) for each in bins) / len(confidence)
-    return {"error": float(error), "bins": bins}
 
 
 def distance(first: np.ndarray, second: np.ndarray) -> dict[str, float]:

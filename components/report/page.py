@@ -84,7 +84,9 @@ def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
             drawn[key] = charts.curve({"validation": history[f"val_{key}"], "training": history[key]}, best)
         drawn["learning_rate"] = charts.curve({"": history["learning_rate"]}, best, from_zero=True)
     if evaluation := numbers["evaluation"]:
-        drawn["reliability"] = charts.reliability(evaluation["calibration"]["bins"])
+        calibration = evaluation["calibration"]
+        before = {"at temperature 1": calibration["before"]["bins"]} if calibration["before"] else {}
+        drawn["reliability"] = charts.reliability({"exported": calibration["bins"], **before})
     return drawn
 
 

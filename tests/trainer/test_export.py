@@ -13,8 +13,11 @@ from ingest.sample import CLASSES
 from testing import graphs
 from tests.helpers import records
 from trainer import models
+from trainer.calibration import Fitted
 from trainer.export import export, in_float32
 from trainer.families import FAMILIES
+
+TEMPERATURE = 0.5
 
 
 @pytest.fixture(
@@ -28,7 +31,7 @@ def exported(request, real_data, tmp_path_factory):
     normalize, policy = request.param
     transform = graphs.build(folder / "graph", photos, normalize=normalize)
     model = _under(policy, "convnet", 48)
-    export(model, transform, CLASSES, str(folder / "model"))
+    export(in_float32(model), transform, CLASSES, str(folder / "model"), Fitted(temperature=TEMPERATURE))
     return model, tf.saved_model.load(str(folder / "model")), photos
 
 
@@ -38,10 +41,12 @@ def test_the_same_photos_give_the_same_probabilities_on_every_way(exported):
     by_bytes = served.signatures["serving_default"](image_bytes=tf.constant(photos))
     by_example = served.signatures["serve_examples"](examples=examples)
     pixels = served.signatures["transform_features"](examples=examples)["pixels"]
-    by_hand = tf.nn.softmax(in_float32(model)(pixels)).numpy()
+    logits = in_float32(model)(pixels).numpy()
+    by_hand = tf.nn.softmax(logits / TEMPERATURE).numpy()
     assert np.ptp(by_hand, axis=0).max() > 1e-4  # the photos do differ
     assert np.abs(by_bytes["probabilities"] - by_hand).max() < 1e-5
     assert np.abs(by_example["probabilities"] - by_hand).max() < 1e-5
+    assert np.array_equal(by_example["class_index"], logits.argmax(axis=1))  # the temperature changes no class
 
 
 def test_serving_default_names_the_class(exported):

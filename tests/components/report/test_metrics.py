@@ -82,19 +82,6 @@ def test_the_interval_of_f1_is_close_to_the_bootstrap():
     assert never["high"] > 0.3  # ten photos give little certainty
 
 
-def test_the_calibration_error_of_a_worked_example():
-    confidence = np.array([0.95, 0.85, 0.9, 0.35, 0.4, 1.0])
-    correct = np.array([True, True, False, False, True, True])
-    result = metrics.calibration(confidence, correct)
-    assert [(each["low"], each["n"], each["accuracy"]) for each in result["bins"]] == [
-        (0.3, 2, 0.5),  # 0.35 and 0.4: a bin includes its upper edge
-        (0.8, 2, 0.5),
-        (0.9, 2, 1.0),
-    ]
-    assert [each["confidence"] for each in result["bins"]] == pytest.approx([0.375, 0.875, 0.975])
-    assert result["error"] == pytest.approx((2 * 0.125 + 2 * 0.375 + 2 * 0.025) / 6)
-
-
 @pytest.mark.parametrize(
     ("first", "second", "l_infinity", "jensen_shannon"),
     [
