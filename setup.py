@@ -11,6 +11,7 @@ setup(
         "pipeline.presets",
         "components",
         "trainer",
+        "trainer.augmentation",
         "trainer.models",
         "schemas",
         "ingest",

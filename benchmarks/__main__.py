@@ -3,6 +3,7 @@
 import os
 
 from benchmarks import (
+    augmentation,
     corpus,
     example_gen,
     fine_tuning,
@@ -18,6 +19,7 @@ if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} at the start", flush=True)
     runs.main()
     many_runs.main()
+    augmentation.main()
     if (measure.DATA / "flowers-192").is_dir():
         runs.flowers()
         corpus.main()

@@ -60,14 +60,16 @@ def _trainer_round(artifacts: Path) -> Callable[[], float]:
 
     from pipeline.config import Trainer
     from trainer import fitting, input_pipeline, models
-    from trainer.augmentation import augmentation
+    from trainer.augmentation.batches import augmentation
+    from trainer.augmentation.table import Chosen
     from trainer.callbacks import Board, FiniteLoss
     from trainer.checkpoints import Checkpoints
 
     transform = tft.TFTransformOutput(str(next((artifacts / "Transform" / "transform_graph").iterdir())))
     examples = next((artifacts / "ImportExampleGen" / "examples").iterdir())
     files = [f"{examples}/Split-train/*"]
-    batches = input_pipeline.training(files, transform, 5, _BATCH, augment=augmentation(["flip"]))
+    augment = augmentation([Chosen.model_validate("flip")])
+    batches = input_pipeline.training(files, transform, 5, _BATCH, augment=augment)
     model = models.build("xception", (_SIZE, _SIZE, 3), 5)
     fitting.compile_model(model, Trainer(), tf.distribute.get_strategy(), _STEPS)
     photos, _ = next(iter(batches))

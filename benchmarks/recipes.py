@@ -49,7 +49,7 @@ def _accuracy(folder: Path, option: str, seed: int, shards: list[str], transform
 
     from pipeline import settings
     from trainer import fitting, input_pipeline, models
-    from trainer.augmentation import augmentation
+    from trainer.augmentation.batches import augmentation
     from trainer.checkpoints import Checkpoints
 
     recipe = settings.load("flowers-convnet", None, _OPTIONS[option] | {"trainer.seed": seed}).trainer

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from errors import choices, quoted, shortened
 from ingest.feature_names import CLASS, FEATURES, FILENAME, IMAGE, LABEL
 from ingest.sources import SOURCES, data_sources
+from trainer.augmentation.table import OPERATIONS
 from trainer.families import FAMILIES
 from trainer.section import Pixels, Section
 from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
@@ -212,8 +213,9 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
             f"on; received {data.eval_fraction} and {data.test_fraction}"
         )
         yield {"data.eval_fraction", "data.test_fraction"}, text
-    if "saturation" in trainer.augment and (data.normalize != "range" or data.channels != 3):
-        text = "trainer.augment: saturation needs data.normalize 'range' and data.channels 3"
+    for name in [chosen.name for chosen in trainer.augment if not OPERATIONS[chosen.name].fits(data)]:
+        needs = f"data.normalize 'range' and data.channels {' or '.join(map(str, OPERATIONS[name].channels))}"
+        text = f"trainer.augment: {name} needs {needs}; received {data.normalize!r} and {data.channels}"
         yield {"trainer.augment", "data.normalize", "data.channels"}, text
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from trainer import tfrecords
-from trainer.augmentation import Augment
+from trainer.augmentation.batches import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
 _SHUFFLE_RECORDS = 2048  # encoded photos in the shuffle window: about 32 MB at 192 px

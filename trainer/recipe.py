@@ -6,7 +6,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from trainer import class_names, fitting, input_pipeline, models, packaged_weights, strategy, weights
-from trainer.augmentation import augmentation
+from trainer.augmentation.batches import augmentation
 from trainer.settings import Recipe
 
 

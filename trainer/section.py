@@ -27,6 +27,19 @@ class Section(BaseModel):
         return type(self).model_validate(with_changes(self.model_dump(mode="json", exclude_defaults=True), values))
 
 
+def options_of(kind: type[Section], owner: str, value: Any) -> Section:
+    """Returns the options of a row of a table, such as a model family, given as a mapping; None for the defaults.
+
+    Raises:
+      ValueError: naming `owner` and the options that it has.
+    """
+    names, value = list(kind.model_fields), {} if value is None else value
+    if not isinstance(value, Section) and not (isinstance(value, Mapping) and set(value) <= set(names)):
+        has = f"has the options {', '.join(names)}" if names else "has no options"
+        raise ValueError(f"{owner} {has}")
+    return kind.model_validate(value)
+
+
 class Shape(Section):
     """The size of the photos that a model reads."""
 

@@ -1,13 +1,13 @@
 """The settings that Tuner and Trainer read, validated when they are created. Imports no TensorFlow."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
 from errors import choices
+from trainer.augmentation.table import Chosen
 from trainer.families import FAMILIES
-from trainer.section import Section, Shape
+from trainer.section import Section, Shape, options_of
 
 
 class Labelled(Shape):
@@ -46,12 +46,7 @@ class Model(Section):
     def _of_family(cls, value: Any, info: ValidationInfo) -> Section:
         if "name" not in info.data:  # the name is not valid, which is reported
             return Section()
-        kind = FAMILIES[info.data["name"]].options
-        names, value = list(kind.model_fields), {} if value is None else value
-        if not isinstance(value, Section) and not (isinstance(value, Mapping) and set(value) <= set(names)):
-            has = f"has the options {', '.join(names)}" if names else "has no options"
-            raise ValueError(f"{info.data['name']} {has}")
-        return kind.model_validate(value)
+        return options_of(FAMILIES[info.data["name"]].options, info.data["name"], value)
 
 
 class LearningRate(Section):
@@ -77,7 +72,7 @@ class Trainer(Section):
     weight_decay: float = Field(default=0.0, ge=0, lt=1, description="above 0, AdamW")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of the weights' moving average; 0 for none")
-    augment: tuple[Literal["flip", "saturation", "mixup"], ...] = ()
+    augment: tuple[Chosen, ...] = Field(default=(), description="rows of trainer/augmentation/table.py")
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     xla: bool = Field(default=False, description="compile the steps; always on a TPU")
@@ -85,6 +80,14 @@ class Trainer(Section):
     gpu_memory_mb: int | None = Field(default=None, ge=256, description="limit for each GPU; null grows as needed")
     profile_steps: tuple[int, int] | None = Field(default=None, description="first and last step to profile")
     warm_start: bool = Field(default=False, description="start from the latest blessed model's weights")
+
+    @field_validator("augment")
+    @classmethod
+    def _once(cls, augment: tuple[Chosen, ...]) -> tuple[Chosen, ...]:
+        names = [chosen.name for chosen in augment]
+        if len(set(names)) != len(names):
+            raise ValueError("expected each operation only once")
+        return augment
 
     @field_validator("profile_steps")
     @classmethod

@@ -9,17 +9,23 @@ from pipeline import settings
 def test_settings_that_do_not_agree_are_named():
     with pytest.raises(UserError) as error:
         settings.load(
-            "sample", None, {"model.weights": "imagenet", "trainer.augment": ["saturation"], "data.channels": 1}
+            "sample",
+            None,
+            {"model.weights": "imagenet", "trainer.augment": ["flip", "saturation", "contrast"], "data.channels": 1},
         )
     assert "model.weights: no ImageNet weights to download for convnet, only for efficientnet_lite0," in str(
         error.value
     )
-    assert "trainer.augment: saturation needs data.normalize 'range' and data.channels 3" in str(error.value)
+    assert (
+        "trainer.augment: saturation needs data.normalize 'range' and data.channels 3; received 'range' and 1"
+        in str(error.value)
+    )
+    assert "contrast" not in str(error.value)
 
 
 def test_disagreements_are_reported_with_other_errors():
     changes = {"model.weights": "imagenet", "trainer.epochs": 0, "trainer.learning_rate": 0.1, "extra": 1}
-    changes |= {"trainer.augment": ["blur"], "data.channels": 1}
+    changes |= {"trainer.augment": ["blurr"], "data.channels": 1}
     with pytest.raises(UserError) as error:
         settings.load("sample", None, changes)
     assert "5 settings are not valid" in str(error.value)
@@ -29,6 +35,17 @@ def test_disagreements_are_reported_with_other_errors():
     )
     assert "model.weights: no ImageNet weights to download for convnet" in str(error.value)
     assert "trainer.augment: saturation" not in str(error.value)  # cannot be checked, because data.normalize is unknown
+
+
+def test_operations_on_other_ranges_of_pixels_are_refused():
+    changes = dict([settings.parse_change("trainer.augment=[blur, {contrast: {strength: 0.1}}, hue]")])
+    settings.load("sample", None, changes)
+    with pytest.raises(UserError) as error:
+        settings.load("sample", None, changes | {"data.normalize": "mean-deviation"})
+    assert "2 settings are not valid" in str(error.value)
+    assert "contrast needs data.normalize 'range' and data.channels 1 or 3; received 'mean-deviation' and 3" in str(
+        error.value
+    )
 
 
 def test_what_the_tuner_tries_has_to_be_valid(tmp_path):

@@ -180,7 +180,7 @@ def test_the_settings_that_are_text():
     strings = {key for key, field in _fields() if settings._is_text(field.annotation)}
     assert strings == set(TEXTS)
     texts = {key for key, field in _fields() if settings._is_list_of_text(field.annotation)}
-    assert texts == {"data.classes", "trainer.augment", "beam.args"}
+    assert texts == {"data.classes", "beam.args"}
 
 
 @pytest.mark.parametrize("key", TEXTS)

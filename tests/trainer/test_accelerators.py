@@ -7,8 +7,9 @@ from tensorflow.core.framework import graph_pb2
 
 from testing import graphs
 from trainer import devices, input_pipeline, models, strategy
-from trainer.augmentation import augmentation
+from trainer.augmentation.batches import augmentation
 from trainer.families import FAMILIES
+from trainer.settings import Trainer
 
 PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}  # numpy_function makes a PyFunc
 SIZE, BATCH = 96, 2
@@ -72,7 +73,7 @@ def test_no_python_runs_in_the_training_input(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "photos-4.tfrec")) as writer:
         for _ in range(4):
             writer.write(record)
-    augment = augmentation(["flip", "saturation", "mixup"])
+    augment = augmentation(Trainer(augment=["flip", "saturation", "mixup"]).augment)
     dataset = input_pipeline.training([str(tmp_path / "*.tfrec")], transform, 5, BATCH, augment=augment)
     found = operations(dataset)
     assert {"ParallelMapDatasetV2", "DecodeImage", "StatelessRandomGammaV3"} <= found

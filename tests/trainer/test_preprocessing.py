@@ -6,7 +6,8 @@ import tensorflow_transform as tft
 from testing import graphs
 from tests.helpers import records
 from trainer import input_pipeline
-from trainer.augmentation import augmentation
+from trainer.augmentation.batches import augmentation
+from trainer.settings import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,9 @@ def test_each_epoch_has_an_order_and_changes_of_its_own(tmp_path, graph):
     files = [f"{records.folder(tmp_path / 'data', shards=2, per_shard=8)}/*"]
 
     def seen(seed: int = 3, first_epoch: int = 0, augment: tuple[str, ...] = ("saturation", "mixup")) -> list[float]:
-        batches = input_pipeline.training(files, graph, 5, 4, seed, first_epoch, augmentation(augment))
+        batches = input_pipeline.training(
+            files, graph, 5, 4, seed, first_epoch, augmentation(Trainer(augment=augment).augment)
+        )
         next(iter(batches))  # an iterator beside takes nothing from the next
         found = batches.take(4 * (3 - first_epoch))
         return [round(float(mean), 4) for pixels, _ in found for mean in np.mean(pixels, axis=(1, 2, 3))]
@@ -152,7 +155,7 @@ def test_photos_decoded_a_few_at_a_time_make_the_same_batches(tmp_path, graph, m
     given = []
     parse = tf.io.parse_example
     monkeypatch.setattr(tf.io, "parse_example", lambda part, spec: given.append(part.shape[0]) or parse(part, spec))
-    augment = augmentation(("flip", "saturation", "mixup"))
+    augment = augmentation(Trainer(augment=("flip", "saturation", "mixup")).augment)
     few = input_pipeline.Size(1, 6 * 2**20)  # 2 for each call, and all 20 are mixed
 
     def seen(size: input_pipeline.Size) -> tuple[list, list]:

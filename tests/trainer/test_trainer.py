@@ -1,4 +1,4 @@
-"""Models, learning rates and augmentation, without a pipeline."""
+"""Models and learning rates, without a pipeline."""
 
 import doctest
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import augmentation, features, models, schedules, section
+from trainer import features, models, schedules, section
 from trainer.families import FAMILIES, Width
 from trainer.models import batch_norm
 from trainer.settings import LearningRate
@@ -135,59 +135,3 @@ def test_a_cosine_ends_near_nought():
     assert max(rates) == rates[2] == 1e-2
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert 0 < rates[9] < 5e-4
-
-
-_SEED = tf.constant([7, 8])
-_CLASSES = tf.one_hot(tf.range(64) % 5, 5)
-
-
-def _random_pixels(batch: int = 64) -> tf.Tensor:
-    return tf.random.stateless_uniform([batch, 8, 8, 3], seed=(1, 2), minval=-1.0, maxval=1.0)
-
-
-def test_flips_are_left_right_and_about_half():
-    pixels = _random_pixels()
-    flipped, _ = augmentation.augmentation(["flip"])(_SEED, pixels, _CLASSES)
-    same = np.all(flipped.numpy() == pixels.numpy(), axis=(1, 2, 3))
-    mirrored = np.all(flipped.numpy() == pixels.numpy()[:, :, ::-1], axis=(1, 2, 3))
-    assert np.all(same | mirrored)
-    assert 16 < mirrored.sum() < 48
-
-
-def test_saturation_is_tensorflows_with_a_factor_for_each_photo():
-    pixels = _random_pixels()
-    changed = augmentation.saturate(pixels, seed=(3, 4)).numpy()
-    assert changed.min() >= -1.0
-    assert changed.max() <= 1.0
-    value = lambda batch: batch.max(axis=-1)  # noqa: E731 (HSV's value, which saturation leaves alone)
-    assert np.allclose(value(changed), value(pixels.numpy()), atol=1e-5)
-    spread = (changed.max(-1) - changed.min(-1)).mean(axis=(1, 2)) / np.ptp(pixels.numpy(), axis=-1).mean(axis=(1, 2))
-    assert spread.min() < 0.3 < 1.1 < spread.max()
-    factors = tf.random.stateless_uniform([64], (3, 4), 0.0, 2.0)
-    for photo, factor, got in zip(pixels, factors, changed, strict=True):
-        assert np.allclose(tf.image.adjust_saturation((photo + 1) / 2, factor) * 2 - 1, got, atol=1e-5)
-    grey = tf.fill([1, 4, 4, 3], 0.25)
-    assert np.allclose(augmentation.saturate(grey, seed=(3, 4)), grey, atol=1e-6)
-
-
-def test_mixup_mixes_photos_and_classes_alike():
-    pixels = tf.ones([64, 4, 4, 3]) * tf.reshape(tf.cast(tf.range(64) % 2, tf.float32), [64, 1, 1, 1])
-    classes = tf.one_hot(tf.range(64) % 2, 2)
-    mixed, labels = augmentation.augmentation(["mixup"])(_SEED, pixels, classes)
-    assert np.allclose(mixed[:, 0, 0, 0], labels[:, 1], atol=1e-6)  # class 1 is white, class 0 is black
-    assert np.allclose(tf.reduce_sum(labels, axis=1), 1.0, atol=1e-6)
-    assert 0.02 < float(tf.reduce_mean(tf.minimum(labels[:, 0], labels[:, 1]))) < 0.3
-
-
-def test_what_is_drawn_depends_on_the_seed_alone():
-    def changed(*seed: int) -> np.ndarray:
-        change = augmentation.augmentation(["flip", "saturation", "mixup"])
-        return change(tf.constant(seed), _random_pixels(), _CLASSES)[0].numpy()
-
-    assert np.array_equal(changed(1, 5), changed(1, 5))
-    assert not np.allclose(changed(1, 5), changed(1, 6))
-    assert not np.allclose(changed(1, 5), changed(2, 5))
-
-
-def test_no_augmentation_is_none():
-    assert augmentation.augmentation([]) is None

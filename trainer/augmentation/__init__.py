@@ -1,0 +1,1 @@
+"""Random changes to training photos; `python -m trainer.augmentation --show` shows them."""
