@@ -13,7 +13,10 @@ class DataBlessing(tfx.dsl.Artifact):
 
 
 class PhotoTable(tfx.dsl.Artifact):
-    """The measurements of each photo, in Split-NAME/photos-*.npz; see `components.photos`."""
+    """The measurements of each photo, in Split-NAME/photos-*.npz; see `components.photos`.
+
+    `edits.csv` is a copy of `data.edits`, if there is one.
+    """
 
     TYPE_NAME = "components.PhotoTable"
 

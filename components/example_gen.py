@@ -6,6 +6,7 @@ Records that cannot be used go to the quarantine. The data gate stops the run if
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -26,15 +27,17 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import FileBasedExampleGenSpec
 
-from components import quarantine, record_order
+from components import edits, hash_split, quarantine, record_order
 from components.artifacts import Artifacts, PhotoTable, Quarantine
+from components.edits import Edit
 from components.quarantine import QUARANTINE
 from components.record_check import Expected, Good, check_file
 from components.record_order import Folders
 from components.stage import Stage
 from ingest.bad_records import BadRecord
+from ingest.label_edits import Edits
 from ingest.records import INPUT_FILES, list_files, splits_of_files
-from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
+from ingest.split_names import SPLITS
 
 _COUNT_IN_NAME = re.compile(r"\d-(\d+)\.tfrec$")  # the form of the public flowers: flowers00-230.tfrec
 _MAX_DIGESTS = 1000  # files; the digests of more files would add over 100 kB to ML Metadata in each run
@@ -46,7 +49,8 @@ class Driver(FileBasedDriver):
 
     The fingerprint includes names because the names decide which files are held out. Vertex AI runs TFX's own driver,
     whose fingerprint has only the number of matching files, their sizes and times. The property INPUT_FILES has a
-    digest of each file, from which `lineage why` lists the files that changed.
+    digest of each file, from which `lineage why` lists the files that changed. The property `edits_sha256` follows
+    the content of `data.edits`.
     """
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
@@ -65,6 +69,8 @@ class Driver(FileBasedDriver):
         if len(files) <= _MAX_DIGESTS:
             names = [_name(file, exec_properties) for file in files]
             resolved[INPUT_FILES] = json.dumps(dict(zip(names, map(_digest, versions), strict=True)))
+        if corrections := _corrections(_options(exec_properties)):
+            resolved[edits.DIGEST_PROPERTY] = corrections.sha256
         return resolved
 
 
@@ -106,8 +112,11 @@ class Executor(BaseBeamExecutor):
         (examples,), (table,), (bad,) = (output_dict[name] for name in ("examples", "table", QUARANTINE))
         folders = Folders(examples.uri, table.uri, bad.uri)
         options = _options(exec_properties)
+        corrections = _corrections(options)
         files = _split_files(exec_properties, options)
-        splits = [split for split in SPLITS if split in {file.split for file in files} | set(_hashed(options))]
+        splits = [
+            split for split in SPLITS if split in {file.split for file in files} | set(hash_split.fractions(options))
+        ]
         rounds = _rounds(files)
         total = sum(len(each.shards) for each in rounds)
         for number, parts in enumerate([[each] for each in rounds] if self._groups_in_memory() else [rounds]):
@@ -115,14 +124,18 @@ class Executor(BaseBeamExecutor):
                 written = []
                 for index, part in enumerate(parts):
                     step = f"Round{number + index}"
-                    written += _check_and_write(pipeline, step, part, options, folders, splits, total)
+                    written += _check_and_write(
+                        pipeline, step, part, options | {"edits": corrections}, folders, splits, total
+                    )
                 _ = (
                     written
                     | beam.Flatten()
                     | beam.combiners.ToList()
                     | beam.Map(quarantine.write_counts, folders.quarantine, number)
                 )
-        quarantine.merge_counts(folders.quarantine)
+        counts = quarantine.merge_counts(folders.quarantine, corrections)
+        if counts.edited:
+            edits.record(counts.edited, options["edits"], table, examples)
         examples.split_names = artifact_utils.encode_split_names(splits)
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
@@ -142,7 +155,7 @@ def _check_and_write(
     total: int,
 ) -> list[beam.PCollection]:
     """Adds the steps for the files of a round; returns the counts of the files that are read and written."""
-    expected = Expected(options["classes"], options["features"], options["first_class"])
+    expected = Expected(options["classes"], options["features"], options["first_class"], options["edits"])
     checked = (
         pipeline
         | f"{step}Files" >> beam.Create(part.files)
@@ -158,8 +171,11 @@ def _check_and_write(
 
 def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Sequence[int]) -> Iterator[Any]:
     """Yields ((split or QUARANTINE, shard), Good or BadRecord) for each record, and the file's counts as 'sources'."""
-    good, bad, lost = 0, 0, 0
+    good, bad, lost, applied = 0, 0, 0, Counter[Edit]()
     for each in check_file(file.path, file.size, file.name, expected):
+        if isinstance(each, Edit):  # leaves the record out
+            applied[each] += 1
+            continue
         key = each.data if isinstance(each, Good) else f"{each.source} {each.record}".encode()
         shard = shards[record_order.shard_of(key, len(shards))]
         if isinstance(each, BadRecord):
@@ -167,32 +183,18 @@ def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Seq
             yield (QUARANTINE, shard), each
         else:
             good += 1
-            yield (file.split or _split_of(each.data, options), shard), each
-    counts = quarantine.SourceCounts(file.name, good, bad, lost, _named_count(file.name, options))
+            if each.edit:
+                applied[each.edit] += 1
+            yield (file.split or hash_split.split_of(each.data, options), shard), each
+    dropped = sum(count for each, count in applied.items() if each.kind == edits.DROPPED)
+    counts = quarantine.SourceCounts(file.name, good, bad, lost, _named_count(file.name, options), dropped)
     yield beam.pvalue.TaggedOutput("sources", counts._asdict())
+    yield beam.pvalue.TaggedOutput("sources", edits.as_row(applied))
 
 
 def _named_count(name: str, options: dict[str, Any]) -> int | None:
     found = _COUNT_IN_NAME.search(name) if options["counts_in_names"] else None
     return int(found[1]) if found else None
-
-
-def _split_of(data: bytes, options: dict[str, Any]) -> str:
-    """Returns the split of a record, from a hash of its photo, so that copies of a photo are in one split."""
-    image = tf.train.Example.FromString(data).features.feature["image"].bytes_list.value[0]
-    position = int.from_bytes(hashlib.sha256(image).digest()[:8]) / 2**64
-    fractions = _hashed(options)
-    if position < fractions.get(TEST, 0.0):
-        return TEST
-    return EVAL if position < fractions.get(TEST, 0.0) + fractions[EVAL] else TRAIN
-
-
-def _hashed(options: dict[str, Any]) -> dict[str, float]:
-    """Returns the fraction of each split for a split by hash, otherwise {}."""
-    if options["split"] != "hash":
-        return {}
-    held_out = {TEST: options["test_fraction"], EVAL: options["eval_fraction"]}
-    return {TRAIN: 1 - sum(held_out.values())} | {split: value for split, value in held_out.items() if value}
 
 
 def _split_files(exec_properties: dict[str, Any], options: dict[str, Any]) -> list[_File]:
@@ -222,6 +224,10 @@ def _options(exec_properties: dict[str, Any]) -> dict[str, Any]:
     custom.custom_config.Unpack(options)
     values = json_format.MessageToDict(options)
     return {**values, "first_class": int(values["first_class"])}  # a Struct has only floats
+
+
+def _corrections(options: dict[str, Any]) -> Edits | None:
+    return edits.read(options["edits"], options["classes"]) if options["edits"] else None
 
 
 def _files(exec_properties: dict[str, Any]) -> list[str]:
@@ -276,7 +282,7 @@ def example_gen(input_base: str, pattern: str, **options: Any) -> FileBasedExamp
       input_base: the folder of the record files.
       pattern: matches the files, relative to `input_base`.
       **options: the settings of the section `data` with the same names: classes, features, first_class, split,
-        eval_fraction, test_fraction and counts_in_names.
+        eval_fraction, test_fraction, counts_in_names and edits.
     """
     return CheckingExampleGen(input_base, pattern, options)
 

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from components import edits
+from components.edits import Edited
 from components.stage import plural
+from ingest.label_edits import Edits
 
 OUT_OF_RANGE = "class out of range"  # a reason of `components.record_check`, for which the data gate has a remedy
 QUARANTINE = "quarantine"  # the output of ExampleGen, and the prefix of its files
 _COUNTS = "counts.json"
-_FIRST = 3  # sources of each reason, and files of a notice
+_FIRST = 3  # sources of each reason
 
 
 class SourceCounts(NamedTuple):
@@ -27,6 +30,7 @@ class SourceCounts(NamedTuple):
       bad: records in the quarantine.
       lost: the estimated number of records after a damaged place, which cannot be read.
       named: the number of records in the file's name, or None.
+      dropped: records that `data.edits` leaves out.
     """
 
     source: str
@@ -34,6 +38,7 @@ class SourceCounts(NamedTuple):
     bad: int
     lost: int
     named: int | None
+    dropped: int = 0
 
 
 class Reason(NamedTuple):
@@ -54,6 +59,7 @@ class Counts(NamedTuple):
       reasons: the bad records by reason.
       empty: the files without records.
       miscounted: the files with another number of records than in their names, as 'FILE (N)'.
+      edited: see `components.edits`; None without `data.edits`.
     """
 
     good: int
@@ -63,6 +69,7 @@ class Counts(NamedTuple):
     reasons: dict[str, Reason]
     empty: list[str]
     miscounted: list[str]
+    edited: Edited | None = None
 
     @property
     def bad_fraction(self) -> float:
@@ -76,13 +83,20 @@ def write_counts(rows: Sequence[dict[str, Any]], folder: str, number: int) -> No
         file.write(json.dumps(rows))
 
 
-def merge_counts(folder: str) -> Counts:
-    """Replaces the files of `write_counts` by one file with all counts, and returns the counts."""
+def merge_counts(folder: str, applied: Edits | None = None) -> Counts:
+    """Replaces the files of `write_counts` by one file with all counts, and returns the counts.
+
+    Args:
+      folder: of the files.
+      applied: the corrections of labels that were applied.
+    """
     rows, paths = [], sorted(tf.io.gfile.glob(f"{folder}/*-{_COUNTS}"))
     for path in paths:
         with tf.io.gfile.GFile(path) as file:
             rows += json.loads(file.read())
-    counts = _merged(rows)
+    counts = _merged(rows)._replace(
+        edited=edits.count((tuple(use) for row in rows for use in row.get("edits", [])), applied) if applied else None
+    )
     with tf.io.gfile.GFile(f"{folder}/{_COUNTS}", "w") as file:
         file.write(json.dumps(counts._asdict()))
     for path in paths:
@@ -101,7 +115,7 @@ def _merged(rows: Sequence[dict[str, Any]]) -> Counts:
             before = reasons.get(reason, Reason(0, []))
             reasons[reason] = Reason(before.records + count, sorted(before.first + first)[:_FIRST])
     good, bad, lost = (sum(getattr(each, name) for each in sources) for name in ("good", "bad", "lost"))
-    read = {each: each.good + each.bad for each in sources}
+    read = {each: each.good + each.bad + each.dropped for each in sources}
     return Counts(
         good,
         bad,
@@ -119,23 +133,22 @@ def read_counts(folder: str) -> Counts:
         values = json.loads(file.read())
     labels = {split: {int(label): n for label, n in each.items()} for split, each in values["labels"].items()}
     reasons = {reason: Reason(*each) for reason, each in values["reasons"].items()}
-    return Counts(**{**values, "labels": labels, "reasons": reasons})
+    edited = values.get("edited") and Edited(*values["edited"])  # older versions have none
+    return Counts(**{**values, "labels": labels, "reasons": reasons, "edited": edited})
 
 
 def notices(counts: Counts) -> Iterator[str]:
-    """Yields what a user should know about the records: bad and lost records, empty and miscounted files."""
+    """Yields what a user should know about the records: bad and lost records, edits, empty and miscounted files."""
     if counts.bad or counts.lost:
         lost = f" (and about {counts.lost:,} that cannot be read)" if counts.lost else ""
         yield f"{plural(counts.bad, 'record')} in the quarantine{lost}"
+    if counts.edited:
+        yield from edits.notices(counts.edited)
     if counts.empty:
-        yield f"{plural(len(counts.empty), 'empty file')}: {_listed(counts.empty)}"
+        yield f"{plural(len(counts.empty), 'empty file')}: {edits.listed(counts.empty)}"
     if counts.miscounted:
         files = plural(len(counts.miscounted), "file")
         yield (
-            f"{files} with another number of records than in the name: {_listed(counts.miscounted)}; if the number in "
-            "the name is not a count, --set data.counts_in_names=false"
+            f"{files} with another number of records than in the name: {edits.listed(counts.miscounted)}; if the "
+            "number in the name is not a count, --set data.counts_in_names=false"
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_FIRST]) + (" …" if len(names) > _FIRST else "")

@@ -13,17 +13,20 @@ from apache_beam.io.filesystems import FileSystems
 from google.protobuf.message import DecodeError
 
 from components import photos
+from components.edits import DROPPED, RELABELLED, UNCHANGED, Edit
 from components.photos import Measured
 from components.quarantine import OUT_OF_RANGE
 from errors import shortened
 from ingest import record_file
 from ingest.bad_records import BadRecord
 from ingest.feature_names import FILENAME, is_default
+from ingest.label_edits import DIGEST, Edits
 from trainer.features import CLASS, IMAGE, LABEL
 
 _BATCH = 64  # records that are decoded in one call
 _BATCH_BYTES = 16 * 2**20
 _NAME_BYTES = 200  # of a file name in the quarantine and in the table
+_ONE_HOT = "one_hot_class"  # float[classes], an optional feature
 
 
 class Expected(NamedTuple):
@@ -33,18 +36,21 @@ class Expected(NamedTuple):
       classes: the class names.
       features: the records' name of each feature; see `ingest.feature_names`.
       first_class: the number of the first class, 0 or 1.
+      edits: corrections of labels, see `label_edits.resolve`; None for no corrections.
     """
 
     classes: Sequence[str]
     features: Mapping[str, str]
     first_class: int
+    edits: Edits | None = None
 
 
 class Good(NamedTuple):
-    """A record that can be used: the serialized example, and the photo's measurements."""
+    """A record that can be used: the serialized example, the photo's measurements, and the edit, if any."""
 
     data: bytes
     measured: Measured
+    edit: Edit | None = None
 
 
 class _Photo(NamedTuple):
@@ -55,6 +61,7 @@ class _Photo(NamedTuple):
     image: bytes
     label: int
     name: bytes
+    edit: Edit | None
 
 
 class NotUsable(Exception):
@@ -65,8 +72,8 @@ class NotUsable(Exception):
         super().__init__(reason, detail)
 
 
-def check_file(path: str, size: int, source: str, expected: Expected) -> Iterator[Good | BadRecord]:
-    """Yields the records of a file, in order within each kind.
+def check_file(path: str, size: int, source: str, expected: Expected) -> Iterator[Good | BadRecord | Edit]:
+    """Yields the records of a file, in order within each kind; for a record that an edit leaves out, the edit.
 
     Args:
       path: the file, local or in a bucket.
@@ -81,7 +88,11 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
             try:
                 if record.problem:
                     raise NotUsable("damaged record", record.problem)
-                batch.append(_parsed(bad, expected))
+                parsed = _parsed(bad, expected)
+                if isinstance(parsed, Edit):
+                    yield parsed
+                else:
+                    batch.append(parsed)
             except NotUsable as error:
                 yield bad._replace(reason=error.reason, detail=error.detail)
             if len(batch) == _BATCH or sum(len(each.image) for each in batch) > _BATCH_BYTES:
@@ -90,19 +101,53 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
     yield from _measured(batch)
 
 
-def _parsed(bad: BadRecord, expected: Expected) -> _Photo:
+def _parsed(bad: BadRecord, expected: Expected) -> _Photo | Edit:
     try:
         example = tf.train.Example.FromString(bad.data)
     except DecodeError:
         raise NotUsable("not a tf.Example", f"{len(bad.data):,} bytes, beginning with {bad.data[:12]!r}") from None
     features, names = example.features.feature, expected.features
-    image, label = _value(features, names[IMAGE], "bytes"), _label(features, expected)
     filename = _text(features, names[FILENAME])[:_NAME_BYTES]
-    data = bad.data
-    if expected.first_class or not is_default(names) or features[CLASS].WhichOneof("kind") == "bytes_list":
+    name = filename or f"{bad.source} record {bad.record}".encode()
+    found = expected.edits.find(digest_of(features), readable(name)) if expected.edits else None
+    if found and not found[1]:
+        return Edit(found[0], DROPPED)
+    image = _value(features, names[IMAGE], "bytes")
+    label, edit = _edited(features, expected, *found) if found else (_label(features, expected), None)
+    data, relabelled = bad.data, edit is not None and edit.kind == RELABELLED
+    if (
+        relabelled
+        or expected.first_class
+        or not is_default(names)
+        or features[CLASS].WhichOneof("kind") == "bytes_list"
+    ):
         data = _renamed(features, expected, image, label)
-    place = f"{bad.source} record {bad.record}".encode()
-    return _Photo(bad._replace(filename=filename.decode(errors="replace")), data, image, label, filename or place)
+    return _Photo(bad._replace(filename=filename.decode(errors="replace")), data, image, label, name, edit)
+
+
+def digest_of(features: Mapping[str, Any]) -> str:
+    """Returns the digest that `ingest photos` writes; '' for other records."""
+    values = features[DIGEST].bytes_list.value if DIGEST in features else []
+    return values[0].decode(errors="replace") if len(values) == 1 else ""
+
+
+def readable(name: bytes) -> str:
+    r"""Returns the name of a record as text for files and messages.
+
+    >>> readable("é".encode()), readable(b"\xff.jpg")
+    ('é', '\\xff.jpg')
+    """
+    return name.decode(errors="backslashreplace")
+
+
+def _edited(features: Mapping[str, Any], expected: Expected, key: str, name: str) -> tuple[int, Edit]:
+    """Returns the new class index and the edit. The record's own class need not be valid."""
+    label = expected.classes.index(name)
+    try:
+        before = _label(features, expected)
+    except NotUsable:
+        before = None
+    return label, Edit(key, UNCHANGED if label == before else RELABELLED)
 
 
 def _value(features: Mapping[str, Any], name: str, *kinds: str) -> Any:
@@ -166,6 +211,9 @@ def _renamed(features: Mapping[str, Any], expected: Expected, image: bytes, labe
     renamed[IMAGE].bytes_list.value.append(image)
     renamed[CLASS].int64_list.value.append(label)
     renamed[LABEL].bytes_list.value.append(expected.classes[label].encode())
+    if _ONE_HOT in renamed:
+        one_hot = [float(index == label) for index in range(len(expected.classes))]
+        renamed[_ONE_HOT].float_list.value[:] = one_hot
     return result.SerializeToString(deterministic=True)
 
 
@@ -185,7 +233,7 @@ def _measured(batch: Sequence[_Photo]) -> Iterator[Good | BadRecord]:
         return
     digests = photos.digests([each.data for each in batch]).numpy().tolist()
     for each, row, digest in zip(batch, rows, digests, strict=True):
-        yield Good(each.data, Measured(each.label, *row, digest, each.name))
+        yield Good(each.data, Measured(each.label, *row, digest, each.name), each.edit)
 
 
 def _why(image: bytes, error: tf.errors.OpError) -> str:

@@ -1,4 +1,8 @@
-"""Corrects labels by a CSV file: each row has the digest of a photo and its new label, or leaves the photo out."""
+"""Corrects labels by a CSV file: each row has the digest of a photo and its new label, or leaves the photo out.
+
+`ingest photos --edits` and the setting `data.edits` read such a file. For `data.edits`, a row may have the name of the
+record instead of a digest, because only `ingest photos` writes digests.
+"""
 
 import csv
 import hashlib
@@ -14,17 +18,43 @@ from ingest.names import printable
 from ingest.splitting import Photo
 
 DROP = "drop"
-_COLUMNS = ("digest", "label")
+DIGEST, NAME, NEW_LABEL = "digest", "name", "label"  # the columns
+SETTING = "data.edits"
 _DIGEST = re.compile("[0-9a-f]{32}")
 _LISTED = 20  # unknown digests in a notice
 
 
 class Edits(NamedTuple):
-    """The rows of a file: the new label by digest; and the file's name and SHA-256."""
+    """The rows of a file.
+
+    Attributes:
+      labels: the new label by digest.
+      names: the new label by the name of the record, from the rows without a digest.
+      name: the file's name.
+      sha256: of the file's content.
+    """
 
     labels: dict[bytes, str]
+    names: dict[str, str]
     name: str
     sha256: str
+
+    def find(self, digest: str, name: str) -> tuple[str, str] | None:
+        """Returns the key and the new label of the row for a photo; None without a row.
+
+        Args:
+          digest: of the photo, in hex, or any text if the record has none.
+          name: of the record.
+        """
+        label = self.labels.get(bytes.fromhex(digest)) if _DIGEST.fullmatch(digest) else None
+        if label is not None:
+            return digest, label
+        return (name, self.names[name]) if name in self.names else None
+
+    @property
+    def keys(self) -> list[str]:
+        """The digest or the name of each row."""
+        return [*(digest.hex() for digest in self.labels), *self.names]
 
 
 class Edited(NamedTuple):
@@ -35,62 +65,119 @@ class Edited(NamedTuple):
     notices: list[str]
 
 
-def read(path: Path) -> Edits:
-    """Reads a file of edits: CSV, UTF-8, with a header that has the columns `digest` and `label`.
+def read(path: Path, option: str = "--edits") -> Edits:
+    """Returns the edits in a file on this machine; see `parse`.
+
+    Args:
+      path: the file.
+      option: the flag or the setting that names it.
 
     Raises:
-      UserError: when the file cannot be read, lacks a column, or has a row that is not valid or contradicts another.
+      UserError: when the file cannot be read, or `parse` raises it.
     """
     try:
         content = path.expanduser().read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the edits {printable(path)} ({option}): {error.strerror}") from None
+    return parse(content, str(path), by_name=option == SETTING)
+
+
+def parse(content: bytes, path: str, by_name: bool) -> Edits:
+    """Returns the edits in the content of a file: CSV, UTF-8, with a header that has the columns `digest` and `label`.
+
+    Args:
+      content: of the file.
+      path: the file's path or URI.
+      by_name: whether a row may have a name in the column `name` instead of a digest.
+
+    Raises:
+      UserError: when the file lacks a column, or has a row that is not valid or contradicts another.
+    """
+    try:
         text = content.decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=tables.delimiter_of(text.partition("\n")[0]))
         columns, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise UserError(f"cannot read {printable(path)} (--edits): {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
-    labels: dict[bytes, str] = {}
-    _check_columns(columns, f"{printable(path)}, row 1", columns)
+    edits = Edits({}, {}, path.rpartition("/")[2], hashlib.sha256(content).hexdigest())
+    _check_columns(columns, f"{printable(path)}, row 1", columns, by_name)
     for number, row in rows:
         where = f"{printable(path)}, row {number}"
-        _check_columns([column for column, cell in row.items() if cell is not None], where, row)
-        digest, label = row["digest"].strip().lower(), row["label"].strip()
-        if not _DIGEST.fullmatch(digest):
-            raise UserError(f"{where}: expected a digest of 32 characters 0-9 and a-f, received {quoted(digest)}")
-        if labels.setdefault(bytes.fromhex(digest), label) != label:
-            raise UserError(f"{where}: expected one label for each digest, received two for {digest}")
-    return Edits(labels, path.name, hashlib.sha256(content).hexdigest())
+        _check_columns([column for column, cell in row.items() if cell is not None], where, row, by_name)
+        digest, name = (row.get(DIGEST) or "").strip().lower(), (row.get(NAME) or "") if by_name else ""
+        if not _DIGEST.fullmatch(digest) and (digest or not name):
+            or_name = " or a name" if by_name else ""
+            raise UserError(
+                f"{where}: expected a digest of 32 characters 0-9 and a-f{or_name}, received {quoted(digest)}"
+            )
+        before = (
+            edits.labels.setdefault(bytes.fromhex(digest), row[NEW_LABEL])
+            if digest
+            else edits.names.setdefault(name, row[NEW_LABEL])
+        )
+        if before.strip() != row[NEW_LABEL].strip():
+            raise UserError(
+                f"{where}: expected one label for each digest, received two for {printable(digest or name)}"
+            )
+    return edits
 
 
-def _check_columns(found: Collection[str], where: str, received: Iterable[str]) -> None:
-    if not set(_COLUMNS) <= set(found):
+def _check_columns(found: Collection[str], where: str, received: Iterable[str], by_name: bool) -> None:
+    if by_name and not (NEW_LABEL in found and {DIGEST, NAME} & set(found)):
         raise UserError(
-            f"{where}: expected the columns {' and '.join(_COLUMNS)}; received {quoted(list(map(str, received)))}. "
+            f"{where}: expected the columns {NEW_LABEL} and {DIGEST} or {NAME}; "
+            f"received {quoted(list(map(str, received)))}"
+        )
+    if not by_name and not {DIGEST, NEW_LABEL} <= set(found):
+        raise UserError(
+            f"{where}: expected the columns {DIGEST} and {NEW_LABEL}; received {quoted(list(map(str, received)))}. "
             "For a page with the digests: python -m ingest check PHOTOS_DIR --html FILE"
         )
 
 
-def apply(edits: Edits, photos: Sequence[Photo]) -> Edited:
-    """Returns the labels of the photos after the edits. All copies of a photo get the new label.
+def resolve(edits: Edits, classes: Collection[str]) -> Edits:
+    """Returns the edits with the names of classes as labels, and "" for photos that are left out.
 
     A photo is left out if its new label is empty, or `drop` unless that is the name of a class.
 
     Raises:
       UserError: when a new label is not the name of a class.
     """
-    classes = {photo.label for photo in photos}
-    for label in edits.labels.values():
-        if label not in {*classes, "", DROP}:
-            raise UserError(
-                f"{printable(edits.name)}: unknown class {printable(quoted(label))}; "
-                f"{printable(choices(label, sorted(classes)))}, or an empty label to leave the photo out"
-            )
-    dropped = {"", DROP} - classes
-    labels: list[str | None] = []
-    for photo in photos:
-        label = edits.labels.get(photo.digest, photo.label)
-        labels.append(None if label in dropped else label)
+
+    def resolved(label: str) -> str:
+        if label in classes:
+            return label
+        if (text := label.strip()) in {*classes, "", DROP}:
+            return text if text in classes else ""
+        raise UserError(
+            f"{printable(edits.name)}: unknown class {printable(quoted(text))}; "
+            f"{printable(choices(text, sorted(classes)))}, or an empty label to leave the photo out"
+        )
+
+    return edits._replace(
+        labels={digest: resolved(label) for digest, label in edits.labels.items()},
+        names={name: resolved(label) for name, label in edits.names.items()},
+    )
+
+
+def checked(path: Path, classes: Collection[str]) -> Path:
+    """Returns the absolute path of a file for `data.edits`.
+
+    Raises:
+      UserError: when the file cannot be read, or a row is not valid for the classes.
+    """
+    resolve(read(path, SETTING), classes)
+    return path.expanduser().absolute()
+
+
+def apply(edits: Edits, photos: Sequence[Photo]) -> Edited:
+    """Returns the labels of the photos after the edits; see `resolve`. All copies of a photo get the new label.
+
+    Raises:
+      UserError: when a new label is not the name of a class.
+    """
+    edits = resolve(edits, {photo.label for photo in photos})
+    labels = [edits.labels.get(photo.digest, photo.label) or None for photo in photos]
     changed = sum(label not in (None, photo.label) for label, photo in zip(labels, photos, strict=True))
     counts = f"{changed:,} photo{'s' * (changed != 1)} relabelled, {labels.count(None):,} dropped"
     summary = f"{edits.name} sha256:{edits.sha256}: {counts}"

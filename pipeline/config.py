@@ -16,7 +16,7 @@ from trainer.section import Pixels, Section
 from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
 
 # the settings of `data` that decide how ExampleGen reads and divides the records
-READ = {"classes", "features", "first_class", "split", "eval_fraction", "test_fraction", "counts_in_names"}
+READ = {"classes", "features", "first_class", "split", "eval_fraction", "test_fraction", "counts_in_names", "edits"}
 UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
 
 Uri = Annotated[str, Field(pattern="^[a-z][a-z0-9]*://")]  # in a bucket; local paths are Path
@@ -41,6 +41,7 @@ class Data(Pixels, Labelled):
     test_fraction: float = Field(default=0.19, ge=0, lt=1, description="of the split that the gate judges; 0 for none")
     max_bad_fraction: float = Field(default=0.01, ge=0, lt=1, description="of records that cannot be used")
     counts_in_names: bool = Field(default=True, description="warn if flowers00-230.tfrec has not 230 records")
+    edits: Uri | Path | None = Field(default=None, description="a CSV file that corrects labels or leaves photos out")
     provenance: str = Field(default="", description="how the data were made; written by python -m ingest")
 
     @field_validator("source")

@@ -13,6 +13,7 @@ PATHS = (
     "output",
     "data.directory",
     "data.schema_file",
+    "data.edits",
     "model.weights",
     "pusher.directory",
     "metadata.password_file",

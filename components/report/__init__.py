@@ -20,6 +20,8 @@ For F1, n is the number of photos whose true or predicted class is this class.
       brightness_histogram: the fraction of photos in each of 20 bins of equal width}
     left_out: {records: in the quarantine, lost: the estimated number that cannot be read, reasons: the number of
       records by reason, empty_files}; null if ExampleGen has not run
+    edits: what `data.edits` did: {file, sha256, relabelled, unchanged, dropped: numbers of records, unmatched: the
+      digests and names in rows without a record, repeated: names of several records}; null without `data.edits`
     anomalies: [{split, feature, what}]; null if ExampleValidator has not run
     drift: by split, for labels, brightness and sizes: {l_infinity, jensen_shannon: the distance with base 2, 0 to 1};
       null if the baseline's data is unknown

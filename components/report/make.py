@@ -93,6 +93,7 @@ def _data(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any]:
         "classes": classes,
         "splits": {split: data.describe(each, classes) for split, each in splits.items()},
         "left_out": _left_out(sources.folder("ImportExampleGen.quarantine")),
+        "edits": _edits(sources.folder("ImportExampleGen.quarantine")),
         "anomalies": _anomalies(sources.folder("ExampleValidator.anomalies")),
         "drift": {each: data.drift(baseline_splits[each], splits[each], len(classes)) for each in common} or None,
         "baseline": baseline,
@@ -106,6 +107,11 @@ def _left_out(quarantine: str | None) -> dict[str, Any] | None:
     counts = read_counts(quarantine)
     reasons = {reason: each.records for reason, each in counts.reasons.items()}
     return {"records": counts.bad, "lost": counts.lost, "reasons": reasons, "empty_files": counts.empty}
+
+
+def _edits(quarantine: str | None) -> dict[str, Any] | None:
+    edited = read_counts(quarantine).edited if quarantine else None
+    return edited and edited._asdict()
 
 
 def _anomalies(folder: str | None) -> list[dict[str, str]] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from errors import UserError, collect_errors, quoted
-from ingest import download
+from ingest import download, label_edits
 from ingest.prepare import ensure, prepare_weights
 from ingest.records import WILDCARDS
 from ingest.sources import SOURCES
@@ -72,7 +72,7 @@ def needs_local_files(config: Config) -> bool:
     """Returns whether data or weights are files on this machine, which no cluster can read."""
     return any(
         "://" not in str(path)
-        for path in (config.data.directory, config.model.weights)
+        for path in (config.data.directory, config.data.edits, config.model.weights)
         if path not in (None, "imagenet")
     )
 
@@ -80,16 +80,19 @@ def needs_local_files(config: Config) -> bool:
 def _with_uris(config: Config, submitted: bool) -> Config:
     """Returns the settings with the bucket URIs of the public flowers and weights.
 
-    If nothing is submitted, data and weights may be local: weights are validated, and the sample is drawn.
+    If nothing is submitted, data, edits and weights may be local: edits and weights are validated, and the sample is
+    drawn.
 
     Raises:
-      UserError: when local weights cannot be used.
+      UserError: when local edits or weights cannot be used.
     """
     data, model = config.data, config.model
     if data.directory is None and data.source:
         uri = SOURCES[data.source].buckets.get(data.image_size)
         directory = uri or (None if submitted else ensure(data.source, data.image_size))
         data = data.model_copy(update={"directory": directory})
+    if isinstance(data.edits, Path) and not submitted:
+        data = data.model_copy(update={"edits": label_edits.checked(data.edits, data.classes)})
     published = FAMILIES[model.name].imagenet if model.weights == "imagenet" else None
     if isinstance(published, Weights):
         model = model.model_copy(update={"weights": download.bucket_uri(published.url)})
@@ -164,6 +167,8 @@ def _data(config: Config, submitted: bool) -> Iterator[str]:
     directory, weights = config.data.directory, config.model.weights
     if submitted or isinstance(directory, str):
         yield from _bucket("data.directory (--data)", directory)
+    if config.data.edits and (submitted or isinstance(config.data.edits, str)):
+        yield from _bucket("data.edits", config.data.edits)
     if weights and weights != "imagenet" and (submitted or "://" in weights):
         yield from _bucket("model.weights (--weights)", weights)
     elif config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from errors import UserError, collect_errors
-from ingest import data_checks, download, prepare, records
+from ingest import data_checks, download, label_edits, prepare, records
 from ingest.logs import log_to_file
 from pipeline import beam
 from pipeline.config import Config, Metadata
@@ -21,13 +21,16 @@ def resolve(config: Config) -> Config:
       UserError: naming all settings that cannot be used. The output folder is then not created.
     """
     problems: list[str] = []
+    data = config.data
     # Google's libraries warn when they are imported
     with collect_errors(problems), log_to_file(Path(os.devnull), also_terminal=False):
         beam.check(config.beam, local=True)
     with collect_errors(problems):
         directory = _checked_data(config)
     with collect_errors(problems):
-        schema = check_schema(_local_path(config.data.schema_file, "data.schema_file"), config.data.classes)
+        schema = check_schema(_local_path(data.schema_file, "data.schema_file"), data.classes)
+    with collect_errors(problems):
+        edits = data.edits and label_edits.checked(_local_path(data.edits, label_edits.SETTING), data.classes)
     with collect_errors(problems):
         _check_database(config.metadata)
     with collect_errors(problems):
@@ -46,7 +49,7 @@ def resolve(config: Config) -> Config:
     return config.model_copy(
         update={
             "output": output,
-            "data": config.data.model_copy(update={"directory": directory, "schema_file": schema}),
+            "data": data.model_copy(update={"directory": directory, "schema_file": schema, "edits": edits}),
             "model": config.model.model_copy(
                 update={"weights": str(weights), "weights_sha256": digest} if weights else {}
             ),

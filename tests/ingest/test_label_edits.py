@@ -67,6 +67,46 @@ def test_files_that_are_refused(tmp_path, text, says):
         label_edits.apply(label_edits.read(_file(tmp_path, text)), PHOTOS)
 
 
+def test_a_row_may_have_a_name_for_data_edits(tmp_path):
+    text = f'name,digest,label\na.jpg,,dog\n"b, c.jpg",{16 * ONE},\n a.jpg ,,drop\n'
+    edits = label_edits.resolve(label_edits.read(_file(tmp_path, text), "data.edits"), ["cat", "dog"])
+    assert edits.names == {"a.jpg": "dog", " a.jpg ": ""} and edits.labels == {bytes.fromhex(16 * ONE): ""}
+    assert edits.find(16 * ONE, "a.jpg") == (16 * ONE, "")
+    assert (
+        edits.find("", "a.jpg") == edits.find("no digest", "a.jpg") == edits.find(16 * TWO, "a.jpg") == ("a.jpg", "dog")
+    )
+    assert edits.find("", "b, c.jpg") is None
+    assert edits.keys == [16 * ONE, "a.jpg", " a.jpg "]
+
+
+def test_spaces_around_a_label_are_ignored_unless_the_class_has_them(tmp_path):
+    edits = label_edits.read(_file(tmp_path, "name,label\na, cat \nb, dog\nc,  \n"), "data.edits")
+    assert label_edits.resolve(edits, ["cat", " dog", "dog"]).names == {"a": "cat", "b": " dog", "c": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("file,label\na,cat\n", r"row 1: expected the columns label and digest or name; received .*'file'"),
+        ("name,digest\na,b\n", r"row 1: expected the columns label and digest or name; received"),
+        ("name,label\na,cat\n,dog\n", "row 3: expected a digest of 32 characters 0-9 and a-f or a name, received ''"),
+        ("name,digest,label\na,abc,cat\n", "row 2: expected a digest of 32 characters .* received 'abc'"),
+        ("name,label\na,cat\na,dog\n", "row 3: expected one label for each digest, received two for a"),
+    ],
+)
+def test_files_that_data_edits_refuses(tmp_path, text, says):
+    with pytest.raises(UserError, match=says):
+        label_edits.read(_file(tmp_path, text), "data.edits")
+
+
+def test_names_are_not_for_ingest(tmp_path):
+    with pytest.raises(UserError, match="expected the columns digest and label"):
+        label_edits.read(_file(tmp_path, "name,label\na,cat\n"))
+    with pytest.raises(UserError, match="row 2: expected a digest of 32 characters 0-9 and a-f, received ''"):
+        label_edits.read(_file(tmp_path, "name,digest,label\na,,cat\n"))
+
+
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read .*none.csv \(--edits\): No such file"):
-        label_edits.read(tmp_path / "none.csv")
+    for option in ("--edits", "data.edits"):
+        with pytest.raises(UserError, match=rf"cannot read the edits .*none.csv \({option}\): No such file"):
+            label_edits.read(tmp_path / "none.csv", option)

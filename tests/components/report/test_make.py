@@ -12,6 +12,7 @@ from components import photos, predictions, quarantine
 from components.report import sections
 from components.report.make import make
 from components.report.sources import Sources
+from ingest.label_edits import Edits
 from pipeline import settings
 from testing import graphs
 from testing.example_gen import write_table
@@ -276,6 +277,22 @@ def test_records_that_are_left_out_are_counted_by_reason(complete, tmp_path):
     page = Page((tmp_path / "report.html").read_text())
     assert "2 records left out: 2 no <b>image</b>." in page.text
     assert "About 4 records cannot be read." in page.text
+    assert numbers["data"]["edits"] is None and "Labels corrected" not in page.text
+
+
+def test_corrected_labels_are_counted(complete, tmp_path):
+    rows = [{"edits": [["<b>.jpg", "relabelled", 2], ["c.jpg", "dropped", 1]]}]
+    (tmp_path / "counts").mkdir()
+    quarantine.write_counts(rows, str(tmp_path / "counts"), 0)
+    names = dict.fromkeys(("<b>.jpg", "c.jpg", *(f"<i>{number}" for number in range(6))), "daisy")
+    quarantine.merge_counts(str(tmp_path / "counts"), Edits({}, names, "my <edits>.csv", "0a"))
+    changes = {"ImportExampleGen.quarantine": str(tmp_path / "counts")}
+    edited = make(_changed(complete, changes), str(tmp_path))["data"]["edits"]
+    assert (edited["relabelled"], edited["dropped"], edited["repeated"]) == (2, 1, ["<b>.jpg"])
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "Labels corrected by my <edits>.csv (data.edits): 2 records relabelled, 1 record left out, 0 records" in text
+    assert "6 rows without a record: <i>0, <i>1, <i>2, <i>3, <i>4 …." in text
+    assert "1 row with several records: <b>.jpg." in text
 
 
 def test_drift_is_the_distance_from_the_baselines_data(complete, tmp_path):

@@ -52,6 +52,7 @@ def test_resolved_settings_have_uris_and_a_push_folder():
         ({"data__directory": None}, "--data.*received nothing"),
         ({"model__weights": "here.h5"}, "--weights.*received here.h5"),
         ({"pusher__directory": "pushed"}, "pusher.directory: expected gs://"),
+        ({"data__edits": "edits.csv"}, "data.edits: expected gs://.*received edits.csv"),
         ({"data__schema_file": "gs:/x"}, "cannot read the schema"),
         ({"cluster__image": "pipeline"}, "cluster.image: expected REGISTRY/NAME"),
         ({"cluster__image": None}, "cluster.image: expected REGISTRY/NAME.*--image"),
@@ -137,6 +138,17 @@ def test_local_data_and_weights_may_be_compiled_for_run_local(tmp_path):
     assert prepare(submitted=False, model__weights=str(weights)).model.weights == str(weights)
     with pytest.raises(UserError, match="the weights file .*none.h5 does not exist"):
         prepare(submitted=False, model__weights=str(tmp_path / "none.h5"))
+
+
+def test_edits_are_in_a_bucket_or_a_valid_file_for_run_local(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert prepare(data__edits="gs://my-bucket/edits.csv").data.edits == "gs://my-bucket/edits.csv"
+    (tmp_path / "edits.csv").write_text("name,label\na.jpg,daisy\n")
+    config = prepare(submitted=False, data__edits="edits.csv")
+    assert config.data.edits == tmp_path / "edits.csv" and cluster_settings.needs_local_files(config)
+    (tmp_path / "edits.csv").write_text("name,label\na.jpg,dasy\n")
+    with pytest.raises(UserError, match="unknown class 'dasy'; did you mean 'daisy'"):
+        prepare(submitted=False, data__edits="edits.csv")
 
 
 def test_each_machine_is_consistent():

@@ -151,3 +151,19 @@ def test_weights_of_keras_applications_see_what_they_were_trained_on(prepare, re
     assert prepare(file, **changes).model.weights == str(file.resolve())
     with pytest.raises(UserError, match=r"data.normalize: expected range, .*\(--set data.normalize=range\)"):
         prepare(file, **changes, **{"data.normalize": "mean-deviation"})
+
+
+def test_edits_are_checked_before_the_run(prepare, tmp_path, monkeypatch):
+    weights = _saved(tmp_path / "m.keras")
+    monkeypatch.chdir(tmp_path)
+    edits = {"data.edits": "edits.csv", "model.weights_match": "whole"}
+    with pytest.raises(UserError, match=r"cannot read the edits .*edits.csv \(data.edits\): No such file"):
+        prepare(weights, **edits)
+    (tmp_path / "edits.csv").write_text("name,label\na.jpg,dasy\n")
+    with pytest.raises(UserError, match="edits.csv: unknown class 'dasy'; did you mean 'daisy'"):
+        prepare(weights, **edits)
+    with pytest.raises(UserError, match="data.edits: expected a path on this machine, received gs://b/edits.csv"):
+        prepare(weights, **edits | {"data.edits": "gs://b/edits.csv"})
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "edits.csv").write_text("name,label\na.jpg,daisy\n")
+    assert prepare(weights, **edits).data.edits == tmp_path / "edits.csv"
