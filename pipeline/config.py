@@ -13,7 +13,7 @@ from ingest.sources import SOURCES, data_sources
 from trainer.augmentation.table import OPERATIONS
 from trainer.families import FAMILIES
 from trainer.section import Pixels, Section
-from trainer.settings import Labelled, Model, Recipe, Trainer, Tuner
+from trainer.settings import Labelled, Model, Recipe, Serving, Trainer, Tuner
 
 # the settings of `data` that decide how ExampleGen reads and divides the records
 READ = {"classes", "features", "first_class", "split", "eval_fraction", "test_fraction", "counts_in_names", "edits"}
@@ -167,6 +167,7 @@ class Config(Section):
     model: Model = Model()
     trainer: Trainer = Trainer()
     tuner: Tuner = Tuner()
+    serving: Serving = Serving()
     evaluator: Evaluator = Evaluator()
     pusher: Pusher = Pusher()
     beam: Beam = Beam()
@@ -177,7 +178,7 @@ class Config(Section):
     def recipe(self) -> Recipe:
         """All settings that the trained model depends on."""
         data = Labelled(**self.data.model_dump(include=set(Labelled.model_fields)))
-        return Recipe(data=data, model=self.model, trainer=self.trainer)
+        return Recipe(data=data, model=self.model, trainer=self.trainer, serving=self.serving)
 
     @model_validator(mode="after")
     def _agree(self, info: ValidationInfo) -> "Config":
@@ -198,6 +199,9 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
         limit = f"at most trainer.epochs ({trainer.epochs})"
         text = f"trainer.frozen_epochs: expected {limit}, received {trainer.frozen_epochs}"
         yield {"trainer.frozen_epochs", "trainer.epochs"}, text
+    if config.serving.sure_accuracy and config.serving.sure_coverage:
+        text = "serving.sure_accuracy: expected null together with serving.sure_coverage; remove one of them"
+        yield {"serving.sure_accuracy", "serving.sure_coverage"}, text
     for text in _search_problems(config):
         yield {"tuner.search"}, text
     yield from _trial_problems(config)

@@ -1,4 +1,4 @@
-"""Calibrates the probabilities of a trained model: fits one temperature on the eval split (Guo et al. 2017).
+"""Fits on the eval split what the exported model needs besides its weights, such as the temperature (Guo et al. 2017).
 
 The exported probabilities are softmax(logits / temperature), so the temperature never changes the predicted class.
 """
@@ -13,6 +13,9 @@ import tensorflow as tf
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from trainer import confidence, prediction_sets
+from trainer.settings import Serving
+
 BINS = 15  # of equal width, as in Guo et al. 2017
 _LIMITS = (0.05, 20.0)  # of the temperature
 
@@ -25,31 +28,55 @@ class Fitted(NamedTuple):
       error_before: the expected calibration error on the eval split at temperature 1; see `reliability`.
       error_after: the same at `temperature`.
       photos: the number of photos of the eval split.
+      threshold: the model is sure of photos whose largest probability is at least this; None without the setting.
+      sure_coverage: the fraction of the eval photos of which it is sure.
+      sure_accuracy: the accuracy on these photos; None if there are none.
+      quantile: of the scores of `trainer.prediction_sets`; None without prediction sets.
     """
 
     temperature: float = 1.0
     error_before: float | None = None
     error_after: float | None = None
     photos: int = 0
+    threshold: float | None = None
+    sure_coverage: float | None = None
+    sure_accuracy: float | None = None
+    quantile: float | None = None
 
 
 UNFITTED = Fitted()  # probabilities are softmax(logits)
 
 
-def fit(logits: np.ndarray, labels: np.ndarray) -> Fitted:
-    """Returns the temperature and the calibration errors.
+def fit(logits: np.ndarray, labels: np.ndarray, serving: Serving) -> Fitted:
+    """Returns the temperature and, if the settings ask for them, the threshold of `sure` and the quantile of the sets.
 
     Args:
-      logits: float [n, classes] of the photos of the eval split.
+      logits: float32 [n, classes] of the photos of the eval split.
       labels: int [n], the classes of these photos.
+      serving: the settings.
     """
     temperature = fit_temperature(logits, labels)
+    probabilities = softmax(logits / np.float32(temperature), axis=1)  # in float32, as in the exported graph
+    sure = _sure(probabilities, labels, serving)
     return Fitted(
         temperature=temperature,
         error_before=_error(softmax(logits, axis=1), labels),
-        error_after=_error(softmax(logits / temperature, axis=1), labels),
+        error_after=_error(probabilities, labels),
         photos=len(labels),
+        threshold=sure.threshold if sure else None,
+        sure_coverage=sure.coverage if sure else None,
+        sure_accuracy=sure.accuracy if sure else None,
+        quantile=prediction_sets.fit_quantile(probabilities, labels, serving.set_coverage)
+        if serving.set_coverage
+        else None,
     )
+
+
+def _sure(probabilities: np.ndarray, labels: np.ndarray, serving: Serving) -> confidence.Point | None:
+    points = confidence.curve(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+    if serving.sure_accuracy:
+        return confidence.for_accuracy(points, serving.sure_accuracy)
+    return confidence.for_coverage(points, serving.sure_coverage) if serving.sure_coverage else None
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -80,19 +107,19 @@ def without_temperature(probabilities: np.ndarray, temperature: float) -> np.nda
         return softmax(temperature * np.log(np.asarray(probabilities, np.float64)), axis=1)
 
 
-def reliability(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+def reliability(probability: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
     """Returns the expected calibration error and the bins of the reliability diagram (Guo et al. 2017).
 
     The error is the mean over the photos of |accuracy - confidence| of their bins. The 15 bins have equal width.
 
     Args:
-      confidence: float [n], the probability of the predicted class; a bin includes its upper edge.
+      probability: float [n], of the predicted class; a bin includes its upper edge.
       correct: bool [n], whether the predicted class is the true class.
 
     Returns:
       {error, bins: [{low, high, n, confidence, accuracy}]}, without empty bins.
     """
-    bin_of_each = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    bin_of_each = np.clip(np.ceil(probability * BINS).astype(int) - 1, 0, BINS - 1)
     bins = []
     for index in np.unique(bin_of_each):
         inside = bin_of_each == index
@@ -101,11 +128,11 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
                 "low": float(index / BINS),
                 "high": float((index + 1) / BINS),
                 "n": int(inside.sum()),
-                "confidence": float(confidence[inside].mean()),
+                "confidence": float(probability[inside].mean()),
                 "accuracy": float(correct[inside].mean()),
             }
         )
-    error = sum(each["n"] * abs(each["accuracy"] - each["confidence"]) for each in bins) / len(confidence)
+    error = sum(each["n"] * abs(each["accuracy"] - each["confidence"]) for each in bins) / len(probability)
     return {"error": float(error), "bins": bins}
 
 

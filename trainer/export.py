@@ -7,9 +7,24 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras.export import ExportArchive
 
-from trainer import class_names, formats, images
+from trainer import class_names, formats, images, prediction_sets
 from trainer.calibration import UNFITTED, Fitted
-from trainer.features import CLASS_INDEX, EXAMPLES, IMAGE, IMAGE_BYTES, LABEL, PIXELS, PROBABILITIES, STATUS
+from trainer.features import (
+    CLASS_INDEX,
+    EXAMPLES,
+    IMAGE,
+    IMAGE_BYTES,
+    LABEL,
+    LABELS,
+    PIXELS,
+    PROBABILITIES,
+    SIZE,
+    STATUS,
+    SURE,
+)
+
+# the outputs for a photo that is not used
+_UNUSED = {LABEL: "", CLASS_INDEX: -1, PROBABILITIES: 0.0, SURE: False, LABELS: "", SIZE: 0}
 
 
 def export(
@@ -19,13 +34,15 @@ def export(
     directory: str,
     fitted: Fitted = UNFITTED,
 ) -> None:
-    """Writes a SavedModel with three signatures.
+    """Writes a SavedModel with these signatures.
 
     serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
       `class_index` int64 [batch], `probabilities` float32 [batch, classes] and `status` string [batch]. The status is
       '' or the reason why a photo was not used; its label is then '', its index -1 and its probabilities are 0, because
-      JSON has no NaN.
+      JSON has no NaN. With a threshold, `sure` bool [batch] is whether the largest probability reaches the threshold.
     serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs without `status`.
+    prediction_set, only with a quantile: `image_bytes` to `labels` string [batch, classes], the classes of the set from
+      the most to the least probable, then ''; `size` int32 [batch], their number; and `status`.
     transform_features: `examples` to `pixels`, the model's input.
 
     The class names are stored in the folder; see `trainer.class_names`.
@@ -35,7 +52,7 @@ def export(
       transform: the transform graph.
       classes: the class names.
       directory: the folder of the SavedModel.
-      fitted: the probabilities are softmax(logits / fitted.temperature).
+      fitted: temperature, threshold and quantile.
     """
     layer = transform.transform_features_layer()
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
@@ -52,7 +69,13 @@ def export(
         logits = model(to_pixels(encoded), training=False)
         index = tf.argmax(logits, axis=-1)
         probabilities = tf.nn.softmax(logits / fitted.temperature)
-        return {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}
+        answer = {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}
+        if fitted.threshold is not None:
+            answer[SURE] = tf.reduce_max(probabilities, axis=1) >= fitted.threshold
+        return answer
+
+    def predict_set(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _set_of(predict(encoded)[PROBABILITIES], names, fitted.quantile)
 
     archive = ExportArchive()
     archive.track(model)
@@ -60,6 +83,8 @@ def export(
     encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
     serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
     archive.add_endpoint("serving_default", lambda photos: _with_status(predict, photos), encoded)
+    if fitted.quantile is not None:
+        archive.add_endpoint("prediction_set", lambda photos: _with_status(predict_set, photos), encoded)
     archive.add_endpoint("serve_examples", lambda examples: predict(image_of(examples)), serialized)
     archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
     archive.write_out(directory, verbose=False)
@@ -72,12 +97,15 @@ def _with_status(predict: Callable[[tf.Tensor], dict[str, tf.Tensor]], encoded: 
     status = tf.map_fn(formats.problem, encoded)
     is_used = tf.equal(status, "")
     answer = predict(tf.where(is_used, encoded, blank))
-    return {
-        LABEL: tf.where(is_used, answer[LABEL], ""),
-        CLASS_INDEX: tf.where(is_used, answer[CLASS_INDEX], -1),
-        PROBABILITIES: tf.where(is_used[:, tf.newaxis], answer[PROBABILITIES], 0.0),
-        STATUS: status,
-    }
+    used = {key: is_used[:, tf.newaxis] if value.shape.rank == 2 else is_used for key, value in answer.items()}
+    return {key: tf.where(used[key], value, _UNUSED[key]) for key, value in answer.items()} | {STATUS: status}
+
+
+def _set_of(probabilities: tf.Tensor, names: tf.Tensor, quantile: float | None) -> dict[str, tf.Tensor]:
+    order, scores = prediction_sets.ranked(probabilities)
+    inside = scores <= quantile
+    labels = tf.where(inside, tf.gather(names, order), "")
+    return {LABELS: labels, SIZE: tf.reduce_sum(tf.cast(inside, tf.int32), axis=1)}
 
 
 def in_float32(model: keras.Model) -> keras.Model:

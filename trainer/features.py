@@ -31,6 +31,9 @@ IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"
 CLASS_INDEX = "class_index"
 PROBABILITIES = "probabilities"
+SURE = "sure"  # whether the largest probability reaches the threshold; only with a setting of `serving`
+LABELS = "labels"  # of a prediction set
+SIZE = "size"
 STATUS = "status"  # of each photo of a request: why it was not used
 
 

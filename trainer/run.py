@@ -61,7 +61,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         fitting.fit(model, recipe.trainer, chosen, inputs, checkpoints)
     serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
     served = in_float32(model)
-    fitted = calibration.fit(*calibration.predict(served, eval_photos(fn_args, recipe, transform)))
+    fitted = calibration.fit(*calibration.predict(served, eval_photos(fn_args, recipe, transform)), recipe.serving)
     export(served, transform, recipe.data.classes, serving_model, fitted)
     weights.save(model, weights_beside(serving_model))
     history, trained = checkpoints.history, inputs.steps * inputs.batch * checkpoints.finished
@@ -75,7 +75,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         "epochs": checkpoints.finished,
         "best_epoch": checkpoints.best,
         "seconds": round(sum(history["seconds"]), 1),  # with validation; of all runs if the training was resumed
-        "calibration": fitted._asdict(),
+        "fitted": fitted._asdict(),
         "images_per_second": round(trained / sum(history["training_seconds"]), 1),
         "history": history,
     }
@@ -91,6 +91,7 @@ def _checkpoint_folder(fn_args: FnArgs, recipe: Recipe, replicas: int) -> str | 
     if config["checkpoints"] is None:
         return None
     inputs = [fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]
-    key = [recipe.model_dump(mode="json"), replicas, config["code"], *inputs]
+    trained = recipe.model_dump(mode="json", exclude={"serving"})
+    key = [trained, replicas, config["code"], *inputs]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{config['checkpoints']}/{digest[:16]}"

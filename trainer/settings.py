@@ -97,6 +97,18 @@ class Trainer(Section):
         return steps
 
 
+class Serving(Section):
+    """What the exported model says about its certainty. Each value is chosen on the eval split after the training.
+
+    With `sure_accuracy` or `sure_coverage`, `serving_default` also returns `sure`. With `set_coverage`, the
+    model has the signature `prediction_set`: a set of classes that contains the true class with this probability.
+    """
+
+    sure_accuracy: float | None = Field(default=None, gt=0, le=1, description="of the photos that are sure")
+    sure_coverage: float | None = Field(default=None, gt=0, le=1, description="the fraction of photos that are sure")
+    set_coverage: float | None = Field(default=None, gt=0, lt=1, description="of prediction sets; null for none")
+
+
 class Tuner(Section):
     """A random search before the training: `trials` (0 for none) of `epochs` each, over the values in `search`."""
 
@@ -113,3 +125,4 @@ class Recipe(Section):
     data: Labelled = Labelled()
     model: Model = Model()
     trainer: Trainer = Trainer()
+    serving: Serving = Serving()

@@ -26,13 +26,15 @@ For F1, n is the number of photos whose true or predicted class is this class.
     drift: by split, for labels, brightness and sizes: {l_infinity, jensen_shannon: the distance with base 2, 0 to 1};
       null if the baseline's data is unknown
     baseline: the folder of the baseline's examples, or null; same_as_baseline: whether this run has the same examples
-  training: `history.json`, see `trainer.run`
+  training: `history.json`, see `trainer.run`; `fitted` is a `trainer.calibration.Fitted`
   evaluation:
     examples; accuracy: a measure; confusion: counts, a row for each true class, a column for each predicted class
     classes: [{name, precision, recall, f1: measures}]
     calibration: {error: expected calibration error, bins: [{low, high, n, confidence, accuracy}], without empty bins,
-      before: {error, bins} at temperature 1, fitted: what the Trainer fitted on eval, see `trainer.calibration.Fitted`;
-      both are null in runs of versions without a temperature}
+      before: {error, bins} at temperature 1; null in runs of versions without a temperature}
+    sure: {curve: at most 100 points {threshold, coverage, accuracy}, the highest threshold first; coverage, accuracy:
+      measures at the threshold that the Trainer chose, null without one}
+    sets: {coverage: a measure, mean_size, sizes: [{size, photos}]}; null without prediction sets
     mistakes: [{record: its number in the judged split, file: the photo's file relative to its source (or null), true,
       predicted, probability, probability_of_true}], the most confident first
     slices: for size and brightness [{name, accuracy: a measure}]

@@ -152,3 +152,23 @@ def reliability(series: dict[str, list[dict[str, Any]]]) -> Markup:
             "layer": [diagonal, joined, measured],
         }
     )
+
+
+def coverage(curve: list[dict[str, Any]], points: dict[str, dict[str, float]]) -> Markup:
+    """Draws the accuracy on the photos above a threshold by their fraction, and the points of a chosen threshold."""
+    line = {"data": {"values": curve}, "mark": {"type": "line", "color": _STRONG, "strokeWidth": 1.5}}
+    chosen = {
+        "data": {"values": [{"series": name, **each} for name, each in points.items()]},
+        "mark": {"type": "circle", "opacity": 1, "size": 90},
+        "encoding": {"color": _colours(list(points))},
+    }
+    unit = {"format": "%", "tickCount": 5}
+    return _draw(
+        {
+            "encoding": {
+                "x": _axis("coverage", "photos above the threshold", axis=unit, scale={"domain": [0, 1]}),
+                "y": _axis("accuracy", "accuracy on them", axis=unit, scale={"zero": False}),
+            },
+            "layer": [line, chosen] if points else [line],
+        }
+    )

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from components.photos import DIGEST, Photos
-from components.report import data, metrics
-from trainer import calibration, tfrecords
+from components.report import certainty, data, metrics
+from trainer import tfrecords
 from trainer.features import PREDICTIONS, PROBABILITIES
 
 _MISTAKES = 12  # mistakes that the page shows
@@ -52,22 +52,13 @@ def evaluate(
         "accuracy": metrics.proportion(correct.sum(), len(correct)),
         "confusion": counts.tolist(),
         "classes": metrics.per_class(counts, names),
-        "calibration": _calibration(probabilities, photos.labels, fitted),
+        **certainty.describe(probabilities, photos.labels, fitted),
         "mistakes": list(_mistakes(photos, probabilities, names)),
         "slices": {
             "size": _slices(data.side(photos), correct, _size_range),
             "brightness": _slices(photos.brightness, correct, "brightness {:.2f} to {:.2f}".format),
         },
     }
-
-
-def _calibration(probabilities: np.ndarray, labels: np.ndarray, fitted: dict[str, Any] | None) -> dict[str, Any]:
-    correct = probabilities.argmax(axis=1) == labels
-    result = {"fitted": fitted, "before": None, **calibration.reliability(probabilities.max(axis=1), correct)}
-    if fitted:
-        before = calibration.without_temperature(probabilities, fitted["temperature"])
-        result["before"] = calibration.reliability(before.max(axis=1), correct)
-    return result
 
 
 def _mistakes(photos: Photos, probabilities: np.ndarray, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -124,7 +124,7 @@ def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any
     folder = sources.folder("Evaluator.evaluation")
     predicted = evaluation.read(folder) if folder and sources.judged in splits else None
     training = _training(sources) or {}
-    fitted = training.get("calibration")  # runs of older versions have none
+    fitted = training.get("fitted")  # runs of older versions have none
     return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted) if predicted else None
 
 

@@ -86,8 +86,20 @@ def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
     if evaluation := numbers["evaluation"]:
         calibration = evaluation["calibration"]
         before = {"at temperature 1": calibration["before"]["bins"]} if calibration["before"] else {}
+        drawn["coverage"] = charts.coverage(evaluation["sure"]["curve"], _thresholds(numbers))
         drawn["reliability"] = charts.reliability({"exported": calibration["bins"], **before})
     return drawn
+
+
+def _thresholds(numbers: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Returns the point of the chosen threshold on the judged split and on eval; {} if no photo is sure."""
+    sure = numbers["evaluation"]["sure"]
+    if not sure["accuracy"] or not sure["accuracy"]["n"]:
+        return {}
+    fitted = numbers["training"]["fitted"]
+    measured = {key: sure[key]["value"] for key in ("coverage", "accuracy")}
+    promised = {key: fitted[f"sure_{key}"] for key in ("coverage", "accuracy")}
+    return {numbers["judged_split"]: measured, "eval, promised": promised}
 
 
 def _confusion(numbers: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,12 @@ from typing import Any
 from components.report.sources import NodeOutputs, Sources
 
 HISTORY = {
-    "recipe": {"data": {"image_size": 16, "channels": 3}, "model": {"name": "softmax", "weights": None}, "trainer": {}},
+    "recipe": {
+        "data": {"image_size": 16, "channels": 3},
+        "model": {"name": "softmax", "weights": None},
+        "trainer": {},
+        "serving": {"sure_accuracy": 0.3, "sure_coverage": None, "set_coverage": 0.6},
+    },
     "devices": "1 × CPU",
     "strategy": {"replicas": 1},
     "precision": "float32",
@@ -13,6 +18,16 @@ HISTORY = {
     "global_batch": 4,
     "epochs": 2,
     "best_epoch": 1,
+    "fitted": {
+        "temperature": 2.0,
+        "error_before": 0.4,
+        "error_after": 0.3,
+        "photos": 10,
+        "threshold": 0.4,
+        "sure_coverage": 0.8,
+        "sure_accuracy": 0.375,
+        "quantile": 0.6,
+    },
     "seconds": 3.0,
     "images_per_second": 20.0,
     "history": {

@@ -123,6 +123,14 @@ def test_options_are_searched_with_each_model_that_is_searched():
         settings.load("mnist-cnn", None, {"tuner.search": search})
 
 
+def test_the_threshold_of_sure_has_one_goal():
+    goals = {"serving.sure_accuracy": 0.98, "serving.sure_coverage": 0.9}
+    with pytest.raises(UserError, match="serving.sure_accuracy: expected null together with serving.sure_coverage"):
+        settings.load(changes=goals)
+    for key, value in goals.items():
+        assert key.partition(".")[2] in settings.load(changes={key: value}).recipe.serving.model_dump(exclude_none=True)
+
+
 @pytest.mark.parametrize("steps", [[9, 2], [0, 0]])
 def test_steps_to_profile_are_in_order(steps):
     with pytest.raises(UserError, match="expected a first step of 1 or more"):

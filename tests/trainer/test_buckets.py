@@ -97,7 +97,7 @@ def test_what_a_bucket_holds_to_serve_is_what_was_trained(trained):
     photo = records.example(1).SerializeToString()
     pixels = served.signatures["transform_features"](examples=tf.constant([photo]))["pixels"]
     answer = served.signatures["serve_examples"](examples=tf.constant([photo]))["probabilities"]
-    temperature = _read(f"{trained.model_run_dir}/history.json")["calibration"]["temperature"]
+    temperature = _read(f"{trained.model_run_dir}/history.json")["fitted"]["temperature"]
     assert np.allclose(tf.nn.softmax(model(pixels) / temperature), answer, atol=1e-5)
 
 

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from trainer import calibration
+from trainer.settings import Serving
 
 
 def _drawn(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -55,16 +56,20 @@ def test_calibrated_logits_keep_their_temperature_and_scaled_logits_scale_it():
 def test_the_order_of_photos_changes_nothing():
     logits, labels = _drawn(200, 3)
     order = np.random.default_rng(1).permutation(200)
-    assert calibration.fit(logits[order], labels[order]) == pytest.approx(calibration.fit(logits, labels), rel=1e-5)
+    serving = Serving(sure_accuracy=0.9, set_coverage=0.8)
+    moved, fitted = (calibration.fit(logits[each], labels[each], serving) for each in (order, slice(None)))
+    assert moved == pytest.approx(fitted, rel=1e-5)
+    assert None not in fitted
 
 
 def test_the_temperature_changes_no_class_and_lowers_the_error_of_confident_logits():
     logits, labels = _drawn(2_000, 5)
-    fitted = calibration.fit(4 * logits, labels)
+    fitted = calibration.fit(4 * logits, labels, Serving())
     probabilities = softmax(4 * logits / fitted.temperature, axis=1)
     assert np.array_equal(probabilities.argmax(axis=1), logits.argmax(axis=1))
     assert fitted.error_after < 0.03 < 0.1 < fitted.error_before
     assert fitted.photos == 2_000
+    assert (fitted.threshold, fitted.quantile) == (None, None)  # without settings
 
 
 def test_a_likelihood_without_a_maximum_leaves_the_logits_as_they_are():
@@ -73,6 +78,22 @@ def test_a_likelihood_without_a_maximum_leaves_the_logits_as_they_are():
 
 def test_logits_that_are_worse_than_a_guess_give_the_largest_temperature():
     assert calibration.fit_temperature(np.array([[2.0, 0.0]] * 4), np.array([1, 1, 1, 0])) == pytest.approx(20, 1e-3)
+
+
+def test_the_threshold_and_the_quantile_reach_their_goals_on_eval():
+    logits, labels = _drawn(500, 4)
+    by_accuracy, by_coverage = (
+        calibration.fit(logits, labels, Serving(set_coverage=0.9, **goal))
+        for goal in ({"sure_accuracy": 0.95}, {"sure_coverage": 0.3})
+    )
+    probabilities = softmax(logits / np.float32(by_accuracy.temperature), axis=1)
+    for fitted in (by_accuracy, by_coverage):
+        sure = probabilities.max(axis=1) >= fitted.threshold
+        assert fitted.sure_coverage == sure.mean()
+        assert fitted.sure_accuracy == (probabilities.argmax(axis=1) == labels)[sure].mean()
+    assert by_accuracy.sure_accuracy >= 0.95
+    assert by_coverage.sure_coverage == 0.3
+    assert by_accuracy.quantile == by_coverage.quantile > 0
 
 
 def test_the_probabilities_before_the_temperature_can_be_computed_from_those_after():

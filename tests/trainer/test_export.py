@@ -12,7 +12,7 @@ from PIL import Image
 from ingest.sample import CLASSES
 from testing import graphs
 from tests.helpers import records
-from trainer import models
+from trainer import models, prediction_sets
 from trainer.calibration import Fitted
 from trainer.export import export, in_float32
 from trainer.families import FAMILIES
@@ -31,7 +31,11 @@ def exported(request, real_data, tmp_path_factory):
     normalize, policy = request.param
     transform = graphs.build(folder / "graph", photos, normalize=normalize)
     model = _under(policy, "convnet", 48)
-    export(in_float32(model), transform, CLASSES, str(folder / "model"), Fitted(temperature=TEMPERATURE))
+    pixels = transform.transform_features_layer()({"image": tf.constant(photos)[:, tf.newaxis]})["pixels"]
+    probabilities = tf.nn.softmax(in_float32(model)(pixels) / TEMPERATURE).numpy()
+    threshold = float(np.median(probabilities.max(axis=1)))  # between the photos, and a set of two or three classes
+    fitted = Fitted(temperature=TEMPERATURE, threshold=threshold, quantile=0.5)
+    export(in_float32(model), transform, CLASSES, str(folder / "model"), fitted)
     return model, tf.saved_model.load(str(folder / "model")), photos
 
 
@@ -52,7 +56,7 @@ def test_the_same_photos_give_the_same_probabilities_on_every_way(exported):
 def test_serving_default_names_the_class(exported):
     _, served, photos = exported
     answer = served.signatures["serving_default"](image_bytes=tf.constant(photos[:3]))
-    assert set(answer) == {"label", "class_index", "probabilities", "status"}
+    assert set(answer) == {"label", "class_index", "probabilities", "sure", "status"}
     assert np.allclose(tf.reduce_sum(answer["probabilities"], axis=1), 1.0)
     assert np.array_equal(answer["class_index"], np.argmax(answer["probabilities"], axis=1))
     assert [label.decode() for label in answer["label"].numpy()] == [CLASSES[i] for i in answer["class_index"]]
@@ -73,9 +77,49 @@ def test_a_photo_that_cannot_be_used_is_named_and_the_others_are_answered(export
     assert [label.decode() == "" for label in answer["label"].numpy()] == [False, True, True, True, False]
     assert answer["class_index"].numpy()[1:4].tolist() == [-1] * 3 and not answer["probabilities"].numpy()[1:4].any()
     assert np.allclose(answer["probabilities"].numpy()[[0, 4]], alone["probabilities"], atol=1e-5)
+    assert not answer["sure"].numpy()[1:4].any()
+    sets = served.signatures["prediction_set"](image_bytes=tf.constant(sent))
+    assert sets["size"].numpy()[1:4].tolist() == [0] * 3 and set(sets["labels"].numpy()[1:4].ravel()) == {b""}
+    assert sets["status"].numpy().tolist() == answer["status"].numpy().tolist()
     example = records.example(0, bomb).SerializeToString()
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels"):
         served.signatures["serve_examples"](examples=tf.constant([example]))
+
+
+def test_half_of_the_photos_are_sure_at_the_median(exported):
+    _, served, photos = exported
+    answer = served.signatures["serving_default"](image_bytes=tf.constant(photos))
+    assert answer["sure"].dtype == tf.bool
+    assert (
+        answer["sure"].numpy().tolist()
+        == (
+            answer["probabilities"].numpy().max(axis=1) > np.median(answer["probabilities"].numpy().max(axis=1))
+        ).tolist()
+    )
+
+
+def test_the_prediction_sets_are_those_of_the_report(exported):
+    _, served, photos = exported
+    probabilities = served.signatures["serving_default"](image_bytes=tf.constant(photos))["probabilities"].numpy()
+    answer = served.signatures["prediction_set"](image_bytes=tf.constant(photos))
+    labels = np.zeros(len(photos), int)
+    sizes, hits = prediction_sets.sizes_and_hits(probabilities, labels, 0.5)
+    assert answer["size"].numpy().tolist() == sizes.tolist()
+    for row, size, names, hit in zip(probabilities, sizes, answer["labels"].numpy(), hits, strict=True):
+        expected = [CLASSES[index] for index in np.argsort(-row)[:size]]
+        assert [name.decode() for name in names] == expected + [""] * (5 - size)
+        assert (CLASSES[0] in expected) == hit
+    assert 1 < sizes.mean() < 5
+
+
+def test_without_settings_the_model_has_no_threshold_and_no_sets(real_data, tmp_path):
+    photos = graphs.first_photos(real_data / "flowers-native" / "flowers00-200.tfrec", 1)
+    transform = graphs.build(tmp_path / "graph", photos)
+    export(_under("float32", "softmax", 48), transform, CLASSES, str(tmp_path / "model"))
+    served = tf.saved_model.load(str(tmp_path / "model"))
+    assert set(served.signatures) == {"serving_default", "serve_examples", "transform_features"}
+    answer = served.signatures["serving_default"](image_bytes=tf.constant(photos))
+    assert set(answer) == {"label", "class_index", "probabilities", "status"}
 
 
 def test_the_input_is_named_for_rests_base64(exported):

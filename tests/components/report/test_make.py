@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import softmax
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components import photos, predictions, quarantine
-from components.report import sections
+from components.report import evaluation, sections
 from components.report.make import make
 from components.report.sources import Sources
 from ingest.label_edits import Edits
@@ -138,6 +139,50 @@ def test_the_numbers_match_the_records_and_the_model(report, complete):
     assert numbers["training"] == HISTORY
 
 
+def test_promised_and_measured_certainty(report, complete):
+    numbers, page, _ = report
+    probabilities = np.stack(list(evaluation.read(complete.folder("Evaluator.evaluation")).values()))
+    sure, sets = numbers["evaluation"]["sure"], numbers["evaluation"]["sets"]
+    assert sure["coverage"]["value"] == np.mean(probabilities.max(axis=1) >= 0.4)
+    assert 0 < sure["accuracy"]["n"] < 15
+    assert (sure["curve"][-1]["coverage"], sure["curve"][-1]["accuracy"]) == (
+        1,
+        numbers["evaluation"]["accuracy"]["value"],
+    )
+    assert sum(each["photos"] for each in sets["sizes"]) == sets["coverage"]["n"] == 15
+    assert sets["mean_size"] == sum(each["size"] * each["photos"] for each in sets["sizes"]) / 15
+    text = " ".join(Page(page).text.split())
+    assert "is sure (sure) of a photo from the probability 0.4000." in text
+    assert "promised (eval)37.5 %80.0 %" in text
+    assert "at least the promised fraction of sets contains the true class" in text
+    before = numbers["evaluation"]["calibration"]["before"]
+    confidence = softmax(2 * np.log(probabilities.astype(float)), axis=1).max(axis=1)
+    assert sum(each["n"] * each["confidence"] for each in before["bins"]) == pytest.approx(confidence.sum())
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"threshold": None, "quantile": None}, "No threshold is set"),
+        ({"threshold": 2.0, "sure_coverage": 0.0, "sure_accuracy": None}, "no threshold reaches the accuracy 30.0"),
+        ({"quantile": 1.05}, "Every set has all classes"),
+    ],
+)
+def test_a_model_without_certainty(complete, tmp_path, changes, says):
+    history = HISTORY | {"fitted": HISTORY["fitted"] | changes}
+    _write(tmp_path / "model_run", "history.json", json.dumps(history))
+    make(_changed(complete, {"Trainer.model_run": str(tmp_path / "model_run")}), str(tmp_path))
+    assert says in Page((tmp_path / "report.html").read_text()).text
+
+
+def test_a_run_of_a_version_without_a_temperature(complete, tmp_path):
+    history = {key: value for key, value in HISTORY.items() if key != "fitted"}
+    _write(tmp_path / "model_run", "history.json", json.dumps(history))
+    numbers = make(_changed(complete, {"Trainer.model_run": str(tmp_path / "model_run")}), str(tmp_path))
+    assert numbers["evaluation"]["calibration"]["before"] is numbers["evaluation"]["sets"] is None
+    assert "before the logits were divided" not in (tmp_path / "report.html").read_text()
+
+
 def _read(complete: Sources, split: str) -> list[tf.train.Example]:
     data = tf.data.TFRecordDataset(f"{complete.folder('ImportExampleGen.examples')}/Split-{split}/data.gz", "GZIP")
     return [tf.train.Example.FromString(record) for record in data.as_numpy_iterator()]
@@ -194,7 +239,7 @@ def test_each_picture_has_a_description_and_each_region_can_be_reached(report):
     numbers, page, _ = report
     parsed = Page(page)
     drawings = [attrs for _, attrs in parsed.elements if attrs.get("role") == "img"]
-    assert len(drawings) == sum(tag == "svg" for tag, _ in parsed.elements) == 6
+    assert len(drawings) == sum(tag == "svg" for tag, _ in parsed.elements) == 7
     assert all(attrs["aria-label"] for attrs in drawings)
     alts = [attrs["alt"] for tag, attrs in parsed.elements if tag == "img"]
     assert all(alts)
