@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -20,14 +20,17 @@ class Inputs(NamedTuple):
     Attributes:
       batch: the global batch size.
       steps: the number of steps in an epoch.
-      training: returns endless batches (pixels, one-hot classes), given the first epoch, counted from 0.
-      evaluation: the same batches of the eval split, once.
+      training: returns endless batches (pixels, one-hot classes and, with weights, weights of the photos), given the
+        first epoch, counted from 0.
+      evaluation: batches (pixels, one-hot classes) of the eval split, once.
+      balance: see `trainer.balance.summary`.
     """
 
     batch: int
     steps: int
     training: Callable[[int], tf.data.Dataset]
     evaluation: tf.data.Dataset
+    balance: dict[str, Any] | None = None
 
 
 def fit(
@@ -53,7 +56,7 @@ def fit(
         compile_model(model, settings, chosen, inputs.steps)
         checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
         batches = inputs.training(checkpoints.finished)
-        photos, _ = next(iter(batches.take(1)))
+        photos, *_ = next(iter(batches.take(1)))
         first_step = checkpoints.finished * inputs.steps
         board = Board(checkpoints.logs, photos, first_step, settings.profile_steps)
         finite = FiniteLoss(inputs.steps, checkpoints)

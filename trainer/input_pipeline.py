@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from trainer import tfrecords
+from trainer import balance, tfrecords
 from trainer.augmentation.batches import Augment
 from trainer.features import CLASS, IMAGE, PIXELS
 
@@ -16,10 +17,11 @@ _DECODE_BYTES = 16 * 2**20  # the limit of encoded photos in one parallel call: 
 
 
 class Size(NamedTuple):
-    """The size of a split: its records, and their uncompressed bytes."""
+    """The size of a split: its records, their uncompressed bytes, and the records of each class if it was asked for."""
 
     records: int
     bytes: int
+    per_class: tuple[int, ...] = ()
 
     @property
     def window(self) -> int:
@@ -44,6 +46,7 @@ def training(
     first_epoch: int = 0,
     augment: Augment | None = None,
     size: Size = SMALL,
+    balanced: str = "none",
 ) -> tf.data.Dataset:
     """Returns endless batches, epoch after epoch. Order and random changes depend only on seed and epoch.
 
@@ -59,36 +62,50 @@ def training(
       first_epoch: the first epoch, counted from 0.
       augment: applied to each batch.
       size: the size of the split; if photos are large, fewer are shuffled and decoded at a time.
+      balanced: `trainer.balance`; except for 'none', the size needs the records of each class.
 
     Returns:
-      A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]).
+      A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]), with 'loss' followed by
+      the weights of the photos, float32 [batch]: a photo with several classes has the mean of their weights.
     """
     files, part = _files(patterns), size.decoded_at_once(batch_size)
     to_model_input = _to_model_input(transform, classes, part)
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        return _epoch(files, seed, epoch, batch_size, size.window).rebatch(part)
+        return _epoch(files, seed, epoch, batch_size, size, balanced).rebatch(part)
 
     def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return seeds, *to_model_input(serialized)
 
     parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(tfrecords.reading_options())
     batches = parts.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size, drop_remainder=True)
-    return batches.map(_augmented(augment), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    weights = balance.loss_weights(size.per_class) if balanced == "loss" else None
+    return batches.map(_augmented(augment, weights), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _augmented(augment: Augment | None) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Returns a function of a batch's seeds, pixels and labels."""
-    return lambda seeds, *batch: augment(seeds[0], *batch) if augment else batch
+def _augmented(augment: Augment | None, weights: np.ndarray | None) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Returns a function of a batch's seeds, pixels and labels, which adds the weights of the photos, if any."""
+
+    def augmented(seeds: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        if augment:
+            pixels, classes = augment(seeds[0], pixels, classes)
+        return (pixels, classes) if weights is None else (pixels, classes, tf.linalg.matvec(classes, weights))
+
+    return augmented
 
 
-def _epoch(files: Sequence[str], seed: int, epoch: tf.Tensor, batch_size: int, window: int) -> tf.data.Dataset:
+def _epoch(
+    files: Sequence[str], seed: int, epoch: tf.Tensor, batch_size: int, size: Size, balanced: str
+) -> tf.data.Dataset:
     """Returns an epoch's batches of serialised examples in random order, each with the seeds of its random changes."""
     epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0]), epoch)
     order, changes = tf.unstack(tf.random.experimental.stateless_split(epoch_seed, 2))
     names = tf.data.Dataset.from_tensor_slices(_shuffled(0, files, order))
-    windows = tfrecords.read(files, names).batch(window).enumerate(1)
-    shuffled = windows.map(lambda number, part: _shuffled(number, part, order))
+    windows = tfrecords.read(files, names).batch(size.window).enumerate(1)
+    if balanced == "sampling":
+        shuffled = balance.sampled(windows, size.per_class, order)
+    else:
+        shuffled = windows.map(lambda number, part: _shuffled(number, part, order))
     batches = shuffled.rebatch(batch_size, drop_remainder=True).enumerate()
     return batches.map(lambda step, batch: (_seeds(changes, step, batch_size), batch))
 
@@ -110,13 +127,19 @@ def evaluation(
     return decoded.rebatch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
 
 
-def measure(patterns: Sequence[str]) -> Size:
-    """Reads all records and returns their number and their bytes."""
+def measure(patterns: Sequence[str], classes: int = 0) -> Size:
+    """Reads all records and returns their number, their bytes, and the records of each of `classes`."""
 
     def add(total: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
-        return total + tf.stack([1, tf.cast(tf.strings.length(record), tf.int64)])
+        of_class = (
+            tf.one_hot(balance.labels_of(record), classes, dtype=tf.int64) if classes else tf.zeros([0], tf.int64)
+        )
+        return total + tf.concat([[1, tf.cast(tf.strings.length(record), tf.int64)], of_class], axis=0)
 
-    return Size(*map(int, tfrecords.read(_files(patterns)).reduce(tf.zeros([2], tf.int64), add)))
+    records, size, *per_class = map(
+        int, tfrecords.read(_files(patterns)).reduce(tf.zeros([2 + classes], tf.int64), add)
+    )
+    return Size(records, size, tuple(per_class))
 
 
 def _shuffled(number: int | tf.Tensor, values: Sequence[str] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import class_names, fitting, input_pipeline, models, packaged_weights, strategy, weights
+from trainer import balance, class_names, fitting, input_pipeline, models, packaged_weights, strategy, weights
 from trainer.augmentation.batches import augmentation
 from trainer.settings import Recipe
 
@@ -20,7 +20,7 @@ def inputs_of(
     """
     settings, classes = recipe.trainer, len(recipe.data.classes)
     batch = strategy.scaled(chosen, settings.batch_size)
-    train_size = input_pipeline.measure(fn_args.train_files)
+    train_size = input_pipeline.measure(fn_args.train_files, classes if settings.balance != "none" else 0)
     if train_size.records < batch:
         most = train_size.records // chosen.num_replicas_in_sync
         remedy = f"lower trainer.batch_size (at most {most})" if most else "use fewer replicas"
@@ -34,7 +34,15 @@ def inputs_of(
         batch=batch,
         steps=train_size.records // batch,
         training=lambda first_epoch: input_pipeline.training(
-            fn_args.train_files, transform, classes, batch, settings.seed, first_epoch, augment, train_size
+            fn_args.train_files,
+            transform,
+            classes,
+            batch,
+            settings.seed,
+            first_epoch,
+            augment,
+            train_size,
+            settings.balance,
         ),
         evaluation=input_pipeline.evaluation(
             fn_args.eval_files,
@@ -43,6 +51,7 @@ def inputs_of(
             *strategy.evaluation_batch(chosen, eval_size.records, batch),
             eval_size,
         ),
+        balance=balance.summary(settings.balance, recipe.data.classes, train_size.per_class),
     )
 
 

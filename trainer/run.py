@@ -72,6 +72,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         "precision": strategy.precision_policy(chosen, recipe.trainer.precision),
         "parameters": model.count_params(),
         "global_batch": inputs.batch,
+        "balance": inputs.balance,
         "epochs": checkpoints.finished,
         "best_epoch": checkpoints.best,
         "seconds": round(sum(history["seconds"]), 1),  # with validation; of all runs if the training was resumed

@@ -73,6 +73,9 @@ class Trainer(Section):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     ema: float = Field(default=0.0, ge=0, lt=1, description="momentum of the weights' moving average; 0 for none")
     augment: tuple[Chosen, ...] = Field(default=(), description="rows of trainer/augmentation/table.py")
+    balance: Literal["none", "loss", "sampling"] = Field(
+        default="none", description="equal shares of the classes, by weights in the loss or by the records of an epoch"
+    )
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     xla: bool = Field(default=False, description="compile the steps; always on a TPU")

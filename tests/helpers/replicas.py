@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from trainer import fitting, input_pipeline, models, strategy, tfrecords
+from trainer import balance, fitting, input_pipeline, models, strategy, tfrecords
 from trainer.checkpoints import Checkpoints
 from trainer.models.batch_norm import BatchNormalization
 from trainer.settings import LearningRate, Trainer
@@ -31,11 +31,14 @@ def dense() -> keras.Model:
 
 def inputs_of(chosen: tf.distribute.Strategy, uneven: bool) -> fitting.Inputs:
     pixels = np.random.default_rng(0).uniform(-1, 1, (BATCH, *SHAPE)).astype(np.float32)
-    photos = tf.data.Dataset.from_tensor_slices((pixels, np.eye(CLASSES, dtype=np.float32)[np.arange(BATCH) % CLASSES]))
+    labels = np.arange(BATCH) % CLASSES
+    photos = tf.data.Dataset.from_tensor_slices((pixels, np.eye(CLASSES, dtype=np.float32)[labels]))
     photos = photos.with_options(tfrecords.reading_options())
+    weights = balance.loss_weights(1 + np.arange(CLASSES) ** 2)[labels]
+    weighted = tf.data.Dataset.zip(photos, tf.data.Dataset.from_tensor_slices(weights))
     size, drop = strategy.evaluation_batch(chosen, BATCH, BATCH)
     part = photos.take(BATCH - 3).batch(BATCH) if uneven else photos.batch(size, drop_remainder=drop)
-    whole = photos.batch(BATCH, drop_remainder=True).repeat()
+    whole = weighted.map(lambda photo, weight: (*photo, weight)).batch(BATCH, drop_remainder=True).repeat()
     return fitting.Inputs(BATCH, STEPS, lambda first_epoch: whole, part)
 
 

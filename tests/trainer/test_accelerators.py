@@ -74,7 +74,11 @@ def test_no_python_runs_in_the_training_input(tmp_path):
         for _ in range(4):
             writer.write(record)
     augment = augmentation(Trainer(augment=["flip", "saturation", "mixup"]).augment)
-    dataset = input_pipeline.training([str(tmp_path / "*.tfrec")], transform, 5, BATCH, augment=augment)
+    files, size = [str(tmp_path / "*.tfrec")], input_pipeline.Size(BATCH, 0, (BATCH, 0, 0, 0, 0))
+    sampled = input_pipeline.training(files, transform, 5, BATCH, augment=augment, size=size, balanced="sampling")
+    assert "ScanDataset" in operations(sampled)
+    assert not operations(sampled) & PYTHON_OPS
+    dataset = input_pipeline.training(files, transform, 5, BATCH, augment=augment)
     found = operations(dataset)
     assert {"ParallelMapDatasetV2", "DecodeImage", "StatelessRandomGammaV3"} <= found
     assert not found & PYTHON_OPS

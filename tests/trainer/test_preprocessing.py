@@ -125,7 +125,7 @@ def test_what_is_mixed_at_a_time_is_bounded_in_bytes(tmp_path):
     assert input_pipeline.Size(2, 10**12).window == input_pipeline.Size(0, 0).window == 1
     examples = [records.example(0, bytes(size)) for size in (100, 200, 300)]
     file = records.write(tmp_path / "a.tfrec", examples)
-    assert input_pipeline.measure([str(file)]) == (3, sum(example.ByteSize() for example in examples))
+    assert input_pipeline.measure([str(file)])[:2] == (3, sum(example.ByteSize() for example in examples))
 
 
 def test_a_window_of_few_records_loses_and_repeats_none(tmp_path, graph):

@@ -274,6 +274,18 @@ def _changed(complete: Sources, changes: dict[str, str | None]) -> Sources:
     return sources(complete.settings, folders, root=complete.root, judged=complete.judged)
 
 
+def test_balanced_classes_have_their_shares_before_and_after(complete, tmp_path):
+    classes = {"a <b>": {"photos": 30, "factor": 0.6667}, "c": {"photos": 10, "factor": 2.0}}
+    history = HISTORY | {"balance": {"method": "sampling", "classes": classes}}
+    run = _write(tmp_path / "model_run", "history.json", json.dumps(history))
+    numbers = make(sources(complete.settings, {"Trainer.model_run": run}), str(tmp_path))
+    assert numbers["training"]["balance"]["classes"] == classes
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "trainer.balance: sampling" in text and "how often a photo is in an epoch" in text
+    for cells in ("a <b>3075.0 %0.66750.0 %", "c1025.0 %250.0 %"):  # photos, share, factor, share
+        assert cells in text
+
+
 def test_a_node_adds_a_section(complete, tmp_path):
     sections.write(str(tmp_path), "Audit <b>", "3 of 4 are <i>fine</i>", ["what", "n"], [["a & b", 3]])
     numbers = make(sources(complete.settings, {"Audit.result": str(tmp_path)}), str(tmp_path))
