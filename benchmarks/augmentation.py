@@ -17,13 +17,13 @@ def compare() -> None:
     """Measures the CPU time of all threads, so that a shared machine gives similar values."""
     import tensorflow as tf
 
-    from trainer.augmentation.batches import augmentation
+    from trainer.augmentation.batches import operation
     from trainer.augmentation.table import OPERATIONS, Chosen
 
     pixels = tf.random.stateless_uniform([_BATCH, _SIZE, _SIZE, 3], (1, 2), -1.0, 1.0)
     classes = tf.one_hot(tf.range(_BATCH) % 5, 5)
     for name in OPERATIONS:
-        change = tf.function(augmentation([Chosen.model_validate(name)]))
+        change = tf.function(operation(Chosen.model_validate(name)))
         change(tf.constant([0, 0]), pixels, classes)  # traces the graph
         started = time.process_time()
         for number in range(_ROUNDS):

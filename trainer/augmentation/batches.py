@@ -19,16 +19,25 @@ def augmentation(operations: Sequence[Chosen]) -> Augment | None:
 
     They are applied in the order of the table, whatever their order in the setting.
     """
-    if not operations:
-        return None
-    chosen = {each.name: dict(each.options) for each in operations}
-    functions = {name: pkgutil.resolve_name(OPERATIONS[name].function) for name in OPERATIONS if name in chosen}
+    order = list(OPERATIONS)
+    functions = [operation(each) for each in sorted(operations, key=lambda each: order.index(each.name))]
 
     @do_not_convert
     def apply(seed: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        for name, function in functions.items():
-            own = tf.random.experimental.stateless_fold_in(seed, OPERATIONS[name].number)
-            pixels, classes = function(own, pixels, classes, **chosen[name])
+        for function in functions:
+            pixels, classes = function(seed, pixels, classes)
         return pixels, classes
+
+    return apply if functions else None
+
+
+def operation(chosen: Chosen) -> Augment:
+    """Returns the function of one operation with its options."""
+    row, options = OPERATIONS[chosen.name], dict(chosen.options)
+    function = pkgutil.resolve_name(row.function)
+
+    def apply(seed: tf.Tensor, pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        own = tf.random.experimental.stateless_fold_in(seed, row.number)
+        return function(own, pixels, classes, **options)
 
     return apply
