@@ -12,6 +12,12 @@ class DataBlessing(tfx.dsl.Artifact):
     TYPE_NAME = "components.DataBlessing"  # a task on a cluster imports the type by this name: MODULE.CLASS
 
 
+class EmbeddingTable(tfx.dsl.Artifact):
+    """The features of each photo, in Split-NAME/embeddings-*.npz; see `trainer.embeddings`."""
+
+    TYPE_NAME = "components.EmbeddingTable"
+
+
 class PhotoTable(tfx.dsl.Artifact):
     """The measurements of each photo, in Split-NAME/photos-*.npz; see `components.photos`.
 

@@ -6,15 +6,18 @@ from typing import Any
 from tfx import types
 from tfx import v1 as tfx
 from tfx.components.trainer.executor import GenericExecutor
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_component, executor_spec
 from tfx.extensions.google_cloud_ai_platform.constants import ENABLE_VERTEX_KEY, VERTEX_REGION_KEY
 from tfx.extensions.google_cloud_ai_platform.trainer import executor as vertex
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter
+from tfx.types.standard_component_specs import TrainerSpec
 from tfx.utils import io_utils, json_utils
 
-from components.artifacts import Artifacts
+from components.artifacts import Artifacts, EmbeddingTable
 from components.stage import Stage
 from ingest.split_names import EVAL, TRAIN
+from trainer.families import PROBE
 from trainer.features import CHANGEABLE, CODE, HISTORY
 from trainer.settings import Recipe
 
@@ -24,7 +27,7 @@ class RecordingExecutor(GenericExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Trains with the recipe, in which execution properties may replace settings; see the base class."""
-        super().Do(input_dict, output_dict, _with_changes(exec_properties))
+        super().Do(input_dict, output_dict, _with_changes(exec_properties, input_dict))
         _record(output_dict)
 
 
@@ -40,11 +43,13 @@ class VertexExecutor(vertex.GenericExecutor):
         return RecordingExecutor
 
 
-def _with_changes(exec_properties: dict[str, Any]) -> dict[str, Any]:
+def _with_changes(exec_properties: dict[str, Any], input_dict: Artifacts) -> dict[str, Any]:
     changes = {key: exec_properties[name] for name, key in CHANGEABLE.items() if name in exec_properties}
     custom = json_utils.loads(exec_properties["custom_config"])
     recipe = Recipe.model_validate(custom["recipe"]).changed(changes)
     custom |= {"recipe": recipe.model_dump(mode="json"), "code": exec_properties.get(CODE, "")}
+    if tables := input_dict.get("embeddings"):
+        custom["embeddings"] = [artifact_utils.get_single_uri(tables), TRAIN, EVAL]
     return {**exec_properties, "custom_config": json_utils.dumps(custom)}
 
 
@@ -57,8 +62,23 @@ def _record(output_dict: Artifacts) -> None:
         model.set_string_custom_property(key, json.dumps(record[key]))
     for key in ("parameters", "global_batch", "epochs", "best_epoch"):
         model.set_int_custom_property(key, record[key])
-    model.set_float_custom_property("val_accuracy", max(record["history"]["val_accuracy"]))
+    model.set_float_custom_property("val_accuracy", record["val_accuracy"])
     model.set_float_custom_property("seconds", record["seconds"])
+
+
+class Spec(TrainerSpec):
+    """TFX's spec with the embeddings, which only some recipes read."""
+
+    INPUTS = {**TrainerSpec.INPUTS, "embeddings": ChannelParameter(type=EmbeddingTable, optional=True)}
+
+
+class Trainer(tfx.components.Trainer):
+    """TFX's Trainer with the input `embeddings`."""
+
+    SPEC_CLASS = Spec
+
+    def __init__(self, spec: Spec, executor: executor_spec.ExecutorSpec):
+        base_component.BaseComponent.__init__(self, spec=spec, custom_executor_spec=executor)
 
 
 def trainer(
@@ -69,21 +89,28 @@ def trainer(
     custom_config: dict[str, Any],
     base_model: types.BaseChannel | None = None,
     hyperparameters: types.BaseChannel | None = None,
+    embeddings: types.BaseChannel | None = None,
     executor: type = RecordingExecutor,
 ) -> tfx.components.Trainer:
-    """Returns the Trainer node. The recipe in `custom_config` limits the training by epochs, not by steps."""
-    return tfx.components.Trainer(
+    """Returns the Trainer node. The recipe in `custom_config` limits the training by epochs, not by steps.
+
+    With `embeddings`, `run_fn` finds their folder in `custom_config`.
+    """
+    spec = Spec(
         examples=examples,
         transform_graph=transform_graph,
         schema=schema,
         base_model=base_model,
         hyperparameters=hyperparameters,
+        embeddings=embeddings,
         run_fn="trainer.run.run_fn",
         train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
         eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
-        custom_config=custom_config,
-        custom_executor_spec=executor_spec.ExecutorClassSpec(executor),
+        custom_config=json_utils.dumps(custom_config),
+        model=types.Channel(type=standard_artifacts.Model),
+        model_run=types.Channel(type=standard_artifacts.ModelRun),
     )
+    return Trainer(spec, executor_spec.ExecutorClassSpec(executor))
 
 
 def on_vertex(
@@ -123,8 +150,11 @@ def history(outputs: Artifacts) -> dict[str, Any]:
 
 def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     record = history(outputs)
-    best = f"val_accuracy {max(record['history']['val_accuracy']):.3f} in epoch {record['best_epoch']}"
-    return f"{best} of {record['epochs']} · {record['devices']}"
+    if record["recipe"]["model"]["name"] == PROBE:
+        epochs = "last layer fitted to the embeddings"
+    else:
+        epochs = f"epoch {record['best_epoch']} of {record['epochs']}"
+    return f"val_accuracy {record['val_accuracy']:.3f} · {epochs} · {record['devices']}"
 
 
 STAGE = Stage("Trainer", ("model", "model_run"), _figure, {name: name for name in CHANGEABLE}, prints=True)

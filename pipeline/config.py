@@ -11,9 +11,9 @@ from errors import choices, quoted, shortened
 from ingest.feature_names import CLASS, FEATURES, FILENAME, IMAGE, LABEL
 from ingest.sources import SOURCES, data_sources
 from trainer.augmentation.table import OPERATIONS
-from trainer.families import FAMILIES
+from trainer.families import FAMILIES, PROBE
 from trainer.section import Pixels, Section
-from trainer.settings import Labelled, Model, Recipe, Serving, Trainer, Tuner
+from trainer.settings import Architecture, Embeddings, Labelled, Model, Recipe, Serving, Trainer, Tuner
 
 # the settings of `data` that decide how ExampleGen reads and divides the records
 READ = {"classes", "features", "first_class", "split", "eval_fraction", "test_fraction", "counts_in_names", "edits"}
@@ -165,6 +165,7 @@ class Config(Section):
     output: Path = Path("runs")
     data: Data = Data()
     model: Model = Model()
+    embeddings: Embeddings = Embeddings()
     trainer: Trainer = Trainer()
     tuner: Tuner = Tuner()
     serving: Serving = Serving()
@@ -177,8 +178,13 @@ class Config(Section):
     @property
     def recipe(self) -> Recipe:
         """All settings that the trained model depends on."""
-        data = Labelled(**self.data.model_dump(include=set(Labelled.model_fields)))
-        return Recipe(data=data, model=self.model, trainer=self.trainer, serving=self.serving)
+        return Recipe(
+            data=Labelled(**self.data.model_dump(include=set(Labelled.model_fields))),
+            model=self.model,
+            embeddings=self.embeddings if self.model.reads_embeddings else Embeddings(),
+            trainer=self.trainer,
+            serving=self.serving,
+        )
 
     @model_validator(mode="after")
     def _agree(self, info: ValidationInfo) -> "Config":
@@ -194,7 +200,10 @@ SINGLE_SETTINGS = "single settings"  # the validation context that skips rules b
 def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
     """Yields the broken rules between settings: the keys that a rule concerns, and an error."""
     data, trainer = config.data, config.trainer
-    yield from _family_problems(data, config.model)
+    yield from _family_problems(data, config.model, "model")
+    for number, trunk in enumerate(config.embeddings.trunks):
+        yield from _family_problems(data, trunk, f"embeddings.trunks.{number}")
+    yield from _probe_problems(config)
     if trainer.frozen_epochs > trainer.epochs:
         limit = f"at most trainer.epochs ({trainer.epochs})"
         text = f"trainer.frozen_epochs: expected {limit}, received {trainer.frozen_epochs}"
@@ -224,26 +233,55 @@ def disagreements(config: Config) -> Iterator[tuple[set[str], str]]:
         yield {"trainer.augment", "data.normalize", "data.channels"}, text
 
 
-def _family_problems(data: Data, model: Model) -> Iterator[tuple[set[str], str]]:
-    """Yields the rules of the model's family that are broken."""
+def _family_problems(data: Data, model: Architecture, key: str) -> Iterator[tuple[set[str], str]]:
+    """Yields the rules of a model's family that are broken; `key` is the model's setting."""
     name, family = model.name, FAMILIES[model.name]
     if model.weights == "imagenet" and not family.imagenet:
         have = ", ".join(name for name, each in FAMILIES.items() if each.imagenet)
-        text = f"model.weights: no ImageNet weights to download for {name}, only for {have}; give a file"
-        yield {"model.weights", "model.name"}, text
+        text = f"{key}.weights: no ImageNet weights to download for {name}, only for {have}; give a file"
+        yield {f"{key}.weights", f"{key}.name"}, text
     if model.weights == "imagenet" and family.normalize not in (None, data.normalize):
         text = (
             f"data.normalize: expected {family.normalize!r} for {name}'s ImageNet weights, received "
-            f"{data.normalize!r}; or remove model.weights"
+            f"{data.normalize!r}; or remove {key}.weights"
         )
-        yield {"model.weights", "model.name", "data.normalize"}, text
+        yield {f"{key}.weights", f"{key}.name", "data.normalize"}, text
     if data.image_size < family.smallest or data.channels not in family.channels:
         channels = " or ".join(map(str, family.channels))
         text = (
-            f"model.name: {name} needs data.image_size of {family.smallest} or more and data.channels {channels}; "
+            f"{key}.name: {name} needs data.image_size of {family.smallest} or more and data.channels {channels}; "
             f"received {data.image_size} and {data.channels}"
         )
-        yield {"model.name", "data.image_size", "data.channels"}, text
+        yield {f"{key}.name", "data.image_size", "data.channels"}, text
+
+
+def _probe_problems(config: Config) -> Iterator[tuple[set[str], str]]:
+    """Yields the settings that do not fit a model whose last layer is fitted to the embeddings."""
+    model, trunks = config.model, config.embeddings.trunks
+    if not model.reads_embeddings:
+        return
+    if model.name == PROBE and not trunks:
+        text = "embeddings.trunks: expected a trunk for a probe, for example [efficientnet_lite0]; received none"
+        yield {"model.name", "embeddings.trunks"}, text
+    if model.name == PROBE and model.weights:
+        text = (
+            "model.weights: expected none for a probe, whose weights are those of embeddings.trunks; received "
+            f"{model.weights}"
+        )
+        yield {"model.name", "model.weights"}, text
+    same = [(each.name, each.options, each.weights) for each in trunks if not each.layer]
+    if model.name != PROBE and same != [(model.name, model.options, model.weights)]:
+        text = (
+            "model.head: expected embeddings.trunks to be the model alone, with its options and weights, because the "
+            f"features of other trunks are not its own; received {', '.join(each.name for each in trunks) or 'none'}"
+        )
+        yield {"model.head", "embeddings.trunks", "model.weights"}, text
+    if config.tuner.trials or config.trainer.warm_start:
+        text = (
+            "model.head: expected tuner.trials 0 and trainer.warm_start false for a last layer that is fitted to the "
+            "embeddings, because they start from other weights"
+        )
+        yield {"model.head", "model.name", "tuner.trials", "trainer.warm_start"}, text
 
 
 def _trial_problems(config: Config) -> Iterator[tuple[set[str], str]]:

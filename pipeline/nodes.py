@@ -10,6 +10,7 @@ from tfx.types import BaseChannel
 from components import (
     baseline,
     data_gate,
+    embeddings,
     evaluator,
     example_gen,
     example_validator,
@@ -120,6 +121,13 @@ def _training_inputs(wiring: Wiring) -> tuple[BaseChannel, BaseChannel, BaseChan
     return wiring["ImportExampleGen.examples"], wiring["Transform.transform_graph"], wiring["ImportSchemaGen.schema"]
 
 
+def _embeddings(wiring: Wiring) -> BaseNode | None:
+    settings = wiring.config.embeddings
+    if not settings.trunks:
+        return None
+    return embeddings.embeddings(wiring["ImportExampleGen.examples"], wiring["Transform.transform_graph"], settings)
+
+
 def _tuner(wiring: Wiring) -> BaseNode | None:
     settings = wiring.config.tuner
     if not settings.trials:
@@ -135,6 +143,7 @@ def _warm_start(wiring: Wiring) -> BaseNode | None:
 def _trainer(wiring: Wiring) -> BaseNode:
     environment = wiring.environment
     optional = {"hyperparameters": "Tuner.best_hyperparameters", "base_model": "WarmStart.model"}
+    optional |= {"embeddings": "Embeddings.embeddings"} if wiring.config.model.reads_embeddings else {}
     return environment.trainer(
         *_training_inputs(wiring),
         custom_config={
@@ -179,6 +188,7 @@ NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (example_validator.STAGE, _anomalies),
     (data_gate.STAGE, _data_gate),
     (transform.STAGE, _transform),
+    (embeddings.STAGE, _embeddings),
     (tuner.STAGE, _tuner),
     (baseline.WARM_START, _warm_start),
     (trainer.STAGE, _trainer),

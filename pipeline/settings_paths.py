@@ -18,6 +18,7 @@ PATHS = (
     "pusher.directory",
     "metadata.password_file",
 )
+TRUNKS = "embeddings.trunks"  # a list, whose members have weights too
 
 
 def from_folder(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -27,7 +28,15 @@ def from_folder(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     that are not files in the folder are unchanged.
     """
     texts = {key: value for key in PATHS if (value := _value(values, key)) and isinstance(value, str)}
-    return with_changes(values, {key: _absolute(key, value, folder) for key, value in texts.items()})
+    changes: dict[str, Any] = {key: _absolute(key, value, folder) for key, value in texts.items()}
+    if isinstance(trunks := _value(values, TRUNKS), list):
+        changes[TRUNKS] = [_trunk(trunk, folder) for trunk in trunks]
+    return with_changes(values, changes)
+
+
+def _trunk(trunk: Any, folder: Path) -> Any:
+    weights = trunk.get("weights") if isinstance(trunk, Mapping) else None
+    return {**trunk, "weights": _absolute("model.weights", weights, folder)} if isinstance(weights, str) else trunk
 
 
 def _value(values: Any, key: str) -> Any:

@@ -26,7 +26,8 @@ class Checkpoints:
       folder: the folder.
       logs: the folder for TensorBoard.
       finished: the number of finished epochs.
-      best: the epoch with the best validation accuracy, counted from 1; 0 before the first.
+      best: the epoch with the best validation accuracy, counted from 1; 0 before the first, and for the start.
+      best_accuracy: its validation accuracy; -1 before the first.
       history: the figures of each finished epoch, by name.
     """
 
@@ -43,6 +44,7 @@ class Checkpoints:
         state = self._state()
         self.finished: int = state["finished"]
         self.best: int = state["best"]
+        self.best_accuracy: float = state["best_accuracy"]
         self.history: dict[str, list[float]] = state["history"]
 
     def restore(self, model: keras.Model, with_optimizer: bool) -> None:
@@ -62,7 +64,7 @@ class Checkpoints:
 
     def _state(self) -> dict[str, Any]:
         """Returns the content of the chief's `state.json`, on every worker."""
-        text = json.dumps({"finished": 0, "best": 0, "history": {}})
+        text = json.dumps({"finished": 0, "best": 0, "best_accuracy": -1.0, "history": {}})
         if strategy.is_chief(self._strategy) and tf.io.gfile.exists(f"{self.folder}/{_STATE}"):
             with tf.io.gfile.GFile(f"{self.folder}/{_STATE}") as file:
                 text = file.read()
@@ -92,15 +94,18 @@ class Checkpoints:
         for name, value in figures.items():
             self.history.setdefault(name, []).append(value)
         self.finished = epoch + 1
-        state = {"finished": self.finished, "best": self.best, "history": self.history}
+        names = ("finished", "best", "best_accuracy", "history")
+        state = {name: getattr(self, name) for name in names}
         with tf.io.gfile.GFile(f"{self.folder}/{_STATE}.part", "w") as file:
             file.write(json.dumps(state))
         tf.io.gfile.rename(f"{self.folder}/{_STATE}.part", f"{self.folder}/{_STATE}", overwrite=True)
         self._remove_old()
 
-    def is_best(self, accuracy: float) -> bool:
-        """Returns whether a validation accuracy is higher than all earlier ones."""
-        return accuracy > max(self.history.get("val_accuracy", []), default=-1.0)
+    def save_best(self, model: keras.Model, epoch: int, accuracy: float) -> None:
+        """Saves the weights of an epoch, counted from 1, if its validation accuracy is higher than all earlier ones."""
+        if accuracy > self.best_accuracy:
+            self.best, self.best_accuracy = epoch, accuracy
+            tf.train.Checkpoint(**_variables(model)).write(f"{self.folder}/best-{epoch}")
 
     def _remove_old(self) -> None:
         last = range(self.finished - KEPT + 1, self.finished + 1)
@@ -134,9 +139,7 @@ class _Commit(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
-        if self._checkpoints.is_best(figures["val_accuracy"]):
-            self._checkpoints.best = epoch + 1
-            tf.train.Checkpoint(**_variables(self.model)).write(f"{self._checkpoints.folder}/best-{epoch + 1}")
+        self._checkpoints.save_best(self.model, epoch + 1, figures["val_accuracy"])
         figures["training_seconds"] = self._end_of_training - self._start
         self._checkpoints.commit(epoch, figures | {"seconds": time.monotonic() - self._start})
 

@@ -52,6 +52,8 @@ class Family(NamedTuple):
     imagenet: Weights | Packaged | None = None
 
 
+PROBE = "probe"  # the family whose layers are the trunks of `embeddings`
+
 FAMILIES = {
     "softmax": Family("trainer.models.softmax.build"),
     "mlp": Family("trainer.models.dense.build_mlp", Width),
@@ -94,4 +96,5 @@ FAMILIES = {
             digest="sha256:e3fa32521ed48ced4af05adc950ab24963c4a00bd42e6825f8b180c65853163c",
         ),
     ),
+    PROBE: Family("trainer.trunks.build_probe", channels=(3,)),
 }

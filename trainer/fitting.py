@@ -39,11 +39,13 @@ def fit(
     chosen: tf.distribute.Strategy,
     inputs: Inputs,
     checkpoints: Checkpoints,
+    start_counts: bool = False,
 ) -> None:
     """Resumes from the checkpoints, trains until `settings.epochs` are finished, and restores the best weights.
 
-    The best epoch has the highest validation accuracy; if several are equal, the first is used. Call this in the scope
-    of the strategy. TensorBoard's logs go to `checkpoints.logs`.
+    The best epoch has the highest validation accuracy; if several are equal, the first is used. With `start_counts`,
+    the weights before the training are epoch 0. Call this in the scope of the strategy. TensorBoard's logs go to
+    `checkpoints.logs`.
 
     Raises:
       NotFinite: when the loss or a weight is NaN or Inf.
@@ -55,6 +57,9 @@ def fit(
         _freeze(model, last == frozen)
         compile_model(model, settings, chosen, inputs.steps)
         checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
+        if start_counts and not checkpoints.finished:
+            figures = model.evaluate(inputs.evaluation, verbose=0, return_dict=True)
+            checkpoints.save_best(model, 0, figures["accuracy"])
         batches = inputs.training(checkpoints.finished)
         photos, *_ = next(iter(batches.take(1)))
         first_step = checkpoints.finished * inputs.steps

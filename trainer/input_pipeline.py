@@ -127,6 +127,18 @@ def evaluation(
     return decoded.rebatch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
 
 
+def with_records(file: str, transform: tft.TFTransformOutput, batch_size: int) -> tf.data.Dataset:
+    """Returns the examples of a file once, in order: batches of (serialised examples, pixels, class indices)."""
+    specs, layer = _specs(transform), transform.transform_features_layer()
+
+    def decoded(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        features = layer(tf.io.parse_example(serialized, specs))
+        return serialized, features[PIXELS], features[CLASS]
+
+    batches = tfrecords.read([file]).batch(batch_size)
+    return batches.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
 def measure(patterns: Sequence[str], classes: int = 0) -> Size:
     """Reads all records and returns their number, their bytes, and the records of each of `classes`."""
 
@@ -154,7 +166,7 @@ def _seeds(changes: tf.Tensor, step: tf.Tensor, batch_size: int) -> tf.Tensor:
 def _to_model_input(
     transform: tft.TFTransformOutput, classes: int, count: int | None
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    specs = {key: spec for key, spec in transform.raw_feature_spec().items() if key in (IMAGE, CLASS)}
+    specs = _specs(transform)
     layer = transform.transform_features_layer()
 
     def to_model_input(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -163,6 +175,11 @@ def _to_model_input(
         return features[PIXELS], tf.one_hot(features[CLASS], classes)
 
     return to_model_input
+
+
+def _specs(transform: tft.TFTransformOutput) -> dict[str, tf.io.FixedLenFeature]:
+    """Returns the raw features that the transform graph reads."""
+    return {key: spec for key, spec in transform.raw_feature_spec().items() if key in (IMAGE, CLASS)}
 
 
 def _files(patterns: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from errors import UserError
 from trainer import torch_file, weights
 from trainer.families import FAMILIES, Packaged
 from trainer.models.head import HEAD
-from trainer.settings import Model
+from trainer.settings import Architecture, Model
 from trainer.weights import LoadReport
 
 _LITE_LAYERS = {"_conv_stem": "stem", "_bn0": "stem_bn", "_conv_head": "head", "_bn1": "head_bn", "_fc": HEAD}
@@ -27,7 +27,7 @@ _LITE_LAYERS_OF_BLOCKS = {
 _BATCH_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def load(model: keras.Model, settings: Model) -> LoadReport:
+def load(model: keras.Model, settings: Architecture) -> LoadReport:
     """Loads the weights that the settings name, from a file or from a package; see `trainer.weights.load`.
 
     Args:
@@ -38,12 +38,13 @@ def load(model: keras.Model, settings: Model) -> LoadReport:
       UserError: when the package is not installed, or its file is not the expected one.
       ValueError: when the weights do not fit; the model is then unchanged.
     """
+    match = settings.weights_match if isinstance(settings, Model) else "base"  # a trunk has no last layer
     if (packaged := of_settings(settings)) is None:
-        return weights.load(model, str(settings.weights), settings.weights_match)
-    return weights.assign(model, read(packaged), packaged.file, settings.weights_match)
+        return weights.load(model, str(settings.weights), match)
+    return weights.assign(model, read(packaged), packaged.file, match)
 
 
-def of_settings(settings: Model) -> Packaged | None:
+def of_settings(settings: Architecture) -> Packaged | None:
     """Returns the package's file that the settings name, or None if they name a file or a download."""
     published = FAMILIES[settings.name].imagenet
     return published if settings.weights == "imagenet" and isinstance(published, Packaged) else None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import keras
 import keras_tuner
@@ -9,12 +10,15 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import calibration, fitting, strategy, weights
+from trainer import calibration, fitting, probing, strategy, weights
 from trainer.checkpoints import Checkpoints
 from trainer.export import export, in_float32
+from trainer.families import PROBE
 from trainer.features import HISTORY
 from trainer.recipe import eval_photos, inputs_of, model_of, weights_beside
 from trainer.settings import Recipe
+
+_CHECKPOINTS = "checkpoints"  # the folder in `model_run_dir`
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -26,6 +30,7 @@ def run_fn(fn_args: FnArgs) -> None:
       checkpoints: a folder that is kept when a run is killed. None uses `model_run_dir`: on a cluster, a retried task
         gets the same folder again.
       devices: the required kind, 'CPU', 'GPU' or 'TPU'; absent or None for any.
+      embeddings: for a recipe that reads them, their folder and the names of the splits to train and evaluate on.
 
     The weights are stored next to `serving_model_dir`. `history.json`, the checkpoints and TensorBoard's logs are in
     `model_run_dir`. All folders may be in a bucket.
@@ -52,38 +57,65 @@ def run_fn(fn_args: FnArgs) -> None:
 def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Strategy) -> None:
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     run_folder = strategy.own_folder(chosen, fn_args.model_run_dir)
-    inputs = inputs_of(fn_args, recipe, transform, chosen)
-    final = f"{run_folder}/checkpoints"
-    temporary = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
-    checkpoints = Checkpoints(strategy.own_folder(chosen, temporary) if temporary else final, chosen)
     with chosen.scope():
         model = model_of(recipe, fn_args.base_model)
-        fitting.fit(model, recipe.trainer, chosen, inputs, checkpoints)
+        head = (
+            probing.fit(model, recipe, *fn_args.custom_config["embeddings"]) if recipe.model.reads_embeddings else None
+        )
+        if head and recipe.model.name == PROBE:
+            figures, checkpoints = head.figures(), None
+        else:
+            figures, checkpoints = _fit(model, fn_args, recipe, transform, chosen)
     serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
     served = in_float32(model)
-    fitted = calibration.fit(*calibration.predict(served, eval_photos(fn_args, recipe, transform)), recipe.serving)
+    if head and recipe.model.name == PROBE:
+        eval_logits = head.eval_logits, head.eval_labels
+    else:
+        eval_logits = calibration.predict(served, eval_photos(fn_args, recipe, transform))
+    fitted = calibration.fit(*eval_logits, recipe.serving)
     export(served, transform, recipe.data.classes, serving_model, fitted)
     weights.save(model, weights_beside(serving_model))
-    history, trained = checkpoints.history, inputs.steps * inputs.batch * checkpoints.finished
-    figures = {
+    record = {
         "recipe": recipe.model_dump(mode="json"),
         "devices": strategy.describe(chosen),
         "strategy": strategy.details(chosen),
         "precision": strategy.precision_policy(chosen, recipe.trainer.precision),
         "parameters": model.count_params(),
+        "head": head.record if head else None,
+        "fitted": fitted._asdict(),
+        **figures,
+    }
+    with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:
+        file.write(json.dumps(record, indent=2))
+    if checkpoints:
+        tf.io.gfile.rename(checkpoints, f"{run_folder}/{_CHECKPOINTS}")
+
+
+def _fit(
+    model: keras.Model,
+    fn_args: FnArgs,
+    recipe: Recipe,
+    transform: tft.TFTransformOutput,
+    chosen: tf.distribute.Strategy,
+) -> tuple[dict[str, Any], str | None]:
+    """Trains the model. Returns the figures of `history.json`, and a folder of checkpoints to move to the results."""
+    inputs = inputs_of(fn_args, recipe, transform, chosen)
+    final = f"{fn_args.model_run_dir}/{_CHECKPOINTS}"
+    temporary = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
+    checkpoints = Checkpoints(strategy.own_folder(chosen, temporary or final), chosen)
+    fitting.fit(model, recipe.trainer, chosen, inputs, checkpoints, start_counts=recipe.model.head == "probe")
+    history, trained = checkpoints.history, inputs.steps * inputs.batch * checkpoints.finished
+    figures = {
         "global_batch": inputs.batch,
         "balance": inputs.balance,
         "epochs": checkpoints.finished,
         "best_epoch": checkpoints.best,
+        "val_accuracy": checkpoints.best_accuracy,
         "seconds": round(sum(history["seconds"]), 1),  # with validation; of all runs if the training was resumed
-        "fitted": fitted._asdict(),
         "images_per_second": round(trained / sum(history["training_seconds"]), 1),
         "history": history,
     }
-    with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:
-        file.write(json.dumps(figures, indent=2))
-    if temporary:
-        tf.io.gfile.rename(checkpoints.folder, final)
+    return figures, checkpoints.folder if temporary else None
 
 
 def _checkpoint_folder(fn_args: FnArgs, recipe: Recipe, replicas: int) -> str | None:

@@ -1,12 +1,12 @@
 """The settings that Tuner and Trainer read, validated when they are created. Imports no TensorFlow."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from errors import choices
 from trainer.augmentation.table import Chosen
-from trainer.families import FAMILIES
+from trainer.families import FAMILIES, PROBE
 from trainer.section import Section, Shape, options_of
 
 
@@ -23,15 +23,12 @@ class Labelled(Shape):
         return classes
 
 
-class Model(Section):
-    """The model, and its initial weights."""
+class Architecture(Section):
+    """A row of the table of families, its options, and its initial weights."""
 
     name: str = Field(default="convnet", description="a row of trainer/families.py")
     options: SerializeAsAny[Section] = Field(default={}, validate_default=True, description="the family's own options")
     weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
-    weights_match: Literal["base", "whole", "matching"] = Field(
-        default="base", description="all layers except the last, all layers, or the layers that match"
-    )
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
     @field_validator("name")
@@ -47,6 +44,46 @@ class Model(Section):
         if "name" not in info.data:  # the name is not valid, which is reported
             return Section()
         return options_of(FAMILIES[info.data["name"]].options, info.data["name"], value)
+
+
+class Model(Architecture):
+    """The model, and its initial weights."""
+
+    weights_match: Literal["base", "whole", "matching"] = Field(
+        default="base", description="all layers except the last, all layers, or the layers that match"
+    )
+    head: Literal["random", "probe"] = Field(
+        default="random", description="how the last layer starts: random, or fitted to the embeddings"
+    )
+
+    @property
+    def reads_embeddings(self) -> bool:
+        """Whether the last layer, or its start, is fitted to the embeddings."""
+        return self.name == PROBE or self.head == "probe"
+
+
+class Trunk(Architecture):
+    """A frozen model without its last layer: it computes the features of a photo. A name alone has ImageNet weights."""
+
+    weights: str = "imagenet"
+    layer: str | None = Field(default=None, description="whose output is averaged over the photo; null: the last one")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+ArchitectureType = TypeVar("ArchitectureType", bound=Architecture)
+
+
+class Embeddings(Section):
+    """The features of every photo, from one trunk or several; computed once and kept as an artifact."""
+
+    trunks: tuple[Trunk, ...] = Field(default=(), description="their features are concatenated; none: no embeddings")
+    views: tuple[Literal["flip", "crop"], ...] = Field(
+        default=(), description="changed copies of each training photo that the probe is fitted to as well"
+    )
 
 
 class LearningRate(Section):
@@ -127,5 +164,6 @@ class Recipe(Section):
 
     data: Labelled = Labelled()
     model: Model = Model()
+    embeddings: Embeddings = Embeddings()
     trainer: Trainer = Trainer()
     serving: Serving = Serving()

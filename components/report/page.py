@@ -78,7 +78,7 @@ def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
             drawn["counts"] = charts.counts({name: each["per_class"] for name, each in splits.items()})
         bins = {name: each["brightness_histogram"] for name, each in splits.items()}
         drawn["brightness"] = charts.histograms(bins, "brightness")
-    if training := numbers["training"]:
+    if (training := numbers["training"]) and "learning_rate" in training["history"]:  # not for a probe
         history, best = training["history"], training["best_epoch"]
         for key in ("loss", "accuracy"):
             drawn[key] = charts.curve({"validation": history[f"val_{key}"], "training": history[key]}, best)

@@ -17,6 +17,7 @@ from pipeline.cluster.machines import MACHINES, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
 from trainer.families import FAMILIES, Weights
+from trainer.settings import ArchitectureType
 
 TARGETS = ("vertex", "kubeflow")
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
@@ -72,7 +73,11 @@ def needs_local_files(config: Config) -> bool:
     """Returns whether data or weights are files on this machine, which no cluster can read."""
     return any(
         "://" not in str(path)
-        for path in (config.data.directory, config.data.edits, config.model.weights)
+        for path in (
+            config.data.directory,
+            config.data.edits,
+            *(each.weights for each in (config.model, *config.embeddings.trunks)),
+        )
         if path not in (None, "imagenet")
     )
 
@@ -86,20 +91,31 @@ def _with_uris(config: Config, submitted: bool) -> Config:
     Raises:
       UserError: when local edits or weights cannot be used.
     """
-    data, model = config.data, config.model
+    data, embeddings = config.data, config.embeddings
     if data.directory is None and data.source:
         uri = SOURCES[data.source].buckets.get(data.image_size)
         directory = uri or (None if submitted else ensure(data.source, data.image_size))
         data = data.model_copy(update={"directory": directory})
     if isinstance(data.edits, Path) and not submitted:
         data = data.model_copy(update={"edits": label_edits.checked(data.edits, data.classes)})
+    trunks = tuple(_weights_uri(trunk, submitted) for trunk in embeddings.trunks)
+    return config.model_copy(
+        update={
+            "data": data,
+            "model": _weights_uri(config.model, submitted),
+            "embeddings": embeddings.model_copy(update={"trunks": trunks}),
+        }
+    )
+
+
+def _weights_uri(model: ArchitectureType, submitted: bool) -> ArchitectureType:
     published = FAMILIES[model.name].imagenet if model.weights == "imagenet" else None
     if isinstance(published, Weights):
-        model = model.model_copy(update={"weights": download.bucket_uri(published.url)})
-    elif published is None and not submitted and "://" not in (model.weights or "://"):
+        return model.model_copy(update={"weights": download.bucket_uri(published.url)})
+    if published is None and not submitted and "://" not in (model.weights or "://"):
         file = prepare_weights(model.weights, model.weights_sha256, None)
-        model = model.model_copy(update={"weights": str(file)})
-    return config.model_copy(update={"data": data, "model": model})
+        return model.model_copy(update={"weights": str(file)})
+    return model
 
 
 def _image(cluster: Cluster, root: Path, allow_dirty: bool) -> str:
@@ -171,7 +187,10 @@ def _data(config: Config, submitted: bool) -> Iterator[str]:
         yield from _bucket("data.edits", config.data.edits)
     if weights and weights != "imagenet" and (submitted or "://" in weights):
         yield from _bucket("model.weights (--weights)", weights)
-    elif config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
+    for number, trunk in enumerate(config.embeddings.trunks):
+        if trunk.weights != "imagenet" and (submitted or "://" in trunk.weights):
+            yield from _bucket(f"embeddings.trunks.{number}.weights", trunk.weights)
+    if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
         yield "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights gs://…)"
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from errors import UserError, collect_errors
@@ -11,7 +12,8 @@ from pipeline import beam
 from pipeline.config import Config, Metadata
 from pipeline.local.output import writable
 from pipeline.schema_file import check_schema
-from trainer.families import FAMILIES, Packaged, Weights
+from trainer.families import FAMILIES, PROBE, Packaged, Weights
+from trainer.settings import Architecture, ArchitectureType, Model, Trunk
 
 
 def resolve(config: Config) -> Config:
@@ -34,42 +36,48 @@ def resolve(config: Config) -> Config:
     with collect_errors(problems):
         _check_database(config.metadata)
     with collect_errors(problems):
-        weights = _resolved_weights(config)
+        _check_frozen(config)
+        model = _with_weights(config.model)
+        trunks = tuple(_with_weights(each) for each in config.embeddings.trunks)
     with collect_errors(problems):
         pushed = _push_folder(config)
     with collect_errors(problems):
         writable(config.output, "the output folder", "--output DIR", make=False)
     with collect_errors(problems):
-        if not problems and config.model.weights:  # last, because it imports TensorFlow
-            _check_weights(config, weights)
+        if not problems and (model.weights or trunks):  # last, because it imports TensorFlow
+            _check_weights(config, model, trunks)
     if problems:
         raise UserError("\n".join(problems))
     output = writable(config.output, "the output folder", "--output DIR", make=True)
-    digest = download.digest(weights, "sha256:").removeprefix("sha256:") if weights else None
     return config.model_copy(
         update={
             "output": output,
             "data": data.model_copy(update={"directory": directory, "schema_file": schema, "edits": edits}),
-            "model": config.model.model_copy(
-                update={"weights": str(weights), "weights_sha256": digest} if weights else {}
-            ),
+            "model": model,
+            "embeddings": config.embeddings.model_copy(update={"trunks": trunks}),
             "pusher": config.pusher.model_copy(update={"directory": pushed}),
         }
     )
 
 
-def _resolved_weights(config: Config) -> Path | None:
-    """Returns the weights file; None without weights, or if they are in a Python package."""
-    model, published = config.model, FAMILIES[config.model.name].imagenet
-    if config.trainer.frozen_epochs and not (model.weights or config.trainer.warm_start):
+def _check_frozen(config: Config) -> None:
+    if config.trainer.frozen_epochs and not (config.model.weights or config.trainer.warm_start):
         raise UserError(
             "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights FILE)"
         )
+
+
+def _with_weights(model: ArchitectureType) -> ArchitectureType:
+    """Returns the model with the absolute path and the digest of its weights file; unchanged without a file."""
+    published = FAMILIES[model.name].imagenet
     if model.weights == "imagenet" and isinstance(published, Packaged):
-        return None
-    return prepare.prepare_weights(
-        model.weights, model.weights_sha256, download.Remote(*published) if isinstance(published, Weights) else None
-    )
+        return model
+    remote = download.Remote(*published) if isinstance(published, Weights) else None
+    path = prepare.prepare_weights(model.weights, model.weights_sha256, remote)
+    if path is None:
+        return model
+    digest = download.digest(path, "sha256:").removeprefix("sha256:")
+    return model.model_copy(update={"weights": str(path), "weights_sha256": digest})
 
 
 def _push_folder(config: Config) -> Path:
@@ -109,7 +117,8 @@ def _checked_data(config: Config) -> Path:
     data_checks.check_features(files, data.features)
     empty = {file for file in files if not Path(file).stat().st_size}
     splits = records.splits_of_files(files, data.split, data.eval_fraction, data.test_fraction, empty)
-    data_checks.check_batches(files, splits, _batches(config))
+    if config.model.name != PROBE:  # which is fitted without batches
+        data_checks.check_batches(files, splits, _batches(config))
     if records.resolved_split(files, data.split) == "shards":
         _print_note(data_checks.split_notice(files, splits, data.eval_fraction + data.test_fraction))
     return directory
@@ -126,8 +135,8 @@ def _batches(config: Config) -> dict[str, int]:
     return {"trainer.batch_size": config.trainer.batch_size} | ({"tuner.search": max(map(int, tried))} if tried else {})
 
 
-def _check_weights(config: Config, path: Path | None) -> None:
-    """Loads the weights into the model that the settings describe, as the Trainer will do.
+def _check_weights(config: Config, model: Model, of_embeddings: Sequence[Trunk]) -> None:
+    """Loads the weights into the models that the settings describe, as Trainer and Embeddings will do.
 
     Raises:
       UserError: when the weights cannot be read, do not fit, or expect another `data.normalize`.
@@ -136,28 +145,36 @@ def _check_weights(config: Config, path: Path | None) -> None:
         import keras
         import tensorflow as tf
 
-        from trainer import devices, models, packaged_weights, weight_files
+        from trainer import devices, packaged_weights, trunks
+        from trainer.models import of_recipe
 
-    model, data = config.model, config.data
-    with log_to_file(Path(os.devnull), also_terminal=False):
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     try:
-        expected = FAMILIES[model.name].normalize
-        other = expected not in (None, data.normalize)
-        if (
-            path and other and model.weights_match == "base" and weight_files.is_keras2(path)
-        ):  # a Keras Applications file
-            raise UserError(
-                f"data.normalize: expected {expected}, because {path} has the weights of Keras Applications for "
-                f"{model.name}; received {data.normalize} (--set data.normalize={expected})"
-            )
+        for each in (model, *of_embeddings):
+            _check_normalize(config, each)
         with tf.device("CPU"):
-            settings = model.model_copy(update={"weights": str(path)}) if path else model
-            packaged_weights.load(models.of_recipe(config.recipe), settings)
+            if model.weights:
+                packaged_weights.load(of_recipe(config.recipe), model)
+            if of_embeddings:
+                trunks.features(keras.Input((config.data.image_size, config.data.image_size, 3)), of_embeddings)
     except ValueError as error:
         raise UserError(str(error)) from None
     finally:
         keras.utils.clear_session()  # so that Keras numbers the Trainer's layers from the start
+
+
+def _check_normalize(config: Config, model: Architecture) -> None:
+    from trainer import weight_files
+
+    expected, received = FAMILIES[model.name].normalize, config.data.normalize
+    match = getattr(model, "weights_match", "base")
+    if model.weights in (None, "imagenet") or expected in (None, received) or match != "base":
+        return
+    if weight_files.is_keras2(str(model.weights)):  # a Keras Applications file
+        raise UserError(
+            f"data.normalize: expected {expected}, because {model.weights} has the weights of Keras Applications for "
+            f"{model.name}; received {received} (--set data.normalize={expected})"
+        )
 
 
 def check_single_process(tf_config: str) -> None:

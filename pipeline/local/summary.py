@@ -5,6 +5,7 @@ Names, paths and error texts are data, so they are passed to rich as `Text`, nev
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +21,7 @@ from ingest.sources import is_drawn
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
+from trainer.families import PROBE
 from trainer.intervals import digits
 
 _UNDECIDED = "† The floor is inside the 95 % interval, so another {} split of this size may give the other result."
@@ -62,17 +64,30 @@ def _trained(config: Config, trainer: NodeResult) -> Text:
     record = history(trainer.outputs)
     drawn = isinstance(config.data.directory, Path) and is_drawn(config.data.directory)
     drawings = " The data are drawings, not photos." if drawn else ""
-    accuracies = record["history"]["val_accuracy"]
-    last = accuracies[-5:]
-    epochs = plural(record["epochs"], "epoch")
     return Text.assemble(
         "Trained in an earlier run (cached): " if trainer.cached else "Trained ",
         (record["recipe"]["model"]["name"], "bold"),
-        f" ({record['parameters']:,} parameters) for {epochs} on ",
+        f" ({record['parameters']:,} parameters) {_how(record)} on ",
         safe(record["devices"]),
         f": {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
-        f"Validation accuracy: best {max(accuracies):.4f} (epoch {record['best_epoch']}, exported), mean of the last "
-        f"{plural(len(last), 'epoch')} {sum(last) / len(last):.4f}.",
+        f"Validation accuracy: {_accuracies(record)}",
+    )
+
+
+def _how(record: dict[str, Any]) -> str:
+    if record["recipe"]["model"]["name"] == PROBE:
+        return "by fitting its last layer to the embeddings"
+    return f"for {plural(record['epochs'], 'epoch')}"
+
+
+def _accuracies(record: dict[str, Any]) -> str:
+    if record["recipe"]["model"]["name"] == PROBE:
+        return f"{record['val_accuracy']:.4f}."
+    last = record["history"]["val_accuracy"][-5:]
+    exported = record["best_epoch"] or "0, the fitted last layer"
+    return (
+        f"best {record['val_accuracy']:.4f} (epoch {exported}, exported), mean of the last "
+        f"{plural(len(last), 'epoch')} {sum(last) / len(last):.4f}."
     )
 
 

@@ -28,6 +28,8 @@ HISTORY = {
         "sure_accuracy": 0.375,
         "quantile": 0.6,
     },
+    "val_accuracy": 0.5,
+    "head": None,
     "seconds": 3.0,
     "images_per_second": 20.0,
     "history": {

@@ -150,6 +150,7 @@ TEXTS = {  # key: whether the setting may be null
     "data.source": True, "data.directory": True, "data.pattern": False, "data.schema_file": False,
     "data.split": False, "data.provenance": False, "data.resize": False, "data.normalize": False,
     "model.name": False, "model.weights": True, "model.weights_match": False, "model.weights_sha256": True,
+    "model.head": False,
     "trainer.learning_rate.schedule": False, "trainer.precision": False,
     "pusher.directory": True, "beam.runner": False,
     "cluster.project": True, "cluster.region": True, "cluster.pipeline_root": True, "cluster.service_account": True,
@@ -180,7 +181,7 @@ def test_the_settings_that_are_text():
     strings = {key for key, field in _fields() if settings._is_text(field.annotation)}
     assert strings == set(TEXTS)
     texts = {key for key, field in _fields() if settings._is_list_of_text(field.annotation)}
-    assert texts == {"data.classes", "beam.args"}
+    assert texts == {"data.classes", "embeddings.views", "beam.args"}
 
 
 @pytest.mark.parametrize("key", TEXTS)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from errors import UserError
-from trainer.families import FAMILIES
+from trainer.families import FAMILIES, PROBE
 from trainer.settings import Model, Recipe
 
 
@@ -47,7 +47,9 @@ def builder(name: str) -> Callable[..., keras.Model]:
 
 
 def of_recipe(recipe: Recipe) -> keras.Model:
-    """Builds the recipe's model, with random weights."""
+    """Builds the recipe's model. Its weights are random, except those of a probe's trunks."""
     data, model = recipe.data, recipe.model
     shape = (data.image_size, data.image_size, data.channels)
+    if model.name == PROBE:
+        return builder(PROBE)(shape, len(data.classes), recipe.embeddings.trunks)
     return build(model.name, shape, len(data.classes), **dict(model.options))

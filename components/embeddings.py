@@ -1,0 +1,129 @@
+"""Computes the features of every photo by frozen, pretrained trunks, and keeps them for other nodes.
+
+Each shard of the examples is one piece of work for Beam.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import io_utils
+
+from components.artifacts import Artifacts, EmbeddingTable
+from components.photos import digests
+from components.stage import Stage, plural
+from ingest.split_names import TRAIN
+from trainer import embeddings as table
+from trainer import input_pipeline, trunks
+from trainer.features import PIXELS
+from trainer.settings import Embeddings
+
+_COUNTS = "counts.json"  # a row for each shard: its split, its number of photos, and the number of features
+
+
+class Executor(BaseBeamExecutor):
+    """Writes the features of all splits."""
+
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
+        """Converts the trunks, and computes the features of each shard; see the base class."""
+        examples, (graph,), (output,) = input_dict["examples"], input_dict["transform_graph"], output_dict["embeddings"]
+        settings = Embeddings.model_validate_json(exec_properties["settings"])
+        size, *_ = tft.TFTransformOutput(graph.uri).transformed_feature_spec()[PIXELS].shape
+        lite = f"{output.uri}/trunks.tflite"  # the workers read it; the artifact does not keep it
+        with tf.io.gfile.GFile(lite, "wb") as file:
+            file.write(trunks.to_lite(settings.trunks, size))
+        splits = artifact_utils.decode_split_names(examples[0].split_names)
+        files = [(split, file) for split in splits for file in _files(examples, split)]
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(files)
+                | beam.Reshuffle()
+                | beam.ParDo(_Compute(graph.uri, lite, output.uri, settings.views))
+                | beam.combiners.ToList()
+                | beam.Map(lambda rows: io_utils.write_string_file(f"{output.uri}/{_COUNTS}", json.dumps(sorted(rows))))
+            )
+        tf.io.gfile.remove(lite)
+
+
+def _files(examples: list[types.Artifact], split: str) -> list[str]:
+    return sorted(tf.io.gfile.glob(io_utils.all_files_pattern(artifact_utils.get_split_uri(examples, split))))
+
+
+class _Compute(beam.DoFn):
+    """Writes the features of a shard, given its split and file; returns a row of _COUNTS."""
+
+    def __init__(self, graph: str, lite: str, folder: str, views: Sequence[str]):
+        self._graph, self._lite, self._folder, self._views = graph, lite, folder, views
+
+    def setup(self) -> None:
+        """Loads the transform graph and the trunks, once in each worker."""
+        self._transform = tft.TFTransformOutput(self._graph)
+        with tf.io.gfile.GFile(self._lite, "rb") as file:
+            self._features = trunks.with_lite(file.read())
+
+    def process(self, element: tuple[str, str]) -> Iterator[tuple[str, int, int]]:
+        """Computes and writes the features."""
+        split, file = element
+        names = (table.ORIGINAL, *(self._views if split == TRAIN else ()))
+        shards: dict[str, list[table.Embeddings]] = {name: [] for name in names}
+        for records, pixels, labels in input_pipeline.with_records(file, self._transform, trunks.BATCH):
+            for name, rows in shards.items():
+                features = self._features(trunks.VIEWS[name](pixels).numpy()).astype(np.float16)
+                rows.append(table.Embeddings(digests(records).numpy(), labels.numpy(), features))
+        shard = Path(file).name.partition("-")[2].removesuffix(".gz")
+        table.write(shards, self._folder, split, shard)
+        photos = shards[table.ORIGINAL]
+        yield split, sum(len(rows.labels) for rows in photos), photos[0].features.shape[1] if photos else 0
+
+
+class Spec(ComponentSpec):
+    """The node's interface; `settings` is a `trainer.settings.Embeddings` as JSON."""
+
+    PARAMETERS = {"settings": ExecutionParameter(type=str)}
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {"embeddings": ChannelParameter(type=EmbeddingTable)}
+
+
+class EmbeddingsOfPhotos(base_beam_component.BaseBeamComponent):
+    """The node Embeddings."""
+
+    SPEC_CLASS = Spec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+
+def embeddings(
+    examples: types.BaseChannel, transform_graph: types.BaseChannel, settings: Embeddings
+) -> EmbeddingsOfPhotos:
+    """Returns the node. Its cache key contains the digests of the trunks' weights, which are in the settings."""
+    output = types.Channel(type=EmbeddingTable)
+    return EmbeddingsOfPhotos(
+        Spec(
+            examples=examples,
+            transform_graph=transform_graph,
+            settings=settings.model_dump_json(),
+            embeddings=output,
+        )
+    )
+
+
+def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
+    rows = json.loads(io_utils.read_string_file(f"{outputs['embeddings'][0].uri}/{_COUNTS}"))
+    features = max(width for _, _, width in rows)
+    return f"{features:,} features of {plural(sum(count for _, count, _ in rows), 'photo')}"
+
+
+STAGE = Stage("Embeddings", ("embeddings",), _figure)

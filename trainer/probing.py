@@ -1,0 +1,67 @@
+"""Fits the last layer of a recipe's model to the embeddings, and records how."""
+
+import time
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from trainer import embeddings, probe
+from trainer.settings import Recipe
+
+
+class Fitted(NamedTuple):
+    """The result of `fit`.
+
+    Attributes:
+      record: the strength, and the mean log loss of each strength in cross-validation.
+      photos: the number of photos of the training split.
+      eval_logits, eval_labels: of the eval split, float32 [n, classes] and int64 [n].
+      history: the figures of the split train, and those of eval as `val_…`, as for one epoch of a training.
+    """
+
+    record: dict[str, Any]
+    photos: int
+    eval_logits: np.ndarray
+    eval_labels: np.ndarray
+    history: dict[str, list[float]]
+
+    def figures(self) -> dict[str, Any]:
+        """Returns the figures of `history.json` for a probe, which has one epoch."""
+        (seconds,), (accuracy,) = self.history["seconds"], self.history["val_accuracy"]
+        return {
+            "global_batch": self.photos,
+            "epochs": 1,
+            "best_epoch": 1,
+            "val_accuracy": accuracy,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(self.photos / seconds, 1),
+            "history": self.history,
+        }
+
+
+def fit(model: keras.Model, recipe: Recipe, folder: str, training: str, evaluation: str) -> Fitted:
+    """Fits the last layer of the model to the embeddings in a folder, given the names of the two splits.
+
+    Raises:
+      ValueError: when the model's last layer does not read as many features as the embeddings have.
+    """
+    start = time.monotonic()
+    train, held_out = (embeddings.read(folder, split) for split in (training, evaluation))
+    more = embeddings.read(folder, training, views=True) if recipe.embeddings.views else None
+    fitted = probe.fit(train, len(recipe.data.classes), more, recipe.trainer.seed)
+    probe.assign(model, fitted.head)
+    loss, accuracy = probe.scores(fitted.head.logits(train.features), train.labels)
+    logits = fitted.head.logits(held_out.features)
+    val_loss, val_accuracy = probe.scores(logits, held_out.labels)
+    seconds = time.monotonic() - start
+    print(
+        f"last layer: fitted to the embeddings of {len(train.labels):,} photos in {seconds:.1f} s; inverse L2 strength "
+        f"{fitted.strength:g}; accuracy {accuracy:.4f}, validation accuracy {val_accuracy:.4f}",
+        flush=True,
+    )
+    history = {"accuracy": accuracy, "loss": loss, "val_accuracy": val_accuracy, "val_loss": val_loss}
+    history |= {"seconds": seconds, "training_seconds": seconds}
+    record = {"strength": fitted.strength, "cross_validated_losses": fitted.losses}
+    listed = {name: [value] for name, value in history.items()}
+    return Fitted(record, len(train.labels), logits, held_out.labels, listed)
