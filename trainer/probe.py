@@ -47,7 +47,9 @@ class Probe(NamedTuple):
     losses: dict[float, float]
 
 
-def fit(photos: Embeddings, classes: int, more: Embeddings | None = None, seed: int = 0) -> Probe:
+def fit(
+    photos: Embeddings, classes: int, more: Embeddings | None = None, seed: int = 0, balanced: bool = False
+) -> Probe:
     """Fits a last layer.
 
     Args:
@@ -55,16 +57,17 @@ def fit(photos: Embeddings, classes: int, more: Embeddings | None = None, seed: 
       classes: the number of classes.
       more: all rows to fit with the chosen strength, such as the photos and their views; None fits `photos`.
       seed: for the folds.
+      balanced: gives all classes the same weight; see `trainer.balance`.
     """
     losses = {strength: _loss(photos, classes, strength, seed) for strength in _STRENGTHS}
     losses = {strength: loss for strength, loss in losses.items() if np.isfinite(loss)}
     strength = min(losses, key=losses.__getitem__, default=_STRENGTHS[len(_STRENGTHS) // 2])
     rows = more or photos
     scaled = strength * len(photos.labels) / max(1, len(rows.labels))  # the views of a photo count as one photo
-    return Probe(fit_head(rows.features, rows.labels, classes, scaled), strength, losses)
+    return Probe(fit_head(rows.features, rows.labels, classes, scaled, balanced), strength, losses)
 
 
-def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, strength: float) -> Head:
+def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, strength: float, balanced: bool = False) -> Head:
     """Fits the layer with one strength.
 
     Args:
@@ -72,6 +75,7 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, strength: f
       labels: int [n]. A class without rows gets the logit of a probability of 0.
       classes: the number of classes.
       strength: scikit-learn's C, for features whose mean square is 1.
+      balanced: gives all classes the same weight in the loss.
     """
     features = features.astype(np.float32)
     scale = 1 / max(float(np.sqrt(np.mean(np.square(features)))), 1e-6)
@@ -80,7 +84,9 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, strength: f
     bias = np.full([classes], _NEVER, np.float32)
     bias[present] = 0.0
     if len(present) > 1:
-        fitted = LogisticRegression(C=strength, tol=_TOLERANCE, max_iter=_ITERATIONS).fit(features * scale, labels)
+        weighted = "balanced" if balanced else None
+        model = LogisticRegression(C=strength, tol=_TOLERANCE, max_iter=_ITERATIONS, class_weight=weighted)
+        fitted = model.fit(features * scale, labels)
         weights, offsets = fitted.coef_, fitted.intercept_
         if len(present) == 2:  # scikit-learn has one logit for two classes
             weights, offsets = np.concatenate([-weights, weights]) / 2, np.concatenate([-offsets, offsets]) / 2

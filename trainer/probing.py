@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from trainer import embeddings, probe
+from trainer import balance, embeddings, probe
 from trainer.settings import Recipe
 
 
@@ -16,12 +16,14 @@ class Fitted(NamedTuple):
     Attributes:
       record: the strength, and the mean log loss of each strength in cross-validation.
       photos: the number of photos of the training split.
+      balance: see `trainer.balance.summary`.
       eval_logits, eval_labels: of the eval split, float32 [n, classes] and int64 [n].
       history: the figures of the split train, and those of eval as `val_…`, as for one epoch of a training.
     """
 
     record: dict[str, Any]
     photos: int
+    balance: dict[str, Any] | None
     eval_logits: np.ndarray
     eval_labels: np.ndarray
     history: dict[str, list[float]]
@@ -31,6 +33,7 @@ class Fitted(NamedTuple):
         (seconds,), (accuracy,) = self.history["seconds"], self.history["val_accuracy"]
         return {
             "global_batch": self.photos,
+            "balance": self.balance,
             "epochs": 1,
             "best_epoch": 1,
             "val_accuracy": accuracy,
@@ -49,7 +52,8 @@ def fit(model: keras.Model, recipe: Recipe, folder: str, training: str, evaluati
     start = time.monotonic()
     train, held_out = (embeddings.read(folder, split) for split in (training, evaluation))
     more = embeddings.read(folder, training, views=True) if recipe.embeddings.views else None
-    fitted = probe.fit(train, len(recipe.data.classes), more, recipe.trainer.seed)
+    classes, balanced = recipe.data.classes, recipe.trainer.balance != "none"
+    fitted = probe.fit(train, len(classes), more, recipe.trainer.seed, balanced)
     probe.assign(model, fitted.head)
     loss, accuracy = probe.scores(fitted.head.logits(train.features), train.labels)
     logits = fitted.head.logits(held_out.features)
@@ -62,6 +66,8 @@ def fit(model: keras.Model, recipe: Recipe, folder: str, training: str, evaluati
     )
     history = {"accuracy": accuracy, "loss": loss, "val_accuracy": val_accuracy, "val_loss": val_loss}
     history |= {"seconds": seconds, "training_seconds": seconds}
+    method = "loss" if balanced else "none"  # a layer is fitted to all photos, so sampling would only repeat them
+    counts = np.bincount(train.labels, minlength=len(classes)).tolist()
     record = {"strength": fitted.strength, "cross_validated_losses": fitted.losses}
     listed = {name: [value] for name, value in history.items()}
-    return Fitted(record, len(train.labels), logits, held_out.labels, listed)
+    return Fitted(record, len(train.labels), balance.summary(method, classes, counts), logits, held_out.labels, listed)

@@ -150,7 +150,7 @@ TEXTS = {  # key: whether the setting may be null
     "data.source": True, "data.directory": True, "data.pattern": False, "data.schema_file": False,
     "data.split": False, "data.provenance": False, "data.resize": False, "data.normalize": False,
     "model.name": False, "model.weights": True, "model.weights_match": False, "model.weights_sha256": True,
-    "model.head": False,
+    "model.head": False, "data.edits": True, "trainer.balance": False,
     "trainer.learning_rate.schedule": False, "trainer.precision": False,
     "pusher.directory": True, "beam.runner": False,
     "cluster.project": True, "cluster.region": True, "cluster.pipeline_root": True, "cluster.service_account": True,

@@ -38,6 +38,15 @@ def test_the_layer_is_that_of_scikit_learn(classes):
     assert np.abs(ours - theirs.predict_proba(features * scale)).max() < 1e-4
 
 
+def test_balanced_classes_have_the_same_weight():
+    rows = clouds(300, distance=0.5)
+    few = (rows.labels == 0) & (np.arange(300) > 30)
+    uneven = Embeddings(*(column[~few] for column in rows))
+    plain, balanced = (probe.fit(uneven, 3, balanced=each).head.logits(rows.features) for each in (False, True))
+    share = [np.mean(logits.argmax(1) == 0) for logits in (plain, balanced)]
+    assert share[0] < 0.1 < share[1]
+
+
 def test_a_class_without_rows_is_never_predicted():
     rows = clouds(60, 3)
     head = probe.fit_head(rows.features, rows.labels, 5, 0.1)
