@@ -32,15 +32,18 @@ class Check(NamedTuple):
     """One threshold of the gate.
 
     Attributes:
-      what: the metric: the accuracy, the recall of a class, or the candidate's accuracy minus the baseline's.
+      what: the metric: the accuracy, the recall of a class, the candidate's accuracy minus the baseline's, or one of
+        `components.limits`.
       value: float32, as TFMA computes it; None if the judged split has no example of the class.
       floor: the threshold. A value of None does not pass.
-      passed: TFMA's decision, `value >= floor`; of the comparison with the baseline, `high >= floor`.
-      low: the lower bound of the 95 % interval; see `trainer.intervals`.
+      passed: TFMA's decision, `value >= floor`; of the comparison with the baseline, `high >= floor`; with `upper`,
+        `value <= floor`.
+      low: the lower bound of the 95 % interval; see `trainer.intervals`. None for metrics without an interval.
       high: the upper bound.
       n: the number of examples that the value is computed from.
       pairs: of the comparison with the baseline, on how many examples both models are right, only the candidate, only
         the baseline, and neither; see `trainer.intervals.Pairs`.
+      upper: whether `floor` is the largest value that passes, not the smallest.
     """
 
     what: str
@@ -51,6 +54,7 @@ class Check(NamedTuple):
     high: float | None
     n: int
     pairs: tuple[int, int, int, int] | None = None
+    upper: bool = False
 
     @property
     def undecided(self) -> bool:
@@ -87,7 +91,9 @@ class Evaluation(NamedTuple):
         return self.checks[0].value or 0.0
 
 
-def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifacts, split: str) -> None:
+def record(
+    config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifacts, split: str, more: list[Check]
+) -> None:
     """Writes `checks.json`, and the evaluation's properties `accuracy`, `judged_split` and `refused` (see `refusal`).
 
     Args:
@@ -95,13 +101,12 @@ def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifa
       model: the candidate.
       outputs: Evaluator's outputs.
       split: the judged split.
+      more: the checks of `components.limits`.
     """
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
-    compared = blessing.has_custom_property("baseline_model_id")
-    result = tfma.load_eval_result(evaluation.uri, model_name="candidate" if compared else None)
-    metrics = {key: _scalars(values) for key, values in result.slicing_metrics}
-    pairs = predictions.read_pairs(evaluation.uri)
+    metrics, pairs = metrics_of(load_result(outputs)), predictions.read_pairs(evaluation.uri)
     checks = build_checks(config, _class_names(model), metrics, tfma.load_validation_result(evaluation.uri), pairs)
+    checks += more
     if not all(check.passed for check in checks):
         _refuse(blessing)
     written = [each._asdict() | {"comparison": each.comparison} for each in checks]  # the sentences are for the report
@@ -109,6 +114,23 @@ def record(config: config_pb2.EvalConfig, model: types.Artifact, outputs: Artifa
     evaluation.set_float_custom_property("accuracy", checks[0].value or 0.0)
     evaluation.set_string_custom_property(judged_split.PROPERTY, split)
     evaluation.set_string_custom_property("refused", refusal(checks, split))
+
+
+def load_result(outputs: Artifacts) -> Any:
+    """Returns TFMA's result for the candidate."""
+    (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
+    compared = blessing.has_custom_property("baseline_model_id")
+    return tfma.load_eval_result(evaluation.uri, model_name="candidate" if compared else None)
+
+
+def metrics_of(result: Any) -> dict[SliceKey, dict[str, float]]:
+    """Returns the metrics by name, for each slice; see `accuracy_of`."""
+    return {key: _scalars(values) for key, values in result.slicing_metrics}
+
+
+def accuracy_of(metrics: dict[str, float]) -> float:
+    """Returns the accuracy in a slice; in the slice of a class, this is its recall."""
+    return metrics[_TFMA_NAME]
 
 
 def read(outputs: Artifacts) -> Evaluation:
@@ -164,7 +186,7 @@ def refusal(checks: list[Check], split: str) -> str:
 def _proportion(what: str, values: dict[str, float] | None, floor: float, passed: bool) -> Check:
     if values is None:
         return Check(what, None, floor, False, None, None, 0)
-    value, n = values[_TFMA_NAME], round(values["example_count"])
+    value, n = accuracy_of(values), round(values["example_count"])
     interval = proportion(round(value * n), n)
     return Check(what, value, floor, passed, interval["low"], interval["high"], n)
 
@@ -197,4 +219,4 @@ def _reason(check: Check, split: str) -> str:
     if check.value is None:
         return f"{check.what}: no examples in the {split} split (floor {check.floor:.4f})"
     places = digits(check.value, check.floor)
-    return f"{check.what} {check.value:.{places}f} (floor {check.floor:.{places}f})"
+    return f"{check.what} {check.value:.{places}f} ({'limit' if check.upper else 'floor'} {check.floor:.{places}f})"

@@ -1,9 +1,10 @@
 """Evaluates the candidate and decides whether it may be pushed.
 
 The gate has three thresholds: a floor for the accuracy, a floor for the recall of each class, and the largest allowed
-loss of accuracy against the baseline, on the same photos.
+loss of accuracy against the baseline, on the same photos. Settings add those of `components.limits`.
 """
 
+import json
 import logging
 import math
 from collections import Counter
@@ -14,10 +15,11 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
-from tfx import v1 as tfx
 from tfx.components.evaluator.executor import Executor
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import artifact_utils
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.standard_artifacts import ModelBlessing, ModelEvaluation
 from tfx.types.standard_component_specs import (
     BASELINE_MODEL_KEY,
     EVAL_CONFIG_KEY,
@@ -25,11 +27,12 @@ from tfx.types.standard_component_specs import (
     EXAMPLE_SPLITS_KEY,
     EXAMPLES_KEY,
     MODEL_KEY,
+    EvaluatorSpec,
 )
 from tfx.utils import io_utils, json_utils
 
-from components import baseline, checks, extractors, judged_split, predictions
-from components.artifacts import Artifacts
+from components import baseline, checks, extractors, judged_split, limits, predictions
+from components.artifacts import Artifacts, PhotoTable
 from components.stage import Stage
 from trainer import tfrecords
 from trainer.features import CLASS, PROBABILITIES, SET_ASIDE, THRESHOLDS, setting_value
@@ -141,7 +144,9 @@ class ChangeableExecutor(Executor):
         }
         with predictions.written_to(evaluation.uri):
             super().Do({**input_dict, BASELINE_MODEL_KEY: models}, output_dict, exec_properties)
-        checks.record(config, input_dict[MODEL_KEY][0], output_dict, split)
+        limited = json.loads(exec_properties.get(limits.PROPERTY, "{}"))
+        more = limits.build_checks(limited, limits.Judged(input_dict, output_dict, split))
+        checks.record(config, input_dict[MODEL_KEY][0], output_dict, split, more)
 
 
 def _comparable(input_dict: Artifacts, evaluation: types.Artifact) -> list[types.Artifact]:
@@ -184,9 +189,17 @@ def _count_classes(examples: list[types.Artifact], split: str) -> Collection[int
     return sum((Counter(tf.io.parse_example(batch, spec)[CLASS].numpy()) for batch in batches), Counter()).values()
 
 
-class Evaluator(tfx.components.Evaluator):
-    """TFX's Evaluator with ChangeableExecutor."""
+class Spec(EvaluatorSpec):
+    """The node's interface: that of TFX's Evaluator, with the table of photos and the limits."""
 
+    PARAMETERS = {**EvaluatorSpec.PARAMETERS, limits.PROPERTY: ExecutionParameter(type=str)}
+    INPUTS = {**EvaluatorSpec.INPUTS, limits.TABLE: ChannelParameter(type=PhotoTable)}
+
+
+class Evaluator(base_beam_component.BaseBeamComponent):
+    """TFX's Evaluator with ChangeableExecutor and another interface; the constructor of TFX's class has a fixed one."""
+
+    SPEC_CLASS = Spec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ChangeableExecutor)
 
 
@@ -194,14 +207,32 @@ def evaluator(
     examples: types.BaseChannel,
     model: types.BaseChannel,
     baseline_model: types.BaseChannel,
+    table: types.BaseChannel,
     config: config_pb2.EvalConfig,
-) -> tfx.components.Evaluator:
-    """Returns the Evaluator, whose executor chooses the split; see `components.judged_split`."""
+    limited: dict[str, float],
+) -> Evaluator:
+    """Returns the Evaluator, whose executor chooses the split; see `components.judged_split`.
+
+    Args:
+      examples: the examples, of all splits.
+      model: the candidate.
+      baseline_model: the model to compare with.
+      table: the measurements of the photos, a PhotoTable.
+      config: see `eval_config`.
+      limited: the limits of `components.limits`, by the names of their settings.
+    """
     return Evaluator(
-        examples=examples,
-        model=model,
-        baseline_model=baseline_model,
-        eval_config=config,
+        Spec(
+            examples=examples,
+            model=model,
+            baseline_model=baseline_model,
+            table=table,
+            eval_config=config,
+            example_splits=json_utils.dumps(None),
+            limits=json.dumps(limited),
+            evaluation=types.Channel(type=ModelEvaluation),
+            blessing=types.Channel(type=ModelBlessing),
+        )
     )
 
 

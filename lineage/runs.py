@@ -188,11 +188,15 @@ def provenance(facts: Facts) -> str | None:
 
 
 def _failed_checks(run: Run) -> list[dict[str, Any]]:
-    """Returns the gate's checks that refused the run's model: `{what, value, floor}`."""
+    """Returns the checks that refused the run's model: {what, value, floor, upper}; see `components.checks`."""
     if state_of(run) != "refused":
         return []
     keys = ("what", "value", "floor")
-    return [{key: each.get(key) for key in keys} for each in gate_checks(run) if not each.get("passed", True)]
+    return [
+        {key: each.get(key) for key in keys} | {"upper": each.get("upper", False)}
+        for each in gate_checks(run)
+        if not each.get("passed", True)
+    ]
 
 
 def gate_checks(run: Run) -> list[dict[str, Any]]:
@@ -259,7 +263,7 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
 def refusal(check: dict[str, Any], split: str) -> list[str]:
     """Returns a failed check on the judged split as the cells of a table row."""
     value = f"no examples in the {split} split" if check["value"] is None else f"{check['value']:.6g}"
-    return ["refused", check["what"], value, f"floor {check['floor']:.6g}"]
+    return ["refused", check["what"], value, f"{'limit' if check['upper'] else 'floor'} {check['floor']:.6g}"]
 
 
 def _cells(channel: str, output: dict[str, Any]) -> list[Any]:

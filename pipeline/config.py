@@ -95,18 +95,25 @@ class Data(Pixels, Labelled):
 
 
 class Evaluator(Section):
-    """The gate: what a model must reach to be pushed. All thresholds are fractions of the judged split.
+    """The gate: what a model must reach to be pushed. Thresholds are fractions of the judged split, or milliseconds.
 
     The judged split is `test`, or `eval` if the data has no test split. Without `min_accuracy` the floor is computed
     from it: with the largest class's share p of n photos, p + 1.96 √(p(1 - p)/n), at most 1. Wilson's 95 % interval of
     an accuracy that reaches it begins at p or above (Wilson 1927), so a model that always answers the largest class, or
     guesses at random, is refused. Without `min_class_recall` the floor is 0.2, or 1/classes with fewer than five
-    classes, the recall of a uniform guess.
+    classes, the recall of a uniform guess. The settings after `max_accuracy_drop` check nothing if they are null.
     """
 
     min_accuracy: float | None = Field(default=None, ge=0, le=1, description="null: computed from the judged split")
     min_class_recall: float | None = Field(default=None, ge=0, le=1, description="null: 0.2, or 1/classes if higher")
     max_accuracy_drop: float = Field(default=0.02, ge=0, le=1)
+    min_balanced_accuracy: float | None = Field(default=None, ge=0, le=1, description="the mean recall; null for none")
+    min_macro_f1: float | None = Field(default=None, ge=0, le=1, description="the mean F1 score; null for none")
+    min_slice_accuracy: float | None = Field(
+        default=None, ge=0, le=1, description="of each third by size or brightness"
+    )
+    max_calibration_error: float | None = Field(default=None, ge=0, le=1, description="expected, in 15 bins")
+    max_latency_ms: float | None = Field(default=None, gt=0, description="of one photo, on the Evaluator's machine")
 
 
 class Pusher(Section):

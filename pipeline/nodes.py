@@ -26,6 +26,7 @@ from components.report.sources import RERUN_COMMAND
 from components.stage import Stage
 from errors import UserError, choices
 from pipeline.config import READ, Config
+from trainer.features import THRESHOLDS
 from trainer.section import Pixels
 
 
@@ -160,12 +161,14 @@ def _baseline(wiring: Wiring) -> BaseNode:
 
 
 def _evaluator(wiring: Wiring) -> BaseNode:
-    config = wiring.config
+    thresholds = wiring.config.evaluator.model_dump(include=set(THRESHOLDS))
     return evaluator.evaluator(
         wiring["ImportExampleGen.examples"],
         wiring["Trainer.model"],
         wiring["LatestBlessedModel.model"],
-        evaluator.eval_config(config.data.classes, **config.evaluator.model_dump()),
+        wiring["ImportExampleGen.table"],
+        evaluator.eval_config(wiring.config.data.classes, **thresholds),
+        wiring.config.evaluator.model_dump(exclude=set(THRESHOLDS), exclude_none=True),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from components.photos import Photos
 from components.report import metrics
+from components.slices import side
 
 _BINS = 20  # bins of a histogram
 _SIZES = 10  # image sizes that report.json lists
@@ -30,11 +31,6 @@ def describe(photos: Photos, classes: Sequence[str]) -> dict[str, Any]:
         **{name: _mean_and_deviation(photos.colours[:, i]) for i, name in enumerate(("red", "green", "blue"))},
         "brightness_histogram": [round(float(fraction), 6) for fraction in histogram],
     }
-
-
-def side(photos: Photos) -> np.ndarray:
-    """Returns float [n], the square root of the number of pixels of each photo."""
-    return np.sqrt(photos.sizes.prod(axis=1))
 
 
 def drift(baseline: Photos, current: Photos, classes: int) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import photos
+from components import photos, prediction_files
 from components.anomalies import read_anomalies
 from components.photos import Photos
 from components.quarantine import read_counts
@@ -76,8 +76,10 @@ def _verdict(sources: Sources) -> dict[str, Any] | None:
     if checks is None or not blessing:
         return None
     for check in checks:
-        check["margin"] = None if check["value"] is None else check["value"] - check["floor"]
-        check.setdefault("comparison", "")  # runs of older versions have none
+        check.setdefault("comparison", "")  # runs of older versions have neither
+        check.setdefault("upper", False)
+        sign = -1 if check["upper"] else 1
+        check["margin"] = None if check["value"] is None else sign * (check["value"] - check["floor"])
         check["undecided"] = is_undecided(check["floor"], check["low"], check["high"])
     blessed = tf.io.gfile.exists(f"{blessing}/BLESSED")
     return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
@@ -122,7 +124,7 @@ def _anomalies(folder: str | None) -> list[dict[str, str]] | None:
 
 def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any] | None:
     folder = sources.folder("Evaluator.evaluation")
-    predicted = evaluation.read(folder) if folder and sources.judged in splits else None
+    predicted = prediction_files.read(folder) if folder and sources.judged in splits else None
     training = _training(sources) or {}
     fitted = training.get("fitted")  # runs of older versions have none
     return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted) if predicted else None

@@ -54,13 +54,3 @@ def distance(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     # for equal distributions, rounding can give the square root of a negative number, which is NaN
     jensen_shannon = float(np.nan_to_num(jensenshannon(first, second, base=2)))
     return {"l_infinity": float(np.abs(first - second).max()), "jensen_shannon": jensen_shannon}
-
-
-def thirds(values: np.ndarray) -> list[np.ndarray]:
-    """Returns masks of the lowest, the middle and the highest third of the values.
-
-    Equal values are in the same third. A third without values is omitted.
-    """
-    edges = np.quantile(values, [1 / 3, 2 / 3])
-    third_of_each = np.searchsorted(edges, values, side="left")
-    return [third_of_each == index for index in np.unique(third_of_each)]

@@ -104,7 +104,8 @@ def _numbers(check: Check) -> tuple[str, str, str]:
     if check.value is None:
         return "no examples", "", f"{check.floor:.4f}"
     decimals = digits(check.value, check.floor)
-    return f"{check.value:.{decimals}f}", f"{check.low:.4f} to {check.high:.4f}", f"{check.floor:.{decimals}f}"
+    interval = "" if check.low is None else f"{check.low:.4f} to {check.high:.4f}"
+    return f"{check.value:.{decimals}f}", interval, f"{'≤ ' * check.upper}{check.floor:.{decimals}f}"
 
 
 def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:

@@ -9,19 +9,22 @@ import tensorflow as tf
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from ml_metadata.proto import metadata_store_pb2
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from tfx.components.pusher import executor as pusher
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 from tfx.types import artifact_utils, channel_utils
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import path_utils
 
-from components import baseline, checks, evaluator
+from components import baseline, checks, evaluator, photos, prediction_files
 from components.artifacts import PhotoTable
 from components.pusher import pusher as pusher_node
+from components.slices import thirds
 from ingest.sample import CLASSES
 from testing import graphs
+from testing.example_gen import write_table
 from tests.helpers import records
-from trainer import class_names, models
+from trainer import calibration, class_names, models
 from trainer.export import export
 from trainer.features import SET_ASIDE, UNSET
 
@@ -175,6 +178,7 @@ def finished(tmp_path_factory) -> Path:
         with tf.io.TFRecordWriter(str(folder / "examples" / f"Split-{split}" / "data.gz"), "GZIP") as writer:
             for label in labels:
                 writer.write(records.example(label).SerializeToString())
+    write_table(str(folder / "examples"), str(folder / "table"))
     for name, classes in {"reordered": CLASSES[::-1], "other": ["apple", *CLASSES[1:]]}.items():
         export(models.build("softmax", (16, 16, 3), 5), transform, classes, str(folder / name / "Format-Serving"))
     unknown = folder / "unknown" / "Format-Serving"
@@ -188,14 +192,16 @@ def finished(tmp_path_factory) -> Path:
 
 def _artifact(kind, uri: Path, name: str, **metadata) -> pipeline_spec_pb2.ArtifactList:
     artifact = pipeline_spec_pb2.RuntimeArtifact(uri=str(uri), name=name)
-    artifact.type.instance_schema = f"title: tfx.{kind.TYPE_NAME}\ntype: object\n"
+    title = kind.TYPE_NAME if "." in kind.TYPE_NAME else f"tfx.{kind.TYPE_NAME}"
+    artifact.type.instance_schema = f"title: {title}\ntype: object\n"
     artifact.metadata.update(metadata)
     return pipeline_spec_pb2.ArtifactList(artifacts=[artifact])
 
 
-def _evaluator(floor: float | None):
+def _evaluator(floor: float | None, limited: dict[str, float] | None = None):
     config = evaluator.eval_config(CLASSES, min_accuracy=floor, min_class_recall=floor, max_accuracy_drop=1.0)
-    return evaluator.evaluator(*(channel_utils.as_channel([kind()]) for kind in (Examples, Model, Model)), config)
+    channels = (channel_utils.as_channel([kind()]) for kind in (Examples, Model, Model, PhotoTable))
+    return evaluator.evaluator(*channels, config, limited or {})
 
 
 def _evaluate(
@@ -205,16 +211,18 @@ def _evaluate(
     floor: float | None = 0.0,
     parameter: float | None = None,
     splits: str = '["train", "eval"]',
+    limited: dict[str, float] | None = None,
 ) -> dict:
     """Runs Evaluator as its container does on a cluster; returns the properties of its outputs."""
-    node = _evaluator(floor)
+    node = _evaluator(floor, limited)
     request = pipeline_spec_pb2.ExecutorInput()
     request.outputs.output_file = str(output / "output.json")
     inputs = request.inputs.artifacts
     inputs["examples"].CopyFrom(_artifact(Examples, finished / "examples", "1", split_names=splits))
     inputs["model"].CopyFrom(_artifact(Model, finished / "candidate", "2"))
     inputs["baseline_model"].CopyFrom(_artifact(Model, finished / against, "3"))
-    for key in ("eval_config", "example_splits"):
+    inputs["table"].CopyFrom(_artifact(PhotoTable, finished / "table", "6"))
+    for key in ("eval_config", "example_splits", "limits"):
         request.inputs.parameters[key].string_value = node.exec_properties[key]
     if parameter is not None:
         for key in ("min_accuracy", "min_class_recall"):
@@ -321,6 +329,31 @@ def test_the_test_split_is_judged_if_the_examples_have_one(finished, splits, jud
     assert overall["floor"] == pytest.approx(0.2 + 0.2479 if judged == "eval" else 2 / 9 + 0.2716, abs=1e-4)
     files = map(str, (tmp_path / "evaluation").glob("predictions-*"))
     assert len(list(tf.data.TFRecordDataset(list(files), "GZIP"))) == n
+
+
+def test_the_limits_that_settings_add_agree_with_scikit_learn(finished, tmp_path):
+    """The judged split has nine photos. One limit of each kind is not reached, so the model loses TFMA's blessing."""
+    names = ("min_balanced_accuracy", "min_macro_f1", "min_slice_accuracy", "max_calibration_error", "max_latency_ms")
+    limited = dict(zip(names, (0.0, 1.0, 0.0, 0.0, 60_000.0), strict=True))
+    properties = _evaluate(finished, "latest", tmp_path, splits='["eval", "test"]', limited=limited)
+    *_, balanced, f1, worst, error, latency = json.loads((tmp_path / "evaluation" / "checks.json").read_text())
+    table = photos.read(str(finished / "table"), "test")
+    found = prediction_files.of_photos(prediction_files.read(str(tmp_path / "evaluation")), table)
+    predicted = found.argmax(axis=1)
+    assert balanced["value"] == pytest.approx(balanced_accuracy_score(table.labels, predicted))
+    assert f1["value"] == pytest.approx(f1_score(table.labels, predicted, average="macro"))
+    assert worst["what"].startswith("accuracy of the worst slice, ")
+    assert worst["value"] == min((predicted == table.labels)[mask].mean() for mask in thirds(table.brightness))
+    assert worst["low"] <= worst["value"] <= worst["high"]
+    assert error["value"] == calibration.reliability(found.max(axis=1), predicted == table.labels)["error"]
+    assert 0 < latency["value"] < 60_000
+    assert [each["passed"] for each in (balanced, f1, worst, error, latency)] == [True, False, True, False, True]
+    assert [each["upper"] for each in (balanced, f1, worst, error, latency)] == [False] * 3 + [True] * 2
+    assert [each["n"] for each in (balanced, f1, error)] == [9] * 3
+    assert properties["blessing"].get("blessed", 0) == 0
+    assert properties["evaluation"]["refused"] == (
+        f"macro F1 {f1['value']:.4f} (floor 1.0000); calibration error {error['value']:.4f} (limit 0.0000)"
+    )
 
 
 def test_a_missing_baseline_folder_is_an_error(finished, tmp_path):

@@ -151,13 +151,15 @@ def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(run
         {"what": "accuracy", "value": 0.5, "floor": 0.25, "passed": True},
         {"what": "recall of [roses]", "value": 0.125, "floor": 0.2, "passed": False, "n": 8},
         {"what": "recall of tulips", "value": None, "floor": 0.2, "passed": False},
+        {"what": "calibration error", "value": 0.3, "floor": 0.1, "passed": False, "upper": True},
     ]
     (folder / "checks.json").write_text(json.dumps(listed))
     answer = ask("show", run)
     assert (answer["state"], answer["judged_split"]) == ("refused", split)
     assert answer["refused"] == [
-        {"what": "recall of [roses]", "value": 0.125, "floor": 0.2},
-        {"what": "recall of tulips", "value": None, "floor": 0.2},
+        {"what": "recall of [roses]", "value": 0.125, "floor": 0.2, "upper": False},
+        {"what": "recall of tulips", "value": None, "floor": 0.2, "upper": False},
+        {"what": "calibration error", "value": 0.3, "floor": 0.1, "upper": True},
     ]
     assert answer["nodes"][-1]["node"] == "Pusher"
     assert answer["nodes"][-1]["outputs"] == {}
@@ -165,6 +167,7 @@ def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(run
     said = capsys.readouterr().out
     assert re.search(r"^refused +recall of \[roses\] +0\.125 +floor 0\.2$", said, re.MULTILINE)
     assert re.search(rf"^refused +recall of tulips +no examples in the {split} split +floor 0\.2$", said, re.MULTILINE)
+    assert re.search(r"^refused +calibration error +0\.3 +limit 0\.1$", said, re.MULTILINE)
     assert "PushedModel" not in said
     shown = page(f"/runs/{run}")
     for line in ("recall of [roses] 0.125 floor 0.2", f"recall of tulips no examples in the {split} split floor 0.2"):

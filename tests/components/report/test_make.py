@@ -9,8 +9,8 @@ import tensorflow as tf
 from scipy.special import softmax
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components import photos, predictions, quarantine
-from components.report import evaluation, sections
+from components import photos, prediction_files, predictions, quarantine
+from components.report import sections
 from components.report.make import make
 from components.report.sources import Sources
 from ingest.label_edits import Edits
@@ -141,7 +141,7 @@ def test_the_numbers_match_the_records_and_the_model(report, complete):
 
 def test_promised_and_measured_certainty(report, complete):
     numbers, page, _ = report
-    probabilities = np.stack(list(evaluation.read(complete.folder("Evaluator.evaluation")).values()))
+    probabilities = np.stack(list(prediction_files.read(complete.folder("Evaluator.evaluation")).values()))
     sure, sets = numbers["evaluation"]["sure"], numbers["evaluation"]["sets"]
     assert sure["coverage"]["value"] == np.mean(probabilities.max(axis=1) >= 0.4)
     assert 0 < sure["accuracy"]["n"] < 15

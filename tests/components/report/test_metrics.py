@@ -94,9 +94,3 @@ def test_the_interval_of_f1_is_close_to_the_bootstrap():
 def test_the_distances_of_two_distributions(first, second, l_infinity, jensen_shannon):
     found = metrics.distance(np.array(first), np.array(second))
     assert found == pytest.approx({"l_infinity": l_infinity, "jensen_shannon": jensen_shannon}, abs=1e-7)
-
-
-def test_thirds_keep_equal_values_together():
-    values = np.array([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])
-    assert [values[mask].tolist() for mask in metrics.thirds(values)] == [[1.0, 2.0], [3.0, 4.0], [6.0, 5.0]]
-    assert len(metrics.thirds(np.full(7, 192.0))) == 1

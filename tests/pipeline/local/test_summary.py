@@ -75,12 +75,14 @@ def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(split, co
     checks = [_check("sure"), _check("near", floor=0.65), _check("never", None, passed=False)]
     checks.append(_check("rounded", 0.699999988, 0.7, passed=False))
     checks.append(Check("accuracy against the baseline", -0.06, -0.02, True, -0.149, 0.033, 50, Pairs(40, 1, 4, 5)))
+    checks.append(Check("calibration error", 0.06, 0.05, False, None, None, 50, upper=True))
     config = settings.load(changes={"evaluator.min_accuracy": None})
     summary.show(console, config, _results(tmp_path, "cpu"), Evaluation(False, checks, split), {})
     assert _row(console, "sure") == "recall of sure 0.8000 0.6000 to 0.9000 0.5000 passed"
     assert _row(console, "near") == "recall of near 0.8000 0.6000 to 0.9000 0.6500 passed †"
     assert _row(console, "never") == "recall of never no examples 0.5000 refused"
     assert _row(console, "rounded") == "recall of rounded 0.69999999 0.5000 to 0.8000 0.70000000 refused †"
+    assert _row(console, "calibration") == "calibration error 0.0600 ≤ 0.0500 refused"
     printed = console.export_text()
     assert "On the same 50 photos, only the candidate is right on 1 and only the baseline on 4 (McNemar's" in printed
     assert "too few to say whether the loss is larger than allowed; about 260 photos would do." in printed
