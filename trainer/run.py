@@ -12,6 +12,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from trainer import calibration, fitting, probing, strategy, weights
 from trainer.checkpoints import Checkpoints
+from trainer.confidence import NEVER
 from trainer.export import export, in_float32
 from trainer.families import PROBE
 from trainer.features import HISTORY
@@ -73,6 +74,8 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
     else:
         eval_logits = calibration.predict(served, eval_photos(fn_args, recipe, transform))
     fitted = calibration.fit(*eval_logits, recipe.serving)
+    if fitted.threshold == NEVER:
+        print("no photo is sure: no threshold reaches serving.sure_accuracy on the eval split", flush=True)
     export(served, transform, recipe.data.classes, serving_model, fitted)
     weights.save(model, weights_beside(serving_model))
     record = {

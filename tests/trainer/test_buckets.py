@@ -17,7 +17,8 @@ from tests.trainer.test_weights import FORMATS, outputs, small
 from trainer import models, weights
 from trainer.checkpoints import Checkpoints
 from trainer.recipe import weights_beside
-from trainer.run import run_fn
+from trainer.run import _checkpoint_folder, run_fn
+from trainer.settings import Recipe
 
 EPOCHS, STEPS, BATCH = 4, 3, 4
 
@@ -45,7 +46,12 @@ def _fn_args(bucket: str, graph: str, **changes) -> FnArgs:
         with tf.io.TFRecordWriter(f"{bucket}/{split}/examples.tfrec") as writer:
             for index in range(count):
                 writer.write(records.example(index % 5, records.jpeg((50 * (index % 5), 90, 20))).SerializeToString())
-    config = Config(model={"name": "cnn"}, data={"image_size": 16}, trainer={"epochs": EPOCHS, "batch_size": BATCH})
+    config = Config(
+        model={"name": "cnn"},
+        data={"image_size": 16},
+        trainer={"epochs": EPOCHS, "batch_size": BATCH},
+        serving={"sure_coverage": 0.5, "set_coverage": 0.5},
+    )
     given = {
         "train_files": [f"{bucket}/train/*"],
         "eval_files": [f"{bucket}/eval/*"],
@@ -97,16 +103,40 @@ def test_what_a_bucket_holds_to_serve_is_what_was_trained(trained):
     photo = records.example(1).SerializeToString()
     pixels = served.signatures["transform_features"](examples=tf.constant([photo]))["pixels"]
     answer = served.signatures["serve_examples"](examples=tf.constant([photo]))["probabilities"]
-    temperature = _read(f"{trained.model_run_dir}/history.json")["fitted"]["temperature"]
-    assert np.allclose(tf.nn.softmax(model(pixels) / temperature), answer, atol=1e-5)
+    fitted = _read(f"{trained.model_run_dir}/history.json")["fitted"]
+    assert np.allclose(tf.nn.softmax(model(pixels) / fitted["temperature"]), answer, atol=1e-5)
+    assert (fitted["photos"], None in fitted.values()) == (BATCH, False)
+    assert "prediction_set" in served.signatures
+    assert "sure" in served.signatures["serving_default"].structured_outputs
 
 
 def test_a_model_in_a_bucket_is_the_next_ones_start(trained, bucket, graph, capsys):
     fn_args = _fn_args(bucket, graph, base_model=trained.serving_model_dir)
     fn_args.custom_config["recipe"]["trainer"]["epochs"] = 1
+    fn_args.custom_config["recipe"]["serving"] = {"sure_accuracy": 1.0}
+    serve = tf.saved_model.load(trained.serving_model_dir).signatures["serve_examples"]
+    photo = records.example(0).SerializeToString()
+    least = int(np.argmin(serve(examples=tf.constant([photo]))["probabilities"]))
+    tf.io.gfile.remove(f"{bucket}/eval/examples.tfrec")
+    with tf.io.TFRecordWriter(f"{bucket}/eval/examples.tfrec") as writer:  # none of these photos will be right
+        for _ in range(BATCH):
+            writer.write(records.example(least).SerializeToString())
     run_fn(fn_args)
     path = weights_beside(trained.serving_model_dir)
-    assert f"weights {path}: 9 of 9 layers loaded" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"weights {path}: 9 of 9 layers loaded" in printed
+    assert "no photo is sure: no threshold reaches serving.sure_accuracy on the eval split" in printed
+
+
+def test_a_training_resumes_with_other_thresholds_but_not_with_another_recipe(bucket, graph):
+    fn_args = _fn_args(bucket, graph)
+    config = fn_args.custom_config | {"checkpoints": bucket}
+
+    def folder(**changes):
+        recipe = Recipe.model_validate(config["recipe"]).changed(changes)
+        return _checkpoint_folder(_fn_args(bucket, graph, custom_config=config), recipe, 1)
+
+    assert folder() == folder(**{"serving.sure_coverage": 0.9}) != folder(**{"trainer.seed": 1})
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
