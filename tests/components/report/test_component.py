@@ -34,7 +34,8 @@ def test_the_report_shows_the_settings_of_the_run(tmp_path):
     report.Executor().Do({}, {"report": [artifact]}, properties)
     (file,) = tmp_path.glob("**/report.json")
     shown = json.loads(file.read_text())["lineage"]["settings"]
-    assert shown["evaluator"] == {"min_accuracy": None, "min_class_recall": 0.3, "max_accuracy_drop": -1.0}
+    thresholds = {"min_accuracy": None, "min_class_recall": 0.3, "max_accuracy_drop": -1.0}
+    assert {key: shown["evaluator"][key] for key in thresholds} == thresholds
     assert (shown["trainer"]["epochs"], shown["data"]["directory"]) == (4, "gs://b/c")
 
 
@@ -56,8 +57,8 @@ def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, jud
         "name": "many",
         "judged_split": judged,
         "verdict": None,
-        "data": {"classes": names, "splits": {judged: describe(photos, names)}, "left_out": None, "anomalies": [],
-                 "drift": None, "same_as_baseline": False},
+        "data": {"classes": names, "splits": {judged: describe(photos, names)}, "left_out": None,
+                 "edits": None, "anomalies": [], "drift": None, "same_as_baseline": False},
         "training": None,
         "evaluation": evaluate(_predictions(photos, predicted, len(names)), photos, names),
         "sections": [],
