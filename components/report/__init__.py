@@ -36,7 +36,11 @@ For F1, n is the number of photos whose true or predicted class is this class.
       measures at the threshold that the Trainer chose, null without one}
     sets: {coverage: a measure, mean_size, sizes: [{size, photos}]}; null without prediction sets
     mistakes: [{record: its number in the judged split, file: the photo's file relative to its source (or null), true,
-      predicted, probability, probability_of_true}], the most confident first
+      predicted, probability, probability_of_true,
+      nearest: the three most similar training photos by their embeddings, {record, file, class, similarity: the cosine
+        of the angle, -1 to 1}; null without embeddings,
+      occlusion: by row and column, how much a grey square at this position lowers `probability`; null except for the
+        first three}], the most confident first
     slices: for size and brightness [{name, accuracy: a measure}]
   sections: [{node, title, text, columns, rows}], written by other nodes
   lineage: {nodes: [{node, reads: for example Trainer.model, artifacts: folders by output}], settings, versions, code,

@@ -1,5 +1,6 @@
 """Computes the numbers of the section about the data: statistics of each split, and drift against the baseline."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,7 @@ def describe(photos: Photos, classes: Sequence[str]) -> dict[str, Any]:
     histogram = np.histogram(photos.brightness, _BINS, (0, 1))[0] / max(1, len(photos.labels))
     return {
         "examples": photos.records,
-        "per_class": {classes[i] if 0 <= i < len(classes) else f"class {i}": counts[i] for i in labels},
+        "per_class": {class_name(classes, i): counts[i] for i in labels},
         "sizes": [{"width": w, "height": h, "count": n} for (w, h), n in sizes.most_common(_SIZES)],
         "distinct_sizes": len(sizes),
         "side": _mean_and_deviation(side(photos)),
@@ -31,6 +32,17 @@ def describe(photos: Photos, classes: Sequence[str]) -> dict[str, Any]:
         **{name: _mean_and_deviation(photos.colours[:, i]) for i, name in enumerate(("red", "green", "blue"))},
         "brightness_histogram": [round(float(fraction), 6) for fraction in histogram],
     }
+
+
+def class_name(classes: Sequence[str], index: int) -> str:
+    """Returns the name of a class; of an index without a name, for example 'class 7'."""
+    return classes[index] if 0 <= index < len(classes) else f"class {index}"
+
+
+def file_name(photos: Photos, index: int) -> str | None:
+    """Returns the name of a photo's file, with control characters escaped; None if it is unknown."""
+    name = bytes(photos.names[index]).decode(errors="backslashreplace")
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) == "Cc" else c for c in name) or None
 
 
 def drift(baseline: Photos, current: Photos, classes: int) -> dict[str, Any] | None:

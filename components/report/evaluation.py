@@ -1,6 +1,5 @@
 """Computes the numbers of the section about the evaluation from the candidate's predictions on the judged split."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from components import prediction_files
 from components.photos import Photos
-from components.report import certainty, metrics
+from components.report import certainty, data, metrics
 from components.slices import slices_of
 
 _MISTAKES = 12  # mistakes that the page shows
@@ -54,15 +53,9 @@ def _mistakes(photos: Photos, probabilities: np.ndarray, names: Sequence[str]) -
     for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]:
         yield {
             "record": int(photos.record_numbers[index]),
-            "file": _file(photos, index),
+            "file": data.file_name(photos, index),
             "true": names[true[index]],
             "predicted": names[predicted[index]],
             "probability": float(confidence[index]),
             "probability_of_true": float(probabilities[index, true[index]]),
         }
-
-
-def _file(photos: Photos, index: int) -> str | None:
-    """Returns the name of a photo's file, with control characters escaped; None if it is unknown."""
-    name = bytes(photos.names[index]).decode(errors="backslashreplace")
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) == "Cc" else c for c in name) or None

@@ -12,7 +12,7 @@ from components import photos, prediction_files
 from components.anomalies import read_anomalies
 from components.photos import Photos
 from components.quarantine import read_counts
-from components.report import data, evaluation, page, sections
+from components.report import data, evaluation, explanations, page, sections
 from components.report.page import Pictures
 from components.report.sources import NUMBERS, REPORT, Sources
 from components.report.thumbnails import thumbnails
@@ -20,7 +20,7 @@ from trainer.features import CHECKS, HISTORY
 from trainer.intervals import is_undecided
 
 _SAMPLES_PER_CLASS, _SAMPLES = 4, 60
-_SAMPLE_SIDE, _MISTAKE_SIDE = 112, 160
+_SAMPLE_SIDE = 112
 
 
 def make(sources: Sources, to: str) -> dict[str, Any]:
@@ -58,10 +58,9 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
         "evaluation": _evaluation(sources, splits),
     }
     mistakes = numbers["evaluation"]["mistakes"] if numbers["evaluation"] else []
-    records = [each["record"] for each in mistakes]
     return numbers, Pictures(
         samples=_samples(str(examples), splits["train"], len(sources.classes)) if "train" in splits else [],
-        mistakes=thumbnails(str(examples), sources.judged, records, _MISTAKE_SIDE),
+        of_mistakes=explanations.add(mistakes, sources, splits),
     )
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components import judged_split
-from components.report import charts
+from components.report import charts, explanations
 from components.report.sources import Sources
 from components.stage import plural
 from ingest.paths import is_folder
@@ -25,10 +25,10 @@ _NAME = 40  # the longest file name that is shown complete
 
 
 class Pictures(NamedTuple):
-    """Photos as data URIs: samples of each class, by class index, and the mistakes, by record number."""
+    """Photos as data URIs: samples of each class, by class index, and the mistakes with their explanations."""
 
     samples: list[list[str]]
-    mistakes: dict[int, str]
+    of_mistakes: explanations.Pictures
 
 
 def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: str) -> str:

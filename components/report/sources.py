@@ -60,6 +60,11 @@ class Sources(NamedTuple):
         return self.settings["data"]["classes"]
 
     @property
+    def pixels(self) -> tuple[int, str]:
+        """The side of the model's input and how photos are resized; see `trainer.images.resize`."""
+        return self.settings["data"]["image_size"], self.settings["data"]["resize"]
+
+    @property
     def data_directory(self) -> str:
         """The folder or URI of the data; '' if the settings have none."""
         return self.settings["data"]["directory"] or ""

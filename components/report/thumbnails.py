@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from components import photos
@@ -15,17 +16,31 @@ def thumbnails(examples: str, split: str, record_numbers: Sequence[int], side: i
 
     The result does not contain photos that cannot be decoded.
     """
+    return {number: data_uri(each) for number, each in pictures(examples, split, record_numbers, side).items()}
+
+
+def pictures(
+    examples: str, split: str, record_numbers: Sequence[int], side: int, mode: str = "fill-crop"
+) -> dict[int, np.ndarray]:
+    """Returns photos by record number: uint8 [side, side, 3], resized as by `trainer.images.resize`.
+
+    The result does not contain photos that cannot be decoded.
+    """
     if not record_numbers:
         return {}
-    selected = tf.constant(sorted(record_numbers), tf.int64)
+    selected = tf.constant(sorted(set(record_numbers)), tf.int64)
 
     @tf.autograph.experimental.do_not_convert
     def scale(number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded = tf.io.parse_single_example(serialized, {IMAGE: tf.io.FixedLenFeature([], tf.string)})[IMAGE]
-        pixels = images.decode(images.checked(encoded))
-        return number, tf.io.encode_jpeg(images.resize(pixels, side, "fill-crop"), quality=80)
+        return number, images.resize(images.decode(images.checked(encoded)), side, mode)
 
     numbered = photos.serialized_examples(examples, split).enumerate()
-    chosen = numbered.filter(lambda number, _: tf.reduce_any(number == selected)).take(len(record_numbers))
+    chosen = numbered.filter(lambda number, _: tf.reduce_any(number == selected)).take(len(selected))
     scaled = chosen.map(scale).ignore_errors().as_numpy_iterator()
-    return {int(number): "data:image/jpeg;base64," + base64.b64encode(jpeg).decode() for number, jpeg in scaled}
+    return {int(number): pixels for number, pixels in scaled}
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """Returns a picture, uint8 [height, width, 3], as a data URI with a JPEG."""
+    return "data:image/jpeg;base64," + base64.b64encode(tf.io.encode_jpeg(pixels, quality=80).numpy()).decode()

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,7 +21,7 @@ from testing.example_gen import write_table
 from tests.helpers import browser, records
 from tests.helpers.parsed import Page
 from tests.helpers.report_sources import HISTORY, folders_of, sources
-from trainer import models
+from trainer import embeddings, models
 from trainer.export import export
 
 CLASSES = ("daisy", "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a & b", "tulips")
@@ -68,8 +69,11 @@ def complete(tmp_path_factory) -> Sources:
     """The outputs of a run with 55 photos, hostile class names and an untrained model that was refused."""
     root = tmp_path_factory.mktemp("root")
     transform = graphs.build(root / "graph", [records.jpeg()], image_size=16)
+    keras.utils.set_random_seed(7)  # with these weights, the model is sure of some photos
     export(models.build("softmax", (16, 16, 3), 5), transform, CLASSES, str(root / "model" / "Format-Serving"))
-    config = settings.load(changes={"data.classes": CLASSES, "data.directory": "/data/<i>photos</i>"})
+    config = settings.load(
+        changes={"data.classes": CLASSES, "data.directory": "/data/<i>photos</i>", "data.image_size": 16}
+    )
     examples = _examples(root / "examples")
     _predict(root / "model", f"{examples}/Split-test/data.gz", root / "evaluation")
     folders = {
@@ -272,6 +276,37 @@ def test_a_missing_source_is_reported_in_one_line(complete, tmp_path, missing, s
 def _changed(complete: Sources, changes: dict[str, str | None]) -> Sources:
     folders = {channel: folder for channel, folder in (folders_of(complete) | changes).items() if folder}
     return sources(complete.settings, folders, root=complete.root, judged=complete.judged)
+
+
+@pytest.mark.parametrize("model", [True, False])
+def test_mistakes_are_explained(complete, tmp_path, model):
+    original, hostile = complete.folder("ImportExampleGen.table"), b"<img src=x onerror=alert(3)>.jpg"
+    for split in PER_SPLIT:
+        rows = photos.read(original, split)
+        features = np.eye(5, dtype=np.float16)[rows.labels]
+        values = embeddings.Embeddings(rows.digests, rows.labels, features)
+        embeddings.write({"original": [values]}, str(tmp_path / "embeddings"), split, "00000-of-00001")
+        (tmp_path / "table" / f"Split-{split}").mkdir(parents=True)
+        names = np.full([rows.records], hostile)
+        np.savez(tmp_path / "table" / f"Split-{split}" / "photos-0.npz", **rows._replace(names=names)._asdict())
+    changes = {
+        "Embeddings.embeddings": str(tmp_path / "embeddings"),
+        "ImportExampleGen.table": str(tmp_path / "table"),
+    }
+    changes |= {} if model else {"Trainer.model": None}
+    mistakes = make(_changed(complete, changes), str(tmp_path))["evaluation"]["mistakes"]
+    for each in mistakes:  # features that name the class find photos of the true class
+        assert [photo["class"] for photo in each["nearest"]] == [each["true"]] * 3
+        assert {photo["file"] for photo in each["nearest"]} == {hostile.decode()}
+        assert [photo["similarity"] for photo in each["nearest"]] == [1, 1, 1]
+    assert [each["occlusion"] is not None for each in mistakes] == [model and n < 3 for n in range(len(mistakes))]
+    parsed = Page((tmp_path / "report.html").read_text())
+    alts = [attrs["alt"] for tag, attrs in parsed.elements if tag == "img"]
+    assert sum(alt.startswith("a training photo of the class") for alt in alts) == 3 * len(mistakes)
+    assert sum("in grey, red where" in alt for alt in alts) == (3 if model else 0)
+    assert ("occlusion, Zeiler and Fergus 2014" in parsed.text) == model
+    assert parsed.text.count(hostile.decode()) == 4 * len(mistakes)
+    assert not [name for _, attrs in parsed.elements for name in attrs if name.startswith("on")]
 
 
 def test_balanced_classes_have_their_shares_before_and_after(complete, tmp_path):
