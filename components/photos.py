@@ -82,6 +82,13 @@ def serialized_examples(examples: str, split: str) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(f"{examples}/Split-{split}/*")), "GZIP")
 
 
+def chosen_examples(examples: str, split: str, record_numbers: Sequence[int]) -> tf.data.Dataset:
+    """Returns the (record number, serialized example) of some records of a split, in the order of the table."""
+    selected = tf.constant(sorted(set(record_numbers)), tf.int64)
+    numbered = serialized_examples(examples, split).enumerate()
+    return numbered.filter(lambda number, _: tf.reduce_any(number == selected)).take(len(selected))
+
+
 def digests(serialized: Sequence[bytes] | tf.Tensor) -> tf.Tensor:
     """Returns uint8 [n, 8], the 64-bit FarmHash of each record. It joins photos with predictions."""
     return tf.fingerprint(serialized)

@@ -78,31 +78,40 @@ def _cannot_write(path: object, why: str | None) -> UserError:
     return UserError(f"cannot write the page {printable(path)}: {why}; give another file (--html FILE)")
 
 
-def picture(data: bytes) -> str:
-    """Returns a small copy of an encoded photo as a data URI; "" if it cannot be decoded."""
+def picture(data: bytes, side: int = _SIDE) -> str:
+    """Returns a small copy of an encoded photo as a data URI; "" if it cannot be decoded.
+
+    Args:
+      data: the encoded photo.
+      side: the largest width and height in pixels.
+    """
     try:
         with decoding.decoded(data) as photo:
             image = photo.image.copy()
     except decoding.Unreadable:
         return ""
-    image.thumbnail((_SIDE, _SIDE))
+    image.thumbnail((side, side))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def write(path: Path, **content: Any) -> None:
-    """Writes the page; `content` has the title, verdict, is_bad, command, tables and sections of sheet.html.
+    """Writes the page, see `render`.
 
     Raises:
       UserError: when the file cannot be written.
     """
+    try:
+        path.write_text(render(**content), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise _cannot_write(path, error.strerror) from None
+
+
+def render(**content: Any) -> str:
+    """Returns the page; `content` has the title, verdict, is_bad, command, tables and sections of sheet.html."""
     environment = Environment(
         loader=PackageLoader("ingest"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     written = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    page = environment.get_template("sheet.html").render(written=written, **content)
-    try:
-        path.write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise _cannot_write(path, error.strerror) from None
+    return environment.get_template("sheet.html").render(written=written, **content)

@@ -42,7 +42,8 @@ For F1, n is the number of photos whose true or predicted class is this class.
       occlusion: by row and column, how much a grey square at this position lowers `probability`; null except for the
         first three}], the most confident first
     slices: for size and brightness [{name, accuracy: a measure}]
-  sections: [{node, title, text, columns, rows}], written by other nodes
+  sections: [{node, id, folder, title, text, columns, rows, files, commands}], written by other nodes; see
+    `components.report.sections`
   lineage: {nodes: [{node, reads: for example Trainer.model, artifacts: folders by output}], settings, versions, code,
     command}
 """

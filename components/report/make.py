@@ -26,8 +26,9 @@ _SAMPLE_SIDE = 112
 def make(sources: Sources, to: str) -> dict[str, Any]:
     """Writes `report.html` and `report.json` into the folder `to`; returns the numbers (see `components.report`)."""
     numbers, pictures = _collect(_existing(sources))
-    numbers |= {"sections": sections.read(sources), "lineage": _lineage(sources)}
-    html = page.render(numbers, pictures, sources, to)
+    found = sections.read(_existing(sources))
+    numbers |= {"sections": list(map(sections.without_pictures, found)), "lineage": _lineage(sources)}
+    html = page.render(numbers | {"sections": found}, pictures, sources, to)
     tf.io.gfile.makedirs(to)
     for name, text in ((REPORT, html), (NUMBERS, json.dumps(numbers, indent=2))):
         with tf.io.gfile.GFile(part := f"{to}/.{name}.part", "w") as file:

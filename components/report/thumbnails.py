@@ -28,16 +28,13 @@ def pictures(
     """
     if not record_numbers:
         return {}
-    selected = tf.constant(sorted(set(record_numbers)), tf.int64)
 
     @tf.autograph.experimental.do_not_convert
     def scale(number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded = tf.io.parse_single_example(serialized, {IMAGE: tf.io.FixedLenFeature([], tf.string)})[IMAGE]
         return number, images.resize(images.decode(images.checked(encoded)), side, mode)
 
-    numbered = photos.serialized_examples(examples, split).enumerate()
-    chosen = numbered.filter(lambda number, _: tf.reduce_any(number == selected)).take(len(selected))
-    scaled = chosen.map(scale).ignore_errors().as_numpy_iterator()
+    scaled = photos.chosen_examples(examples, split, record_numbers).map(scale).ignore_errors().as_numpy_iterator()
     return {int(number): pixels for number, pixels in scaled}
 
 
