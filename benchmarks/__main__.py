@@ -5,6 +5,7 @@ import os
 from benchmarks import (
     augmentation,
     corpus,
+    data_review,
     example_gen,
     fine_tuning,
     ingest_photos,
@@ -27,6 +28,7 @@ if __name__ == "__main__":
         trainer_input.main()
         input_sizes.main()
         fine_tuning.main()
+        data_review.main()
         ingest_photos.main()
     else:
         print(f"skipped the benchmarks of the flowers: {measure.DATA} has no folder flowers-192 (set FLOWERS_DATA)")

@@ -21,6 +21,7 @@ from components import (
     transform,
     tuner,
 )
+from components.data_review import component as data_review
 from components.report import component as report
 from components.report.sources import RERUN_COMMAND
 from components.stage import Stage
@@ -129,6 +130,16 @@ def _embeddings(wiring: Wiring) -> BaseNode | None:
     return embeddings.embeddings(wiring["ImportExampleGen.examples"], wiring["Transform.transform_graph"], settings)
 
 
+def _data_review(wiring: Wiring) -> BaseNode | None:
+    if embeddings.STAGE.name not in wiring.nodes:
+        return None
+    return data_review.DataReview(
+        **wiring.inputs("ImportExampleGen.examples", "ImportExampleGen.table", "Embeddings.embeddings"),
+        classes=json.dumps(wiring.config.data.classes),
+        command=wiring.environment.command,
+    )
+
+
 def _tuner(wiring: Wiring) -> BaseNode | None:
     settings = wiring.config.tuner
     if not settings.trials:
@@ -192,6 +203,7 @@ NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (data_gate.STAGE, _data_gate),
     (transform.STAGE, _transform),
     (embeddings.STAGE, _embeddings),
+    (data_review.STAGE, _data_review),
     (tuner.STAGE, _tuner),
     (baseline.WARM_START, _warm_start),
     (trainer.STAGE, _trainer),

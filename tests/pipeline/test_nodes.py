@@ -62,3 +62,20 @@ def test_a_section_has_rows_of_one_length(tmp_path):
     with pytest.raises(ValueError, match="section 'Audit': expected rows of 2 values, received \\[3\\]"):
         sections.write(str(tmp_path), "Audit", "", ["what", "n"], [["a", 1], [3]])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_section_has_pictures_of_one_kind(tmp_path):
+    for uri in ("https://a.b/c.jpg", "data:image/svg+xml;base64,AA==", 'data:image/jpeg;base64,AA" onerror="x'):
+        with pytest.raises(ValueError, match="section 'Audit': expected pictures as data:image/jpeg;base64"):
+            sections.write(str(tmp_path), "Audit", "", ["what"], [["a"]], pictures=[[uri]])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_data_is_reviewed_if_there_are_embeddings():
+    def names(**settings):
+        config = Config.model_validate({"data": {"directory": "/data"}, **settings})
+        return [node.id for node in pipeline.create_pipeline(config, pipeline.local_environment(config)).components]
+
+    assert "DataReview" not in names()
+    with_embeddings = names(embeddings={"trunks": ["efficientnet_lite0"]})
+    assert with_embeddings.index("DataReview") > with_embeddings.index("Embeddings")
