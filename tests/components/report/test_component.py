@@ -8,6 +8,7 @@ import numpy as np
 from components.artifacts import RunReport
 from components.photos import Photos
 from components.report import component as report
+from components.report import explanations
 from components.report.data import describe
 from components.report.evaluation import evaluate
 from components.report.page import Pictures, render
@@ -64,9 +65,11 @@ def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, jud
         "sections": [],
         "lineage": {"nodes": [], "versions": {}, "code": "", "command": ""},
     }  # fmt: skip
+    for mistake in numbers["evaluation"]["mistakes"]:
+        mistake |= {"nearest": None, "occlusion": None}
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
     sources = Sources(config.model_dump(mode="json"), judged=judged)
-    return Page(render(numbers, Pictures([], {}), sources, str(tmp_path)))
+    return Page(render(numbers, Pictures([], explanations.Pictures({}, {}, {})), sources, str(tmp_path)))
 
 
 def test_a_hundred_classes_are_listed_with_the_most_frequent_confusions(tmp_path):
