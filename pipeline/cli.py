@@ -18,6 +18,11 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--devices", action="store_true", help="list the devices for training and exit")
     result.add_argument("--show-config", action="store_true", help="print the settings as YAML and exit")
     result.add_argument("--open", action="store_true", help="open the run's report in a browser")
+    result.add_argument(
+        "--find-learning-rate",
+        action="store_true",
+        help="train one epoch with rising learning rates, suggest one and exit; no model is stored",
+    )
     result.add_argument("--verbose", action="store_true", help="print the log of TFX and Beam to the terminal too")
     return result
 

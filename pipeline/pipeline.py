@@ -25,7 +25,10 @@ def local_environment(config: Config) -> Environment:
 
 
 def create_pipeline(
-    config: Config, environment: Environment, metadata: tfx.orchestration.metadata.ConnectionConfigType | None = None
+    config: Config,
+    environment: Environment,
+    metadata: tfx.orchestration.metadata.ConnectionConfigType | None = None,
+    last: str = report.STAGE.name,
 ) -> tfx.dsl.Pipeline:
     """Returns the TFX pipeline.
 
@@ -33,6 +36,7 @@ def create_pipeline(
       config: validated settings with absolute paths (see `pipeline.local.local_settings`).
       environment: where the pipeline runs.
       metadata: the ML Metadata store; None on a cluster, which has its own.
+      last: the name of the last node. The nodes before it are cached for the whole pipeline.
 
     Raises:
       UserError: when the model's builder cannot be imported, or an entry of NODES is wrong.
@@ -43,9 +47,12 @@ def create_pipeline(
         if node := make(wiring):
             _check_record(node, stage, wiring.nodes)
             wiring.nodes[stage.name] = node.with_id(stage.name)
+        if stage.name == last:
+            break
     nodes = list(wiring.nodes.values())
     _add_code_digests(nodes)
-    wiring.nodes[report.STAGE.name].exec_properties["code"] = source_code.digest(code_of(nodes))
+    if report.STAGE.name in wiring.nodes:
+        wiring.nodes[report.STAGE.name].exec_properties["code"] = source_code.digest(code_of(nodes))
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=environment.root,

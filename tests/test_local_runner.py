@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+import yaml
 
 from ingest.sample import CLASSES
 from lineage import __main__ as lineage
@@ -215,6 +216,24 @@ def test_an_interrupted_run_resumes_after_its_last_epoch(tiny, cache, main, tmp_
     assert _states(printed)["Transform"] == "cached"
     assert lineage.main(["runs", "--store", str(tmp_path / "out"), "--json"]) == 0
     assert [row["state"] for row in json.loads(capfd.readouterr().out)] == ["pushed", "stale", "interrupted"]
+
+
+def test_a_range_test_reuses_the_data_and_stores_no_model(first_run, main, capfd):
+    output, _ = first_run
+    models, pushed = _files(output / "artifacts" / "sample" / "Trainer"), _files(output / "pushed")
+    code, printed = main("--output", output, "--find-learning-rate", "--set", "model.name=softmax")
+    assert code == 0, printed
+    assert _states(printed) == dict.fromkeys(NODES[: NODES.index("Trainer")], "cached")
+    (peak,) = re.findall(r"^suggested: --set (trainer.learning_rate.peak=\S+)$", printed, re.MULTILINE)
+    code, shown = main("--set", peak, "--show-config")
+    assert code == 0 and 1e-5 < yaml.safe_load(shown)["trainer"]["learning_rate"]["peak"] < 1
+    (plot,) = re.findall(r"^plot: (/.+)$", printed, re.MULTILINE)
+    assert Path(plot).read_bytes().startswith(b"\x89PNG")
+    assert _files(output / "artifacts" / "sample" / "Trainer") == models and _files(output / "pushed") == pushed
+    assert lineage.main(["runs", "--store", str(output), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)[0]["state"] == "complete"
+    code, printed = main("--output", output)
+    assert code == 0 and _states(printed)["Trainer"] == "cached"
 
 
 def test_real_photos_through_every_node(real_data, main, tmp_path):

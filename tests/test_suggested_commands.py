@@ -56,6 +56,9 @@ REMEDIES = {
         f"{LOCAL} --config mine.yaml --data data --weights weights.h5 --set model.weights_match=matching"
     ),
     f"{LOCAL} --set trainer.frozen_epochs=1": f"{LOCAL} --set trainer.frozen_epochs=1 --weights weights.h5",
+    f"{LOCAL} --find-learning-rate --set trainer.warm_start=true": (
+        f"{LOCAL} --find-learning-rate --set trainer.warm_start=false"
+    ),
     f"{LOCAL} --preset flowers-convnet": f"{LOCAL} --preset flowers-convnet --data data",
     f"{LOCAL} --preset flowers-convnet --set data.image_size=96": (
         f"{LOCAL} --preset flowers-convnet --set data.image_size=96 --data data"
@@ -139,6 +142,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"is for photos without splits": "test_photo_sets.py",
     r"printable characters \(--to\)": "test_target.py",
     r"add --html FILE|--features names others": "checking/test_command.py",
+    r"^suggested: --set trainer": "test_local_runner.py",
 }
 
 

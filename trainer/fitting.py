@@ -54,7 +54,7 @@ def fit(
     for first, last in ((0, frozen), (frozen, epochs)):
         if not first <= checkpoints.finished < last:
             continue
-        _freeze(model, last == frozen)
+        freeze(model, last == frozen)
         compile_model(model, settings, chosen, inputs.steps)
         checkpoints.restore(model, with_optimizer=checkpoints.finished > first)
         if start_counts and not checkpoints.finished:
@@ -110,7 +110,7 @@ def learning_rates(settings: Trainer, chosen: tf.distribute.Strategy) -> keras.c
     return keras.callbacks.LearningRateScheduler(rate)
 
 
-def _freeze(model: keras.Model, frozen: bool) -> None:
-    """Makes only the last layer trainable, or all layers."""
+def freeze(model: keras.Model, frozen: bool) -> None:
+    """Makes only the last layer trainable if `frozen`, otherwise all layers."""
     for layer in model.layers:
         layer.trainable = layer.name == HEAD or not frozen

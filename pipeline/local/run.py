@@ -19,6 +19,7 @@ from ingest.logs import log_info, log_to_file
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
+from pipeline.local import find_rate
 from pipeline.local.failure import Interrupted, Interruption, cause
 from pipeline.local.spinner import spinner
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeResult
 
 
-def run(config: Config, verbose: bool, open_report: bool = False) -> int:
+def run(config: Config, verbose: bool, open_report: bool = False, find_learning_rate: bool = False) -> int:
     """Runs the pipeline with resolved settings, optionally opens the report in a browser, and returns the exit code.
+
+    With `find_learning_rate`, only the nodes that prepare the data run, and then a range test of the learning rate.
 
     FAILED means that a node before the report failed. If only the report fails, the code is PUSHED or REFUSED, because
     the gate has decided and the model is pushed.
@@ -42,13 +45,15 @@ def run(config: Config, verbose: bool, open_report: bool = False) -> int:
         signal.signal(signum, _interrupt)
     with log_to_file(log, also_terminal=verbose):
         try:
-            return _run_nodes(config, console, log, open_report)
+            return _run_nodes(config, console, log, open_report, find_learning_rate)
         except Exception:
             if not Interruption.requested:  # TFX, Beam or an import may have replaced Interrupted by another error
                 raise
+            rest = "" if find_learning_rate else ", and training continues after the last finished epoch"
             console.print(
-                "\n[yellow]Interrupted.[/] Run the same command again to resume: finished nodes are cached, and "
-                "training continues after the last finished epoch.",
+                "\n[yellow]Interrupted.[/] Run the same command again to resume: finished nodes are cached"
+                + rest
+                + ".",
                 highlight=False,
             )
             return INTERRUPTED
@@ -56,7 +61,7 @@ def run(config: Config, verbose: bool, open_report: bool = False) -> int:
             signal.setitimer(signal.ITIMER_REAL, 0)  # see `_interrupt`
 
 
-def _run_nodes(config: Config, console: Console, log: Path, open_report: bool) -> int:
+def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, find_learning_rate: bool) -> int:
     with spinner(console, "loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
@@ -71,7 +76,8 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool) -
         log_info()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     connection = metadata.connection_config(_store(config), config.metadata.password_file)
-    pipeline = create_pipeline(config, local_environment(config), connection)
+    last = find_rate.LAST if find_learning_rate else REPORT_NODE
+    pipeline = create_pipeline(config, local_environment(config), connection, last)
     lines = NodeLines(console, pipeline.components)
     code = code_of(pipeline.components)
     facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
@@ -90,6 +96,9 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool) -
         report_error = _report_error(config, failure)
     finally:
         lines.stop()
+    if find_learning_rate:
+        plot = config.output / "learning-rates" / f"{log.stem}.png"
+        return find_rate.run(config, console, lines.results, plot)
     return _finish(config, console, lines.results, report_error, log, open_report)
 
 

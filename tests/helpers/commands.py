@@ -31,6 +31,7 @@ MAINS = {
     "kubeflow_runner.py": "kubeflow_runner",
     "ingest": "ingest.__main__",
     "lineage": "lineage.__main__",
+    "trainer.augmentation": "trainer.augmentation.__main__",
     "trainer.to_npz": "trainer.to_npz",
 }
 CLUSTER = "--image r.io/photos/pipeline:1 --pipeline-root gs://a-bucket/root"

@@ -1,0 +1,84 @@
+"""Finds a learning rate with the data and the transform graph of a run; see `trainer.range_test`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from errors import UserError
+from ingest.split_names import EVAL, TRAIN
+from lineage.text import safe
+from pipeline.config import Config
+from pipeline.exit_codes import DONE, FAILED
+
+if TYPE_CHECKING:
+    from pipeline.local.dag_runner import NodeResult
+    from trainer.range_test import RangeTest
+
+LAST = "Transform"  # the last node that the test needs
+
+
+def check(config: Config) -> None:
+    """Checks that a range test fits the settings.
+
+    Raises:
+      UserError: when the training would start from another model.
+    """
+    if config.trainer.warm_start:
+        raise UserError(
+            "--find-learning-rate: expected trainer.warm_start false, because the test starts from model.weights; add "
+            "--set trainer.warm_start=false"
+        )
+
+
+def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot: Path) -> int:
+    """Runs the test, writes the plot, prints the suggestion, and returns the exit code.
+
+    Args:
+      config: the settings of the run.
+      console: the output.
+      results: of the nodes up to LAST, by name.
+      plot: the file of the plot, a PNG.
+    """
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+    from pipeline.local.spinner import spinner
+    from trainer import range_test
+
+    (examples,), (graph,) = (
+        results[node].outputs[output] for node, output in (("ImportExampleGen", "examples"), (LAST, "transform_graph"))
+    )
+    files = {split: [f"{examples.uri}/Split-{split}/*"] for split in (TRAIN, EVAL)}
+    fn_args = FnArgs(train_files=files[TRAIN], eval_files=files[EVAL], transform_graph_path=graph.uri)
+    with spinner(console, "trains one epoch with rising learning rates …"):
+        test = range_test.run(fn_args, config.recipe)
+    plot.parent.mkdir(parents=True, exist_ok=True)
+    plot.write_bytes(_png(test))
+    if test.suggestion is None:
+        console.print("[red]No learning rate:[/] the loss does not fall at any rate; check the data and the settings.")
+    else:
+        console.print(Text(f"suggested: --set trainer.learning_rate.peak={test.suggestion:.2g}", "bold"))
+    console.print(Text("plot: ").append_text(safe(plot)), soft_wrap=True)
+    return FAILED if test.suggestion is None else DONE
+
+
+def _png(test: "RangeTest") -> bytes:
+    """Draws the losses, the smoothed losses and the suggestion over the rates."""
+    import vl_convert
+
+    points = zip(test.rates, test.losses, test.smoothed, strict=True)
+    rows = [{"rate": rate, "loss": loss, "smoothed": smoothed} for rate, loss, smoothed in points]
+    limits = [0.9 * min(test.smoothed, default=0.0), 1.2 * max(test.losses[:10], default=1.0)]  # without the divergence
+    y = {"type": "quantitative", "title": "loss of a batch", "scale": {"domain": limits}}
+    layers: list[dict[str, Any]] = [
+        {"mark": {"type": "circle", "clip": True, "opacity": 0.4}, "encoding": {"y": {"field": "loss", **y}}},
+        {"mark": {"type": "line", "clip": True}, "encoding": {"y": {"field": "smoothed", **y}}},
+    ]
+    if test.suggestion:
+        suggested = [{"rate": test.suggestion}]
+        layers.append({"data": {"values": suggested}, "mark": {"type": "rule", "strokeDash": [4, 4], "color": "red"}})
+    axis = {"format": "~e", "tickCount": 7}
+    x = {"field": "rate", "type": "quantitative", "title": "learning rate", "scale": {"type": "log"}, "axis": axis}
+    spec = {"width": 640, "height": 360, "data": {"values": rows}, "encoding": {"x": x}, "layer": layers}
+    return vl_convert.vegalite_to_png(spec, scale=2)
