@@ -14,10 +14,11 @@ from trainer import fitting, strategy
 from trainer.recipe import inputs_of, model_of
 from trainer.settings import Recipe
 
-# Adam changes a weight by about the rate in each step: below 1e-6, hundreds of steps change nothing. At 1, any model
-# diverges.
-LOWEST, HIGHEST = 1e-6, 1.0
-LEAST_STEPS = 200  # 33 for each decade; a small data set is read several times
+# Adam changes each weight by about the rate in each step, so a softmax on 6,912 values already learns at 1e-6. At 1, most
+# models diverge.
+LOWEST, HIGHEST = 1e-7, 1.0
+LEAST_STEPS = 240  # 34 for each decade; a small data set is read several times
+_SKIPPED = 0.1  # the share of the first steps that are not suggested, as in fastai
 _DIVERGED = 4.0  # times the lowest loss, as in fastai
 _DECADE = 0.15  # the deviation of the smoothing, in decades of the rate
 _FALL = 0.05  # the least fall of the loss for a suggestion, as a share
@@ -26,17 +27,19 @@ _FALL = 0.05  # the least fall of the loss for a suggestion, as a share
 class RangeTest(NamedTuple):
     """The result: for each step the rate for one replica, the loss of its batch, and the loss smoothed over the rates.
 
-    `suggestion` is the rate where the smoothed loss falls most steeply; None if the loss does not fall.
+    `suggestion` is the rate where the smoothed loss falls most steeply, `lowest` the rate where it is lowest; both are
+    None if the loss does not fall.
     """
 
     rates: list[float]
     losses: list[float]
     smoothed: list[float]
-    suggestion: float | None
+    suggestion: float | None = None
+    lowest: float | None = None
 
 
 def run(fn_args: FnArgs, recipe: Recipe) -> RangeTest:
-    """Trains one epoch, at least 200 steps, with rising rates. Nothing is stored.
+    """Trains one epoch, at least 240 steps, with rising rates. Nothing is stored.
 
     All layers are trained, unless the recipe freezes them in each epoch.
 
@@ -110,12 +113,14 @@ def evaluated(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
       rates: rising by the same factor with each step.
       losses: of each step.
     """
-    if len(rates) < LEAST_STEPS // 10:  # diverged at once
-        return RangeTest(list(rates), list(losses), list(losses), None)
+    skipped = round(_SKIPPED * LEAST_STEPS)
+    if len(rates) <= skipped:  # diverged at once
+        return RangeTest(list(rates), list(losses), list(losses))
     decades = np.log10(rates)
     smoothed = gaussian_filter1d(np.asarray(losses, np.float64), _DECADE / (decades[1] - decades[0]), mode="nearest")
+    result = RangeTest(list(rates), list(losses), smoothed.tolist())
     lowest = int(np.argmin(smoothed))
-    suggestion = None
-    if lowest > 0 and smoothed[lowest] < (1 - _FALL) * smoothed[0]:
-        suggestion = float(rates[int(np.argmin(np.gradient(smoothed, decades)[: lowest + 1]))])
-    return RangeTest(list(rates), list(losses), smoothed.tolist(), suggestion)
+    if lowest < skipped or smoothed[lowest] > (1 - _FALL) * smoothed[0]:
+        return result
+    steepest = skipped + int(np.argmin(np.gradient(smoothed, decades)[skipped : lowest + 1]))
+    return result._replace(suggestion=float(rates[steepest]), lowest=float(rates[lowest]))

@@ -59,6 +59,9 @@ def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot
         console.print("[red]No learning rate:[/] the loss does not fall at any rate; check the data and the settings.")
     else:
         console.print(Text(f"suggested: --set trainer.learning_rate.peak={test.suggestion:.2g}", "bold"))
+        console.print(
+            f"The loss is lowest at {test.lowest:.2g}; a useful peak is between the two rates.", highlight=False
+        )
     console.print(Text("plot: ").append_text(safe(plot)), soft_wrap=True)
     return FAILED if test.suggestion is None else DONE
 

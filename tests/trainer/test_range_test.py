@@ -13,7 +13,7 @@ from tests.helpers import records
 from trainer import range_test
 from trainer.settings import Recipe, Trainer
 
-RATES = np.geomspace(1e-6, 1, 200)
+RATES = np.geomspace(1e-7, 1, 240)
 
 
 def _losses(fall: float, depth: float = 1.0) -> np.ndarray:
@@ -26,6 +26,7 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply(fall):
     noise = np.random.default_rng(0).normal(0, 0.02, len(RATES))
     result = range_test.evaluated(RATES.tolist(), (_losses(fall) + noise).tolist())
     assert abs(math.log10(result.suggestion) - math.log10(fall)) < 0.25
+    assert fall < result.lowest < 0.2
     assert len(result.smoothed) == len(result.losses) == len(RATES)
     assert np.abs(np.subtract(result.smoothed, _losses(fall)))[:150].max() < 0.1
 
@@ -33,7 +34,7 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply(fall):
 def test_a_loss_that_does_not_fall_gives_no_suggestion():
     for losses in (_losses(1e-3, depth=0.02), np.linspace(2, 8, len(RATES))):
         assert range_test.evaluated(RATES.tolist(), losses.tolist()).suggestion is None
-    assert range_test.evaluated([1e-6], [2.0]).suggestion is None
+    assert range_test.evaluated([1e-7], [2.0]).suggestion is None
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def test_each_step_has_its_rate_and_the_loss_of_its_batch(model):
     before = model.get_weights()
     x, y = np.eye(20, 4, dtype=np.float32), np.eye(2, dtype=np.float32)[np.arange(20) % 2]
     model.fit(x, y, batch_size=4, shuffle=False, callbacks=[rates, Watch()], verbose=0)
-    assert np.allclose(rates.rates, np.geomspace(1e-6, 1, 5))
-    assert np.allclose(used, 2 * np.geomspace(1e-6, 1, 5))
+    assert np.allclose(rates.rates, np.geomspace(1e-7, 1, 5))
+    assert np.allclose(used, 2 * np.geomspace(1e-7, 1, 5))
     model.set_weights(before)
     for start, rate in zip(range(0, 20, 4), used, strict=True):
         model.optimizer.learning_rate = rate
@@ -97,7 +98,7 @@ def test_the_test_trains_the_recipe_and_leaves_no_policy(tmp_path, balance):
     result = range_test.run(fn_args, recipe)
     assert 100 < len(result.rates) <= range_test.LEAST_STEPS  # more than the 6 steps of an epoch
     assert result.losses[0] > 2 * min(result.smoothed)
-    assert 1e-5 < result.suggestion < 0.1
+    assert 1e-7 < result.suggestion < result.lowest
     assert graph and keras.config.dtype_policy().name == "float32"
     again = range_test.run(fn_args, recipe)
     assert np.allclose(again.losses[:50], result.losses[:50], atol=1e-5)
