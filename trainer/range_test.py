@@ -14,8 +14,8 @@ from trainer import fitting, strategy
 from trainer.recipe import inputs_of, model_of
 from trainer.settings import Recipe
 
-# Adam changes each weight by about the rate in each step, so a softmax on 6,912 values already learns at 1e-6. At 1, most
-# models diverge.
+# Adam changes each weight by about the rate in each step, so a softmax on 6,912 values already learns at 1e-6. At 1,
+# most models diverge.
 LOWEST, HIGHEST = 1e-7, 1.0
 LEAST_STEPS = 240  # 34 for each decade; a small data set is read several times
 _SKIPPED = 0.1  # the share of the first steps that are not suggested, as in fastai

@@ -23,8 +23,13 @@ def check(config: Config) -> None:
     """Checks that a range test fits the settings.
 
     Raises:
-      UserError: when the training would start from another model.
+      UserError: when the training has no learning rate, or would start from other weights than the test.
     """
+    if config.model.reads_embeddings:
+        raise UserError(
+            "a range test of the learning rate expects a model.name other than probe, and model.head random, because a "
+            f"probe is fitted without a learning rate; received {config.model.name} and {config.model.head}"
+        )
     if config.trainer.warm_start:
         raise UserError(
             "--find-learning-rate: expected trainer.warm_start false, because the test starts from model.weights; add "
@@ -59,9 +64,7 @@ def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot
         console.print("[red]No learning rate:[/] the loss does not fall at any rate; check the data and the settings.")
     else:
         console.print(Text(f"suggested: --set trainer.learning_rate.peak={test.suggestion:.2g}", "bold"))
-        console.print(
-            f"The loss is lowest at {test.lowest:.2g}; a useful peak is between the two rates.", highlight=False
-        )
+        console.print(f"The loss is lowest at {test.lowest:.2g}; higher rates may diverge.", highlight=False)
     console.print(Text("plot: ").append_text(safe(plot)), soft_wrap=True)
     return FAILED if test.suggestion is None else DONE
 
