@@ -18,6 +18,7 @@ setup(
         "ingest.checking",
         "ingest.layouts",
         "lineage",
+        "components.data_review",
         "components.report",
     ],
     py_modules=["errors"],
