@@ -15,7 +15,7 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.utils import io_utils, path_utils
 
-from components.artifacts import Artifacts, PhotoTable
+from components.artifacts import Artifacts, EmbeddingTable, PhotoTable
 from components.stage import Stage
 from trainer import class_names
 
@@ -32,7 +32,8 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
     """
 
     def resolve_artifacts(self, store: mlmd.MetadataStore, input_dict: Artifacts) -> Artifacts | None:
-        """Returns the `model`, its `model_blessing`, and the `examples` and photo `table` that it was trained on.
+        """Returns the `model`, its `model_blessing`, the `examples` that it was trained on, their photo `table`, and
+        their latest `embeddings`.
 
         Args:
           store: the ML Metadata store.
@@ -48,7 +49,10 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
         examples = [each for each in input_dict["examples"] if each.id in inputs]
         outputs = _related(store, examples, _OUTPUT, _OUTPUT)
         table = [each for each in input_dict["table"] if each.id in outputs][-1:]
-        return {"candidate": input_dict["candidate"], "examples": examples, "table": table, **resolved}
+        computed = _related(store, examples, _INPUT, _OUTPUT)
+        embeddings = [each for each in input_dict["embeddings"] if each.id in computed][-1:]
+        data = {"examples": examples, "table": table, "embeddings": embeddings}
+        return {"candidate": input_dict["candidate"], **data, **resolved}
 
 
 def _related(store: mlmd.MetadataStore, artifacts: list[types.Artifact], event: int, other: int) -> set[int]:
@@ -71,12 +75,16 @@ def latest_blessed_model() -> tfx.dsl.Resolver:
 
 
 def latest_other_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
-    """Returns the Resolver of the baseline: its `model`, `examples` and photo `table`; all are empty in a first run."""
+    """Returns the Resolver of the baseline: its `model`, `examples`, photo `table` and `embeddings`.
+
+    All are empty in a first run.
+    """
     return tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         candidate=candidate,
         examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
         table=tfx.dsl.Channel(type=PhotoTable),
+        embeddings=tfx.dsl.Channel(type=EmbeddingTable),
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     )
@@ -163,5 +171,5 @@ def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     return f"model {models[0].id}" if models else "no other blessed model"
 
 
-STAGE = Stage("LatestBlessedModel", ("model", "examples", "table"), _figure)
+STAGE = Stage("LatestBlessedModel", ("model", "examples", "table", "embeddings"), _figure)
 WARM_START = Stage("WarmStart", ("model",), _figure)  # the model that provides the initial weights

@@ -42,6 +42,8 @@ class Executor(BaseBeamExecutor):
         lite = f"{output.uri}/trunks.tflite"  # the workers read it; the artifact does not keep it
         with tf.io.gfile.GFile(lite, "wb") as file:
             file.write(trunks.to_lite(settings.trunks, size))
+        origin = {"trunks": settings.model_dump(mode="json")["trunks"], "pixels": json.loads(exec_properties["pixels"])}
+        table.write_origin(output.uri, origin)
         splits = artifact_utils.decode_split_names(examples[0].split_names)
         files = [(split, file) for split in splits for file in _files(examples, split)]
         with self._make_beam_pipeline() as pipeline:
@@ -88,9 +90,9 @@ class _Compute(beam.DoFn):
 
 
 class Spec(ComponentSpec):
-    """The node's interface; `settings` is a `trainer.settings.Embeddings` as JSON."""
+    """The node's interface; `settings` and `pixels` are a `trainer.settings.Embeddings` and a `Pixels` as JSON."""
 
-    PARAMETERS = {"settings": ExecutionParameter(type=str)}
+    PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "pixels")}
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
@@ -106,15 +108,23 @@ class EmbeddingsOfPhotos(base_beam_component.BaseBeamComponent):
 
 
 def embeddings(
-    examples: types.BaseChannel, transform_graph: types.BaseChannel, settings: Embeddings
+    examples: types.BaseChannel, transform_graph: types.BaseChannel, settings: Embeddings, pixels: dict[str, Any]
 ) -> EmbeddingsOfPhotos:
-    """Returns the node. Its cache key contains the digests of the trunks' weights, which are in the settings."""
+    """Returns the node. Its cache key contains the digests of the trunks' weights, which are in the settings.
+
+    Args:
+      examples: the photos.
+      transform_graph: the graph that turns photos into pixels.
+      settings: the trunks.
+      pixels: the settings of the graph, a `Pixels` as JSON values.
+    """
     output = types.Channel(type=EmbeddingTable)
     return EmbeddingsOfPhotos(
         Spec(
             examples=examples,
             transform_graph=transform_graph,
             settings=settings.model_dump_json(),
+            pixels=json.dumps(pixels),
             embeddings=output,
         )
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import BaseChannel
@@ -113,10 +113,13 @@ def _data_gate(wiring: Wiring) -> BaseNode:
 
 
 def _transform(wiring: Wiring) -> BaseNode:
-    pixels = wiring.config.data.model_dump(mode="json", include=set(Pixels.model_fields))
-    node = transform.transform(wiring["ImportExampleGen.examples"], wiring["ImportSchemaGen.schema"], pixels)
+    node = transform.transform(wiring["ImportExampleGen.examples"], wiring["ImportSchemaGen.schema"], _pixels(wiring))
     node.add_upstream_node(wiring.nodes["DataGate"])
     return node
+
+
+def _pixels(wiring: Wiring) -> dict[str, Any]:
+    return wiring.config.data.model_dump(mode="json", include=set(Pixels.model_fields))
 
 
 def _training_inputs(wiring: Wiring) -> tuple[BaseChannel, BaseChannel, BaseChannel]:
@@ -127,7 +130,8 @@ def _embeddings(wiring: Wiring) -> BaseNode | None:
     settings = wiring.config.embeddings
     if not settings.trunks:
         return None
-    return embeddings.embeddings(wiring["ImportExampleGen.examples"], wiring["Transform.transform_graph"], settings)
+    examples, transform_graph, _ = _training_inputs(wiring)
+    return embeddings.embeddings(examples, transform_graph, settings, _pixels(wiring))
 
 
 def _data_review(wiring: Wiring) -> BaseNode | None:

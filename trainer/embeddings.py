@@ -5,14 +5,16 @@ Each split has files `Split-NAME/embeddings-SHARD.npz`, one for each shard of th
 """
 
 import io
+import json
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 ORIGINAL = "original"  # the photo itself; other views are changed copies
 VIEWS = "views"  # the array with the name of each row's view
+_ORIGIN = "origin.json"
 
 
 class Embeddings(NamedTuple):
@@ -69,3 +71,23 @@ def read(folder: str, split: str, views: bool = False) -> Embeddings:
             parts.append(Embeddings(*(arrays[name][used] for name in Embeddings._fields)))
     parts = [part for part in parts if len(part.labels)] or [_EMPTY]
     return Embeddings(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def write_origin(folder: str, origin: dict[str, Any]) -> None:
+    """Writes how the features were computed: features of two tables are comparable if their origins are equal."""
+    with tf.io.gfile.GFile(f"{folder}/{_ORIGIN}", "w") as file:
+        file.write(json.dumps(origin, indent=2))
+
+
+def read_origin(folder: str) -> dict[str, Any] | None:
+    """Returns what `write_origin` wrote into a folder; None if there is none."""
+    if not tf.io.gfile.exists(f"{folder}/{_ORIGIN}"):
+        return None
+    with tf.io.gfile.GFile(f"{folder}/{_ORIGIN}") as file:
+        return json.loads(file.read())
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    """Returns features, float [n, d], as float32 rows of length 1; a row of zeros stays zero."""
+    features = features.astype(np.float32)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -12,7 +12,7 @@ from components import photos, prediction_files
 from components.anomalies import read_anomalies
 from components.photos import Photos
 from components.quarantine import read_counts
-from components.report import data, evaluation, explanations, page, sections
+from components.report import data, embedding_drift, evaluation, explanations, page, sections
 from components.report.page import Pictures
 from components.report.sources import NUMBERS, REPORT, Sources
 from components.report.thumbnails import thumbnails
@@ -89,15 +89,24 @@ def _data(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any]:
     baseline = None if sources.set_aside else sources.folder("LatestBlessedModel.examples")
     same = baseline == sources.folder("ImportExampleGen.examples")
     baseline_splits = splits if same else _photos(baseline, sources.folder("LatestBlessedModel.table"))
-    common = [split for split in splits if split in baseline_splits]
     classes = sources.classes
+    drift = {
+        split: data.drift(baseline_splits[split], photos, len(classes))
+        for split, photos in splits.items()
+        if split in baseline_splits
+    }
+    if not same:
+        before, now = (sources.folder(f"{node}.embeddings") for node in ("LatestBlessedModel", "Embeddings"))
+        for split, distances in drift.items():
+            if distances:
+                distances["embeddings"] = embedding_drift.between(before, now, split)
     return {
         "classes": classes,
         "splits": {split: data.describe(each, classes) for split, each in splits.items()},
         "left_out": _left_out(sources.folder("ImportExampleGen.quarantine")),
         "edits": _edits(sources.folder("ImportExampleGen.quarantine")),
         "anomalies": _anomalies(sources.folder("ExampleValidator.anomalies")),
-        "drift": {each: data.drift(baseline_splits[each], splits[each], len(classes)) for each in common} or None,
+        "drift": drift or None,
         "baseline": baseline,
         "same_as_baseline": same,
     }

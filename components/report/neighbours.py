@@ -33,8 +33,8 @@ def nearest(
     same = bool(read) and all(name in splits and _same_records(rows, splits[name]) for name, rows in read.items())
     if not same or not splits[TRAIN].records:
         return [None] * len(records)
-    photos, train = splits[TRAIN], _unit(read[TRAIN].features)
-    similarities = _unit(read[split].features[list(records)]) @ train.T
+    photos, train = splits[TRAIN], embeddings.unit(read[TRAIN].features)
+    similarities = embeddings.unit(read[split].features[list(records)]) @ train.T
     order = np.argsort(-similarities, axis=1, kind="stable")[:, :COUNT]
     return [
         [
@@ -52,9 +52,3 @@ def nearest(
 
 def _same_records(rows: embeddings.Embeddings, photos: Photos) -> bool:
     return np.array_equal(rows.digests, photos.digests)
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    """Returns float32 [n, d] with rows of length 1; a row of zeros stays zero."""
-    features = features.astype(np.float32)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -13,11 +13,11 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from tfx.components.pusher import executor as pusher
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 from tfx.types import artifact_utils, channel_utils
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation, PushedModel, TransformGraph
 from tfx.utils import path_utils
 
 from components import baseline, checks, evaluator, photos, prediction_files
-from components.artifacts import PhotoTable
+from components.artifacts import EmbeddingTable, PhotoTable
 from components.pusher import pusher as pusher_node
 from components.slices import thirds
 from ingest.sample import CLASSES
@@ -49,6 +49,8 @@ class History:
         number = len(self.models)
         examples, model = self._stored(Examples(), f"examples-{number}"), self._stored(Model(), f"model-{number}")
         self._execute("ImportExampleGen", [], [examples, self._stored(PhotoTable(), f"table-{number}")])
+        graph = self._stored(TransformGraph(), f"graph-{number}")
+        self._execute("Embeddings", [examples, graph], [self._stored(EmbeddingTable(), f"embeddings-{number}")])
         self._execute("Trainer", [examples], [model])
         layer = tf.Module()
         layer.number = tf.Variable(len(self.models))
@@ -87,6 +89,7 @@ class History:
         """Returns what the Resolver of a local run finds in the store."""
         inputs = {"candidate": [candidate]}
         kinds = {"model": Model, "model_blessing": ModelBlessing, "examples": Examples, "table": PhotoTable}
+        kinds |= {"embeddings": EmbeddingTable}
         for key, kind in kinds.items():
             found = self.store.get_artifacts_by_type(kind.TYPE_NAME)
             (kind_in_store,) = self.store.get_artifact_types_by_id([found[0].type_id]) if found else [None]
@@ -130,7 +133,7 @@ def test_the_latest_pushed_model_is_the_latest_blessed_one(verdicts, candidate_n
     candidate = history.train() if candidate_number is None else history.models[candidate_number]
     resolved = history.by_metadata(candidate)
     by_metadata = [_number(model) for model in resolved.get("model", [])]
-    for key in ("examples", "table"):
+    for key in ("examples", "table", "embeddings"):
         assert [Path(each.uri).name for each in resolved[key]] == [f"{key}-{number}" for number in by_metadata]
     latest = _latest_pushed(history.pushed, candidate, str(tmp_path / "latest"))
     by_folder = [] if baseline.is_placeholder(latest) else [_number(latest)]

@@ -394,10 +394,21 @@ def test_drift_is_the_distance_from_the_baselines_data(complete, tmp_path):
         (tmp_path / "before" / f"Split-{split}" / "data.gz").unlink()
     baseline = {"LatestBlessedModel.examples": lighter, "LatestBlessedModel.table": str(tmp_path / "table")}
     folders = {name: complete.folder(name) for name in ("ImportExampleGen.examples", "ImportExampleGen.table")}
+    for name, table in (("current", complete.folder("ImportExampleGen.table")), ("before", str(tmp_path / "table"))):
+        rows = photos.read(table, "train")
+        features = np.stack([rows.brightness, np.ones_like(rows.brightness)], axis=1).astype(np.float16)
+        rows = [embeddings.Embeddings(rows.digests, rows.labels, features)]
+        embeddings.write({"original": rows}, str(tmp_path / "features" / name), "train", "00000-of-00001")
+        embeddings.write_origin(str(tmp_path / "features" / name), {"trunks": []})
+    folders["Embeddings.embeddings"] = str(tmp_path / "features" / "current")
+    baseline["LatestBlessedModel.embeddings"] = str(tmp_path / "features" / "before")
     drift = make(sources(complete.settings, folders | baseline), str(tmp_path))["data"]["drift"]["train"]
     assert drift["labels"] == drift["sizes"] == {"l_infinity": 0, "jensen_shannon": pytest.approx(0, abs=1e-7)}
     assert drift["brightness"]["jensen_shannon"] > 0.3
+    assert drift["embeddings"]["auroc"] > drift["embeddings"]["limit"]
+    page = Page((tmp_path / "report.html").read_text())
+    assert page.text.count("AUROC") == 2  # the explanation, and the only split with embeddings
     same = make(sources(complete.settings, folders | {"LatestBlessedModel.examples": examples}), str(tmp_path))["data"]
     assert same["same_as_baseline"]
-    assert same["drift"]["eval"]["brightness"]["l_infinity"] == 0
+    assert same["drift"]["eval"]["brightness"]["l_infinity"] == 0 and "embeddings" not in same["drift"]["train"]
     assert "The baseline was trained on the same data" in (tmp_path / "report.html").read_text()
