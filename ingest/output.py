@@ -74,10 +74,11 @@ def write_settings(
       target: the absolute path of the dataset.
       command: the command that made the dataset, for the header.
       data: settings of the section `data` that describe the dataset, `classes` included.
-      preset: a preset that accepts the sizes and the number of channels of these photos.
+      preset: the model and the recipe; it accepts the sizes and the number of channels of these photos.
       sections: other sections of the settings.
     """
     settings = {
+        "preset": preset,
         "name": run_name(source),
         "data": {"directory": ".", "schema_file": SCHEMA, **data},  # relative to this file, so that it can be moved
         # null: computed from the judged split, because a preset's floors are for other data
@@ -87,8 +88,8 @@ def write_settings(
     header = (
         f"# Made by: {printable(command)}\n"
         f"# Run it:  python local_runner.py --config {_quoted(target / SETTINGS)}\n"
-        "# With a preset's model and recipe (the settings in this file override the preset's):\n"
-        f"#          python local_runner.py --preset {preset} --config {_quoted(target / SETTINGS)}\n"
+        "# With another preset's model and recipe (the other settings of this file override the preset's):\n"
+        f"#          python local_runner.py --preset flowers-convnet --config {_quoted(target / SETTINGS)}\n"
     )
     text = header + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     (folder / SETTINGS).write_text(text, encoding="utf-8")

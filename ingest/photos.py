@@ -23,7 +23,9 @@ from ingest.split_names import EVAL, SPLITS, TRAIN
 from ingest.splitting import Fractions, Photo
 from ingest.spool import Spool
 
-PRESET = "flowers-convnet"  # accepts photos of every size
+PRESET = "photos-probe"
+SMALL_PRESET = "flowers-convnet"  # for photos that the trunk of PRESET does not accept, below _SMALLEST pixels
+_SMALLEST = 32
 
 
 def make(
@@ -90,7 +92,8 @@ def make(
             data = {"classes": list(written.classes), "image_size": size, "resize": FITS[fit]}
             output.write_skipped(folder, sorted(work.skipped))
             batch = output.fitting_batch(written.splits[TRAIN])
-            output.write_settings(folder, source, target, command, data | {"provenance": provenance}, PRESET, batch)
+            preset = PRESET if size >= _SMALLEST else SMALL_PRESET
+            output.write_settings(folder, source, target, command, data | {"provenance": provenance}, preset, batch)
     notices += [*_alike(written.classes), *plan.notices]
     return output.WrittenDataset(written.classes, written.shards, sorted(work.skipped), notices, written.splits)
 

@@ -15,6 +15,7 @@ from pipeline.config import SINGLE_SETTINGS, Config, disagreements
 from pipeline.settings_paths import from_folder
 from trainer.section import Section, merge, with_changes
 
+PRESET = "preset"  # the key of a settings file for the preset that the file changes
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -31,17 +32,18 @@ def preset_summary(name: str) -> str:
 def load(preset: str | None = None, file: Path | None = None, changes: dict[str, Any] | None = None) -> Config:
     """Returns the settings of a preset, overridden by a file, then by single changes (dotted key to value).
 
-    Relative paths in the file are resolved from its folder, other relative paths from the current folder.
+    Without `preset`, the file's key PRESET names one. Relative paths in the file are resolved from its folder, other relative paths from the current folder.
 
     Raises:
       UserError: naming every unknown key, wrong type and value out of range, with the valid choices.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
-    if preset or not file:
-        values = _read_preset(preset or "sample")
+    from_file = from_folder(_read_yaml(file), file.absolute().parent) if file else {}
+    named = from_file.pop(PRESET, None)
+    if preset or named is not None or not file:
+        values = _read_preset(preset or named or "sample", "" if preset or not file else f"{file}: ")
     if file:
-        from_file = from_folder(_read_yaml(file), file.absolute().parent)
         values = merge(values, from_file)
         if "name" not in {**from_file, **(changes or {})}:
             problems.append(_missing_name(file))
@@ -140,9 +142,9 @@ def to_yaml(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _read_preset(name: str) -> dict[str, Any]:
+def _read_preset(name: str, where: str = "") -> dict[str, Any]:
     if name not in preset_names():
-        raise UserError(f"unknown preset {quoted(name)}; {choices(name, preset_names())}")
+        raise UserError(f"{where}unknown preset {quoted(name)}; {choices(str(name), preset_names())}")
     return {"name": name, **_read_yaml(PRESETS / f"{name}.yaml")}
 
 

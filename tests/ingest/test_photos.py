@@ -133,6 +133,12 @@ def test_the_settings_go_together_with_a_preset(tmp_path, make):
     assert "--preset flowers-convnet --config" in header[3]
 
 
+@pytest.mark.parametrize(("size", "model"), [(32, "probe"), (31, "convnet")])
+def test_the_settings_name_a_preset_that_accepts_the_size(tmp_path, make, size, model):
+    make("photos", _folders(tmp_path / "in", cat=3, dog=3), "--to", tmp_path / "pets", "--size", size)
+    assert settings.load(None, tmp_path / "pets" / "settings.yaml").model.name == model
+
+
 def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
     photos = _folders(tmp_path / "写真", **{"yes": 2, "1": 2, "Gänse: [x]": 2, '"a\\b': 2})
     assert make("photos", photos, "--to", tmp_path / "名前")[0] == 0

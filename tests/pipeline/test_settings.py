@@ -37,6 +37,17 @@ def test_presets_state_only_differences():
         assert list(same(preset, default, name)) == []
 
 
+def test_a_file_names_the_preset_that_it_changes(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("preset: digits\nname: mine\ntrainer: {epochs: 2}\n")
+    config = settings.load(None, file)
+    assert (config.name, config.model.name, config.trainer.epochs) == ("mine", "cnn", 2)
+    assert settings.load("flowers-squeezenet", file).model.name == "squeezenet"
+    file.write_text("preset: digit\nname: mine\n")
+    with pytest.raises(UserError, match=f"{file}: unknown preset 'digit'; did you mean 'digits'"):
+        settings.load(None, file)
+
+
 def test_later_sources_override_earlier_ones(tmp_path):
     file = tmp_path / "Mine.yaml"
     file.write_text("{name: mine, trainer: {epochs: 3, batch_size: 8}}")
