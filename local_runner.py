@@ -25,15 +25,19 @@ def main(argv: list[str] | None = None) -> int:
             print(settings.to_yaml(config), end="")
             return 0
         from lineage.lock import lock_output
-        from pipeline.local import find_rate, local_settings, output, run
+        from pipeline.local import find_rate, local_settings, minutes, output, run
 
+        if args.minutes:
+            minutes.check(config)
         local_settings.check_single_process(os.environ.get("TF_CONFIG", ""))
         if args.find_learning_rate:
             find_rate.check(config)
         config = local_settings.resolve(config)
         with lock_output(config.output):
             output.check_output(config)
-            return run.run(config, args.verbose, args.open, args.find_learning_rate)
+            if args.minutes:
+                return minutes.run_within(config, args.minutes, args.verbose, args.open)
+            return run.run(config, args.verbose, args.open, args.find_learning_rate).code
     except UserError as error:
         print(f"local_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED

@@ -17,7 +17,6 @@ from tfx.utils import io_utils, json_utils
 from components.artifacts import Artifacts, EmbeddingTable
 from components.stage import Stage
 from ingest.split_names import EVAL, TRAIN
-from trainer.families import PROBE
 from trainer.features import CHANGEABLE, CODE, HISTORY
 from trainer.settings import Recipe
 
@@ -150,7 +149,7 @@ def history(outputs: Artifacts) -> dict[str, Any]:
 
 def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     record = history(outputs)
-    if record["recipe"]["model"]["name"] == PROBE:
+    if not record["epochs"]:
         epochs = "last layer fitted to the embeddings"
     else:
         epochs = f"epoch {record['best_epoch']} of {record['epochs']}"

@@ -14,6 +14,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=description, allow_abbrev=False)
     add_settings(result)
     result.add_argument("--output", metavar="DIR", type=Path, help="folder for all outputs (default: runs)")
+    result.add_argument(
+        "--minutes",
+        metavar="N",
+        type=_minutes,
+        help="the best model that fits in so many minutes: first the preset's probe, then a fine-tuning of its trunk",
+    )
     result.add_argument("--list-presets", action="store_true", help="list the presets and exit")
     result.add_argument("--devices", action="store_true", help="list the devices for training and exit")
     result.add_argument("--show-config", action="store_true", help="print the settings as YAML and exit")
@@ -25,6 +31,16 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
     result.add_argument("--verbose", action="store_true", help="print the log of TFX and Beam to the terminal too")
     return result
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number of minutes above 0, received {text!r}")
+    return value
 
 
 def add_settings(to: argparse.ArgumentParser) -> None:

@@ -265,6 +265,12 @@ def _family_problems(data: Data, model: Architecture, key: str) -> Iterator[tupl
 def _probe_problems(config: Config) -> Iterator[tuple[set[str], str]]:
     """Yields the settings that do not fit a model whose last layer is fitted to the embeddings."""
     model, trunks = config.model, config.embeddings.trunks
+    if config.trainer.minutes and (model.head != PROBE or config.trainer.frozen_epochs):
+        text = (
+            "trainer.minutes: expected model.head probe and trainer.frozen_epochs 0, so that there is a model even if "
+            f"no epoch fits in the time; received {model.head} and {config.trainer.frozen_epochs}"
+        )
+        yield {"trainer.minutes", "model.head", "trainer.frozen_epochs"}, text
     if not model.reads_embeddings:
         return
     if model.name == PROBE and not trunks:

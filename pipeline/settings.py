@@ -32,7 +32,8 @@ def preset_summary(name: str) -> str:
 def load(preset: str | None = None, file: Path | None = None, changes: dict[str, Any] | None = None) -> Config:
     """Returns the settings of a preset, overridden by a file, then by single changes (dotted key to value).
 
-    Without `preset`, the file's key PRESET names one. Relative paths in the file are resolved from its folder, other relative paths from the current folder.
+    Without `preset`, the file's key PRESET names one. Relative paths in the file are resolved from its folder, other
+    relative paths from the current folder.
 
     Raises:
       UserError: naming every unknown key, wrong type and value out of range, with the valid choices.

@@ -28,6 +28,7 @@ class Checkpoints:
       finished: the number of finished epochs.
       best: the epoch with the best validation accuracy, counted from 1; 0 before the first, and for the start.
       best_accuracy: its validation accuracy; -1 before the first.
+      planned: the number of epochs, if it follows from `trainer.minutes`; otherwise None.
       history: the figures of each finished epoch, by name.
     """
 
@@ -45,6 +46,7 @@ class Checkpoints:
         self.finished: int = state["finished"]
         self.best: int = state["best"]
         self.best_accuracy: float = state["best_accuracy"]
+        self.planned: int | None = state["planned"]
         self.history: dict[str, list[float]] = state["history"]
 
     def restore(self, model: keras.Model, with_optimizer: bool) -> None:
@@ -64,7 +66,7 @@ class Checkpoints:
 
     def _state(self) -> dict[str, Any]:
         """Returns the content of the chief's `state.json`, on every worker."""
-        text = json.dumps({"finished": 0, "best": 0, "best_accuracy": -1.0, "history": {}})
+        text = json.dumps({"finished": 0, "best": 0, "best_accuracy": -1.0, "planned": None, "history": {}})
         if strategy.is_chief(self._strategy) and tf.io.gfile.exists(f"{self.folder}/{_STATE}"):
             with tf.io.gfile.GFile(f"{self.folder}/{_STATE}") as file:
                 text = file.read()
@@ -94,7 +96,7 @@ class Checkpoints:
         for name, value in figures.items():
             self.history.setdefault(name, []).append(value)
         self.finished = epoch + 1
-        names = ("finished", "best", "best_accuracy", "history")
+        names = ("finished", "best", "best_accuracy", "planned", "history")
         state = {name: getattr(self, name) for name in names}
         with tf.io.gfile.GFile(f"{self.folder}/{_STATE}.part", "w") as file:
             file.write(json.dumps(state))

@@ -1,13 +1,14 @@
 """Fits a model: first only the last layer, for `frozen_epochs`, then all layers."""
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from trainer import schedules, strategy
+from trainer import budget, schedules, strategy
 from trainer.callbacks import Board, FiniteLoss
 from trainer.checkpoints import Checkpoints
 from trainer.models.head import HEAD
@@ -44,12 +45,16 @@ def fit(
     """Resumes from the checkpoints, trains until `settings.epochs` are finished, and restores the best weights.
 
     The best epoch has the highest validation accuracy; if several are equal, the first is used. With `start_counts`,
-    the weights before the training are epoch 0. Call this in the scope of the strategy. TensorBoard's logs go to
-    `checkpoints.logs`.
+    the weights before the training are epoch 0, and with `settings.minutes`, only the epochs that fit in this time are
+    trained; the learning rates are those of a training of so many epochs. Call this in the scope of the strategy.
+    TensorBoard's logs go to `checkpoints.logs`.
 
     Raises:
       NotFinite: when the loss or a weight is NaN or Inf.
     """
+    start = time.monotonic()
+    if checkpoints.planned is not None:
+        settings = settings.model_copy(update={"epochs": checkpoints.planned})
     epochs, frozen = settings.epochs, min(settings.frozen_epochs, settings.epochs)
     for first, last in ((0, frozen), (frozen, epochs)):
         if not first <= checkpoints.finished < last:
@@ -60,6 +65,11 @@ def fit(
         if start_counts and not checkpoints.finished:
             figures = model.evaluate(inputs.evaluation, verbose=0, return_dict=True)
             checkpoints.save_best(model, 0, figures["accuracy"])
+            if settings.minutes is not None:
+                last = checkpoints.planned = _epochs(model, settings, chosen, inputs, time.monotonic() - start)
+                settings = settings.model_copy(update={"epochs": last})
+            if not last:
+                continue
         batches = inputs.training(checkpoints.finished)
         photos, *_ = next(iter(batches.take(1)))
         first_step = checkpoints.finished * inputs.steps
@@ -99,6 +109,18 @@ def compile_model(model: keras.Model, settings: Trainer, chosen: tf.distribute.S
         steps_per_execution=strategy.steps_per_execution(chosen, steps, settings.steps_per_execution),
     )
     model.optimizer.build(model.trainable_variables)
+
+
+def _epochs(
+    model: keras.Model, settings: Trainer, chosen: tf.distribute.Strategy, inputs: Inputs, evaluation: float
+) -> int:
+    """Returns the number of epochs, at most `settings.epochs`, for which `settings.minutes` are enough."""
+    seconds = 60 * float(settings.minutes or 0) - evaluation
+    count = budget.epochs(model, chosen, inputs.training(0), inputs.steps, evaluation, seconds)
+    print(
+        f"{settings.minutes:g} minutes are enough for {count} epochs; at most {settings.epochs} are trained", flush=True
+    )
+    return min(count, settings.epochs)
 
 
 def learning_rates(settings: Trainer, chosen: tf.distribute.Strategy) -> keras.callbacks.Callback:

@@ -18,7 +18,7 @@ class Fitted(NamedTuple):
       photos: the number of photos of the training split.
       balance: see `trainer.balance.summary`.
       eval_logits, eval_labels: of the eval split, float32 [n, classes] and int64 [n].
-      history: the figures of the split train, and those of eval as `val_…`, as for one epoch of a training.
+      history: the figures of the split train, and those of eval as `val_…`, each as a list of one value.
     """
 
     record: dict[str, Any]
@@ -29,13 +29,13 @@ class Fitted(NamedTuple):
     history: dict[str, list[float]]
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of `history.json` for a probe, which has one epoch."""
+        """Returns the figures of `history.json` for a model that was not trained any further."""
         (seconds,), (accuracy,) = self.history["seconds"], self.history["val_accuracy"]
         return {
             "global_batch": self.photos,
             "balance": self.balance,
-            "epochs": 1,
-            "best_epoch": 1,
+            "epochs": 0,
+            "best_epoch": 0,
             "val_accuracy": accuracy,
             "seconds": round(seconds, 1),
             "images_per_second": round(self.photos / seconds, 1),

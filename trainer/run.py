@@ -60,16 +60,13 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
     run_folder = strategy.own_folder(chosen, fn_args.model_run_dir)
     with chosen.scope():
         model = model_of(recipe, fn_args.base_model)
-        head = (
-            probing.fit(model, recipe, *fn_args.custom_config["embeddings"]) if recipe.model.reads_embeddings else None
-        )
-        if head and recipe.model.name == PROBE:
-            figures, checkpoints = head.figures(), None
-        else:
-            figures, checkpoints = _fit(model, fn_args, recipe, transform, chosen)
+        tables = fn_args.custom_config["embeddings"] if recipe.model.reads_embeddings else None
+        head = probing.fit(model, recipe, *tables) if tables else None
+        is_probe = recipe.model.name == PROBE
+        figures, checkpoints = (None, None) if is_probe else _fit(model, fn_args, recipe, transform, chosen)
     serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
     served = in_float32(model)
-    if head and recipe.model.name == PROBE:
+    if head and is_probe:
         eval_logits = head.eval_logits, head.eval_labels
     else:
         eval_logits = calibration.predict(served, eval_photos(fn_args, recipe, transform))
@@ -86,7 +83,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         "parameters": model.count_params(),
         "head": head.record if head else None,
         "fitted": fitted._asdict(),
-        **figures,
+        **(figures or (head.figures() if head else {})),
     }
     with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:
         file.write(json.dumps(record, indent=2))
@@ -100,15 +97,22 @@ def _fit(
     recipe: Recipe,
     transform: tft.TFTransformOutput,
     chosen: tf.distribute.Strategy,
-) -> tuple[dict[str, Any], str | None]:
-    """Trains the model. Returns the figures of `history.json`, and a folder of checkpoints to move to the results."""
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Trains the model.
+
+    Returns the figures of `history.json` (None if there was no time for an epoch), and a folder of checkpoints to move
+    to the results (or None).
+    """
     inputs = inputs_of(fn_args, recipe, transform, chosen)
     final = f"{fn_args.model_run_dir}/{_CHECKPOINTS}"
     temporary = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
     checkpoints = Checkpoints(strategy.own_folder(chosen, temporary or final), chosen)
     fitting.fit(model, recipe.trainer, chosen, inputs, checkpoints, start_counts=recipe.model.head == "probe")
+    kept = checkpoints.folder if temporary else None
+    if not checkpoints.finished:
+        return None, kept
     history, trained = checkpoints.history, inputs.steps * inputs.batch * checkpoints.finished
-    figures = {
+    return {
         "global_batch": inputs.batch,
         "balance": inputs.balance,
         "epochs": checkpoints.finished,
@@ -117,8 +121,7 @@ def _fit(
         "seconds": round(sum(history["seconds"]), 1),  # with validation; of all runs if the training was resumed
         "images_per_second": round(trained / sum(history["training_seconds"]), 1),
         "history": history,
-    }
-    return figures, checkpoints.folder if temporary else None
+    }, kept
 
 
 def _checkpoint_folder(fn_args: FnArgs, recipe: Recipe, replicas: int) -> str | None:
@@ -127,7 +130,7 @@ def _checkpoint_folder(fn_args: FnArgs, recipe: Recipe, replicas: int) -> str | 
     if config["checkpoints"] is None:
         return None
     inputs = [fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]
-    trained = recipe.model_dump(mode="json", exclude={"serving"})
+    trained = recipe.model_dump(mode="json", exclude={"serving": True, "trainer": {"minutes"}})
     key = [trained, replicas, config["code"], *inputs]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{config['checkpoints']}/{digest[:16]}"

@@ -104,6 +104,7 @@ class Trainer(Section):
 
     epochs: int = Field(default=10, ge=1)
     frozen_epochs: int = Field(default=0, ge=0)
+    minutes: float | None = Field(default=None, gt=0, description="a time that limits the epochs; see --minutes")
     batch_size: int = Field(default=32, ge=1)
     learning_rate: LearningRate = LearningRate()
     weight_decay: float = Field(default=0.0, ge=0, lt=1, description="above 0, AdamW")

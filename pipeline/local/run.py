@@ -9,7 +9,7 @@ import warnings
 import webbrowser
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
@@ -27,8 +27,22 @@ if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeResult
 
 
-def run(config: Config, verbose: bool, open_report: bool = False, find_learning_rate: bool = False) -> int:
-    """Runs the pipeline with resolved settings, optionally opens the report in a browser, and returns the exit code.
+class Outcome(NamedTuple):
+    """The result of a run.
+
+    Attributes:
+      code: the exit code.
+      accuracy: the candidate's accuracy on the judged split; None if the gate has not judged it.
+      seconds_from_trainer: the time of the Trainer and all later nodes, without the cached ones.
+    """
+
+    code: int
+    accuracy: float | None = None
+    seconds_from_trainer: float = 0.0
+
+
+def run(config: Config, verbose: bool, open_report: bool = False, find_learning_rate: bool = False) -> Outcome:
+    """Runs the pipeline with resolved settings, and optionally opens the report in a browser.
 
     With `find_learning_rate`, only the nodes that prepare the data run, and then a range test of the learning rate.
 
@@ -56,12 +70,12 @@ def run(config: Config, verbose: bool, open_report: bool = False, find_learning_
                 + ".",
                 highlight=False,
             )
-            return INTERRUPTED
+            return Outcome(INTERRUPTED)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)  # see `_interrupt`
 
 
-def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, find_learning_rate: bool) -> int:
+def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, find_learning_rate: bool) -> Outcome:
     with spinner(console, "loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
@@ -91,21 +105,21 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, f
         lines.failed(failure.node)
         if failure.node != REPORT_NODE:
             _print_failure(console, failure, log)
-            return FAILED
+            return Outcome(FAILED)
         logging.error(failure, exc_info=failure.__cause__)
         report_error = _report_error(config, failure)
     finally:
         lines.stop()
     if find_learning_rate:
         plot = config.output / "learning-rates" / f"{log.stem}.png"
-        return find_rate.run(config, console, lines.results, plot)
+        return Outcome(find_rate.run(config, console, lines.results, plot))
     return _finish(config, console, lines.results, report_error, log, open_report)
 
 
 def _finish(
     config: Config, console: Console, results: "dict[str, NodeResult]", report_error: str, log: Path, open_report: bool
-) -> int:
-    """Prints the summary, opens the report if `open_report`, and returns the exit code."""
+) -> Outcome:
+    """Prints the summary, and opens the report if `open_report`."""
     from components import checks
     from pipeline.local import summary
     from pipeline.pipeline import root
@@ -118,7 +132,9 @@ def _finish(
     summary.show(console, config, results, evaluation, locations)
     if open_report and report:
         webbrowser.open(report.as_uri())
-    return PUSHED if evaluation.blessed else REFUSED
+    names = list(results)
+    seconds = sum(results[name].seconds for name in names[names.index("Trainer") :] if not results[name].cached)
+    return Outcome(PUSHED if evaluation.blessed else REFUSED, evaluation.accuracy, seconds)
 
 
 def _store(config: Config) -> str:

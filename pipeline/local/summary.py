@@ -21,7 +21,6 @@ from ingest.sources import is_drawn
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
-from trainer.families import PROBE
 from trainer.intervals import digits
 
 _UNDECIDED = "† The floor is inside the 95 % interval, so another {} split of this size may give the other result."
@@ -75,13 +74,13 @@ def _trained(config: Config, trainer: NodeResult) -> Text:
 
 
 def _how(record: dict[str, Any]) -> str:
-    if record["recipe"]["model"]["name"] == PROBE:
+    if not record["epochs"]:
         return "by fitting its last layer to the embeddings"
     return f"for {plural(record['epochs'], 'epoch')}"
 
 
 def _accuracies(record: dict[str, Any]) -> str:
-    if record["recipe"]["model"]["name"] == PROBE:
+    if not record["epochs"]:
         return f"{record['val_accuracy']:.4f}."
     last = record["history"]["val_accuracy"][-5:]
     exported = record["best_epoch"] or "0, the fitted last layer"
