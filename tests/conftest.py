@@ -94,7 +94,8 @@ def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.Complete
     command = [sys.executable, "-m", "ingest", "photos", folder / "photos", "--to", data]
     command += ["--size", "32", "--shards", "4"]
     subprocess.run(command, cwd=ROOT, env=without_network(cache), check=True, capture_output=True, timeout=300)
-    settings = ["model.name=softmax", "trainer.batch_size=4", "trainer.epochs=4", "trainer.learning_rate.peak=0.01"]
+    settings = ["model.name=softmax", "embeddings.trunks=[]", "trainer.batch_size=4", "trainer.epochs=4"]
+    settings += ["trainer.learning_rate={peak: 0.01}"]
     flags = [word for setting in settings for word in ("--set", setting)]
     return folder / "out", run("--config", data / "settings.yaml", "--output", folder / "out", *flags)
 

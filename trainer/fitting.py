@@ -117,10 +117,9 @@ def _epochs(
     """Returns the number of epochs, at most `settings.epochs`, for which `settings.minutes` are enough."""
     seconds = 60 * float(settings.minutes or 0) - evaluation
     count = budget.epochs(model, chosen, inputs.training(0), inputs.steps, evaluation, seconds)
-    print(
-        f"{settings.minutes:g} minutes are enough for {count} epochs; at most {settings.epochs} are trained", flush=True
-    )
-    return min(count, settings.epochs)
+    planned = min(count, settings.epochs)
+    print(f"{settings.minutes:g} minutes are enough for {count} epochs; {planned} follow", flush=True)
+    return planned
 
 
 def learning_rates(settings: Trainer, chosen: tf.distribute.Strategy) -> keras.callbacks.Callback:

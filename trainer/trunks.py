@@ -96,8 +96,8 @@ def to_lite(trunks: Sequence[Trunk], size: int) -> bytes:
         constants = [[tf.constant(value) for value in group] for group in values]
         return model.stateless_call(*constants, pixels, training=False)[0]
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function()], model)
-    return converter.convert()
+    nothing = tf.Module()  # with the model, the converter exports all its layers first: 4.8 s in place of 0.8 s
+    return tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function()], nothing).convert()
 
 
 def with_lite(model: bytes) -> Features:

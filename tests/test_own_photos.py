@@ -1,0 +1,61 @@
+"""A folder of real photos becomes a pushed model, by the commands of the README."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from ingest import __main__ as ingest
+from lineage import __main__ as lineage
+
+LINE = re.compile(r"^(done|cached|failed) +(\w+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def photos(real_data, tmp_path_factory) -> Path:
+    """Real photos of two classes, as files in class folders."""
+    folder, shard = tmp_path_factory.mktemp("photos"), real_data / "flowers-native" / "flowers00-200.tfrec"
+    spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "label")}
+    for number, record in enumerate(tf.data.TFRecordDataset(str(shard))):
+        example = tf.io.parse_single_example(record, spec)
+        label = example["label"].numpy().decode()
+        if label in ("roses", "sunflowers"):
+            (folder / label).mkdir(exist_ok=True)
+            (folder / label / f"{number}.jpg").write_bytes(example["image"].numpy())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(photos, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    assert ingest.main(["photos", str(photos), "--to", str(folder), "--size", "96"]) == 0
+    return folder
+
+
+def test_a_probe_first_then_the_fine_tuning_that_fits_in_the_time(data, photos, main, tmp_path, capfd):
+    flags = ["--config", data / "settings.yaml", "--output", tmp_path / "out", "--set", "trainer.epochs=1"]
+    code, printed = main(*flags, "--minutes", "60")
+    assert code in (0, 3), printed  # the second model is compared with the first one
+    first, second = printed.split("of fine-tuning follow")
+    assert dict(map(reversed, LINE.findall(first)))["Embeddings"] == "done"
+    assert dict(map(reversed, LINE.findall(second)))["Embeddings"] == "cached"
+    assert "Trained probe" in first and "Trained efficientnet_lite0" in second
+    assert re.search(r"minutes are enough for \d{2,} epochs; 1 follow", printed)
+    assert re.search(r"^--minutes 60: accuracy [01]\.\d{4} after \d+ s, [01]\.\d{4} after \d+ s$", second, re.MULTILINE)
+    assert lineage.main(["runs", "--store", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)[-1]["state"] == "pushed"
+    roses = tf.constant([path.read_bytes() for path in sorted((photos / "roses").iterdir())[:8]])
+    for pushed in (tmp_path / "out" / "pushed").glob("*/*"):
+        answer = tf.saved_model.load(str(pushed)).signatures["serving_default"](image_bytes=roses)
+        assert list(answer["label"].numpy()).count(b"roses") > 5
+
+
+def test_minutes_that_are_no_number_or_too_few_and_other_models(data, run):
+    done = run("--config", data / "settings.yaml", "--minutes", "soon")
+    assert (done.returncode, "expected a number of minutes above 0, received 'soon'" in done.stderr) == (2, True)
+    done = run("--minutes", "5")
+    assert done.returncode == 2
+    assert "--minutes: expected model.name probe and one whole trunk" in done.stderr
+    assert "received convnet and no trunk" in done.stderr
