@@ -43,7 +43,7 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
     from_file = from_folder(_read_yaml(file), file.absolute().parent) if file else {}
     named = from_file.pop(PRESET, None)
     if preset or named is not None or not file:
-        values = _read_preset(preset or named or "sample", "" if preset or not file else f"{file}: ")
+        values = _read_preset(preset or named or "sample", "" if preset or not file else f" in {file}")
     if file:
         values = merge(values, from_file)
         if "name" not in {**from_file, **(changes or {})}:
@@ -145,7 +145,7 @@ def to_yaml(config: Config) -> str:
 
 def _read_preset(name: str, where: str = "") -> dict[str, Any]:
     if name not in preset_names():
-        raise UserError(f"{where}unknown preset {quoted(name)}; {choices(str(name), preset_names())}")
+        raise UserError(f"unknown preset {quoted(name)}{where}; {choices(str(name), preset_names())}")
     return {"name": name, **_read_yaml(PRESETS / f"{name}.yaml")}
 
 

@@ -66,6 +66,7 @@ REMEDIES = {
     f"{LOCAL} --data data --set model.name=xception --set data.image_size=71 --set model.weights=imagenet": (
         f"{LOCAL} --data data --set model.name=xception --set data.image_size=71 --weights xception.weights.h5"
     ),
+    f"{LOCAL} --data data --minutes 5": f"{LOCAL} --preset flowers-probe --data data --minutes 5",
     "python local_runner.py --output busy": "python local_runner.py --output free",
     "python local_runner.py --output locked": "python local_runner.py --output free",
     "python local_runner.py --output foreign": "python local_runner.py --output free",

@@ -55,11 +55,11 @@ def run_within(config: Config, minutes: float, verbose: bool, open_report: bool)
     if probe.code not in (PUSHED, REFUSED):
         return probe.code
     if left < _SHORTEST:
-        print(f"\n--minutes {minutes:g}: the probe took {elapsed:.0f} s, so no time is left for a fine-tuning")
+        print(f"\nThe probe took {elapsed:.0f} s of {minutes:g} minutes, so no time is left for a fine-tuning")
         return probe.code
-    print(f"\n--minutes {minutes:g}: the probe took {elapsed:.0f} s; {left:.0f} s of fine-tuning follow\n", flush=True)
+    print(f"\nThe probe took {elapsed:.0f} s of {minutes:g} minutes; {left:.0f} s of fine-tuning follow\n", flush=True)
     tuned = run.run(fine_tuning(config, round(left / 60, 2)), verbose, open_report)
     if tuned.accuracy is not None:
         after = f"{tuned.accuracy:.4f} after {time.monotonic() - start:.0f} s"
-        print(f"\n--minutes {minutes:g}: accuracy {probe.accuracy:.4f} after {elapsed:.0f} s, {after}")
+        print(f"\n{minutes:g} minutes: accuracy {probe.accuracy:.4f} after {elapsed:.0f} s, {after}")
     return tuned.code

@@ -44,7 +44,7 @@ def test_a_file_names_the_preset_that_it_changes(tmp_path):
     assert (config.name, config.model.name, config.trainer.epochs) == ("mine", "cnn", 2)
     assert settings.load("flowers-squeezenet", file).model.name == "squeezenet"
     file.write_text("preset: digit\nname: mine\n")
-    with pytest.raises(UserError, match=f"{file}: unknown preset 'digit'; did you mean 'digits'"):
+    with pytest.raises(UserError, match=f"unknown preset 'digit' in {file}; did you mean 'digits'"):
         settings.load(None, file)
 
 
