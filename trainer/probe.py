@@ -16,7 +16,8 @@ from trainer.embeddings import Embeddings
 from trainer.models.head import HEAD
 
 FOLDS = 5
-_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, for features whose mean square is 1
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # scikit-learn's C, for features whose mean square is 1
+_DEFAULT = 0.1
 _ITERATIONS = 200
 _TOLERANCE = 1e-3
 _NEVER = -100.0  # the logit of a class without rows
@@ -39,7 +40,8 @@ class Probe(NamedTuple):
     Attributes:
       head: the layer.
       strength: the chosen C, the inverse of the penalty.
-      losses: the mean log loss in cross-validation, by strength; empty if a class has too few photos.
+      losses: the mean log loss in cross-validation, by strength, up to the first that is too weak; empty if a class has
+        too few photos.
     """
 
     head: Head
@@ -59,9 +61,13 @@ def fit(
       seed: for the folds.
       balanced: gives all classes the same weight; see `trainer.balance`.
     """
-    losses = {strength: _loss(photos, classes, strength, seed) for strength in _STRENGTHS}
-    losses = {strength: loss for strength, loss in losses.items() if np.isfinite(loss)}
-    strength = min(losses, key=losses.__getitem__, default=_STRENGTHS[len(_STRENGTHS) // 2])
+    losses: dict[float, float] = {}
+    if np.bincount(photos.labels, minlength=classes).min() > 1:  # otherwise a class is in no training fold
+        for strength in _STRENGTHS:
+            losses[strength] = _loss(photos, classes, strength, seed)
+            if losses[strength] > min(losses.values()):  # the loss has one minimum
+                break
+    strength = min(losses, key=losses.__getitem__, default=_DEFAULT)
     rows = more or photos
     scaled = strength * len(photos.labels) / max(1, len(rows.labels))  # the views of a photo count as one photo
     return Probe(fit_head(rows.features, rows.labels, classes, scaled, balanced), strength, losses)
@@ -126,8 +132,6 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
 
 def _loss(photos: Embeddings, classes: int, strength: float, seed: int) -> float:
-    if np.bincount(photos.labels, minlength=classes).min() < 2:  # in no training fold
-        return float("nan")
     return _log_loss(out_of_fold(photos.features, photos.labels, classes, strength, seed), photos.labels)
 
 

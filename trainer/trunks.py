@@ -36,18 +36,20 @@ def build_probe(input_shape: tuple[int, int, int], classes: int, trunks: Sequenc
     With one trunk, the layers have the names of the trunk's family, so its weights can start a fine-tuning. With
     several trunks, each layer's name begins with the number of its trunk.
     """
-    inputs = keras.Input(input_shape, name="pixels")
-    model = keras.Model(inputs, logits(features(inputs, trunks), classes), name="probe")
+    whole = features(input_shape, trunks)
+    model = keras.Model(whole.input, logits(whole.output, classes), name="probe")
     for layer in model.layers[:-1]:
         layer.trainable = False
     return model
 
 
-def features(inputs: keras.KerasTensor, trunks: Sequence[Trunk]) -> keras.KerasTensor:
-    """Returns the concatenated features of all trunks, with pretrained weights: float32 [batch, d].
+def features(input_shape: tuple[int, int, int], trunks: Sequence[Trunk]) -> keras.Model:
+    """Returns a model of the concatenated features of all trunks, with pretrained weights.
+
+    It maps pixels, float32 [batch, height, width, 3] in [-1, 1], to float32 [batch, d].
 
     Args:
-      inputs: pixels, float32 [batch, height, width, 3] in [-1, 1].
+      input_shape: (height, width, 3).
       trunks: at least one.
 
     Raises:
@@ -55,9 +57,10 @@ def features(inputs: keras.KerasTensor, trunks: Sequence[Trunk]) -> keras.KerasT
       ValueError: when the weights of a trunk do not fit, or it has no layer of this name.
     """
     if len(trunks) == 1:
-        return _named(inputs, trunks[0], "")
+        return _pretrained(trunks[0], input_shape)
+    inputs = keras.Input(input_shape, name="pixels")
     parts = [_named(inputs, trunk, f"trunk{number}_") for number, trunk in enumerate(trunks)]
-    return layers.Concatenate(name="features_of_all")(parts)
+    return keras.Model(inputs, layers.Concatenate(name="features_of_all")(parts))
 
 
 def _named(inputs: keras.KerasTensor, trunk: Trunk, prefix: str) -> keras.KerasTensor:
@@ -85,8 +88,7 @@ def _pretrained(trunk: Trunk, input_shape: tuple[int, int, int]) -> keras.Model:
 
 def to_lite(trunks: Sequence[Trunk], size: int) -> bytes:
     """Converts trunks for LiteRT, for batches of BATCH photos of size × size pixels; see `features`."""
-    inputs = keras.Input((size, size, 3))
-    model = keras.Model(inputs, features(inputs, trunks))
+    model = features((size, size, 3), trunks)
     # As constants: with variables, the converter ends the process (TF 2.16, Keras 3.15).
     groups = model.trainable_variables, model.non_trainable_variables
     values = [[variable.numpy() for variable in group] for group in groups]

@@ -156,7 +156,7 @@ def _check_weights(config: Config, model: Model, of_embeddings: Sequence[Trunk])
             if model.weights:
                 packaged_weights.load(of_recipe(config.recipe), model)
             if of_embeddings:
-                trunks.features(keras.Input((config.data.image_size, config.data.image_size, 3)), of_embeddings)
+                trunks.features((config.data.image_size, config.data.image_size, 3), of_embeddings)
     except ValueError as error:
         raise UserError(str(error)) from None
     finally:
