@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
 from components.photos import DIGEST, digests
-from trainer.features import CLASS, PAIRS, PREDICTIONS, PROBABILITIES
+from trainer.features import CLASS, FAMILIAR, PAIRS, PREDICTIONS, PROBABILITIES
 from trainer.intervals import Pairs
 
 _CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names for the models when a baseline exists
@@ -68,14 +68,17 @@ def read_pairs(folder: str) -> Pairs | None:
 
 
 def _examples(batch: dict[str, Any]) -> Iterator[bytes]:
-    """Yields a serialized tf.Example for each record: its digest, class and probabilities."""
+    """Yields a serialized tf.Example for each record: its digest, class, probabilities and `familiar`, if any."""
     predictions, labels = (_candidate_values(batch[key]) for key in (tfma.PREDICTIONS_KEY, tfma.LABELS_KEY))
-    rows = zip(digests(batch[tfma.INPUT_KEY]).numpy(), np.ravel(labels), predictions[PROBABILITIES], strict=True)
-    for digest, label, probabilities in rows:
+    familiar = predictions.get(FAMILIAR)  # only of a probe
+    values = np.zeros([len(np.ravel(labels)), 0]) if familiar is None else np.reshape(familiar, [-1, 1])
+    columns = digests(batch[tfma.INPUT_KEY]).numpy(), np.ravel(labels), predictions[PROBABILITIES], values
+    for digest, label, probabilities, value in zip(*columns, strict=True):
         feature = {
             DIGEST: tf.train.Feature(bytes_list=tf.train.BytesList(value=[digest.tobytes()])),
             CLASS: tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)])),
             PROBABILITIES: tf.train.Feature(float_list=tf.train.FloatList(value=probabilities)),
+            FAMILIAR: tf.train.Feature(float_list=tf.train.FloatList(value=value)),
         }
         yield tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 

@@ -7,11 +7,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras.export import ExportArchive
 
-from trainer import class_names, formats, images, prediction_sets
+from trainer import class_names, familiarity, formats, images, prediction_sets
 from trainer.calibration import UNFITTED, Fitted
+from trainer.familiarity import Familiarity
 from trainer.features import (
     CLASS_INDEX,
     EXAMPLES,
+    FAMILIAR,
     IMAGE,
     IMAGE_BYTES,
     LABEL,
@@ -22,9 +24,10 @@ from trainer.features import (
     STATUS,
     SURE,
 )
+from trainer.models.head import HEAD
 
 # the outputs for a photo that is not used
-_UNUSED = {LABEL: "", CLASS_INDEX: -1, PROBABILITIES: 0.0, SURE: False, LABELS: "", SIZE: 0}
+_UNUSED = {LABEL: "", CLASS_INDEX: -1, PROBABILITIES: 0.0, SURE: False, FAMILIAR: 0.0, LABELS: "", SIZE: 0}
 
 
 def export(
@@ -33,6 +36,7 @@ def export(
     classes: Sequence[str],
     directory: str,
     fitted: Fitted = UNFITTED,
+    familiar: Familiarity | None = None,
 ) -> None:
     """Writes a SavedModel with these signatures.
 
@@ -40,6 +44,7 @@ def export(
       `class_index` int64 [batch], `probabilities` float32 [batch, classes] and `status` string [batch]. The status is
       '' or the reason why a photo was not used; its label is then '', its index -1 and its probabilities are 0, because
       JSON has no NaN. With a threshold, `sure` bool [batch] is whether the largest probability reaches the threshold.
+      Of a probe, `familiar` float32 [batch] is 0 to 1 (`trainer.familiarity`), and 0 for a photo that was not used.
     serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs without `status`.
     prediction_set, only with a quantile: `image_bytes` to `labels` string [batch, classes], the classes of the set from
       the most to the least probable, then ''; `size` int32 [batch], their number; and `status`.
@@ -53,6 +58,7 @@ def export(
       classes: the class names.
       directory: the folder of the SavedModel.
       fitted: temperature, threshold and quantile.
+      familiar: for the features that the last layer reads; None without `familiar`.
     """
     layer = transform.transform_features_layer()
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
@@ -65,13 +71,18 @@ def export(
     def image_of(examples: tf.Tensor) -> tf.Tensor:
         return tf.io.parse_example(examples, spec)[IMAGE]
 
+    inner = keras.Model(model.inputs, [model.get_layer(HEAD).input, model.output]) if familiar else None
+
     def predict(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = model(to_pixels(encoded), training=False)
+        pixels = to_pixels(encoded)
+        features, logits = inner(pixels, training=False) if inner else (None, model(pixels, training=False))
         index = tf.argmax(logits, axis=-1)
         probabilities = tf.nn.softmax(logits / fitted.temperature)
         answer = {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}
         if fitted.threshold is not None:
             answer[SURE] = tf.reduce_max(probabilities, axis=1) >= fitted.threshold
+        if familiar:
+            answer[FAMILIAR] = familiarity.familiar(familiar, features, logits)
         return answer
 
     def predict_set(encoded: tf.Tensor) -> dict[str, tf.Tensor]:

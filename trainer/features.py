@@ -32,6 +32,7 @@ EXAMPLES = "examples"
 CLASS_INDEX = "class_index"
 PROBABILITIES = "probabilities"
 SURE = "sure"  # whether the largest probability reaches the threshold; only with a setting of `serving`
+FAMILIAR = "familiar"  # how familiar a photo is; only of a probe, see `trainer.familiarity`
 LABELS = "labels"  # of a prediction set
 SIZE = "size"
 STATUS = "status"  # of each photo of a request: why it was not used

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from trainer import balance, embeddings, probe
+from trainer import balance, embeddings, familiarity, probe
+from trainer.familiarity import Familiarity
 from trainer.settings import Recipe
 
 
@@ -18,6 +19,7 @@ class Fitted(NamedTuple):
       photos: the number of photos of the training split.
       balance: see `trainer.balance.summary`.
       eval_logits, eval_labels: of the eval split, float32 [n, classes] and int64 [n].
+      familiarity: valid for the features of the embeddings, so not after a fine-tuning.
       history: the figures of the split train, and those of eval as `val_…`, each as a list of one value.
     """
 
@@ -26,6 +28,7 @@ class Fitted(NamedTuple):
     balance: dict[str, Any] | None
     eval_logits: np.ndarray
     eval_labels: np.ndarray
+    familiarity: Familiarity
     history: dict[str, list[float]]
 
     def figures(self) -> dict[str, Any]:
@@ -70,4 +73,12 @@ def fit(model: keras.Model, recipe: Recipe, folder: str, training: str, evaluati
     counts = np.bincount(train.labels, minlength=len(classes)).tolist()
     record = {"strength": fitted.strength, "cross_validated_losses": fitted.losses}
     listed = {name: [value] for name, value in history.items()}
-    return Fitted(record, len(train.labels), balance.summary(method, classes, counts), logits, held_out.labels, listed)
+    return Fitted(
+        record,
+        len(train.labels),
+        balance.summary(method, classes, counts),
+        logits,
+        held_out.labels,
+        familiarity.fit(train.features, held_out.features, logits, recipe.trainer.seed),
+        listed,
+    )

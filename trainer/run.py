@@ -66,14 +66,15 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         figures, checkpoints = (None, None) if is_probe else _fit(model, fn_args, recipe, transform, chosen)
     serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
     served = in_float32(model)
+    familiarity = None
     if head and is_probe:
-        eval_logits = head.eval_logits, head.eval_labels
+        eval_logits, familiarity = (head.eval_logits, head.eval_labels), head.familiarity
     else:
         eval_logits = calibration.predict(served, eval_photos(fn_args, recipe, transform))
     fitted = calibration.fit(*eval_logits, recipe.serving)
     if fitted.threshold == NEVER:
         print("no photo is sure: no threshold reaches serving.sure_accuracy on the eval split", flush=True)
-    export(served, transform, recipe.data.classes, serving_model, fitted)
+    export(served, transform, recipe.data.classes, serving_model, fitted, familiarity)
     weights.save(model, weights_beside(serving_model))
     record = {
         "recipe": recipe.model_dump(mode="json"),
@@ -83,6 +84,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
         "parameters": model.count_params(),
         "head": head.record if head else None,
         "fitted": fitted._asdict(),
+        "familiarity": familiarity and familiarity.figures(),
         **(figures or (head.figures() if head else {})),
     }
     with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:

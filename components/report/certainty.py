@@ -1,11 +1,11 @@
-"""Computes the numbers about probabilities: calibration, accuracy against coverage, and prediction sets."""
+"""Computes the numbers about probabilities: calibration, coverage, prediction sets and unfamiliar photos."""
 
 from typing import Any
 
 import numpy as np
 
 from components.report import metrics
-from trainer import calibration, confidence, prediction_sets
+from trainer import calibration, confidence, familiarity, prediction_sets
 
 _POINTS = 100  # of the curve, at most
 
@@ -32,6 +32,16 @@ def describe(probabilities: np.ndarray, labels: np.ndarray, fitted: dict[str, An
         },
         "sets": _sets(probabilities, labels, fitted["quantile"]) if fitted.get("quantile") is not None else None,
     }
+
+
+def of_familiar(familiar: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+    """Returns how many photos are unfamiliar, and the accuracy on them and on the others; see `components.report`."""
+    below = familiar < familiarity.LIMIT
+    accuracy = {
+        name: metrics.proportion(correct[mask].sum(), mask.sum())
+        for name, mask in (("unfamiliar", below), ("others", ~below))
+    }
+    return {"limit": familiarity.LIMIT, "unfamiliar": metrics.proportion(below.sum(), len(below)), "accuracy": accuracy}
 
 
 def _calibration(probabilities: np.ndarray, correct: np.ndarray, fitted: dict[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,10 @@ def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any
     predicted = prediction_files.read(folder) if folder and sources.judged in splits else None
     training = _training(sources) or {}
     fitted = training.get("fitted")  # runs of older versions have none
-    return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted) if predicted else None
+    if not folder or not predicted:
+        return None
+    familiar = prediction_files.read_familiar(folder)
+    return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted, familiar)
 
 
 def _training(sources: Sources) -> Any:

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from ingest.sample import CLASSES
 from testing import graphs
 from tests.helpers import records
-from trainer import embeddings, input_pipeline, models, probe, trunks, weights
+from trainer import embeddings, familiarity, input_pipeline, models, probe, trunks, weights
 from trainer.embeddings import Embeddings
 from trainer.export import export, in_float32
 from trainer.settings import Recipe, Trunk
@@ -123,8 +123,17 @@ def test_the_exported_probe_is_the_layer_on_the_features(lite, real_data, tmp_pa
     features = lite(pixels.numpy())
     head = probe.fit_head(features, labels.numpy(), 5, 0.1)
     probe.assign(model, head)
-    export(in_float32(model), transform, CLASSES, str(tmp_path / "model"))
-    answer = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](image_bytes=tf.constant(photos))
+    known = familiarity.fit(features[:4], features, head.logits(features))
+    export(in_float32(model), transform, CLASSES, str(tmp_path / "model"), familiar=known)
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+    answer = signatures["serving_default"](image_bytes=tf.constant([*photos, b"no photo"]))
+    familiar = familiarity.familiar(known, features, head.logits(features)).numpy()
+    assert np.ptp(familiar) > 0.5
+    assert np.abs(answer["familiar"].numpy() - [*familiar, 0]).max() <= 1 / 8  # rounding may exchange two photos
+    serialized = [records.example(0, photo).SerializeToString() for photo in photos]
+    by_example = signatures["serve_examples"](examples=tf.constant(serialized))
+    assert np.array_equal(by_example["familiar"], answer["familiar"][:-1])
+    answer = {"probabilities": answer["probabilities"][:-1]}
     expected = probe.softmax(head.logits(features), axis=1)
     assert np.ptp(expected, axis=0).max() > 0.1
     assert np.abs(answer["probabilities"].numpy() - expected).max() < 1e-5

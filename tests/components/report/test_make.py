@@ -278,6 +278,31 @@ def _changed(complete: Sources, changes: dict[str, str | None]) -> Sources:
     return sources(complete.settings, folders, root=complete.root, judged=complete.judged)
 
 
+def test_unfamiliar_photos_are_counted(complete, tmp_path, report):
+    assert report[0]["evaluation"]["familiar"] is None and "Unfamiliar photos" not in report[1]
+    serialized = list(
+        photos.serialized_examples(complete.folder("ImportExampleGen.examples"), "test").as_numpy_iterator()
+    )
+    correct = np.arange(len(serialized)) < 10
+    labels = np.arange(len(serialized)) % 5
+    probabilities = np.eye(5)[np.where(correct, labels, (labels + 1) % 5)]
+    familiar = np.where(np.arange(len(serialized)) >= 12, 0.04, 0.05)
+    values = {"probabilities": probabilities, "familiar": familiar}
+    batch = {"input": serialized, "labels": labels, "predictions": values}
+    _write(tmp_path / "evaluation", "checks.json", json.dumps(CHECKS))
+    with tf.io.TFRecordWriter(str(tmp_path / "evaluation" / "predictions-0.gz"), "GZIP") as writer:
+        for each in dict(zip(serialized, predictions._examples(batch), strict=True)).values():
+            writer.write(each)
+    changes = {"Evaluator.evaluation": str(tmp_path / "evaluation"), "Trainer.model": None}
+    found = make(_changed(complete, changes), str(tmp_path))["evaluation"]["familiar"]
+    assert (found["limit"], found["unfamiliar"]["value"], found["unfamiliar"]["n"]) == (0.05, 0.2, 15)
+    assert found["accuracy"]["unfamiliar"]["value"] == 0
+    assert found["accuracy"]["others"]["value"] == 10 / 12
+    text = " ".join(Page((tmp_path / "report.html").read_text()).text.split())
+    assert "20.0 % of the photos are unfamiliar: familiar is below 0.05" in text
+    assert "familiar 0.04" in text
+
+
 @pytest.mark.parametrize("model", [True, False])
 def test_mistakes_are_explained(complete, tmp_path, model):
     original, hostile = complete.folder("ImportExampleGen.table"), b"<img src=x onerror=alert(3)>.jpg"
