@@ -30,6 +30,6 @@ def recorded(value: str | None) -> str:
     return value or EVAL
 
 
-def notice(judged: str) -> str:
-    """Returns a notice if the judged split also chose the epoch, otherwise ''."""
-    return _REUSED if judged == EVAL else ""
+def notice(judged: str, epochs: int) -> str:
+    """Returns a notice if the judged split also chose one of the epochs, otherwise ''; a probe has 0 epochs."""
+    return _REUSED if judged == EVAL and epochs else ""

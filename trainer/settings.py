@@ -66,7 +66,7 @@ class Trunk(Architecture):
     """A frozen model without its last layer: it computes the features of a photo. A name alone has ImageNet weights."""
 
     weights: str = "imagenet"
-    layer: str | None = Field(default=None, description="whose output is averaged over the photo; null: the last one")
+    layer: str | None = Field(default=None, description="its input, averaged, is the features; null: the last")
 
     @model_validator(mode="before")
     @classmethod

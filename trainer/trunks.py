@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from errors import choices
 from trainer import models, packaged_weights
 from trainer.embeddings import ORIGINAL
 from trainer.models.head import HEAD, logits
@@ -78,9 +79,10 @@ def _named(inputs: keras.KerasTensor, trunk: Trunk, prefix: str) -> keras.KerasT
 def _pretrained(trunk: Trunk, input_shape: tuple[int, int, int]) -> keras.Model:
     whole = models.build(trunk.name, input_shape, 1, **dict(trunk.options))
     packaged_weights.load(whole, trunk)
-    if trunk.layer is None:
-        return keras.Model(whole.input, whole.get_layer(HEAD).input)
-    output = whole.get_layer(trunk.layer).output
+    names = [layer.name for layer in whole.layers[1:]]
+    if trunk.layer not in (None, *names):
+        raise ValueError(f"embeddings.trunks: {trunk.name} has no such layer; {choices(str(trunk.layer), names)}")
+    output = whole.get_layer(trunk.layer or HEAD).input
     if len(output.shape) == 4:
         output = layers.GlobalAveragePooling2D(name="features_of_layer")(output)
     return keras.Model(whole.input, output)

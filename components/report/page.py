@@ -52,7 +52,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         set_aside=sources.set_aside,
         photos=sources.data_directory,
         provenance=sources.provenance,
-        reused=judged_split.notice(sources.judged),
+        reused=judged_split.notice(sources.judged, numbers["training"]["epochs"] if numbers["training"] else 0),
         written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         pictures=pictures,
         charts=_charts(numbers),

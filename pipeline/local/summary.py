@@ -52,7 +52,8 @@ def show(
     notes = [_UNDECIDED.format(evaluation.split)] * any(check.undecided for check in evaluation.checks)
     notes += [_COMPUTED.format(evaluation.split)] * (config.evaluator.min_accuracy is None)
     notes += [check.comparison for check in evaluation.checks]
-    for note in filter(None, [*notes, judged_split.notice(evaluation.split)]):
+    epochs = history(results["Trainer"].outputs)["epochs"]
+    for note in filter(None, [*notes, judged_split.notice(evaluation.split, epochs)]):
         console.print(Text(note, style="dim"), soft_wrap=True)
     console.print(_verdict(evaluation, results["Pusher"]), soft_wrap=True)
     for caption, location in locations.items():

@@ -159,6 +159,11 @@ def test_several_trunks_are_concatenated_and_saved(tmp_path):
     assert weights.load(model, tmp_path / "model.weights.h5").parameters_loaded == model.count_params()
 
 
+def test_a_layer_that_does_not_exist():
+    with pytest.raises(ValueError, match="efficientnet_lite0 has no such layer; did you mean 'block1_expand'"):
+        trunks.features((SIZE, SIZE, 3), (Trunk(name="efficientnet_lite0", layer="block1_expan"),))
+
+
 def test_a_table_is_read_as_it_was_written(tmp_path):
     first, second, flipped = clouds(3), clouds(2, seed=1), clouds(5, seed=2)
     embeddings.write({"original": [first, second], "flip": [flipped]}, str(tmp_path), "train", "00000-of-00002")
