@@ -5,6 +5,8 @@ import pytest
 from errors import UserError
 from pipeline import settings
 
+LITE = {"embeddings.trunks": ["efficientnet_lite0"]}
+
 
 def test_settings_that_do_not_agree_are_named():
     with pytest.raises(UserError) as error:
@@ -151,3 +153,32 @@ def test_imagenet_weights_get_their_preprocessing():
     with pytest.raises(UserError, match="data.normalize: expected 'range' for xception's ImageNet weights"):
         settings.load(changes=changes)
     settings.load(changes=changes | {"model.weights": None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model.name": "probe"}, "embeddings.trunks: expected a trunk for a probe, for example"),
+        ({"model.name": "probe", **LITE, "model.weights": "imagenet"}, "model.weights: expected none for a probe"),
+        ({"model.head": "probe", **LITE}, "model.head: expected embeddings.trunks to be the model alone"),
+        ({"model.name": "probe", **LITE, "trainer.warm_start": True}, "trainer.warm_start false for a last layer"),
+        (
+            {"model.name": "probe", **LITE, "data.image_size": 16},
+            "embeddings.trunks.0.name: .* needs data.image_size of 32",
+        ),
+        ({"embeddings.trunks": [{"name": "convnet"}]}, "embeddings.trunks.0.weights: no ImageNet weights to download"),
+        ({"embeddings.trunks": ["lite"]}, "embeddings.trunks.0.name: unknown model; .* received 'lite'"),
+        ({"trainer.minutes": 3}, "trainer.minutes: expected model.head probe"),
+    ],
+)
+def test_probes_and_trunks_that_do_not_fit(changes, says):
+    with pytest.raises(UserError, match=says):
+        settings.load(changes=changes)
+
+
+def test_the_recipe_has_the_embeddings_only_if_the_model_reads_them():
+    assert settings.load(changes=LITE).recipe.embeddings.trunks == ()  # so that they do not train the model again
+    probe = settings.load(changes={"model.name": "probe", **LITE})
+    assert [trunk.weights for trunk in probe.recipe.embeddings.trunks] == ["imagenet"]
+    tuned = {"model.name": "efficientnet_lite0", "model.weights": "imagenet", "model.head": "probe"}
+    assert settings.load(changes={**tuned, **LITE}).model.reads_embeddings

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import callbacks, fitting, models, weights
+from trainer import budget, callbacks, fitting, models, weights
 from trainer.checkpoints import Checkpoints
 from trainer.settings import LearningRate, Trainer
 
@@ -224,3 +224,29 @@ def test_the_grid_shows_sixteen_photos_in_rows():
     assert shown.shape == (1, 8, 8, 1)
     assert np.allclose(shown[0, ::2, ::2, 0] * 15, np.arange(16).reshape(4, 4))
     assert callbacks.grid(photos[:3]).shape == (1, 8, 8, 1)
+
+
+def test_the_epochs_that_fit_in_a_time_are_measured_without_a_change_of_the_model(tmp_path):
+    model, chosen = models.build("cnn", (SIDE, SIDE, 3), CLASSES), tf.distribute.get_strategy()
+    fitting.compile_model(model, Trainer(batch_size=BATCH), chosen, STEPS)
+    before = [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
+    one, many, none = (budget.epochs(model, chosen, _batches(), STEPS, 100.0, time) for time in (150.0, 1050.0, 1.0))
+    assert (one, many, none) == (1, 10, 0)  # an epoch takes a little more than its validation, 100 s
+    for variable, value in zip((*model.variables, *model.optimizer.variables), before, strict=True):
+        assert np.array_equal(variable.numpy(), value)
+
+
+@pytest.mark.parametrize(("minutes", "epochs"), [(1e-6, 0), (1e3, 2)])
+def test_a_time_limits_the_epochs_and_the_start_is_a_candidate(tmp_path, minutes, epochs):
+    model, chosen = models.build("cnn", (SIDE, SIDE, 3), CLASSES), tf.distribute.get_strategy()
+    checkpoints = Checkpoints(str(tmp_path / "checkpoints"))
+    inputs = fitting.Inputs(BATCH, STEPS, _batches, _batches().take(2))
+    start = model.get_weights()
+    settings = Trainer(epochs=2, minutes=minutes)
+    fitting.fit(model, settings, chosen, inputs, checkpoints, start_counts=True)
+    assert (checkpoints.finished, checkpoints.planned) == (epochs, epochs)
+    assert checkpoints.best_accuracy >= max(checkpoints.history.get("val_accuracy", [0.0]))
+    same = [np.array_equal(ours, theirs) for ours, theirs in zip(model.get_weights(), start, strict=True)]
+    assert all(same) == (checkpoints.best == 0)
+    assert checkpoints.best == 0 or epochs
+    assert Checkpoints(str(tmp_path / "checkpoints")).planned == (epochs or None)  # a resumed run trains as many
