@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from errors import UserError, choices, quoted, shortened
 from ingest.names import safe_name
 from pipeline import strict_yaml
-from pipeline.config import SINGLE_SETTINGS, Config, disagreements
+from pipeline.config import SINGLE_SETTINGS, Config
+from pipeline.rules import disagreements
 from pipeline.settings_paths import from_folder
 from trainer.section import Section, merge, with_changes
 

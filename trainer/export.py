@@ -60,22 +60,52 @@ def export(
       fitted: temperature, threshold and quantile.
       familiar: for the features that the last layer reads; None without `familiar`.
     """
-    layer = transform.transform_features_layer()
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
+    to_pixels, predict = _to_pixels(transform), _predictor(model, classes, fitted, familiar)
     names = tf.constant(list(classes))
+
+    def image_of(examples: tf.Tensor) -> tf.Tensor:
+        return tf.io.parse_example(examples, spec)[IMAGE]
+
+    def answer(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        return predict(to_pixels(encoded))
+
+    def answer_with_set(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _set_of(answer(encoded)[PROBABILITIES], names, fitted.quantile)
+
+    archive = ExportArchive()
+    archive.track(model)  # not the transform graph, which has no variables and no files: 4 s more
+    encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
+    serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
+    archive.add_endpoint("serving_default", lambda photos: _with_status(answer, photos), encoded)
+    if fitted.quantile is not None:
+        archive.add_endpoint("prediction_set", lambda photos: _with_status(answer_with_set, photos), encoded)
+    archive.add_endpoint("serve_examples", lambda examples: answer(image_of(examples)), serialized)
+    archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
+    archive.write_out(directory, verbose=False)
+    class_names.write(directory, classes)
+
+
+def _to_pixels(transform: tft.TFTransformOutput) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function of encoded photos that checks them, and applies the transform graph."""
+    layer = transform.transform_features_layer()
 
     def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
         photos = tf.map_fn(images.checked, tf.reshape(encoded, [-1]))
         return layer({IMAGE: photos[:, tf.newaxis]})[PIXELS]
 
-    def image_of(examples: tf.Tensor) -> tf.Tensor:
-        return tf.io.parse_example(examples, spec)[IMAGE]
+    return to_pixels
 
-    inner = keras.Model(model.inputs, [model.get_layer(HEAD).input, model.output]) if familiar else None
 
-    def predict(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels = to_pixels(encoded)
-        features, logits = inner(pixels, training=False) if inner else (None, model(pixels, training=False))
+def _predictor(
+    model: keras.Model, classes: Sequence[str], fitted: Fitted, familiar: Familiarity | None
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Returns a function of pixels that gives the outputs of `serve_examples`."""
+    names = tf.constant(list(classes))
+    inner = keras.Model(model.inputs, [model.get_layer(HEAD).input, model.output])
+
+    def predict(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        features, logits = inner(pixels, training=False)
         index = tf.argmax(logits, axis=-1)
         probabilities = tf.nn.softmax(logits / fitted.temperature)
         answer = {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}
@@ -85,20 +115,7 @@ def export(
             answer[FAMILIAR] = familiarity.familiar(familiar, features, logits)
         return answer
 
-    def predict_set(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _set_of(predict(encoded)[PROBABILITIES], names, fitted.quantile)
-
-    archive = ExportArchive()
-    archive.track(model)  # not `layer`, which has no variables and no files: tracking it took 4 s more
-    encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
-    serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
-    archive.add_endpoint("serving_default", lambda photos: _with_status(predict, photos), encoded)
-    if fitted.quantile is not None:
-        archive.add_endpoint("prediction_set", lambda photos: _with_status(predict_set, photos), encoded)
-    archive.add_endpoint("serve_examples", lambda examples: predict(image_of(examples)), serialized)
-    archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
-    archive.write_out(directory, verbose=False)
-    class_names.write(directory, classes)
+    return predict
 
 
 def _with_status(predict: Callable[[tf.Tensor], dict[str, tf.Tensor]], encoded: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -68,23 +68,33 @@ def fit(
             if settings.minutes is not None:
                 last = checkpoints.planned = _epochs(model, settings, chosen, inputs, time.monotonic() - start)
                 settings = settings.model_copy(update={"epochs": last})
-            if not last:
-                continue
-        batches = inputs.training(checkpoints.finished)
-        photos, *_ = next(iter(batches.take(1)))
-        first_step = checkpoints.finished * inputs.steps
-        board = Board(checkpoints.logs, photos, first_step, settings.profile_steps)
-        finite = FiniteLoss(inputs.steps, checkpoints)
-        model.fit(
-            batches,
-            initial_epoch=checkpoints.finished,
-            epochs=last,
-            steps_per_epoch=inputs.steps,
-            validation_data=inputs.evaluation,
-            callbacks=[learning_rates(settings, chosen), board, finite, *checkpoints.callbacks(bool(settings.ema))],
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+        if last:
+            _train(model, settings, chosen, inputs, checkpoints, last)
     checkpoints.restore_best(model)
+
+
+def _train(
+    model: keras.Model,
+    settings: Trainer,
+    chosen: tf.distribute.Strategy,
+    inputs: Inputs,
+    checkpoints: Checkpoints,
+    last: int,
+) -> None:
+    """Trains a compiled model from the last finished epoch until `last` epochs are finished."""
+    batches = inputs.training(checkpoints.finished)
+    photos, *_ = next(iter(batches.take(1)))
+    board = Board(checkpoints.logs, photos, checkpoints.finished * inputs.steps, settings.profile_steps)
+    finite = FiniteLoss(inputs.steps, checkpoints)
+    model.fit(
+        batches,
+        initial_epoch=checkpoints.finished,
+        epochs=last,
+        steps_per_epoch=inputs.steps,
+        validation_data=inputs.evaluation,
+        callbacks=[learning_rates(settings, chosen), board, finite, *checkpoints.callbacks(bool(settings.ema))],
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
 
 
 def compile_model(model: keras.Model, settings: Trainer, chosen: tf.distribute.Strategy, steps: int) -> None:
