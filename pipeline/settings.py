@@ -44,7 +44,8 @@ def load(preset: str | None = None, file: Path | None = None, changes: dict[str,
     from_file = from_folder(_read_yaml(file), file.absolute().parent) if file else {}
     named = from_file.pop(PRESET, None)
     if preset or named is not None or not file:
-        values = _read_preset(preset or named or "sample", "" if preset or not file else f" in {file}")
+        name = preset or ("sample" if named is None else named)
+        values = _read_preset(name, "" if preset or not file else f" in {file}")
     if file:
         values = merge(values, from_file)
         if "name" not in {**from_file, **(changes or {})}:
@@ -187,7 +188,8 @@ def _explain(detail: dict[str, Any]) -> list[str]:
 
 
 def _keys(parents: list[Any]) -> list[str]:
-    section: type[BaseModel] = Config
+    """Returns the keys of a section; an int in its location is the index of a list's member."""
+    section: Any = Config
     for part in parents:
-        section = section.model_fields[part].annotation  # type: ignore[assignment]
+        section = get_args(section)[0] if isinstance(part, int) else section.model_fields[part].annotation
     return list(section.model_fields)

@@ -48,6 +48,24 @@ def test_a_file_names_the_preset_that_it_changes(tmp_path):
         settings.load(None, file)
 
 
+def test_a_file_that_names_no_preset_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("preset: ''\nname: mine\n")
+    with pytest.raises(UserError, match="unknown preset '' in .*mine.yaml; expected one of"):
+        settings.load(file=tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("trunk", "says"),
+    [
+        (3, r"embeddings\.trunks\.0: expected a section with the keys name, options, .*; received 3"),
+        ({"name": "xception", "layers": "x"}, r"trunks\.0\.layers: unknown key; did you mean 'layer'\?"),
+    ],
+)
+def test_a_wrong_member_of_a_list_of_sections(trunk, says):
+    with pytest.raises(UserError, match=says):
+        settings.load("flowers-probe", changes={"embeddings.trunks": [trunk]})
+
+
 def test_later_sources_override_earlier_ones(tmp_path):
     file = tmp_path / "Mine.yaml"
     file.write_text("{name: mine, trainer: {epochs: 3, batch_size: 8}}")
