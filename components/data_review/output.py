@@ -36,9 +36,9 @@ def write_sheet(
 
 
 def write_csv(path: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Writes rows by column; missing cells are empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    """Writes rows by column; missing cells are empty. Lines end in CRLF, so that a CR in a name is quoted too."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
     writer.writeheader()
     writer.writerows(rows)
     with tf.io.gfile.GFile(path, "wb") as file:

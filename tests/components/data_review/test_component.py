@@ -194,6 +194,13 @@ def test_records_of_ingest_are_found_by_their_digests(tmp_path):
     assert _review(tmp_path / "data", tmp_path / "next", edits=review.suspects / "edits.csv").counts["suspects"] == 0
 
 
+@pytest.mark.parametrize("name", ["a\rb.jpg", "a\nb.jpg", 'a"b,;.jpg', " a ", "=a"])
+def test_the_rows_can_be_read_back_whatever_the_names(tmp_path, name):
+    path = tmp_path / "edits.csv"
+    output.write_csv(str(path), ["name", "digest", "label"], [{"name": name, "label": "roses"}])
+    assert label_edits.read(path, label_edits.SETTING).names == {name: "roses"}
+
+
 def test_records_without_names_are_found_by_their_place(tmp_path):
     review = _review(_write(tmp_path / "data", _photos(named=False)), tmp_path / "out")
     assert {row["name"] for row in review.rows} == {"x3.tfrec record 0", "x5.tfrec record 8"}
