@@ -137,6 +137,8 @@ def test_a_training_resumes_with_other_thresholds_but_not_with_another_recipe(bu
         return _checkpoint_folder(_fn_args(bucket, graph, custom_config=config), recipe, 1)
 
     assert folder() == folder(**{"serving.sure_coverage": 0.9}) != folder(**{"trainer.seed": 1})
+    limited = folder(**{"trainer.minutes": 2})
+    assert folder() != limited == folder(**{"trainer.minutes": 1})  # the time that is left differs after a restart
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
