@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         local_settings.check_single_process(os.environ.get("TF_CONFIG", ""))
         if args.find_learning_rate:
             find_rate.check(config)
-        config = local_settings.resolve(config)
+        config = local_settings.resolve(config, in_batches=args.minutes is not None)
         with lock_output(config.output):
             output.check_output(config)
             if args.minutes:

@@ -9,6 +9,10 @@ import tensorflow as tf
 
 from ingest import __main__ as ingest
 from lineage import __main__ as lineage
+from pipeline import settings
+from pipeline.exit_codes import PUSHED
+from pipeline.local import minutes
+from pipeline.local import run as run_module
 
 LINE = re.compile(r"^(done|cached|failed) +(\w+)", re.MULTILINE)
 
@@ -59,3 +63,20 @@ def test_minutes_that_are_no_number_or_too_few_and_other_models(data, run):
     assert done.returncode == 2
     assert "--minutes: expected model.name probe and one whole trunk" in done.stderr
     assert "received convnet and no trunk" in done.stderr
+
+
+def test_the_batches_of_the_fine_tuning_are_checked_before_the_probe_runs(data, run):
+    done = run("--config", data / "settings.yaml", "--minutes", "5", "--set", "trainer.batch_size=500")
+    assert done.returncode == 2
+    assert "trainer.batch_size: expected a batch of at most" in done.stderr
+
+
+@pytest.mark.parametrize(("open_report", "opened"), [(True, ["file:///probe.html"]), (False, [])])
+def test_the_probes_report_is_opened_if_no_time_is_left(open_report, opened, monkeypatch):
+    outcome = run_module.Outcome(PUSHED, 0.9, seconds_from_trainer=50.0, report=Path("/probe.html"))
+    monkeypatch.setattr(run_module, "run", lambda *args: outcome)
+    urls = []
+    monkeypatch.setattr("webbrowser.open", urls.append)
+    config = settings.load("photos-probe")
+    assert minutes.run_within(config, minutes=1, verbose=False, open_report=open_report) == PUSHED
+    assert urls == opened

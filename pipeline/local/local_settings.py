@@ -16,8 +16,12 @@ from trainer.families import FAMILIES, PROBE, Packaged, Weights
 from trainer.settings import Architecture, ArchitectureType, Model, Trunk
 
 
-def resolve(config: Config) -> Config:
+def resolve(config: Config, in_batches: bool = False) -> Config:
     """Returns the settings with absolute paths to data, schema, weights and output, all validated.
+
+    Args:
+      config: the settings.
+      in_batches: whether a fine-tuning, which trains in batches, follows a probe, which is fitted without them.
 
     Raises:
       UserError: naming all settings that cannot be used. The output folder is then not created.
@@ -28,7 +32,7 @@ def resolve(config: Config) -> Config:
     with collect_errors(problems), log_to_file(Path(os.devnull), also_terminal=False):
         beam.check(config.beam, local=True)
     with collect_errors(problems):
-        directory = _checked_data(config)
+        directory = _checked_data(config, in_batches or config.model.name != PROBE)
     with collect_errors(problems):
         schema = check_schema(_local_path(data.schema_file, "data.schema_file"), data.classes)
     with collect_errors(problems):
@@ -107,7 +111,7 @@ def _local_path(path: str | Path, key: str) -> Path:
     return path
 
 
-def _checked_data(config: Config) -> Path:
+def _checked_data(config: Config, in_batches: bool) -> Path:
     """Returns the folder of the data, checks its shards, and prints notices about them."""
     data = config.data
     folder = _local_path(data.directory, "data.directory") if data.directory else None
@@ -117,7 +121,7 @@ def _checked_data(config: Config) -> Path:
     data_checks.check_features(files, data.features)
     empty = {file for file in files if not Path(file).stat().st_size}
     splits = records.splits_of_files(files, data.split, data.eval_fraction, data.test_fraction, empty)
-    if config.model.name != PROBE:  # which is fitted without batches
+    if in_batches:
         data_checks.check_batches(files, splits, _batches(config))
     if records.resolved_split(files, data.split) == "shards":
         _print_note(data_checks.split_notice(files, splits, data.eval_fraction + data.test_fraction))

@@ -1,6 +1,7 @@
 """Trains the best model that fits in a time: a probe first, then a fine-tuning that starts from its last layer."""
 
 import time
+import webbrowser
 
 from errors import UserError
 from pipeline.config import Config
@@ -56,6 +57,8 @@ def run_within(config: Config, minutes: float, verbose: bool, open_report: bool)
         return probe.code
     if left < _SHORTEST:
         print(f"\nThe probe took {elapsed:.0f} s of {minutes:g} minutes, so no time is left for a fine-tuning")
+        if open_report and probe.report:
+            webbrowser.open(probe.report.as_uri())
         return probe.code
     print(f"\nThe probe took {elapsed:.0f} s of {minutes:g} minutes; {left:.0f} s of fine-tuning follow\n", flush=True)
     tuned = run.run(fine_tuning(config, round(left / 60, 2)), verbose, open_report)

@@ -34,11 +34,13 @@ class Outcome(NamedTuple):
       code: the exit code.
       accuracy: the candidate's accuracy on the judged split; None if the gate has not judged it.
       seconds_from_trainer: the time of the Trainer and all later nodes, without the cached ones.
+      report: the report's file; None if it was not written.
     """
 
     code: int
     accuracy: float | None = None
     seconds_from_trainer: float = 0.0
+    report: Path | None = None
 
 
 def run(config: Config, verbose: bool, open_report: bool = False, find_learning_rate: bool = False) -> Outcome:
@@ -134,7 +136,7 @@ def _finish(
         webbrowser.open(report.as_uri())
     names = list(results)
     seconds = sum(results[name].seconds for name in names[names.index("Trainer") :] if not results[name].cached)
-    return Outcome(PUSHED if evaluation.blessed else REFUSED, evaluation.accuracy, seconds)
+    return Outcome(PUSHED if evaluation.blessed else REFUSED, evaluation.accuracy, seconds, report)
 
 
 def _store(config: Config) -> str:
