@@ -73,6 +73,13 @@ class Trunk(Architecture):
     def _from_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
+    @field_validator("name")
+    @classmethod
+    def _no_probe(cls, name: str) -> str:
+        if name == PROBE:  # which is itself made of trunks
+            raise ValueError(f"unknown model; {choices(name, [each for each in FAMILIES if each != PROBE])}")
+        return name
+
 
 ArchitectureType = TypeVar("ArchitectureType", bound=Architecture)
 
