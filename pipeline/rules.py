@@ -15,7 +15,15 @@ from trainer.settings import Architecture
 if TYPE_CHECKING:
     from pipeline.config import Config, Data
 
-UNSEARCHABLE = ("model.weights", "trainer.epochs", "trainer.frozen_epochs", "trainer.gpu_memory_mb", "trainer.seed")
+UNSEARCHABLE = (
+    "model.weights",
+    "model.head",
+    "trainer.epochs",
+    "trainer.frozen_epochs",
+    "trainer.minutes",
+    "trainer.gpu_memory_mb",
+    "trainer.seed",
+)
 
 
 def check(config: "Config") -> None:
@@ -148,6 +156,8 @@ def _search_problems(config: "Config") -> Iterator[str]:
             continue
         if not values:
             yield f"tuner.search: {shortened(key)}: expected at least one value, received none"
+        if key == "model.name" and PROBE in values:
+            yield f"tuner.search: model.name: expected no probe, which no trial trains; received {quoted(values)}"
         for value, name in itertools.product(values, _models_for(config, key)):
             try:
                 config.recipe.changed({"model.name": name, key: value})

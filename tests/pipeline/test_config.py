@@ -50,6 +50,19 @@ def test_operations_on_other_ranges_of_pixels_are_refused():
     )
 
 
+@pytest.mark.parametrize(
+    ("search", "says"),
+    [
+        ({"model.name": ["convnet", "probe"]}, "model.name: expected no probe, .*; received .'convnet', 'probe'"),
+        ({"model.head": ["probe"]}, "expected keys of model and trainer except .*; received 'model.head'"),
+        ({"trainer.minutes": [1]}, "expected keys of model and trainer except .*; received 'trainer.minutes'"),
+    ],
+)
+def test_the_tuner_does_not_try_what_reads_the_embeddings(search, says):
+    with pytest.raises(UserError, match=f"tuner.search: {says}"):
+        settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2, "tuner.epochs": 2})
+
+
 def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
     search = {
         "trainer.learning_rate.peak": [1e-3, -1],
@@ -63,7 +76,7 @@ def test_what_the_tuner_tries_has_to_be_valid(tmp_path):
         settings.load("sample", None, {"tuner.search": search, "tuner.trials": 2, "tuner.epochs": 2})
     assert "5 settings are not valid" in str(error.value)
     assert "trainer.ema: expected at least one value, received none" in str(error.value)
-    assert "expected keys of model and trainer except model.weights, trainer.epochs" in str(error.value)
+    assert "expected keys of model and trainer except model.weights, model.head, trainer.epochs" in str(error.value)
     assert "trainer.learning_rate.peak: Input should be greater than 0; received -1" in str(error.value)
     assert "trainer.rate: Extra inputs are not permitted" in str(error.value)
     assert "received 'data.classes'" in str(error.value)
