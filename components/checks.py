@@ -67,6 +67,8 @@ class Check(NamedTuple):
         if self.pairs is None:
             return ""
         pairs = Pairs(*self.pairs)
+        if not pairs.only_first + pairs.only_second:
+            return f"Both models are right, or both are wrong, on each of the same {self.n:,} photos."
         found = (
             f"On the same {self.n:,} photos, only the candidate is right on {pairs.only_first:,} and only the baseline "
             f"on {pairs.only_second:,} (McNemar's exact test: p = {mcnemar(pairs):.2g})."

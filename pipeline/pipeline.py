@@ -1,6 +1,7 @@
 """Creates the TFX pipeline from `pipeline.nodes`, with the digests of the code in the cache keys."""
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,7 +22,16 @@ from trainer.features import CODE
 
 def local_environment(config: Config) -> Environment:
     """Returns the environment of this machine."""
-    return Environment(root=str(root(config)), checkpoints=str(root(config) / "checkpoints"))
+    return Environment(
+        root=str(root(config)),
+        checkpoints=str(root(config) / "checkpoints"),
+        latest=f"python local_runner.py --config {shlex.quote(str(latest_settings(config)))}",
+    )
+
+
+def latest_settings(config: Config) -> Path:
+    """Returns the file to which `pipeline.local.run` writes the settings of the latest run of this name."""
+    return config.output / "logs" / f"{config.name}.yaml"
 
 
 def create_pipeline(

@@ -111,6 +111,12 @@ def _probe_problems(config: "Config") -> Iterator[tuple[set[str], str]]:
             f"{model.weights}"
         )
         yield {"model.name", "model.weights"}, text
+    if model.name == PROBE and model.head == PROBE:
+        text = (
+            "model.head: expected random for a probe, whose last layer is always fitted; for a fine-tuning, set "
+            "model.name to the trunk's name and model.weights to its weights"
+        )
+        yield {"model.name", "model.head"}, text
     same = [(each.name, each.options, each.weights) for each in trunks if not each.layer]
     if model.name != PROBE and same != [(model.name, model.options, model.weights)]:
         text = (

@@ -67,7 +67,7 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
     serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
     served = in_float32(model)
     familiarity = None
-    if head and is_probe:
+    if head and (figures or head.figures())["best_epoch"] == 0:  # the exported model is the fitted last layer
         eval_logits, familiarity = (head.eval_logits, head.eval_labels), head.familiarity
     else:
         eval_logits = calibration.predict(served, eval_photos(fn_args, recipe, transform))

@@ -14,6 +14,7 @@ from components.stage import plural
 from ingest import sheet
 from ingest.label_edits import DIGEST, NAME, NEW_LABEL, SETTING, Edits
 from ingest.names import printable, printable_class
+from ingest.split_names import TRAIN
 
 _SHEET = "suspects.html"
 _TITLE = "Labels that may be wrong"
@@ -60,6 +61,11 @@ def write(
     columns = [NAME, DIGEST, NEW_LABEL, "given", "split", "margin"]
     output.write_csv(f"{folder}/{FILE}", columns, [*rows.values(), *_rows_of(edits)])
     text = _text(suspects, len(photos.names), sum(_key(each) not in rows for each in found), classes)
+    if held_out := sum(each.split != TRAIN for each in found):
+        text += (
+            f" Of these, {held_out:,} are not in the training split: the accuracy is computed on such photos, and rows "
+            "that are wrong there would make it too high."
+        )
     apply = [f"{command} --set {SETTING}={shlex.quote(f'{folder}/{FILE}')}"] if rows else []
     note = f"The most certain first. {_HOW}" if rows else ""
     section = sheet.Section(_TITLE, note, [[_card(each)] for each in found[: output.SHOWN]], len(found))

@@ -64,5 +64,6 @@ def run_within(config: Config, minutes: float, verbose: bool, open_report: bool)
     tuned = run.run(fine_tuning(config, round(left / 60, 2)), verbose, open_report)
     if tuned.accuracy is not None:
         after = f"{tuned.accuracy:.4f} after {time.monotonic() - start:.0f} s"
-        print(f"\n{minutes:g} minutes: accuracy {probe.accuracy:.4f} after {elapsed:.0f} s, {after}")
+        same = "" if tuned.changed else "; no epoch was better on the eval split, so the model is that of the probe"
+        print(f"\n{minutes:g} minutes: accuracy {probe.accuracy:.4f} after {elapsed:.0f} s, {after}{same}")
     return tuned.code

@@ -17,6 +17,7 @@ from rich.text import Text
 from components.report.sources import REPORT, REPORT_NODE
 from ingest.logs import log_info, log_to_file
 from lineage.text import safe
+from pipeline import settings
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
 from pipeline.local import find_rate
@@ -33,12 +34,14 @@ class Outcome(NamedTuple):
     Attributes:
       code: the exit code.
       accuracy: the candidate's accuracy on the judged split; None if the gate has not judged it.
+      changed: whether an epoch was better than the weights before the training.
       seconds_from_trainer: the time of the Trainer and all later nodes, without the cached ones.
       report: the report's file; None if it was not written.
     """
 
     code: int
     accuracy: float | None = None
+    changed: bool = True
     seconds_from_trainer: float = 0.0
     report: Path | None = None
 
@@ -85,12 +88,13 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, f
         from lineage import metadata, source_code
         from pipeline.local.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.local.display import NodeLines
-        from pipeline.pipeline import code_of, create_pipeline, local_environment
+        from pipeline.pipeline import code_of, create_pipeline, latest_settings, local_environment
         from trainer import devices
         from trainer.features import CODE
 
         log_info()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
+    latest_settings(config).write_text(settings.to_yaml(config), encoding="utf-8")
     connection = metadata.connection_config(_store(config), config.metadata.password_file)
     last = find_rate.LAST if find_learning_rate else REPORT_NODE
     pipeline = create_pipeline(config, local_environment(config), connection, last)
@@ -123,6 +127,7 @@ def _finish(
 ) -> Outcome:
     """Prints the summary, and opens the report if `open_report`."""
     from components import checks
+    from components.trainer import history
     from pipeline.local import summary
     from pipeline.pipeline import root
 
@@ -134,9 +139,10 @@ def _finish(
     summary.show(console, config, results, evaluation, locations)
     if open_report and report:
         webbrowser.open(report.as_uri())
+    changed = history(results["Trainer"].outputs)["best_epoch"] > 0
     names = list(results)
     seconds = sum(results[name].seconds for name in names[names.index("Trainer") :] if not results[name].cached)
-    return Outcome(PUSHED if evaluation.blessed else REFUSED, evaluation.accuracy, seconds, report)
+    return Outcome(PUSHED if evaluation.blessed else REFUSED, evaluation.accuracy, changed, seconds, report)
 
 
 def _store(config: Config) -> str:
