@@ -47,7 +47,11 @@ def test_a_probe_first_then_the_fine_tuning_that_fits_in_the_time(data, photos, 
     assert dict(map(reversed, LINE.findall(second)))["Embeddings"] == "cached"
     assert "Trained probe" in first and "Trained efficientnet_lite0" in second
     assert re.search(r"minutes are enough for \d{2,} epochs; 1 follow", printed)
-    assert re.search(r"^60 minutes: accuracy [01]\.\d{4} after \d+ s, [01]\.\d{4} after \d+ s$", second, re.MULTILINE)
+    assert re.search(
+        r"^60 minutes: accuracy [01]\.\d{4} after \d+ s, [01]\.\d{4} after \d+ s(; no epoch was better.*)?$",
+        second,
+        re.M,
+    )
     assert lineage.main(["runs", "--store", str(tmp_path / "out"), "--json"]) == 0
     assert json.loads(capfd.readouterr().out)[-1]["state"] == "pushed"
     roses = tf.constant([path.read_bytes() for path in sorted((photos / "roses").iterdir())[:8]])
