@@ -37,7 +37,7 @@ def test_show_config_shows_what_was_set(run):
         (["--set", "trainer.epochs"], "expected KEY=VALUE"),
         (
             ["--preset", "flower"],
-            "unknown preset 'flower'; did you mean 'flowers-lite0'? expected one of: digits, flowers-convnet",
+            "unknown preset 'flower'; did you mean 'flowers-probe'? expected one of: digits, flowers-convnet",
         ),
         (["--config", "nowhere.yaml"], "cannot read the settings file nowhere.yaml"),
         (["--sett", "a=b"], "unrecognized arguments"),

@@ -47,7 +47,8 @@ def write(rows: Mapping[str, Sequence[Embeddings]], folder: str, split: str, sha
     names = [name.encode() for name, of_view in rows.items() for batch in of_view for _ in batch.labels]
     columns = map(np.concatenate, zip(*batches, strict=True)) if batches else _EMPTY
     content = io.BytesIO()
-    np.savez(content, **Embeddings(*columns)._asdict(), **{VIEWS: np.array(names, np.bytes_)})
+    arrays: dict[str, Any] = {**Embeddings(*columns)._asdict(), VIEWS: np.array(names, np.bytes_)}
+    np.savez(content, **arrays)
     tf.io.gfile.makedirs(f"{folder}/Split-{split}")
     with tf.io.gfile.GFile(f"{folder}/Split-{split}/embeddings-{shard}.npz", "wb") as file:
         file.write(content.getvalue())

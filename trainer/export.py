@@ -102,10 +102,10 @@ def _predictor(
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Returns a function of pixels that gives the outputs of `serve_examples`."""
     names = tf.constant(list(classes))
-    inner = keras.Model(model.inputs, [model.get_layer(HEAD).input, model.output])
+    inner = keras.Model(model.inputs, [model.get_layer(HEAD).input, model.output]) if familiar else None
 
     def predict(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        features, logits = inner(pixels, training=False)
+        features, logits = inner(pixels, training=False) if inner else (None, model(pixels, training=False))
         index = tf.argmax(logits, axis=-1)
         probabilities = tf.nn.softmax(logits / fitted.temperature)
         answer = {LABEL: tf.gather(names, index), CLASS_INDEX: index, PROBABILITIES: probabilities}

@@ -1,7 +1,6 @@
 """Runs the pipeline on this machine and returns an exit code."""
 
 import datetime
-import json
 import logging
 import shlex
 import signal
@@ -90,7 +89,6 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, f
         from pipeline.local.display import NodeLines
         from pipeline.pipeline import code_of, create_pipeline, latest_settings, local_environment
         from trainer import devices
-        from trainer.features import CODE
 
         log_info()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
@@ -99,9 +97,8 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, f
     last = find_rate.LAST if find_learning_rate else REPORT_NODE
     pipeline = create_pipeline(config, local_environment(config), connection, last)
     lines = NodeLines(console, pipeline.components)
-    code = code_of(pipeline.components)
     facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
-    facts |= {"code": source_code.digest(code), CODE: json.dumps(code)}
+    facts["code"] = source_code.digest(code_of(pipeline.components))
     report_error = ""
     try:
         ReportingDagRunner(lines, facts).run(pipeline)

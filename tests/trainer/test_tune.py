@@ -64,7 +64,7 @@ def test_what_trained_the_model_is_in_its_metadata(start, tmp_path):
     assert properties["precision"].string_value == "mixed_float16"
     assert (properties["epochs"].int_value, properties["global_batch"].int_value) == (2, 4)
     assert 0 <= properties["val_accuracy"].double_value <= 1
-    assert f"val_accuracy {properties['val_accuracy'].double_value:.3f} in epoch" in printed
+    assert f"val_accuracy {properties['val_accuracy'].double_value:.3f} · epoch" in printed
 
 
 def test_a_warm_start_begins_with_the_latest_blessed_model(start, tmp_path):
