@@ -106,7 +106,7 @@ def histograms(per_split: dict[str, list[float]], title: str) -> Markup:
 
 
 def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False) -> Markup:
-    """Draws values by epoch. A dashed line marks the best epoch, whose weights were exported."""
+    """Draws values by epoch. A dashed line marks the best epoch, whose weights were exported; 0 is the start."""
     rows = [
         {"series": name, "epoch": epoch, "value": value}
         for name, values in series.items()
@@ -114,7 +114,7 @@ def curve(series: dict[str, Sequence[float]], best: int, from_zero: bool = False
     ]
     epochs = max(map(len, series.values()))
     axis = {"values": list(range(1, epochs + 1, 1 + epochs // 8)), "grid": False, "format": "d"}
-    scale = {"domain": [1, max(2, epochs)], "nice": False, "zero": False}
+    scale = {"domain": [min(1, best), max(2, epochs)], "nice": False, "zero": False}
     line = {
         "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 60} if epochs == 1 else False},
         "encoding": {

@@ -96,6 +96,21 @@ def _occluded(pixels: np.ndarray, positions: int) -> list[np.ndarray]:
     return copies
 
 
+def words(predicted: str, probability: float, losses: Sequence[Sequence[float]]) -> str:
+    """Returns the method, its grid and the largest loss as text, given the predicted class and its probability.
+
+    >>> words("roses", 0.93, [[0.52, 0.1], [0.0, -0.2]])
+    "Occlusion, 2 × 2 grey squares. With the worst grey square, the probability of 'roses' falls from 0.93 to 0.41."
+    >>> words("roses", 0.93, [[-0.01]])
+    "Occlusion, 1 × 1 grey squares. No grey square lowers the probability of 'roses', 0.93."
+    """
+    method = f"Occlusion, {len(losses)} × {len(losses)} grey squares."
+    before, after = (f"{each:.2f}" for each in (probability, probability - max(map(max, losses))))
+    if float(after) >= float(before):
+        return f"{method} No grey square lowers the probability of '{predicted}', {before}."
+    return f"{method} With the worst grey square, the probability of '{predicted}' falls from {before} to {after}."
+
+
 def heat(losses: np.ndarray, size: int) -> np.ndarray:
     """Returns the mean loss of the squares that cover each pixel: float32 [size, size]."""
     total, count = np.zeros([size, size], np.float32), np.zeros([size, size], np.float32)

@@ -11,16 +11,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components import judged_split
-from components.report import charts, explanations
+from components.report import charts, explanations, occlusion
 from components.report.sources import Sources
 from components.stage import plural
 from ingest.paths import is_folder
 from ingest.sources import is_drawn
+from trainer.families import PROBE
 from trainer.intervals import digits
 
 _MATRIX_CLASSES = 20  # with more classes, the page shows the most frequent confusions instead of the matrix
 _PAIRS = 10  # the most frequent confusions that the page shows
 _CHART_CLASSES = 40  # with more classes, the page has no chart of their counts
+_OF_PROBE = {"seed", "balance"}  # the settings of `trainer` that `trainer.probing` reads
 _NAME = 40  # the longest file name that is shown complete
 
 
@@ -63,7 +65,9 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         lowest=_lowest(numbers),
         drawn=is_drawn(Path(sources.data_directory)),
         settings=_yaml(sources.settings),
-        recipe=_yaml(numbers["training"]["recipe"]) if numbers["training"] else "",
+        trained=_is_trained(numbers),
+        occluded=occlusion.words,
+        recipe=_yaml(_recipe(numbers["training"]["recipe"])) if numbers["training"] else "",
         link=lambda folder: _link(folder, sources.root, to),
         short=lambda folder: folder.removeprefix(f"{sources.root}/"),
     )
@@ -78,8 +82,8 @@ def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
             drawn["counts"] = charts.counts({name: each["per_class"] for name, each in splits.items()})
         bins = {name: each["brightness_histogram"] for name, each in splits.items()}
         drawn["brightness"] = charts.histograms(bins, "brightness")
-    if (training := numbers["training"]) and "learning_rate" in training["history"]:  # not for a probe
-        history, best = training["history"], training["best_epoch"]
+    if _is_trained(numbers):
+        history, best = numbers["training"]["history"], numbers["training"]["best_epoch"]
         for key in ("loss", "accuracy"):
             drawn[key] = charts.curve({"validation": history[f"val_{key}"], "training": history[key]}, best)
         drawn["learning_rate"] = charts.curve({"": history["learning_rate"]}, best, from_zero=True)
@@ -89,6 +93,19 @@ def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
         drawn["coverage"] = charts.coverage(evaluation["sure"]["curve"], _thresholds(numbers))
         drawn["reliability"] = charts.reliability({"exported": calibration["bins"], **before})
     return drawn
+
+
+def _is_trained(numbers: dict[str, Any]) -> bool:
+    """Returns whether the training had epochs; a probe has none, and `--minutes` may leave no time for one."""
+    return bool(numbers["training"] and numbers["training"]["epochs"])
+
+
+def _recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a recipe that affect its model."""
+    if recipe["model"]["name"] != PROBE:
+        return recipe
+    trainer = {key: value for key, value in recipe["trainer"].items() if key in _OF_PROBE}
+    return {**recipe, "model": {"name": PROBE}, "trainer": trainer}
 
 
 def _thresholds(numbers: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -29,6 +29,8 @@ LOOK = """(() => {
     width: document.documentElement.scrollWidth, height: document.documentElement.scrollHeight,
     pictures: pictures.length, undrawn: pictures.filter(e => !picture(e)).map(e => e.outerHTML.slice(0, 80)),
     targets: TARGETS.length, title: document.title,
+    sideways: [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)
+      .map(e => e.ariaLabel),
   };
 })()""".replace("TARGETS", TARGETS)
 OPEN_ALL = "document.querySelectorAll('details').forEach(e => { e.open = true; })"
@@ -42,7 +44,10 @@ UNREACHED = f"{TARGETS}.filter(e => !e.dataset.reached).map(e => e.outerHTML.sli
 
 
 class Seen(NamedTuple):
-    """A loaded page. `width` is in pixels; `undrawn` are pictures and `unreached` elements, as HTML."""
+    """A loaded page. `width` is in pixels; `undrawn` are pictures and `unreached` elements, as HTML.
+
+    `sideways` are the labels of boxes that must be scrolled sideways.
+    """
 
     title: str
     errors: list[str]
@@ -52,6 +57,7 @@ class Seen(NamedTuple):
     undrawn: list[str]
     targets: int
     unreached: list[str]
+    sideways: list[str]
 
 
 def look(address: str | Path, width: int = 380, dark: bool = False, picture: Path | None = None) -> Seen:
@@ -82,7 +88,7 @@ def look(address: str | Path, width: int = 380, dark: bool = False, picture: Pat
             shot = page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
             picture.write_bytes(base64.b64decode(shot["data"]))
         unreached = page.tab_through(seen["targets"])
-    counts = {key: seen[key] for key in ("title", "width", "pictures", "undrawn", "targets")}
+    counts = {key: seen[key] for key in ("title", "width", "pictures", "undrawn", "targets", "sideways")}
     return Seen(errors=page.errors, requests=page.requests, unreached=unreached, **counts)
 
 

@@ -14,6 +14,7 @@ from components.report.evaluation import evaluate
 from components.report.page import Pictures, render
 from components.report.sources import Sources
 from pipeline import settings
+from tests.helpers import browser
 from tests.helpers.parsed import Page
 from trainer.section import with_changes
 
@@ -69,7 +70,9 @@ def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, jud
         mistake |= {"nearest": None, "occlusion": None}
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
     sources = Sources(config.model_dump(mode="json"), judged=judged)
-    return Page(render(numbers, Pictures([], explanations.Pictures({}, {}, {})), sources, str(tmp_path)))
+    html = render(numbers, Pictures([], explanations.Pictures({}, {}, {})), sources, str(tmp_path))
+    (tmp_path / "page.html").write_text(html)
+    return Page(html)
 
 
 def test_a_hundred_classes_are_listed_with_the_most_frequent_confusions(tmp_path):
@@ -80,6 +83,13 @@ def test_a_hundred_classes_are_listed_with_the_most_frequent_confusions(tmp_path
     text = _page(tmp_path, names, photos, odd_classes_predicted_as_the_previous_class, "eval").text
     assert "The most frequent confusions among 100 classes" in text
     assert all(name in text for name in names)
+
+
+def test_long_names_do_not_make_a_phone_scroll_sideways(tmp_path):
+    names, photos = ["x" * 120, "y" * 120], _photos([0, 1, 0], [b"z" * 199 + b".jpg"] * 3)
+    _page(tmp_path, names, photos, np.array([1, 1, 0]), "test")
+    view = browser.look(tmp_path / "page.html")
+    assert view.width <= 380
 
 
 LONG = "a-folder-with-a-long-name/" + "x" * 200 + "/photo-17.jpg"

@@ -1,11 +1,13 @@
 """What explains a mistake in the report: similar training photos, and occlusion (issue 14)."""
 
+import doctest
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.photos import Photos
-from components.report import neighbours, occlusion
+from components.report import neighbours, occlusion, page
 from components.report.thumbnails import pictures
 from testing import graphs
 from tests.helpers import records
@@ -92,6 +94,11 @@ def test_the_losses_and_the_heat_by_hand():
     assert shown[0, 0].tolist() == [255, 83, 51]  # 0.8 of the red (255, 40, 0)
     assert shown[7, 7].tolist() == [255, 255, 255]
     assert white.min() == 255  # the photo itself is not changed
+
+
+def test_the_examples_of_the_docstrings():
+    for module in (occlusion, page):
+        assert doctest.testmod(module).failed == 0 < doctest.testmod(module).attempted
 
 
 def test_a_gain_is_not_red():

@@ -1,6 +1,7 @@
 """The page and the numbers of a report, from complete, incomplete and hostile outputs of a run."""
 
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -11,7 +12,7 @@ from scipy.special import softmax
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components import photos, prediction_files, predictions, quarantine
-from components.report import sections
+from components.report import charts, sections
 from components.report.make import make
 from components.report.sources import Sources
 from ingest.label_edits import Edits
@@ -237,6 +238,59 @@ def test_the_page_works_on_a_phone_and_by_keyboard(report, dark):
     assert {each for each in view.requests if not each.startswith("data:")} == {page.as_uri()}
     assert view.width <= 380
     assert view.pictures >= 20
+    assert "Thresholds" not in view.sideways
+
+
+def test_each_table_scrolls_in_its_own_box(report):
+    _, page, _ = report
+    assert page.count("<table") == len(re.findall(r'<div class="scroll"[^>]*>\s*<table', page)) >= 9
+
+
+def _with_history(complete: Sources, folder: Path, history: dict) -> str:
+    """Writes the report of a run whose Trainer recorded this; returns its text."""
+    run = _write(folder / "model_run", "history.json", json.dumps(history))
+    make(_changed(complete, {"Trainer.model_run": run}), str(folder))
+    return " ".join(Page((folder / "report.html").read_text()).text.split())
+
+
+def _fitted(name: str) -> dict:
+    """Returns the record of a model whose last layer is fitted, without epochs."""
+    trunks = {"trunks": [{"name": "efficientnet_lite0", "weights": "imagenet"}]}
+    trainer = {"seed": 3, "balance": "none", "epochs": 77, "batch_size": 55}
+    recipe = HISTORY["recipe"] | {"model": {"name": name, "weights": None}, "embeddings": trunks, "trainer": trainer}
+    one = {"accuracy": [0.5], "val_accuracy": [0.4], "loss": [1.0], "val_loss": [1.5], "seconds": [2.0]}
+    figures = {"epochs": 0, "best_epoch": 0, "head": {"strength": 0.1}, "global_batch": 1234, "history": one}
+    return HISTORY | figures | {"recipe": recipe}
+
+
+def test_a_probe_shows_only_what_applies(complete, tmp_path):
+    text = _with_history(complete, tmp_path, _fitted("probe"))
+    assert "fitted to the embeddings of 1,234 photos" in text and "there are no epochs" in text
+    training = text.partition("inverse L2 strength")[2].partition("Evaluation")[0]
+    for word in ("replicas", "batch", "precision", "devices", "epochs: 77", "weights_match", "images/s"):
+        assert word not in training, word
+    assert "trainer: seed: 3 balance: none" in training and "efficientnet_lite0" in training
+
+
+def test_a_fine_tuning_without_an_epoch(complete, tmp_path):
+    text = _with_history(complete, tmp_path, _fitted("efficientnet_lite0"))
+    assert "no epoch of the fine-tuning fitted in the time" in text and "epochs: 77" in text
+
+
+def test_the_start_of_a_fine_tuning_may_be_exported(complete, tmp_path):
+    """The rule at 0 is inside the chart (issue 14)."""
+    history = HISTORY | {"best_epoch": 0, "head": {"strength": 0.1}}
+    text = _with_history(complete, tmp_path, history)
+    assert "Loss by epoch (dashed: the exported model, before the first epoch)" in text
+    (start, _), (end, _) = _ends(charts.curve({"": [2.0, 1.0]}, 0))
+    assert 0 < start < end < 320
+
+
+def _ends(svg: str) -> list[tuple[float, float]]:
+    """Returns the first and the last point of a chart's line."""
+    path = next(each for each in re.findall(r'd="M([^"Z]*)"', svg.partition("mark-line")[2]))
+    points = [tuple(map(float, point.split(","))) for point in path.split("L")]
+    return [points[0], points[-1]]
 
 
 def test_each_picture_has_a_description_and_each_region_can_be_reached(report):
@@ -329,7 +383,11 @@ def test_mistakes_are_explained(complete, tmp_path, model):
     alts = [attrs["alt"] for tag, attrs in parsed.elements if tag == "img"]
     assert sum(alt.startswith("a training photo of the class") for alt in alts) == 3 * len(mistakes)
     assert sum("in grey, red where" in alt for alt in alts) == (3 if model else 0)
-    assert ("occlusion, Zeiler and Fergus 2014" in parsed.text) == model
+    assert ("Method: occlusion (Zeiler and Fergus 2014)" in parsed.text) == model
+    for each in mistakes[:3] if model else []:
+        before, after = each["probability"], each["probability"] - max(map(max, each["occlusion"]))
+        says = f"the probability of '{each['predicted']}' falls from {before:.2f} to {after:.2f}."
+        assert f"Occlusion, 7 × 7 grey squares. With the worst grey square, {says}" in parsed.text
     assert parsed.text.count(hostile.decode()) == 4 * len(mistakes)
     assert not [name for _, attrs in parsed.elements for name in attrs if name.startswith("on")]
 
