@@ -19,6 +19,7 @@ SETTINGS = "settings.yaml"
 SCHEMA = "schema.pbtxt"
 SKIPPED = "skipped.csv"
 _BATCH = 32  # the default of trainer.batch_size
+_OTHER_PRESET = "flowers-convnet"  # the example of a preset for the same photos, in the header of the settings
 
 
 class WrittenDataset(NamedTuple):
@@ -85,12 +86,13 @@ def write_settings(
         "evaluator": {"min_accuracy": None, "min_class_recall": None},
         **sections,
     }
-    header = (
-        f"# Made by: {printable(command)}\n"
-        f"# Run it:  python local_runner.py --config {_quoted(target / SETTINGS)}\n"
-        "# With another preset's model and recipe (the other settings of this file override the preset's):\n"
-        f"#          python local_runner.py --preset flowers-convnet --config {_quoted(target / SETTINGS)}\n"
-    )
+    run = f"--config {_quoted(target / SETTINGS)}"
+    header = f"# Made by: {printable(command)}\n# Run it:  python local_runner.py {run}\n"
+    if preset != _OTHER_PRESET:
+        header += (
+            "# With another preset's model and recipe (the other settings of this file override the preset's):\n"
+            f"#          python local_runner.py --preset {_OTHER_PRESET} {run}\n"
+        )
     text = header + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     (folder / SETTINGS).write_text(text, encoding="utf-8")
     made = f"# Made from schemas/flowers.pbtxt by: {printable(command)}\n"

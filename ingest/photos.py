@@ -5,14 +5,13 @@ Until the split is planned, the encoded photos are in a temporary file, and memo
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from errors import UserError
 from ingest import decoding, encoding, label_edits, layouts, names, output, photo_shards, splitting
-from ingest.encoding import Encoded
 from ingest.layouts import Entry
 from ingest.layouts.entries import first_skipped
 from ingest.names import printable
@@ -28,29 +27,10 @@ SMALL_PRESET = "flowers-convnet"  # for photos that the trunk of PRESET does not
 _SMALLEST = 32
 
 
-def make(
-    source: Path,
-    target: Path,
-    *,
-    size: int,
-    fit: str,
-    keep_original: bool,
-    max_megapixels: int,
-    shards: int,
-    eval_fraction: float | None,
-    test_fraction: float | None,
-    edits: Path | None,
-    seed: int,
-    command: str,
-    **layout: Any,
-) -> output.WrittenDataset:
-    """Writes the photos under `source` to `target` as TFRecord shards, with a schema and settings.
+class Flags(NamedTuple):
+    """The flags of the command `photos`, except those of its layout; see `ingest.sources`.
 
-    The result is deterministic: it depends on the photos and the arguments only.
-
-    Args:
-      source: a folder or a manifest, see `layouts.find`.
-      target: a new or empty folder.
+    Attributes:
       size: see `encoding.Options`.
       fit: see `encoding.Options`.
       keep_original: see `encoding.Options`.
@@ -59,53 +39,91 @@ def make(
       eval_fraction: of the photos, see `splitting.plan`; None for the default. It is refused if it has no effect.
       test_fraction: as `eval_fraction`.
       edits: a file of corrected labels, see `label_edits.read`; None for no corrections.
+    """
+
+    size: int
+    fit: str
+    keep_original: bool
+    max_megapixels: int
+    shards: int
+    eval_fraction: float | None
+    test_fraction: float | None
+    edits: Path | None
+
+
+def make(source: Path, target: Path, *, seed: int, command: str, **flags: Any) -> output.WrittenDataset:
+    """Writes the photos under `source` to `target` as TFRecord shards, with a schema and settings.
+
+    The result is deterministic: it depends on the photos and the arguments only.
+
+    Args:
+      source: a folder or a manifest, see `layouts.find`.
+      target: a new or empty folder.
       seed: of the split and of the records' order.
       command: recorded in the settings.
-      **layout: the fields of `layouts.Options`.
+      **flags: the fields of `Flags` and of `layouts.Options`.
 
     Raises:
       UserError: when a class has too few photos, an argument is not valid, or `target` cannot be written.
     """
     source, target, notices = absolute(source), absolute(target), list[str]()
+    chosen = Flags(**{name: flags.pop(name) for name in Flags._fields})
     _check_target(source, target)
-    corrections = label_edits.read(edits) if edits else None
-    encode = partial(encoding.encode, options=encoding.Options(size, fit, keep_original))
-    with workers() as work, decoding.limits(max_megapixels):
-        entries = layouts.find(source, layouts.Options(**layout), work.skipped, notices)
-        fractions = _fractions(source, {entry.split for entry in entries}, eval_fraction, test_fraction)
+    corrections = label_edits.read(chosen.edits) if chosen.edits else None
+    with workers() as work, decoding.limits(chosen.max_megapixels):
+        entries = layouts.find(source, layouts.Options(**flags), work.skipped, notices)
+        fractions = _fractions(source, {entry.split for entry in entries}, chosen)
         labels = Counter(entry.label for entry in entries)
         if not corrections:  # early, before the photos are decoded; corrections may drop or fill a class
             _check_classes(labels, work.skipped)
         with output.dataset_folder(target) as folder, Spool(folder) as spool:
-            notices += _encode(entries, encode, spool, work, size)
-            provenance = printable(command)
-            classes = _photos_of_classes(labels, spool)
-            if corrections:
-                edited = label_edits.apply(corrections, [item.photo for item in spool.items])
-                spool.relabel(edited.labels)
-                notices, provenance = [*notices, *edited.notices], f"{provenance}; {edited.summary}"
-                left = _photos_of_classes(labels, spool)
-                classes = {label: left[label] for label in labels if left[label] or not classes[label]}
-            _check_classes(classes, work.skipped)
+            notices += _encode(entries, chosen, spool, work)
+            edited = _correct(corrections, labels, spool, work.skipped)
             plan = splitting.plan([item.photo for item in spool.items], fractions, seed)
-            written = photo_shards.write(folder, target.name, spool, plan.splits, shards, seed)
-            data = {"classes": list(written.classes), "image_size": size, "resize": FITS[fit]}
+            written = photo_shards.write(folder, target.name, spool, plan.splits, chosen.shards, seed)
             output.write_skipped(folder, sorted(work.skipped))
-            batch = output.fitting_batch(written.splits[TRAIN])
-            preset = PRESET if size >= _SMALLEST else SMALL_PRESET
-            output.write_settings(folder, source, target, command, data | {"provenance": provenance}, preset, batch)
-    notices += [*_alike(written.classes), *plan.notices]
+            _write_settings(folder, source, target, command, edited.summary, chosen, written)
+    notices += [*edited.notices, *_alike(written.classes), *plan.notices]
     return output.WrittenDataset(written.classes, written.shards, sorted(work.skipped), notices, written.splits)
 
 
-def _fractions(
-    source: Path, given: Collection[str | None], eval_fraction: float | None, test_fraction: float | None
-) -> Fractions:
+def _correct(
+    corrections: label_edits.Edits | None, labels: Iterable[str], spool: Spool, skipped: Sequence[Skipped]
+) -> label_edits.Edited:
+    """Applies the corrections to the photos in the spool, and checks the classes that are left."""
+    classes = _photos_of_classes(labels, spool)
+    edited = label_edits.Edited([], "", [])
+    if corrections:
+        edited = label_edits.apply(corrections, [item.photo for item in spool.items])
+        spool.relabel(edited.labels)
+        left = _photos_of_classes(labels, spool)
+        classes = {label: left[label] for label in labels if left[label] or not classes[label]}
+    _check_classes(classes, skipped)
+    return edited
+
+
+def _write_settings(
+    folder: Path,
+    source: Path,
+    target: Path,
+    command: str,
+    edits: str,
+    chosen: Flags,
+    written: photo_shards.Written,
+) -> None:
+    provenance = "; ".join(filter(None, [printable(command), edits]))
+    data = {"classes": list(written.classes), "image_size": chosen.size, "resize": FITS[chosen.fit]}
+    preset = PRESET if chosen.size >= _SMALLEST else SMALL_PRESET
+    batch = output.fitting_batch(written.splits[TRAIN])
+    output.write_settings(folder, source, target, command, data | {"provenance": provenance}, preset, batch)
+
+
+def _fractions(source: Path, given: Collection[str | None], chosen: Flags) -> Fractions:
     """Returns the fractions, or raises UserError if one is given that has no effect on the splits `given`."""
     splits = [split for split in SPLITS if split in given]
     without_effect = [
-        *(["--test-fraction"] if splits and test_fraction is not None else []),
-        *(["--eval-fraction"] if EVAL in splits and eval_fraction is not None else []),
+        *(["--test-fraction"] if splits and chosen.test_fraction is not None else []),
+        *(["--eval-fraction"] if EVAL in splits and chosen.eval_fraction is not None else []),
     ]
     if without_effect:
         gives = "folders give" if source.is_dir() else "manifest gives"
@@ -113,8 +131,8 @@ def _fractions(
             f"{without_effect[0]} is for photos without splits; the {gives} {', '.join(splits)}. Leave the flag out"
         )
     return Fractions(
-        EVAL_FRACTION if eval_fraction is None else eval_fraction,
-        TEST_FRACTION if test_fraction is None else test_fraction,
+        EVAL_FRACTION if chosen.eval_fraction is None else chosen.eval_fraction,
+        TEST_FRACTION if chosen.test_fraction is None else chosen.test_fraction,
     )
 
 
@@ -152,11 +170,10 @@ def _photos_of_classes(labels: Iterable[str], spool: Spool) -> dict[str, int]:
     return {label: counts[label] for label in labels}
 
 
-def _encode(
-    entries: list[Entry], encode: Callable[[Path], Encoded], spool: Spool, work: Workers, size: int
-) -> list[str]:
+def _encode(entries: list[Entry], chosen: Flags, spool: Spool, work: Workers) -> list[str]:
     """Encodes the photos into the spool and empties `entries`; returns notices on truncated and small ones."""
     truncated, sides = [], Counter[int]()
+    encode = partial(encoding.encode, options=encoding.Options(chosen.size, chosen.fit, chosen.keep_original))
     task = work.task("encoding photos", len(entries))
     entries.reverse()
     for entry, encoded in work.map(task, encode, (entries.pop() for _ in range(len(entries)))):
@@ -166,7 +183,7 @@ def _encode(
             truncated.append(f"{printable(entry.name)} ({encoded.truncated:.0%})")
     listed = ", ".join(truncated)
     notices = [f"truncated JPEGs, used with the fraction of their rows: {listed}"] if truncated else []
-    return [*notices, *_enlarged(sides, size)]
+    return [*notices, *_enlarged(sides, chosen.size)]
 
 
 def _enlarged(sides: Counter[int], size: int) -> list[str]:

@@ -10,9 +10,13 @@ from errors import UserError
 from ingest.names import printable
 from ingest.split_names import EVAL, SPLITS, TEST, TRAIN
 
-_FOR_THREE = 2  # held-out photos of each class: one for eval and one for test
+_FOR_THREE = 3  # different photos of each class: one for each split
+_FEW = 5  # photos of a class in eval or test: with fewer, one photo changes the recall by more than the gate's 0.2
 _LISTED = 5  # classes in a notice
-_TWO_SPLITS = "two splits, train and eval: the epoch is chosen on the photos that the model is judged on"
+_TWO_SPLITS = (
+    "two splits, train and eval: the model is judged on the photos that calibrate its probabilities and, in a training "
+    "with epochs, choose the epoch"
+)
 
 
 class Photo(NamedTuple):
@@ -45,9 +49,10 @@ def plan(photos: Sequence[Photo], fractions: Fractions, seed: int) -> Plan:
     """Assigns each photo to `train`, `eval` or `test`, or leaves it out.
 
     If the layout gives splits, they are kept. If it gives `train` and `test` only, photos for `eval` are taken from
-    `train`. Photos without a split get a number from 0 to 1, by the digest and the seed: below `fractions.test` the
-    photo is in `test`, below `fractions.test + fractions.eval` in `eval`, else in `train`. If a class has fewer than
-    two photos for `eval` and `test`, there is no `test`.
+    `train`. Photos without a split get a number from 0 to 1, by the digest and the seed: below `fractions.test +
+    fractions.eval` the photo is held out, else in `train`. The held-out photos of each class are divided between `test`
+    and `eval` in the ratio of the fractions. Each split has a photo of each class; if a class has fewer than three
+    different photos, there is no `test`.
 
     Copies, photos with one digest, are in one split. Copies with different labels are never in `eval` or `test`.
 
@@ -87,50 +92,77 @@ def number(digest: bytes, seed: int) -> float:
 
 def _by_digest(copies: _Copies, fractions: Fractions, seed: int) -> tuple[dict[bytes, str], list[str]]:
     numbers = {digest: number(digest, seed) for digest in copies}
-    both = fractions.test + fractions.eval
-    ordered = sorted(copies, key=numbers.__getitem__)
     classes: dict[str, list[bytes]] = {photo.label: [] for same in copies.values() for photo in same}
-    for digest in ordered:
+    for digest in sorted(copies, key=numbers.__getitem__):
         if _has_one_label(copies[digest]):
             classes[copies[digest][0].label].append(digest)
     _check_sizes(classes)
-
-    def below(digests: Sequence[bytes], fraction: float) -> int:
-        return bisect_left(digests, fraction, key=numbers.__getitem__)
-
-    held_out = {name: min(max(1, below(found, both)), len(found) - 1) for name, found in classes.items()}
-    notices = [
-        _forced(name, copies[found[min(below(found, both), held_out[name])]][0], held_out[name] > below(found, both))
-        for name, found in classes.items()
-        if held_out[name] != below(found, both)
-    ]
-    few = sorted(name for name, count in held_out.items() if count < _FOR_THREE)
-    if few and fractions.test:
-        notices.append(_no_test(few, {name: len(found) for name, found in classes.items()}, held_out))
-    chosen = {digest: TRAIN if numbers[digest] >= both else EVAL for digest in copies}
-    for name, found in classes.items():
-        tested = min(max(1, below(found, fractions.test)), held_out[name] - 1) if fractions.test and not few else 0
+    few = sorted(name for name, found in classes.items() if len(found) < _FOR_THREE) if fractions.test else []
+    chosen = {digest: TRAIN if numbers[digest] >= sum(fractions) else EVAL for digest in copies}
+    forced: dict[str, list[str]] = {TRAIN: [], EVAL: []}
+    for found in classes.values():
+        below = bisect_left(found, sum(fractions), key=numbers.__getitem__)
+        tested, held_out = _held_out(len(found), below, fractions)
         for index, digest in enumerate(found):
-            chosen[digest] = TEST if index < tested else EVAL if index < held_out[name] else TRAIN
-    return chosen, notices
+            chosen[digest] = TEST if index < tested and not few else EVAL if index < held_out else TRAIN
+            if (index < below) != (index < held_out):
+                forced[EVAL if index < held_out else TRAIN].append(copies[digest][0].name)
+    notices = [*_forced(forced), *([_no_test(few, classes)] if few else [])]
+    return chosen, [*notices, *_few_held_out(copies, chosen, {*classes} - {*few}, fractions)]
 
 
-def _forced(label: str, photo: Photo, is_held_out: bool) -> str:
-    where, later = ("evaluation", "training") if is_held_out else ("training", "evaluation")
+def _held_out(photos: int, below: int, fractions: Fractions) -> tuple[int, int]:
+    """Returns the number of a class's photos in `test`, and in `test` and `eval` together.
+
+    The second number follows from the number of each photo alone, unless a split would have no photo of the class.
+
+    Args:
+      photos: the different photos of the class, at least 2.
+      below: those whose number is below the sum of the fractions.
+      fractions: for `eval` and `test`; with 0 for `test`, there is none.
+    """
+    held_out = min(max(2 if fractions.test else 1, below), photos - 1)
+    tested = round(held_out * fractions.test / sum(fractions))
+    return min(max(1, tested), held_out - 1) if fractions.test else 0, held_out
+
+
+def _forced(photos: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns notices on photos that are in `eval` or `test`, or in `train`, because their class has few photos."""
+    uses = {EVAL: ("evaluation", "training"), TRAIN: ("training", "evaluation")}
+    return [
+        f"classes with few photos: used for {uses[split][0]} although their share is smaller, and may move to "
+        f"{uses[split][1]} when photos are added: {', '.join(map(printable, names))}"
+        for split, names in photos.items()
+        if names
+    ]
+
+
+def _no_test(few: Sequence[str], classes: Mapping[str, Sequence[bytes]]) -> str:
+    counts = [f"{printable(name)} ({len(classes[name])})" for name in few]
     return (
-        f"class {printable(label)} has few photos: {printable(photo.name)} is used for {where}, and may move to "
-        f"{later} when photos are added"
+        f"no test split, because each class needs {_FOR_THREE} different photos, one for each of train, eval and test; "
+        f"received fewer of {_listed(counts)}. Add photos of these classes, or drop or merge these classes (--edits); "
+        "their photos may then move to other splits"
     )
 
 
-def _no_test(few: Sequence[str], photos: Mapping[str, int], held_out: Mapping[str, int]) -> str:
-    counts = [f"{printable(name)} ({held_out[name]} of {photos[name]} photos)" for name in few]
-    enough = all(photos[name] > _FOR_THREE for name in few)  # a photo is left for training
-    larger = "set larger --test-fraction and --eval-fraction, " if enough else ""
-    return (
-        "no test split, because each class needs 2 held-out photos, one for eval and one for test; received fewer of "
-        f"{_listed(counts)}. Add photos of these classes, {larger}or drop or merge these classes (--edits)"
+def _few_held_out(
+    copies: _Copies, chosen: Mapping[bytes, str], classes: Collection[str], fractions: Fractions
+) -> list[str]:
+    """Returns a notice on classes with fewer than _FEW photos in `eval` or `test`."""
+    held_out = {digest: split for digest, split in chosen.items() if split != TRAIN and _has_one_label(copies[digest])}
+    counts = Counter((copies[digest][0].label, split) for digest, split in held_out.items())
+    few = [
+        f"{printable(name)} ({count} in {split})"
+        for (name, split), count in sorted(counts.items())
+        if name in classes and count < _FEW
+    ]
+    larger = "larger --test-fraction and --eval-fraction" if fractions.test else "a larger --eval-fraction"
+    text = (
+        f"fewer than {_FEW} photos of a class in a split, so that its recall is a rough estimate: {_listed(few)}. Add "
+        f"photos, or set {larger}"
     )
+    return [text] if few else []
 
 
 def _by_layout(copies: _Copies) -> dict[bytes, str]:

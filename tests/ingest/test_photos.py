@@ -136,7 +136,10 @@ def test_the_settings_go_together_with_a_preset(tmp_path, make):
 @pytest.mark.parametrize(("size", "model"), [(32, "probe"), (31, "convnet")])
 def test_the_settings_name_a_preset_that_accepts_the_size(tmp_path, make, size, model):
     make("photos", _folders(tmp_path / "in", cat=3, dog=3), "--to", tmp_path / "pets", "--size", size)
-    assert settings.load(None, tmp_path / "pets" / "settings.yaml").model.name == model
+    written = tmp_path / "pets" / "settings.yaml"
+    assert settings.load(None, written).model.name == model
+    others = re.findall("--preset ([a-z-]+)", written.read_text())  # the header suggests another model, if any
+    assert model not in [settings.load(other, written).model.name for other in others]
 
 
 def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
