@@ -8,6 +8,8 @@ from errors import UserError
 from pipeline import settings
 from pipeline.config import Config
 
+_FEWEST_MINUTES = 2  # for --minutes
+
 
 def parser(description: str) -> argparse.ArgumentParser:
     """Returns local_runner.py's parser."""
@@ -18,7 +20,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         "--minutes",
         metavar="N",
         type=_minutes,
-        help="the best model that fits in so many minutes: first the preset's probe, then a fine-tuning of its trunk",
+        help="the best model that fits in N minutes, 2 or more: first the preset's probe, then its fine-tuning",
     )
     result.add_argument("--list-presets", action="store_true", help="list the presets and exit")
     result.add_argument("--devices", action="store_true", help="list the devices for training and exit")
@@ -38,8 +40,11 @@ def _minutes(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a number of minutes above 0, received {text!r}")
+    if not _FEWEST_MINUTES <= value < 1e6:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of minutes of {_FEWEST_MINUTES} or more, because the probe alone takes one to two; "
+            f"received {text!r}"
+        )
     return value
 
 

@@ -10,9 +10,10 @@ import tensorflow as tf
 from ingest import __main__ as ingest
 from lineage import __main__ as lineage
 from pipeline import settings
-from pipeline.exit_codes import PUSHED
+from pipeline.exit_codes import INTERRUPTED, PUSHED, REFUSED
 from pipeline.local import minutes
 from pipeline.local import run as run_module
+from pipeline.local.failure import Interrupted
 
 LINE = re.compile(r"^(done|cached|failed) +(\w+)", re.MULTILINE)
 
@@ -62,11 +63,17 @@ def test_a_probe_first_then_the_fine_tuning_that_fits_in_the_time(data, photos, 
 
 def test_minutes_that_are_no_number_or_too_few_and_other_models(data, run):
     done = run("--config", data / "settings.yaml", "--minutes", "soon")
-    assert (done.returncode, "expected a number of minutes above 0, received 'soon'" in done.stderr) == (2, True)
+    assert (done.returncode, "expected a number of minutes of 2 or more" in done.stderr) == (2, True)
+    assert "received 'soon'" in done.stderr
+    done = run("--config", data / "settings.yaml", "--minutes", "1.9")
+    assert (done.returncode, "the probe alone takes one to two; received '1.9'" in done.stderr) == (2, True)
     done = run("--minutes", "5")
     assert done.returncode == 2
-    assert "--minutes: expected model.name probe and one whole trunk" in done.stderr
-    assert "received convnet and no trunk" in done.stderr
+    assert "--minutes works only with a probe of one whole trunk" in done.stderr
+    assert "received model.name convnet and no trunk. Give a preset of such a probe (--preset" in done.stderr
+    trunk = "{name: efficientnet_lite0, layer: head}"
+    done = run("--config", data / "settings.yaml", "--minutes", "5", "--set", f"embeddings.trunks=[{trunk}]")
+    assert "received model.name probe and efficientnet_lite0 up to head" in done.stderr
 
 
 def test_the_batches_of_the_fine_tuning_are_checked_before_the_probe_runs(data, run):
@@ -84,3 +91,24 @@ def test_the_probes_report_is_opened_if_no_time_is_left(open_report, opened, mon
     config = settings.load("photos-probe")
     assert minutes.run_within(config, minutes=1, verbose=False, open_report=open_report) == PUSHED
     assert urls == opened
+
+
+@pytest.mark.parametrize(
+    ("first", "left"),
+    [(PUSHED, "The probe was pushed before, and is in use: /pushed"), (REFUSED, "The gate refused the probe too")],
+)
+@pytest.mark.parametrize("second", [INTERRUPTED, REFUSED, Interrupted])
+def test_what_the_probe_has_left_is_printed_if_the_fine_tuning_pushes_nothing(second, first, left, monkeypatch, capsys):
+    results = iter([run_module.Outcome(first, 0.9), second])
+
+    def run_once(*args: object) -> run_module.Outcome:
+        if (result := next(results)) is Interrupted:
+            raise Interrupted
+        return result if isinstance(result, run_module.Outcome) else run_module.Outcome(result)
+
+    monkeypatch.setattr(run_module, "run", run_once)
+    config = settings.load("photos-probe", changes={"pusher.directory": "/pushed"})
+    code = minutes.run_within(config, minutes=5, verbose=False, open_report=False)
+    printed = capsys.readouterr().out
+    assert (code, left in printed) == (REFUSED if second == REFUSED else INTERRUPTED, True)
+    assert ("Interrupted. Run the same command again" in printed) == (second is Interrupted)

@@ -1,9 +1,21 @@
 """The base class of all sections of settings, and the settings of the transform graph. Imports no TensorFlow."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from dataclasses import astuple
+from types import NoneType
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -18,6 +30,17 @@ class Section(BaseModel):
             raise ValueError("expected text without NUL bytes")
         return value
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _in_range(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        expected = _range_of(cls.model_fields[str(info.field_name)])
+        if not expected:
+            return handler(value)
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError(f"expected {expected}") from None
+
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Returns a copy with changed values, given by dotted keys.
 
@@ -25,6 +48,22 @@ class Section(BaseModel):
           pydantic.ValidationError: when a key is unknown or a value is not valid.
         """
         return type(self).model_validate(with_changes(self.model_dump(mode="json", exclude_defaults=True), values))
+
+
+_LIMITS = {Ge: "of {} or more", Gt: "above {}", Le: "at most {}", Lt: "below {}"}
+
+
+def _range_of(field: FieldInfo) -> str:
+    """Returns the numbers that a field accepts, such as 'a fraction from 0 to 1'; '' if it has no limits."""
+    limits = [each for each in field.metadata if type(each) in _LIMITS]  # the lower one is first
+    numbers = [astuple(each)[0] for each in limits]
+    if [type(each) for each in limits] == [Ge, Le]:
+        text = "from {} to {}".format(*numbers)
+    else:
+        text = " and ".join(_LIMITS[type(each)].format(number) for each, number in zip(limits, numbers, strict=True))
+    kinds = {field.annotation, *get_args(field.annotation)}
+    noun = "a whole number" if int in kinds else "a fraction" if numbers[1:] == [1] else "a number"
+    return f"{noun} {text}{', or null' if NoneType in kinds else ''}" if text else ""
 
 
 def options_of(kind: type[Section], owner: str, value: Any) -> Section:

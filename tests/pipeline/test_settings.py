@@ -102,7 +102,7 @@ def test_a_changed_section_is_validated():
     longer = recipe.changed({"trainer.epochs": 30, "trainer.learning_rate.peak": 0.1})
     assert (longer.trainer.epochs, longer.trainer.learning_rate.peak) == (30, 0.1)
     assert longer.changed({"trainer.epochs": 12, "trainer.learning_rate.peak": 4e-3}) == recipe
-    for change, says in ({"trainer.epochs": 0}, "greater than"), ({"trainer.epoch": 1}, "Extra inputs"):
+    for change, says in ({"trainer.epochs": 0}, "of 1 or more"), ({"trainer.epoch": 1}, "Extra inputs"):
         with pytest.raises(ValueError, match=says):
             recipe.changed(change)
 
@@ -137,8 +137,12 @@ def test_all_faults_are_reported_at_once_with_the_valid_choices():
     ):
         said = f"  {key}: unknown {kind}; did you mean '{meant}'? expected one of: {', '.join(valid)}; received"
         assert said in str(error.value)
-    assert any(line.startswith("  trainer.batch_size: ") and "valid integer" in line for line in lines)
-    assert any(line.startswith("  data.image_size: ") and "greater than or equal to 16" in line for line in lines)
+    assert any(
+        line.startswith("  trainer.batch_size: ") and "expected a whole number of 1 or more" in line for line in lines
+    )
+    assert any(
+        line.startswith("  data.image_size: ") and "expected a whole number from 16 to 1024" in line for line in lines
+    )
     assert any(line.startswith("  data.classes: expected each class only once") for line in lines)
     assert any(line.startswith("  data.pattern: expected a pattern relative") for line in lines)
 
@@ -282,3 +286,20 @@ def test_an_error_shortens_a_long_value(change):
     assert max(map(len, str(error.value).splitlines())) < 1000
     with pytest.raises(UserError, match="unknown preset 'x+…; expected one of"):
         settings.load(LONG)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("evaluator.min_accuracy", 1.01, "expected a fraction from 0 to 1, or null; received 1.01"),
+        ("evaluator.max_accuracy_drop", -0.1, "expected a fraction from 0 to 1; received -0.1"),
+        ("data.eval_fraction", 0, "expected a fraction above 0 and below 1; received 0"),
+        ("data.test_fraction", 1, "expected a fraction of 0 or more and below 1; received 1"),
+        ("serving.sure_accuracy", "half", "expected a fraction above 0 and at most 1, or null; received 'half'"),
+        ("trainer.ema", float("nan"), "expected a fraction of 0 or more and below 1; received nan"),
+        ("trainer.seed", 2**32, "expected a whole number of 0 or more and below 4294967296; received"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_with_the_range(key, value, says):
+    with pytest.raises(UserError, match=f"{key}: {says}"):
+        settings.load("sample", None, {key: value})

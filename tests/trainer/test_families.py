@@ -41,7 +41,7 @@ def test_its_options_and_limits_are_validated():
     assert settings.load(changes=CHANGES).model.options == Units(units=3)
     for change, says in {
         ("model.options.alpha", 2): "model.options: tiny has the options units; received",
-        ("model.options.units", 0): "model.options.units: .*greater than or equal to 1; received 0",
+        ("model.options.units", 0): "model.options.units: expected a whole number of 1 or more; received 0",
         ("data.image_size", 23): "model.name: tiny needs data.image_size of 24 or more and data.channels 1",
         ("data.channels", 3): "model.name: tiny needs data.image_size of 24 or more and data.channels 1",
         ("model.weights", "imagenet"): "data.normalize: expected 'mean-deviation' for tiny's ImageNet weights",

@@ -56,7 +56,7 @@ def test_a_recipe_keeps_the_options():
         ([{"flip": {"degrees": 3}}], "flip has no options"),
         ([{"rotation": 5}], "rotation has the options degrees"),
         ([{"blur": {"sigmas": 5}}], "blur has the options sigma, probability"),
-        ([{"rotation": {"degrees": 200}}], "augment.0.degrees\n *Input should be less than or equal to 180"),
+        ([{"rotation": {"degrees": 200}}], "augment.0.degrees\n *Value error, expected a number from 0 to 180"),
         (["flip", "flip"], "expected each operation only once"),
     ],
 )
