@@ -40,9 +40,10 @@ def write(folder: str, photos: Photos, pairs: Pairs, records: Mapping[int, Recor
     rows = [[f"{similarity:.4f}", *fields(left), *fields(right)] for (left, right), similarity in found]
     output.write_csv(f"{folder}/{_CSV}", columns, [dict(zip(columns, row, strict=True)) for row in rows])
     groups = [[card(photo, similarity) for photo in pair] for pair, similarity in found[: output.SHOWN]]
-    section = sheet.Section(_TITLE, "Pairs across splits or with different labels first.", groups, pairs.total)
+    section = sheet.Section("Pairs across splits or with different labels first", "", groups, pairs.total)
     text = _text(pairs)
-    output.write_sheet(f"{folder}/{_SHEET}", text, bool(pairs.across or pairs.conflicting), _counts(pairs), section)
+    is_bad = bool(pairs.across or pairs.conflicting)
+    output.write_sheet(f"{folder}/{_SHEET}", _TITLE, text, is_bad, _counts(pairs), section)
     first = [[*row[1:], float(row[0])] for row in rows[: output.IN_REPORT]]
     pictures = [
         output.small(records[left]) + output.small(records[right]) for (left, right), _ in found[: output.IN_REPORT]

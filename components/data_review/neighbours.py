@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.embeddings import unit
+
 NEAREST = 10
 THRESHOLD = 0.95  # of the cosine; docs/decisions/data-review.md has the measurements
 _ROWS, _COLUMNS = 1024, 4096  # of a block
@@ -83,12 +85,6 @@ def _with_pairs(
         pairs.across + int(np.sum(splits[left] != splits[right])),
         pairs.conflicting + int(np.sum(labels[left] != labels[right])),
     )
-
-
-def unit(features: np.ndarray) -> np.ndarray:
-    """Returns float32 rows of length 1; rows of zeros stay zeros."""
-    rows = features.astype(np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _nearer(top: np.ndarray, similar: np.ndarray, cosines: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,11 +20,11 @@ def small(record: Record) -> list[str]:
 
 
 def write_sheet(
-    path: str, text: str, is_bad: bool, table: sheet.Table, section: sheet.Section, command: str = ""
+    path: str, title: str, text: str, is_bad: bool, table: sheet.Table, section: sheet.Section, command: str = ""
 ) -> None:
-    """Writes a sheet of pictures, with the section's title and the command that the sheet suggests."""
+    """Writes a sheet of pictures, with the command that the sheet suggests."""
     page = sheet.render(
-        title=section.title,
+        title=title,
         verdict=text,
         is_bad=is_bad,
         command=command or "DataReview",

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.data_review.neighbours import unit
 from trainer import probe
+from trainer.embeddings import unit
 from trainer.intervals import proportion
 
 _STRENGTH = 3e-3  # strong, because some labels are wrong; of rows of length 1, so it does not depend on the trunks

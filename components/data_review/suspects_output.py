@@ -67,9 +67,9 @@ def write(
             "that are wrong there would make it too high."
         )
     apply = [f"{command} --set {SETTING}={shlex.quote(f'{folder}/{FILE}')}"] if rows else []
-    note = f"The most certain first. {_HOW}" if rows else ""
-    section = sheet.Section(_TITLE, note, [[_card(each)] for each in found[: output.SHOWN]], len(found))
-    output.write_sheet(f"{folder}/{_SHEET}", text, bool(found), _by_class(found), section, *apply)
+    cards = [[_card(each)] for each in found[: output.SHOWN]]
+    section = sheet.Section("The most certain first", _HOW if rows else "", cards, len(found))
+    output.write_sheet(f"{folder}/{_SHEET}", _TITLE, text, bool(found), _by_class(found), section, *apply)
     how = f" Look at {_SHEET}. {_HOW}" if rows else ""
     _write_section(folder, text + how, found[: output.IN_REPORT], apply)
 

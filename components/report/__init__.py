@@ -37,8 +37,9 @@ For F1, n is the number of photos whose true or predicted class is this class.
     sure: {curve: at most 100 points {threshold, coverage, accuracy}, the highest threshold first; coverage, accuracy:
       measures at the threshold that the Trainer chose, null without one}
     sets: {coverage: a measure, mean_size, sizes: [{size, photos}]}; null without prediction sets
-    familiar: {limit: below it, a photo is unfamiliar, unfamiliar: a measure, accuracy: {unfamiliar, others: measures}};
-      null except for a probe
+    familiar: {limit: below it, a photo is unfamiliar, unfamiliar: a measure, accuracy: {unfamiliar, others: measures},
+      photos: at most twelve unfamiliar photos, the least familiar first, with the keys of a mistake from `record` to
+      `familiar`}; null except for a probe
     mistakes: [{record: its number in the judged split, file: the photo's file relative to its source (or null), true,
       predicted, probability, probability_of_true, familiar: 0 to 1, null except for a probe,
       nearest: the three most similar training photos by their embeddings, {record, file, class, similarity: the cosine

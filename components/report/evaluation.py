@@ -1,6 +1,6 @@
 """Computes the numbers of the section about the evaluation from the candidate's predictions on the judged split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ from components import prediction_files
 from components.photos import Photos
 from components.report import certainty, data, metrics
 from components.slices import slices_of
+from trainer.familiarity import LIMIT
 
-_MISTAKES = 12  # mistakes that the page shows
+_SHOWN = 12  # mistakes and unfamiliar photos that the page shows
 
 
 def evaluate(
@@ -34,14 +35,20 @@ def evaluate(
     correct = photos.labels == predicted
     familiar = prediction_files.of_photos(familiar_by_digest, photos)[:, 0] if familiar_by_digest else None
     counts = metrics.confusion(photos.labels, predicted, len(names))
+
+    def described(chosen: np.ndarray) -> list[dict[str, Any]]:
+        return [_described(int(index), photos, probabilities, names, familiar) for index in chosen[:_SHOWN]]
+
     return {
         "examples": len(photos.labels),
         "accuracy": metrics.proportion(correct.sum(), len(correct)),
         "confusion": counts.tolist(),
         "classes": metrics.per_class(counts, names),
         **certainty.describe(probabilities, photos.labels, fitted),
-        "familiar": None if familiar is None else certainty.of_familiar(familiar, correct),
-        "mistakes": list(_mistakes(photos, probabilities, names, familiar)),
+        "familiar": None
+        if familiar is None
+        else {**certainty.of_familiar(familiar, correct), "photos": described(_least_familiar(familiar))},
+        "mistakes": described(_most_confident(probabilities, ~correct)),
         "slices": {
             key: [
                 {"name": name, "accuracy": metrics.proportion(correct[mask].sum(), mask.sum())} for name, mask in each
@@ -51,18 +58,28 @@ def evaluate(
     }
 
 
-def _mistakes(
-    photos: Photos, probabilities: np.ndarray, names: Sequence[str], familiar: np.ndarray | None
-) -> Iterator[dict[str, Any]]:
-    true, predicted, confidence = photos.labels, probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(true != predicted)
-    for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]:
-        yield {
-            "record": int(photos.record_numbers[index]),
-            "file": data.file_name(photos, index),
-            "true": names[true[index]],
-            "predicted": names[predicted[index]],
-            "probability": float(confidence[index]),
-            "probability_of_true": float(probabilities[index, true[index]]),
-            "familiar": None if familiar is None else float(familiar[index]),
-        }
+def _most_confident(probabilities: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Returns the indices of the wrong photos, the most confident first."""
+    photos = np.flatnonzero(wrong)
+    return photos[np.argsort(-probabilities.max(axis=1)[photos], kind="stable")]
+
+
+def _least_familiar(familiar: np.ndarray) -> np.ndarray:
+    """Returns the indices of the unfamiliar photos, the least familiar first."""
+    photos = np.flatnonzero(familiar < LIMIT)
+    return photos[np.argsort(familiar[photos], kind="stable")]
+
+
+def _described(
+    index: int, photos: Photos, probabilities: np.ndarray, names: Sequence[str], familiar: np.ndarray | None
+) -> dict[str, Any]:
+    true, predicted = photos.labels[index], probabilities[index].argmax()
+    return {
+        "record": int(photos.record_numbers[index]),
+        "file": data.file_name(photos, index),
+        "true": names[true],
+        "predicted": names[predicted],
+        "probability": float(probabilities[index, predicted]),
+        "probability_of_true": float(probabilities[index, true]),
+        "familiar": None if familiar is None else float(familiar[index]),
+    }

@@ -58,10 +58,12 @@ def _collect(sources: Sources) -> tuple[dict[str, Any], Pictures]:
         "training": _training(sources),
         "evaluation": _evaluation(sources, splits),
     }
-    mistakes = numbers["evaluation"]["mistakes"] if numbers["evaluation"] else []
+    evaluated: dict[str, Any] = numbers["evaluation"] or {"mistakes": [], "familiar": None}
+    unfamiliar = [each["record"] for each in evaluated["familiar"]["photos"]] if evaluated["familiar"] else []
     return numbers, Pictures(
         samples=_samples(str(examples), splits["train"], len(sources.classes)) if "train" in splits else [],
-        of_mistakes=explanations.add(mistakes, sources, splits),
+        of_mistakes=explanations.add(evaluated["mistakes"], sources, splits),
+        unfamiliar=thumbnails(str(examples), sources.judged, unfamiliar, _SAMPLE_SIDE),
     )
 
 

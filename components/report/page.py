@@ -27,10 +27,17 @@ _NAME = 40  # the longest file name that is shown complete
 
 
 class Pictures(NamedTuple):
-    """Photos as data URIs: samples of each class, by class index, and the mistakes with their explanations."""
+    """Photos as data URIs.
+
+    Attributes:
+      samples: of each class, by class index.
+      of_mistakes: the mistakes with their explanations.
+      unfamiliar: the least familiar photos, by record number.
+    """
 
     samples: list[list[str]]
     of_mistakes: explanations.Pictures
+    unfamiliar: dict[int, str]
 
 
 def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,6 +136,8 @@ def test_the_sheets_have_the_pictures_and_names_as_text(reviewed):
         assert len(parsed.values("src")) == pictures
         assert all(source.startswith("data:image/jpeg;base64,") for source in parsed.values("src"))
         assert f"{ODD}/" in parsed.text and "b" not in {tag for tag, _ in parsed.elements}
+        headings = re.findall("<h[12][^>]*>([^<]*)", page.read_text())
+        assert len(headings) == len(set(headings)) == 2
 
 
 def test_the_report_shows_pictures_links_and_the_command(reviewed, tmp_path):

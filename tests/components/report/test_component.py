@@ -70,7 +70,7 @@ def _page(tmp_path, names: list[str], photos: Photos, predicted: np.ndarray, jud
         mistake |= {"nearest": None, "occlusion": None}
     config = settings.load(changes={"data.classes": names, "data.directory": "/data"})
     sources = Sources(config.model_dump(mode="json"), judged=judged)
-    html = render(numbers, Pictures([], explanations.Pictures({}, {}, {})), sources, str(tmp_path))
+    html = render(numbers, Pictures([], explanations.Pictures({}, {}, {}), {}), sources, str(tmp_path))
     (tmp_path / "page.html").write_text(html)
     return Page(html)
 

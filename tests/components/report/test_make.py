@@ -332,29 +332,49 @@ def _changed(complete: Sources, changes: dict[str, str | None]) -> Sources:
     return sources(complete.settings, folders, root=complete.root, judged=complete.judged)
 
 
+def _unfamiliar(complete: Sources, folder: Path, serialized: list[bytes], familiar: np.ndarray) -> Sources:
+    """Returns the sources of a run whose first ten predictions are correct, and whose photos are this familiar."""
+    labels = np.arange(len(serialized)) % 5
+    probabilities = np.eye(5)[np.where(np.arange(len(serialized)) < 10, labels, (labels + 1) % 5)]
+    values = {"probabilities": probabilities, "familiar": familiar}
+    batch = {"input": serialized, "labels": labels, "predictions": values}
+    _write(folder / "evaluation", "checks.json", json.dumps(CHECKS))
+    with tf.io.TFRecordWriter(str(folder / "evaluation" / "predictions-0.gz"), "GZIP") as writer:
+        for each in predictions._examples(batch):
+            writer.write(each)
+    return _changed(complete, {"Evaluator.evaluation": str(folder / "evaluation"), "Trainer.model": None})
+
+
 def test_unfamiliar_photos_are_counted(complete, tmp_path, report):
     assert report[0]["evaluation"]["familiar"] is None and "Unfamiliar photos" not in report[1]
     serialized = list(
         photos.serialized_examples(complete.folder("ImportExampleGen.examples"), "test").as_numpy_iterator()
     )
-    correct = np.arange(len(serialized)) < 10
-    labels = np.arange(len(serialized)) % 5
-    probabilities = np.eye(5)[np.where(correct, labels, (labels + 1) % 5)]
-    familiar = np.where(np.arange(len(serialized)) >= 12, 0.04, 0.05)
-    values = {"probabilities": probabilities, "familiar": familiar}
-    batch = {"input": serialized, "labels": labels, "predictions": values}
-    _write(tmp_path / "evaluation", "checks.json", json.dumps(CHECKS))
-    with tf.io.TFRecordWriter(str(tmp_path / "evaluation" / "predictions-0.gz"), "GZIP") as writer:
-        for each in dict(zip(serialized, predictions._examples(batch), strict=True)).values():
-            writer.write(each)
-    changes = {"Evaluator.evaluation": str(tmp_path / "evaluation"), "Trainer.model": None}
-    found = make(_changed(complete, changes), str(tmp_path))["evaluation"]["familiar"]
+    familiar = np.where(np.arange(15) >= 12, (15 - np.arange(15)) / 100, 0.05)
+    found = make(_unfamiliar(complete, tmp_path, serialized, familiar), str(tmp_path))["evaluation"]["familiar"]
     assert (found["limit"], found["unfamiliar"]["value"], found["unfamiliar"]["n"]) == (0.05, 0.2, 15)
     assert found["accuracy"]["unfamiliar"]["value"] == 0
     assert found["accuracy"]["others"]["value"] == 10 / 12
     text = " ".join(Page((tmp_path / "report.html").read_text()).text.split())
-    assert "20.0 % of the photos are unfamiliar: familiar is below 0.05" in text
-    assert "familiar 0.04" in text
+    assert "3 photos of the test split (20.0 %) are unfamiliar: familiar is below 0.05." in text
+    assert "These photos look unlike the training photos. About 5 % is normal." in text
+    assert [each["record"] for each in found["photos"]] == [14, 13, 12]  # the least familiar first
+    assert {each["file"] for each in found["photos"]} == {"photo 12", "photo 13", "photo 14"}
+    assert "familiar 0.010photo 14" in text and "more, with larger" not in text
+    alts = Page((tmp_path / "report.html").read_text()).values("alt")
+    assert [alt for alt in alts if "unfamiliar" in alt] == [
+        f"an unfamiliar photo of the class {each['true']}" for each in found["photos"]
+    ]
+
+
+def test_the_least_familiar_photos_are_shown_and_the_others_counted(complete, tmp_path):
+    serialized = list(
+        photos.serialized_examples(complete.folder("ImportExampleGen.examples"), "test").as_numpy_iterator()
+    )
+    found = make(_unfamiliar(complete, tmp_path, serialized, np.zeros(15)), str(tmp_path))["evaluation"]["familiar"]
+    assert len(found["photos"]) == 12 and found["unfamiliar"]["value"] == 1
+    text = " ".join(Page((tmp_path / "report.html").read_text()).text.split())
+    assert "3 photos more, with larger values of familiar." in text
 
 
 @pytest.mark.parametrize("model", [True, False])
