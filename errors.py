@@ -10,6 +10,7 @@ class UserError(Exception):
 
 
 _LONGEST = 200  # characters
+_MOST_NAMES, _CLOSEST = 30, 5  # with more valid names, an error lists the closest ones
 
 
 def shortened(text: str) -> str:
@@ -23,10 +24,16 @@ def quoted(value: object) -> str:
 
 
 def choices(received: str, valid: Iterable[str]) -> str:
-    """Returns the end of an error about an unknown name: the closest valid name, if any, and all valid names."""
+    """Returns the end of an error about an unknown name: the closest valid name, if any, and all valid names.
+
+    Of more than 30 valid names, it has the closest five and the number of the others.
+    """
     close = difflib.get_close_matches(received, names := list(valid), n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}expected one of: {', '.join(names)}"
+    if len(names) <= _MOST_NAMES:
+        return f"{hint}expected one of: {', '.join(names)}"
+    listed = ", ".join(difflib.get_close_matches(received, names, n=_CLOSEST, cutoff=0.0))
+    return f"{hint}expected one of {len(names):,} names, such as {listed}, and {len(names) - _CLOSEST:,} more"
 
 
 @contextmanager

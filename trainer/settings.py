@@ -35,8 +35,12 @@ class Architecture(Section):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in FAMILIES:
-            raise ValueError(f"unknown model; {choices(name, FAMILIES)}")
+            raise ValueError(f"unknown model; {cls._choices(name)}")
         return name
+
+    @classmethod
+    def _choices(cls, name: str) -> str:
+        return choices(name, FAMILIES)
 
     @field_validator("options", mode="before")
     @classmethod
@@ -77,8 +81,14 @@ class Trunk(Architecture):
     @classmethod
     def _no_probe(cls, name: str) -> str:
         if name == PROBE:  # which is itself made of trunks
-            raise ValueError(f"unknown model; {choices(name, [each for each in FAMILIES if each != PROBE])}")
+            raise ValueError(f"unknown model; {cls._choices(name)}")
         return name
+
+    @classmethod
+    def _choices(cls, name: str) -> str:
+        published = [each for each, family in FAMILIES.items() if family.imagenet]
+        others = ", ".join(each for each in FAMILIES if each not in (*published, PROBE))
+        return f"{choices(name, published)}; or, with a file of weights (`weights`), one of: {others}"
 
 
 ArchitectureType = TypeVar("ArchitectureType", bound=Architecture)

@@ -59,7 +59,12 @@ def test_a_file_that_names_no_preset_is_refused(tmp_path):
     [
         (3, r"embeddings\.trunks\.0: expected a section with the keys name, options, .*; received 3"),
         ({"name": "xception", "layers": "x"}, r"trunks\.0\.layers: unknown key; did you mean 'layer'\?"),
-        ({"name": "probe", "weights": "x.npz"}, r"trunks\.0\.name: unknown model; expected .* xception; received 'pr"),
+        ({"name": "probe", "weights": "x.npz"}, r"trunks\.0\.name: unknown model; expected .* mobilenet_v2; received"),
+        (
+            {"name": "xceptoin"},
+            r"mean 'xception'\? expected one of: efficientnet_lite0, efficientnet_lite1, xception; "
+            r"or, with a file of weights \(`weights`\), one of: softmax, mlp, .*, mobilenet_v2; received",
+        ),
     ],
 )
 def test_a_wrong_member_of_a_list_of_sections(trunk, says):

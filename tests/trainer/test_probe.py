@@ -1,5 +1,7 @@
 """A linear layer on embeddings: worked examples, agreement with scikit-learn, and the model that is exported."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -160,8 +162,10 @@ def test_several_trunks_are_concatenated_and_saved(tmp_path):
 
 
 def test_a_layer_that_does_not_exist():
-    with pytest.raises(ValueError, match="efficientnet_lite0 has no such layer; did you mean 'block1_expand'"):
+    with pytest.raises(ValueError, match="lite0 has no such layer; did you mean 'block1_expand'") as raised:
         trunks.features((SIZE, SIZE, 3), (Trunk(name="efficientnet_lite0", layer="block1_expan"),))
+    listed, more = re.search(r"one of \d+ names, such as (.*), and (\d+) more$", str(raised.value)).groups()
+    assert len(listed.split(", ")) == 5 and int(more) > 100
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
