@@ -6,7 +6,6 @@ Records that cannot be used go to the quarantine. The data gate stops the run if
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -29,9 +28,9 @@ from tfx.types.standard_component_specs import FileBasedExampleGenSpec
 
 from components import edits, hash_split, quarantine, record_order
 from components.artifacts import Artifacts, PhotoTable, Quarantine
-from components.edits import Edit
+from components.edits import Applied
 from components.quarantine import QUARANTINE
-from components.record_check import Expected, Good, check_file
+from components.record_check import Expected, Good, LeftOut, check_file
 from components.record_order import Folders
 from components.stage import Stage
 from ingest.bad_records import BadRecord
@@ -171,10 +170,11 @@ def _check_and_write(
 
 def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Sequence[int]) -> Iterator[Any]:
     """Yields ((split or QUARANTINE, shard), Good or BadRecord) for each record, and the file's counts as 'sources'."""
-    good, bad, lost, applied = 0, 0, 0, Counter[Edit]()
+    good, bad, lost = 0, 0, 0
+    applied: list[Applied] = []
     for each in check_file(file.path, file.size, file.name, expected):
-        if isinstance(each, Edit):  # leaves the record out
-            applied[each] += 1
+        if isinstance(each, LeftOut):
+            applied.append(Applied(*each.edit, split=file.split or _split_of(each, options), photo=""))
             continue
         key = each.data if isinstance(each, Good) else f"{each.source} {each.record}".encode()
         shard = shards[record_order.shard_of(key, len(shards))]
@@ -182,14 +182,18 @@ def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Seq
             bad, lost = bad + 1, lost + each.lost
             yield (QUARANTINE, shard), each
         else:
-            good += 1
+            good, split = good + 1, file.split or hash_split.split_of(each.data, options)
             if each.edit:
-                applied[each.edit] += 1
-            yield (file.split or hash_split.split_of(each.data, options), shard), each
-    dropped = sum(count for each, count in applied.items() if each.kind == edits.DROPPED)
+                applied.append(Applied(*each.edit, split=split, photo=bytes(each.measured.digest).hex()))
+            yield (split, shard), each
+    dropped = sum(each.kind == edits.DROPPED for each in applied)
     counts = quarantine.SourceCounts(file.name, good, bad, lost, _named_count(file.name, options), dropped)
     yield beam.pvalue.TaggedOutput("sources", counts._asdict())
     yield beam.pvalue.TaggedOutput("sources", edits.as_row(applied))
+
+
+def _split_of(left_out: LeftOut, options: dict[str, Any]) -> str:
+    return hash_split.split_of_photo(left_out.image, options) if left_out.image else edits.NO_SPLIT
 
 
 def _named_count(name: str, options: dict[str, Any]) -> int | None:

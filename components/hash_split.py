@@ -9,13 +9,18 @@ from ingest.split_names import EVAL, TEST, TRAIN
 
 
 def split_of(data: bytes, options: dict[str, Any]) -> str:
-    """Returns the split of a record, from a hash of its photo, so that copies of a photo are in one split.
+    """Returns the split of a record, a serialized tf.Example; see `split_of_photo`."""
+    image = tf.train.Example.FromString(data).features.feature["image"].bytes_list.value[0]
+    return split_of_photo(image, options)
+
+
+def split_of_photo(image: bytes, options: dict[str, Any]) -> str:
+    """Returns the split of an encoded photo, from its hash, so that copies of a photo are in one split.
 
     Args:
-      data: a serialized tf.Example.
+      image: the encoded photo.
       options: the settings of the section `data`.
     """
-    image = tf.train.Example.FromString(data).features.feature["image"].bytes_list.value[0]
     position = int.from_bytes(hashlib.sha256(image).digest()[:8]) / 2**64
     held_out = fractions(options)
     if position < held_out.get(TEST, 0.0):

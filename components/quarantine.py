@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from components import edits
-from components.edits import Edited
+from components.edits import Applied, Edited
 from components.stage import plural
 from ingest.label_edits import Edits
 
@@ -59,7 +59,7 @@ class Counts(NamedTuple):
       reasons: the bad records by reason.
       empty: the files without records.
       miscounted: the files with another number of records than in their names, as 'FILE (N)'.
-      edited: see `components.edits`; None without `data.edits`.
+      edited: see `components.edits`; None without `data.edits`. The file has no `records`.
     """
 
     good: int
@@ -94,11 +94,11 @@ def merge_counts(folder: str, applied: Edits | None = None) -> Counts:
     for path in paths:
         with tf.io.gfile.GFile(path) as file:
             rows += json.loads(file.read())
-    counts = _merged(rows)._replace(
-        edited=edits.count((tuple(use) for row in rows for use in row.get("edits", [])), applied) if applied else None
-    )
+    uses = [Applied(*use) for row in rows for use in row.get("edits", [])]
+    counts = _merged(rows)._replace(edited=edits.count(uses, applied) if applied else None)
+    stored = counts._replace(edited=counts.edited and counts.edited._replace(records=[]))
     with tf.io.gfile.GFile(f"{folder}/{_COUNTS}", "w") as file:
-        file.write(json.dumps(counts._asdict()))
+        file.write(json.dumps(stored._asdict()))
     for path in paths:
         tf.io.gfile.remove(path)
     return counts

@@ -53,6 +53,13 @@ class Good(NamedTuple):
     edit: Edit | None = None
 
 
+class LeftOut(NamedTuple):
+    """A record that an edit leaves out: its encoded photo, or b"" without one, and the edit."""
+
+    image: bytes
+    edit: Edit
+
+
 class _Photo(NamedTuple):
     """A record that is complete except that its photo is not decoded yet."""
 
@@ -72,8 +79,8 @@ class NotUsable(Exception):
         super().__init__(reason, detail)
 
 
-def check_file(path: str, size: int, source: str, expected: Expected) -> Iterator[Good | BadRecord | Edit]:
-    """Yields the records of a file, in order within each kind; for a record that an edit leaves out, the edit.
+def check_file(path: str, size: int, source: str, expected: Expected) -> Iterator[Good | BadRecord | LeftOut]:
+    """Yields the records of a file, in order within each kind.
 
     Args:
       path: the file, local or in a bucket.
@@ -89,7 +96,7 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
                 if record.problem:
                     raise NotUsable("damaged record", record.problem)
                 parsed = _parsed(bad, expected)
-                if isinstance(parsed, Edit):
+                if isinstance(parsed, LeftOut):
                     yield parsed
                 else:
                     batch.append(parsed)
@@ -101,7 +108,7 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
     yield from _measured(batch)
 
 
-def _parsed(bad: BadRecord, expected: Expected) -> _Photo | Edit:
+def _parsed(bad: BadRecord, expected: Expected) -> _Photo | LeftOut:
     try:
         example = tf.train.Example.FromString(bad.data)
     except DecodeError:
@@ -109,11 +116,11 @@ def _parsed(bad: BadRecord, expected: Expected) -> _Photo | Edit:
     features, names = example.features.feature, expected.features
     filename = _text(features, names[FILENAME])[:_NAME_BYTES]
     name = filename or f"{bad.source} record {bad.record}".encode()
-    found = expected.edits.find(digest_of(features), readable(name)) if expected.edits else None
-    if found and not found[1]:
-        return Edit(found[0], DROPPED)
+    edit, new_label = _edit(features, expected, readable(name))
+    if edit and edit.kind == DROPPED:
+        return LeftOut(_image_or_nothing(features, names[IMAGE]), edit)
     image = _value(features, names[IMAGE], "bytes")
-    label, edit = _edited(features, expected, *found) if found else (_label(features, expected), None)
+    label = expected.classes.index(new_label) if edit else _label(features, expected)
     data, relabelled = bad.data, edit is not None and edit.kind == RELABELLED
     if (
         relabelled
@@ -140,14 +147,25 @@ def readable(name: bytes) -> str:
     return name.decode(errors="backslashreplace")
 
 
-def _edited(features: Mapping[str, Any], expected: Expected, key: str, name: str) -> tuple[int, Edit]:
-    """Returns the new class index and the edit. The record's own class need not be valid."""
-    label = expected.classes.index(name)
+def _edit(features: Mapping[str, Any], expected: Expected, name: str) -> tuple[Edit | None, str]:
+    """Returns the edit of a record, if any, and its new class. The record's own class need not be valid."""
+    found = expected.edits.find(digest_of(features), name) if expected.edits else None
+    if not found:
+        return None, ""
+    key, label = found
     try:
-        before = _label(features, expected)
+        was = expected.classes[_label(features, expected)]
     except NotUsable:
-        before = None
-    return label, Edit(key, UNCHANGED if label == before else RELABELLED)
+        was = ""
+    kind = (UNCHANGED if label == was else RELABELLED) if label else DROPPED
+    return Edit(key, kind, name, was), label
+
+
+def _image_or_nothing(features: Mapping[str, Any], name: str) -> bytes:
+    try:
+        return bytes(_value(features, name, "bytes"))
+    except NotUsable:
+        return b""
 
 
 def _value(features: Mapping[str, Any], name: str, *kinds: str) -> Any:

@@ -8,8 +8,9 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from errors import UserError, choices, quoted
@@ -32,12 +33,14 @@ class Edits(NamedTuple):
       names: the new label by the name of the record, from the rows without a digest.
       name: the file's name.
       sha256: of the file's content.
+      names_of_digests: the name by digest, from the rows that have both.
     """
 
     labels: dict[bytes, str]
     names: dict[str, str]
     name: str
     sha256: str
+    names_of_digests: Mapping[bytes, str] = MappingProxyType({})
 
     def find(self, digest: str, name: str) -> tuple[str, str] | None:
         """Returns the key and the new label of the row for a photo; None without a row.
@@ -99,7 +102,8 @@ def parse(content: bytes, path: str, by_name: bool) -> Edits:
         columns, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
-    edits = Edits({}, {}, path.rpartition("/")[2], hashlib.sha256(content).hexdigest())
+    of_digests: dict[bytes, str] = {}
+    edits = Edits({}, {}, path.rpartition("/")[2], hashlib.sha256(content).hexdigest(), of_digests)
     _check_columns(columns, f"{printable(path)}, row 1", columns, by_name)
     for number, row in rows:
         where = f"{printable(path)}, row {number}"
@@ -110,6 +114,8 @@ def parse(content: bytes, path: str, by_name: bool) -> Edits:
             raise UserError(
                 f"{where}: expected a digest of 32 characters 0-9 and a-f{or_name}, received {quoted(digest)}"
             )
+        if digest and name:
+            of_digests[bytes.fromhex(digest)] = name
         before = (
             edits.labels.setdefault(bytes.fromhex(digest), row[NEW_LABEL])
             if digest

@@ -12,6 +12,7 @@ from components.data_review import duplicates_output, neighbours, output, record
 from components.data_review.neighbours import Pairs
 from components.data_review.records import Photos
 from components.data_review.suspects import Suspects
+from components.edits import read_applied
 from components.stage import Stage, plural
 from ingest.label_edits import Edits
 
@@ -63,7 +64,8 @@ def review(inputs: tuple[str, str, str], outputs: tuple[str, str], classes: list
     shown = of_pairs | set(found.photos[: output.SHOWN].tolist())
     read = records.read_records(examples, photos, shown | set(found.photos.tolist()), shown)
     found = _without_edited(found, photos, read, edits)
-    suspects_output.write(outputs[0], photos, found, read, classes, edits, command)
+    applied = read_applied(table)
+    suspects_output.write(outputs[0], photos, found, read, classes, edits, applied, command)
     duplicates_output.write(outputs[1], photos, pairs, read, classes)
     return {
         "suspects": len(found.photos),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from components.data_review import output
 from components.data_review.records import Photos, Record
 from components.data_review.suspects import FEWEST, Suspects
-from components.edits import FILE
+from components.edits import FILE, Applied
 from components.report import sections
 from components.stage import plural
 from ingest import sheet
@@ -43,6 +43,7 @@ def write(
     records: Mapping[int, Record],
     classes: Sequence[str],
     edits: Edits | None,
+    applied: Sequence[Applied],
     command: str,
 ) -> None:
     """Writes the files into the folder of the artifact.
@@ -54,12 +55,13 @@ def write(
       records: those of the suspects.
       classes: the class names.
       edits: the edits of this run, which edits.csv repeats.
+      applied: what they did to each record.
       command: reruns the pipeline.
     """
     found = _found(photos, suspects, records, classes)
     rows = _rows(found, photos.repeated)
     columns = [NAME, DIGEST, NEW_LABEL, "given", "split", "margin"]
-    output.write_csv(f"{folder}/{FILE}", columns, [*rows.values(), *_rows_of(edits)])
+    output.write_csv(f"{folder}/{FILE}", columns, [*rows.values(), *_rows_of(edits, applied)])
     text = _text(suspects, len(photos.names), sum(_key(each) not in rows for each in found), classes)
     if held_out := sum(each.split != TRAIN for each in found):
         text += (
@@ -117,11 +119,20 @@ def _rows(found: Sequence[_Suspect], repeated: set[str]) -> dict[str, dict[str, 
     }
 
 
-def _rows_of(edits: Edits | None) -> list[dict[str, str]]:
+def _rows_of(edits: Edits | None, applied: Sequence[Applied]) -> list[dict[str, str]]:
+    """Returns the rows of this run's edits, with the name, the class and the split of the record that each changed."""
     if not edits:
         return []
-    by_digest = [{DIGEST: digest.hex(), NEW_LABEL: label} for digest, label in edits.labels.items()]
-    return by_digest + [{NAME: name, NEW_LABEL: label} for name, label in edits.names.items()]
+    records = {each.key: each for each in reversed(applied)}  # of copies, the first
+    rows = []
+    for digest, label in edits.labels.items():
+        name = edits.names_of_digests.get(digest, "")
+        rows.append({**_changed(records.get(digest.hex()), name), DIGEST: digest.hex(), NEW_LABEL: label})
+    return rows + [{**_changed(records.get(name), name), NEW_LABEL: label} for name, label in edits.names.items()]
+
+
+def _changed(record: Applied | None, name: str) -> dict[str, str]:
+    return {NAME: name or record.name, "given": record.was, "split": record.split} if record else {NAME: name}
 
 
 def _text(suspects: Suspects, photos: int, without_row: int, classes: Sequence[str]) -> str:

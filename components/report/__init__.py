@@ -21,7 +21,8 @@ For F1, n is the number of photos whose true or predicted class is this class.
     left_out: {records: in the quarantine, lost: the estimated number that cannot be read, reasons: the number of
       records by reason, empty_files}; null if ExampleGen has not run
     edits: what `data.edits` did: {file, sha256, relabelled, unchanged, dropped: numbers of records, unmatched: the
-      digests and names in rows without a record, repeated: names of several records}; null without `data.edits`
+      digests and names in rows without a record, repeated: names of several records, splits: {relabelled, unchanged,
+      dropped: numbers of records} by split}; null without `data.edits`
     anomalies: [{split, feature, what}]; null if ExampleValidator has not run
     drift: by split, for labels, brightness and sizes: {l_infinity, jensen_shannon: the distance with base 2, 0 to 1};
       null if the baseline's data is unknown; and for embeddings {auroc: 0 to 1, of a linear classifier that tells the
@@ -39,9 +40,10 @@ For F1, n is the number of photos whose true or predicted class is this class.
     sets: {coverage: a measure, mean_size, sizes: [{size, photos}]}; null without prediction sets
     familiar: {limit: below it, a photo is unfamiliar, unfamiliar: a measure, accuracy: {unfamiliar, others: measures},
       photos: at most twelve unfamiliar photos, the least familiar first, with the keys of a mistake from `record` to
-      `familiar`}; null except for a probe
+      `was`}; null except for a probe
     mistakes: [{record: its number in the judged split, file: the photo's file relative to its source (or null), true,
       predicted, probability, probability_of_true, familiar: 0 to 1, null except for a probe,
+      was: the class before `data.edits` relabelled the photo, '' if it was not valid, null if it is not relabelled,
       nearest: the three most similar training photos by their embeddings, {record, file, class, similarity: the cosine
         of the angle, -1 to 1}; null without embeddings,
       occlusion: by row and column, how much a grey square at this position lowers `probability`; null except for the

@@ -1,7 +1,7 @@
 """Computes the numbers of the section about the evaluation from the candidate's predictions on the judged split."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,41 @@ from trainer.familiarity import LIMIT
 _SHOWN = 12  # mistakes and unfamiliar photos that the page shows
 
 
+class _Judged(NamedTuple):
+    """The photos of the judged split with their probabilities; see `evaluate` for `relabelled`."""
+
+    photos: Photos
+    probabilities: np.ndarray
+    names: Sequence[str]
+    familiar: np.ndarray | None
+    relabelled: Mapping[str, str]
+
+    def first(self, indices: np.ndarray) -> list[dict[str, Any]]:
+        """Returns the first photos for the page."""
+        return [self._describe(int(index)) for index in indices[:_SHOWN]]
+
+    def _describe(self, index: int) -> dict[str, Any]:
+        photos, probabilities = self.photos, self.probabilities[index]
+        true, predicted = photos.labels[index], probabilities.argmax()
+        return {
+            "record": int(photos.record_numbers[index]),
+            "file": data.file_name(photos, index),
+            "true": self.names[true],
+            "predicted": self.names[predicted],
+            "probability": float(probabilities[predicted]),
+            "probability_of_true": float(probabilities[true]),
+            "familiar": None if self.familiar is None else float(self.familiar[index]),
+            "was": self.relabelled.get(photos.digests[index].tobytes().hex()),
+        }
+
+
 def evaluate(
     probabilities_by_digest: dict[bytes, np.ndarray],
     photos: Photos,
     names: Sequence[str],
     fitted: dict[str, Any] | None = None,
     familiar_by_digest: dict[bytes, np.ndarray] | None = None,
+    relabelled: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Returns the numbers of the section; see `components.report`.
 
@@ -29,33 +58,30 @@ def evaluate(
       names: the class names.
       fitted: what the Trainer fitted on eval, a `trainer.calibration.Fitted`; None if it is unknown.
       familiar_by_digest: see `prediction_files.read_familiar`.
+      relabelled: the records' own classes, by the digest in hex, of photos that `data.edits` relabelled.
     """
     probabilities = prediction_files.of_photos(probabilities_by_digest, photos)
     predicted = probabilities.argmax(axis=1)
     correct = photos.labels == predicted
     familiar = prediction_files.of_photos(familiar_by_digest, photos)[:, 0] if familiar_by_digest else None
     counts = metrics.confusion(photos.labels, predicted, len(names))
-
-    def described(chosen: np.ndarray) -> list[dict[str, Any]]:
-        return [_described(int(index), photos, probabilities, names, familiar) for index in chosen[:_SHOWN]]
-
+    judged = _Judged(photos, probabilities, names, familiar, relabelled or {})
     return {
         "examples": len(photos.labels),
         "accuracy": metrics.proportion(correct.sum(), len(correct)),
         "confusion": counts.tolist(),
         "classes": metrics.per_class(counts, names),
         **certainty.describe(probabilities, photos.labels, fitted),
-        "familiar": None
-        if familiar is None
-        else {**certainty.of_familiar(familiar, correct), "photos": described(_least_familiar(familiar))},
-        "mistakes": described(_most_confident(probabilities, ~correct)),
-        "slices": {
-            key: [
-                {"name": name, "accuracy": metrics.proportion(correct[mask].sum(), mask.sum())} for name, mask in each
-            ]
-            for key, each in slices_of(photos).items()
-        },
+        "familiar": None if familiar is None else _familiar(judged, familiar, correct),
+        "mistakes": judged.first(_most_confident(probabilities, ~correct)),
+        "slices": _slices(photos, correct),
     }
+
+
+def _familiar(judged: _Judged, familiar: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+    unfamiliar = np.flatnonzero(familiar < LIMIT)
+    least_first = unfamiliar[np.argsort(familiar[unfamiliar], kind="stable")]
+    return {**certainty.of_familiar(familiar, correct), "photos": judged.first(least_first)}
 
 
 def _most_confident(probabilities: np.ndarray, wrong: np.ndarray) -> np.ndarray:
@@ -64,22 +90,8 @@ def _most_confident(probabilities: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     return photos[np.argsort(-probabilities.max(axis=1)[photos], kind="stable")]
 
 
-def _least_familiar(familiar: np.ndarray) -> np.ndarray:
-    """Returns the indices of the unfamiliar photos, the least familiar first."""
-    photos = np.flatnonzero(familiar < LIMIT)
-    return photos[np.argsort(familiar[photos], kind="stable")]
-
-
-def _described(
-    index: int, photos: Photos, probabilities: np.ndarray, names: Sequence[str], familiar: np.ndarray | None
-) -> dict[str, Any]:
-    true, predicted = photos.labels[index], probabilities[index].argmax()
+def _slices(photos: Photos, correct: np.ndarray) -> dict[str, list[dict[str, Any]]]:
     return {
-        "record": int(photos.record_numbers[index]),
-        "file": data.file_name(photos, index),
-        "true": names[true],
-        "predicted": names[predicted],
-        "probability": float(probabilities[index, predicted]),
-        "probability_of_true": float(probabilities[index, true]),
-        "familiar": None if familiar is None else float(familiar[index]),
+        key: [{"name": name, "accuracy": metrics.proportion(correct[mask].sum(), mask.sum())} for name, mask in each]
+        for key, each in slices_of(photos).items()
     }

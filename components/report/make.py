@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import photos, prediction_files
+from components import edits, photos, prediction_files
 from components.anomalies import read_anomalies
 from components.photos import Photos
 from components.quarantine import read_counts
@@ -124,7 +124,7 @@ def _left_out(quarantine: str | None) -> dict[str, Any] | None:
 
 def _edits(quarantine: str | None) -> dict[str, Any] | None:
     edited = read_counts(quarantine).edited if quarantine else None
-    return edited and edited._asdict()
+    return edited and {name: value for name, value in edited._asdict().items() if name != "records"}
 
 
 def _anomalies(folder: str | None) -> list[dict[str, str]] | None:
@@ -141,7 +141,9 @@ def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any
     if not folder or not predicted:
         return None
     familiar = prediction_files.read_familiar(folder)
-    return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted, familiar)
+    table = str(sources.folder("ImportExampleGen.table"))
+    was = {each.photo: each.was for each in edits.read_applied(table) if each.kind == edits.RELABELLED}
+    return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted, familiar, was)
 
 
 def _training(sources: Sources) -> Any:

@@ -71,10 +71,38 @@ x2-6.tfrec record 6,,sunflowers,no such record
     assert edited[2:5] == (3, 1, 2) and edited.unmatched == ["x2-6.tfrec record 6"] and edited.repeated == []
     assert outputs.counts.good == 16 == sum(count.total() for count in outputs.classes().values())
     assert outputs.counts.miscounted == [] and outputs.counts.bad == 0
-    assert "my edits.csv: 3 records relabelled, 2 dropped, 1 unchanged" in outputs.figure
+    by_name = {each.name: each for each in edits.read_applied(outputs.table)}
+    assert {each.key: (each.name, each.kind, each.was) for each in by_name.values() if each.key != each.name} == {
+        DIGESTS[5]: ("x0-6.tfrec record 5", "relabelled", "daisy")
+    }
+    assert len(by_name) == 6 and [name for name, each in by_name.items() if not each.photo] == NAMES[1:3]
+    splits = {name: each.split for name, each in by_name.items() if each.photo}
+    for split in outputs.splits:
+        table = photos.read(outputs.table, split)
+        found = {name.decode(): digest.tobytes().hex() for name, digest in zip(table.names, table.digests, strict=True)}
+        assert {name: by_name[name].photo for name in splits if splits[name] == split}.items() <= found.items()
+    assert {split: sum(counts.values()) for split, counts in edited.splits.items()} == Counter(
+        each.split for each in by_name.values()
+    )
+    # of three files, the first is the split eval
+    assert "my edits.csv: 3 records relabelled (train 1, eval 2), 2 dropped (eval 2), 1 unchanged" in outputs.figure
     assert "1 row without a record: x2-6.tfrec record 6" in outputs.figure
     assert (Path(outputs.table) / "edits.csv").read_text() == text
     assert quarantine.read_counts(outputs.quarantine) == outputs.counts
+
+
+def test_left_out_records_are_counted_in_the_split_of_their_photo(folder, tmp_path):
+    before = runs.run(folder, tmp_path / "before", split="hash")
+    splits = {name: split for split in before.splits for name in photos.read(before.table, split).names}
+    names = [f"x{shard}-6.tfrec record {index}" for shard in (1, 2) for index in range(6)]
+    example = records.example(0)
+    del example.features.feature["image"]
+    records.write(folder / "y-1.tfrec", [example])
+    rows = "".join(f"{name},\n" for name in [*names, "y-1.tfrec record 0"])
+    outputs = _run(folder, f"name,label\n{rows}", split="hash")
+    dropped = {split: counts["dropped"] for split, counts in outputs.counts.edited.splits.items()}
+    assert dropped == {**Counter(splits[name.encode()] for name in names), "none": 1}
+    assert len(dropped) > 2
 
 
 def test_no_record_moves_to_another_split(folder, tmp_path):
@@ -90,7 +118,7 @@ def test_a_name_of_several_records_is_reported(folder):
     outputs = _run(folder, "name,label\ne.jpg,tulips\n")
     assert sum(outputs.classes().values(), Counter()) == {0: 16, 4: 2}
     assert outputs.counts.edited.repeated == ["e.jpg"]
-    assert outputs.figure.endswith("2 records relabelled, 0 dropped · 1 row with several records: e.jpg")
+    assert outputs.figure.endswith("2 records relabelled (eval 2), 0 dropped · 1 row with several records: e.jpg")
 
 
 def test_records_that_could_not_be_used_are_corrected_or_left_out(tmp_path):
@@ -135,7 +163,12 @@ def test_the_summary_is_a_property_of_the_examples(folder, tmp_path):
     examples, table = standard_artifacts.Examples(), standard_artifacts.Examples()
     table.uri = str(tmp_path)
     (tmp_path / "mine.csv").write_text("name,label\n")
-    edited = edits.Edited("mine.csv", "0a", 1, 2, 3, [], [])
+    applied = [edits.Applied("a.jpg", "relabelled", "a.jpg", "daisy", "eval", "aa")]
+    splits = {"train": {"relabelled": 0, "dropped": 3, "unchanged": 2}}
+    splits["eval"] = {"relabelled": 1, "dropped": 0, "unchanged": 0}
+    edited = edits.Edited("mine.csv", "0a", 1, 2, 3, [], [], splits, applied)
     edits.record(edited, str(tmp_path / "mine.csv"), table, examples)
-    expected = "mine.csv: 1 record relabelled, 3 dropped, 2 unchanged (sha256:0a)"
+    expected = "mine.csv: 1 record relabelled (eval 1), 3 dropped (train 3), 2 unchanged (sha256:0a)"
     assert examples.get_string_custom_property("edits") == expected
+    assert edits.read_applied(str(tmp_path)) == applied
+    assert edits.read_applied(str(tmp_path / "other")) == []

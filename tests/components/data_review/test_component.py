@@ -194,7 +194,24 @@ def test_records_of_ingest_are_found_by_their_digests(tmp_path):
         bytes.fromhex(f"{0:016x}{3:016x}"): CLASSES[0],
         bytes.fromhex(f"{2:016x}{5:016x}"): CLASSES[2],
     }
-    assert _review(tmp_path / "data", tmp_path / "next", edits=review.suspects / "edits.csv").counts["suspects"] == 0
+    after = _review(tmp_path / "data", tmp_path / "next", edits=review.suspects / "edits.csv")
+    assert after.counts["suspects"] == 0
+    columns = ("name", "digest", "label", "given", "split")
+    before = [[row[key] for key in columns] for row in review.rows]
+    assert [[row[key] for key in columns] for row in after.rows] == before
+
+
+def test_each_repeated_row_has_the_name_of_its_photo(tmp_path):
+    """Also of a row without a name, of a photo that is left out, and of a row that no record has (issue 14)."""
+    data = _write(tmp_path / "data", _photos(digests=True))
+    first, second, missing = (f"{0:016x}{number:016x}" for number in (3, 4, 99))
+    (tmp_path / "mine.csv").write_text(f"digest,label,name\n{first},,\n{second},tulips,\n{missing},,gone.jpg\n")
+    rows = _review(data, tmp_path / "out", edits=tmp_path / "mine.csv").rows
+    assert [(row["digest"], row["name"], row["label"], row["given"]) for row in rows if row["margin"] == ""] == [
+        (first, f"{ODD}/0-3.jpg", "", CLASSES[1]),
+        (second, f"{ODD}/0-4.jpg", "tulips", CLASSES[0]),
+        (missing, "gone.jpg", "", ""),
+    ]
 
 
 @pytest.mark.parametrize("name", ["a\rb.jpg", "a\nb.jpg", 'a"b,;.jpg', " a ", "=a"])

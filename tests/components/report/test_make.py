@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -10,8 +11,9 @@ import pytest
 import tensorflow as tf
 from scipy.special import softmax
 from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.types import standard_artifacts
 
-from components import photos, prediction_files, predictions, quarantine
+from components import edits, photos, prediction_files, predictions, quarantine
 from components.report import charts, sections
 from components.report.make import make
 from components.report.sources import Sources
@@ -476,7 +478,12 @@ def test_records_that_are_left_out_are_counted_by_reason(complete, tmp_path):
 
 
 def test_corrected_labels_are_counted(complete, tmp_path):
-    rows = [{"edits": [["<b>.jpg", "relabelled", 2], ["c.jpg", "dropped", 1]]}]
+    used = [
+        ("<b>.jpg", "relabelled", "<b>.jpg", "roses", "test", "aa"),
+        ("<b>.jpg", "relabelled", "<b>.jpg", "roses", "train", "bb"),
+        ("c.jpg", "dropped", "c.jpg", "", "test", ""),
+    ]
+    rows = [edits.as_row([edits.Applied(*each) for each in used])]
     (tmp_path / "counts").mkdir()
     quarantine.write_counts(rows, str(tmp_path / "counts"), 0)
     names = dict.fromkeys(("<b>.jpg", "c.jpg", *(f"<i>{number}" for number in range(6))), "daisy")
@@ -485,9 +492,39 @@ def test_corrected_labels_are_counted(complete, tmp_path):
     edited = make(_changed(complete, changes), str(tmp_path))["data"]["edits"]
     assert (edited["relabelled"], edited["dropped"], edited["repeated"]) == (2, 1, ["<b>.jpg"])
     text = Page((tmp_path / "report.html").read_text()).text
-    assert "Labels corrected by my <edits>.csv (data.edits): 2 records relabelled, 1 record left out, 0 records" in text
+    assert edited["splits"]["test"] == {"relabelled": 1, "unchanged": 0, "dropped": 1} and "records" not in edited
+    text = " ".join(text.split())
+    assert (
+        "Labels corrected by my <edits>.csv (data.edits): 2 records relabelled (train 1, test 1), "
+        "1 record left out (test 1), 0 records" in text
+    )
+    assert "my <edits>.csv (data.edits) relabelled 1 photo of the test split and left out 1 photo, so the" in text
     assert "6 rows without a record: <i>0, <i>1, <i>2, <i>3, <i>4 …." in text
     assert "1 row with several records: <b>.jpg." in text
+
+
+def test_a_relabelled_photo_among_the_mistakes_is_marked(complete, report, tmp_path):
+    first, second, *others = [each["record"] for each in report[0]["evaluation"]["mistakes"]]
+    assert all(each["was"] is None for each in report[0]["evaluation"]["mistakes"])
+    shutil.copytree(complete.folder("ImportExampleGen.table"), tmp_path / "table")
+    digests = photos.read(str(tmp_path / "table"), "test").digests
+    changed = [
+        edits.Applied("a", "relabelled", "a", "<i>rose", "test", digests[first].tobytes().hex()),
+        edits.Applied("b", "relabelled", "b", "", "test", digests[second].tobytes().hex()),
+        edits.Applied("c", "unchanged", "c", "daisy", "test", digests[others[0]].tobytes().hex()),
+    ]
+    (tmp_path / "bad").mkdir()
+    quarantine.write_counts([edits.as_row(changed)], str(tmp_path / "bad"), 0)
+    counts = quarantine.merge_counts(str(tmp_path / "bad"), Edits({}, {"a": "daisy"}, "<b>.csv", "0a"))
+    table, file = standard_artifacts.Examples(), _write(tmp_path, "mine.csv") + "/mine.csv"
+    table.uri = str(tmp_path / "table")
+    edits.record(counts.edited, file, table, standard_artifacts.Examples())
+    folders = {"ImportExampleGen.table": str(tmp_path / "table"), "ImportExampleGen.quarantine": str(tmp_path / "bad")}
+    found = make(_changed(complete, folders), str(tmp_path))["evaluation"]["mistakes"]
+    assert [each["was"] for each in found] == ["<i>rose", ""] + [None] * len(others)
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert text.count("relabelled by <b>.csv, was <i>rose") == 1
+    assert text.count("relabelled by <b>.csv, had no valid class") == text.count("relabelled by <b>.csv") - 1 == 1
 
 
 def test_drift_is_the_distance_from_the_baselines_data(complete, tmp_path):
