@@ -174,7 +174,8 @@ def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Seq
     applied: list[Applied] = []
     for each in check_file(file.path, file.size, file.name, expected):
         if isinstance(each, LeftOut):
-            applied.append(Applied(*each.edit, split=file.split or _split_of(each, options), photo=""))
+            split = file.split or (hash_split.split_of_photo(each.image, options) if each.image else edits.NO_SPLIT)
+            applied.append(Applied(*each.edit, split=split, photo=""))
             continue
         key = each.data if isinstance(each, Good) else f"{each.source} {each.record}".encode()
         shard = shards[record_order.shard_of(key, len(shards))]
@@ -190,10 +191,6 @@ def _keyed(file: _File, expected: Expected, options: dict[str, Any], shards: Seq
     counts = quarantine.SourceCounts(file.name, good, bad, lost, _named_count(file.name, options), dropped)
     yield beam.pvalue.TaggedOutput("sources", counts._asdict())
     yield beam.pvalue.TaggedOutput("sources", edits.as_row(applied))
-
-
-def _split_of(left_out: LeftOut, options: dict[str, Any]) -> str:
-    return hash_split.split_of_photo(left_out.image, options) if left_out.image else edits.NO_SPLIT
 
 
 def _named_count(name: str, options: dict[str, Any]) -> int | None:

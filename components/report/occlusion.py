@@ -124,9 +124,9 @@ def heat(losses: np.ndarray, size: int) -> np.ndarray:
 def overlay(pixels: np.ndarray, losses: np.ndarray) -> np.ndarray:
     """Returns the photo, uint8 [size, size, 3], in grey with `heat` in red: the more, the larger the loss.
 
-    Pixels whose heat is negative stay grey.
+    A square that raises the probability counts as no loss, so that it does not hide a square that lowers it.
     """
-    shown = np.maximum(heat(losses, len(pixels)), 0)
+    shown = heat(np.maximum(losses, 0), len(pixels))
     opacity = _OPACITY * (shown / max(float(shown.max()), 1e-9))[..., np.newaxis]
     grey = pixels.mean(axis=2, keepdims=True)
     return ((1 - opacity) * grey + opacity * _HEAT).round().astype(np.uint8)

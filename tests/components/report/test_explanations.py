@@ -105,6 +105,9 @@ def test_a_gain_is_not_red():
     losses = np.full([7, 7], -0.3)
     photo = np.full([8, 8, 3], 90, np.uint8)
     assert (occlusion.overlay(photo, losses) == photo).all()
+    losses[3, 3] = 0.01  # a loss is red, whatever the squares beside it do
+    (row, column) = [occlusion.squares(8, 7)[3]] * 2
+    assert (occlusion.overlay(photo, losses)[row, column, 0] > 90).all()
 
 
 @pytest.mark.parametrize("positions", [3, 5, 7])
