@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+RUNNERS = {"run", "main", "made_runs", "written"}  # the fixtures that run a pipeline
 PACKAGES = ("components", "ingest", "lineage", "pipeline", "schemas", "trainer")  # and errors.py
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -27,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: item.path.name != "test_replicas.py")
     for item in items:
-        if {"run", "main"} & set(getattr(item, "fixturenames", ())):  # also by way of first_run and others
+        if RUNNERS & set(getattr(item, "fixturenames", ())):  # also by way of first_run and others
             item.add_marker("slow")
 
 

@@ -18,7 +18,7 @@ NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidat
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory, cache) -> Path:
+def made_runs(tmp_path_factory, cache) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     command = [sys.executable, "-m", "tests.helpers.make_runs", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=without_network(cache), capture_output=True, text=True, timeout=600)
@@ -27,11 +27,11 @@ def output(tmp_path_factory, cache) -> Path:
 
 
 @pytest.fixture
-def ask(output, capsys):
+def ask(made_runs, capsys):
     """Runs a lineage command with --json and returns the parsed answer."""
 
     def call(*words: object) -> dict:
-        assert main([*map(str, words), "--store", str(output), "--json"]) == 0
+        assert main([*map(str, words), "--store", str(made_runs), "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
     return call
@@ -55,7 +55,7 @@ def _walk(node: dict):
             yield from _walk(artifact)
 
 
-def test_runs_lists_each_run_with_its_state_and_result(ask, output):
+def test_runs_lists_each_run_with_its_state_and_result(ask, made_runs):
     rows = ask("runs")
     assert [row["state"] for row in rows] == ["failed", "pushed", "refused", "pushed", "pushed", "stale"]
     assert {row["pipeline"] for row in rows} == {"sample"}
@@ -63,7 +63,7 @@ def test_runs_lists_each_run_with_its_state_and_result(ask, output):
     assert "DataGate: DataRefused: the data cannot be used, 2 problems" in failed["error"]
     assert "b'no photo'" in failed["error"].splitlines()[-1]
     assert re.fullmatch(r"accuracy 0\.\d{4} \(floor 1\.0000\)", refused["error"])
-    versions = sorted(str(path) for path in (output / "pushed" / "sample").iterdir())
+    versions = sorted(str(path) for path in (made_runs / "pushed" / "sample").iterdir())
     assert [pushed["pushed"], longer["pushed"]] == versions
     assert again["pushed"] == pushed["pushed"]
     assert [row["pushed"] for row in (failed, killed)] == [None, None]
@@ -117,15 +117,15 @@ def test_a_run_is_found_by_its_name_a_prefix_or_its_pipeline(ask, ids):
     assert ask("show")["id"] == ask("show", "latest")["id"] == ask("show", "sample")["id"] == ids[FAILED]
 
 
-def test_a_pushed_model_is_traced_to_data_code_and_settings(ask, ids, output):
-    (first, second) = sorted((output / "pushed" / "sample").iterdir())
+def test_a_pushed_model_is_traced_to_data_code_and_settings(ask, ids, made_runs):
+    (first, second) = sorted((made_runs / "pushed" / "sample").iterdir())
     tree = ask("lineage", first / "variables")
     assert (tree["type"], tree["pushed_destination"]) == ("PushedModel", str(first))
     made = {each["node"]: each for each in _walk(tree)}
     assert set(made) == {"ImportExampleGen", "ImportSchemaGen", "Transform", "Trainer", "Evaluator", "Pusher"}
     assert made["Trainer"]["run"] == ids[PUSHED]
     assert made["ImportExampleGen"]["run"] == ids[KILLED]
-    assert made["ImportExampleGen"]["data"] == str(output.parent / "data")
+    assert made["ImportExampleGen"]["data"] == str(made_runs.parent / "data")
     fractions = {"split": "auto", "eval_fraction": 0.125, "test_fraction": 0.19}
     assert made["ImportExampleGen"]["settings"].items() >= fractions.items()
     assert made["Trainer"]["code"] == source_code.digest(source_code.files_of(["components.trainer", "trainer.run"]))
@@ -172,7 +172,7 @@ def test_two_runs_are_compared(ask, ids):
     assert data["fingerprint"][0] != data["fingerprint"][1]
 
 
-def test_models_marks_the_version_in_service(ask, ids, output):
+def test_models_marks_the_version_in_service(ask, ids, made_runs):
     longer, first = ask("models")
     assert (longer["run"], first["run"]) == (ids[LONGER], ids[PUSHED])
     assert (longer["blessed"], longer["refused"], longer["served"]) == (True, "", True)
@@ -180,11 +180,11 @@ def test_models_marks_the_version_in_service(ask, ids, output):
     assert re.fullmatch(r"accuracy 0\.\d{4} \(floor 1\.0000\)", first["refused"])
     assert (first["evaluated_in"], first["pushed"]) == (
         ids[REFUSED],
-        [str(min((output / "pushed" / "sample").iterdir()))],
+        [str(min((made_runs / "pushed" / "sample").iterdir()))],
     )
     (served,) = ask("models", "--served")
     assert served == longer
-    assert served["pushed"] == [str(max((output / "pushed" / "sample").iterdir()))]
+    assert served["pushed"] == [str(max((made_runs / "pushed" / "sample").iterdir()))]
 
 
 @pytest.mark.parametrize(
@@ -239,10 +239,10 @@ def test_the_document_names_every_key_of_an_answer(ask, ids):
         assert keys <= named[words[0]] | (named["runs"] if words[0] == "show" else set()), words
 
 
-def test_printed_answers_have_the_expected_lines(output, ids, capsys):
+def test_printed_answers_have_the_expected_lines(made_runs, ids, capsys):
     for words in (["runs"], ["show", str(ids[FAILED])], ["diff", str(ids[PUSHED])], ["models"], ["why", "DataGate"]):
-        assert main([*words, "--store", str(output)]) == 0
-    assert main(["lineage", str(next((output / "pushed" / "sample").iterdir())), "--store", str(output)]) == 0
+        assert main([*words, "--store", str(made_runs)]) == 0
+    assert main(["lineage", str(next((made_runs / "pushed" / "sample").iterdir())), "--store", str(made_runs)]) == 0
     printed = capsys.readouterr().out
     refused = rf"^{ids[REFUSED]} +sample .+ refused +0\.\d{{4}} test +accuracy 0\.\d{{4}} \(floor 1\.0000\)$"
     failed = r"^DataGate +failed .+\n  DataRefused: .+:\n  split  feature  what is wrong\n  all    image  "
@@ -251,12 +251,12 @@ def test_printed_answers_have_the_expected_lines(output, ids, capsys):
     assert "└── made by Pusher in run" in printed
 
 
-def test_nothing_heavy_is_imported(output):
+def test_nothing_heavy_is_imported(made_runs):
     code = f"""
 import sys
 from lineage.__main__ import main
 for words in (["runs"], ["show"], ["models"], ["gc"], ["why", "DataGate"], ["diff", "latest"]):
-    assert main([*words, "--store", {str(output)!r}]) == 0
+    assert main([*words, "--store", {str(made_runs)!r}]) == 0
 heavy = {{"tensorflow", "tfx", "apache_beam", "pandas"}} & set(sys.modules)
 assert not heavy, heavy
 """
@@ -268,9 +268,9 @@ def _put_out(run: dict) -> list[dict]:
     return [artifact for node in run["nodes"] for some in node["outputs"].values() for artifact in some]
 
 
-def test_gc_deletes_what_is_not_needed_and_keeps_the_rest(ask, ids, output):
+def test_gc_deletes_what_is_not_needed_and_keeps_the_rest(ask, ids, made_runs):
     """The last test of these runs, because it deletes artifacts."""
-    killed = [output / "artifacts" / "sample" / "Trainer" / channel / "7" for channel in ("model", "model_run")]
+    killed = [made_runs / "artifacts" / "sample" / "Trainer" / channel / "7" for channel in ("model", "model_run")]
     young = ask("gc")["folders"]
     assert {each["path"]: each["why"] for each in young} == dict.fromkeys(map(str, killed), "left by a killed run")
     found = ask("gc", "--older-than", 0)
@@ -285,7 +285,7 @@ def test_gc_deletes_what_is_not_needed_and_keeps_the_rest(ask, ids, output):
     assert {each["uri"] for some in evaluated.values() for each in some} <= gone
     assert refused[NODES.index("Pusher")]["outputs"] == {}
     assert found["deleted"] is False
-    assert found["kept"] == sorted(map(str, (output / "pushed" / "sample").iterdir()))
+    assert found["kept"] == sorted(map(str, (made_runs / "pushed" / "sample").iterdir()))
     assert all(Path(path).is_dir() for path in gone)
     assert ask("gc", "--older-than", 0, "--delete")["bytes"] == found["bytes"] > 0
     assert not any(Path(path).exists() for path in gone)
