@@ -85,6 +85,7 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, strength: f
     """
     features = features.astype(np.float32)
     scale = 1 / max(float(np.sqrt(np.mean(np.square(features)))), 1e-6)
+    mean = features.mean(axis=0)  # without it, the same optimum needs two to three times the iterations
     present = np.unique(labels)
     kernel = np.zeros([features.shape[1], classes], np.float32)
     bias = np.full([classes], _NEVER, np.float32)
@@ -92,11 +93,12 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, strength: f
     if len(present) > 1:
         weighted = "balanced" if balanced else None
         model = LogisticRegression(C=strength, tol=_TOLERANCE, max_iter=_ITERATIONS, class_weight=weighted)
-        fitted = model.fit(features * scale, labels)
+        fitted = model.fit((features - mean) * scale, labels)
         weights, offsets = fitted.coef_, fitted.intercept_
         if len(present) == 2:  # scikit-learn has one logit for two classes
             weights, offsets = np.concatenate([-weights, weights]) / 2, np.concatenate([-offsets, offsets]) / 2
-        kernel[:, present], bias[present] = weights.T * scale, offsets
+        kernel[:, present] = weights.T * scale
+        bias[present] = offsets - mean @ kernel[:, present]
     return Head(kernel, bias)
 
 
