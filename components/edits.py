@@ -141,6 +141,11 @@ def read_applied(table: str) -> list[Applied]:
         return [Applied(**each) for each in json.loads(file.read())]
 
 
+def relabelled(table: str) -> dict[str, str]:
+    """Returns the own classes of the relabelled records, by their FarmHash in hex; see `read_applied`."""
+    return {each.photo: each.was for each in read_applied(table) if each.kind == RELABELLED}
+
+
 def notices(edited: Edited) -> Iterator[str]:
     """Yields what a user should know about the rows."""
     yield printable(edited.summary)

@@ -45,7 +45,7 @@ For F1, n is the number of photos whose true or predicted class is this class.
       predicted, probability, probability_of_true, familiar: 0 to 1, null except for a probe,
       was: the class before `data.edits` relabelled the photo, '' if it was not valid, null if it is not relabelled,
       nearest: the three most similar training photos by their embeddings, {record, file, class, similarity: the cosine
-        of the angle, -1 to 1}; null without embeddings,
+        of the angle, -1 to 1, was}; null without embeddings,
       occlusion: by row and column, how much a grey square at this position lowers `probability`; null except for the
         first three}], the most confident first
     slices: for size and brightness [{name, accuracy: a measure}]

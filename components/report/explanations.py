@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from components import edits
 from components.photos import Photos
 from components.report import neighbours, occlusion
 from components.report.sources import Sources
@@ -27,7 +28,8 @@ def add(mistakes: list[dict[str, Any]], sources: Sources, splits: Mapping[str, P
     """Adds `nearest` and `occlusion` to each mistake (see `components.report`); returns the pictures."""
     examples, split = str(sources.folder("ImportExampleGen.examples")), sources.judged
     records = [each["record"] for each in mistakes]
-    found = neighbours.nearest(sources.folder("Embeddings.embeddings"), splits, split, records, sources.classes)
+    was = edits.relabelled(str(sources.folder("ImportExampleGen.table")))
+    found = neighbours.nearest(sources.folder("Embeddings.embeddings"), splits, split, records, sources.classes, was)
     shown = pictures(examples, split, records[:_OCCLUDED], *sources.pixels)
     losses = _losses(sources, shown)
     for each, nearest in zip(mistakes, found, strict=True):

@@ -141,8 +141,7 @@ def _evaluation(sources: Sources, splits: Mapping[str, Photos]) -> dict[str, Any
     if not folder or not predicted:
         return None
     familiar = prediction_files.read_familiar(folder)
-    table = str(sources.folder("ImportExampleGen.table"))
-    was = {each.photo: each.was for each in edits.read_applied(table) if each.kind == edits.RELABELLED}
+    was = edits.relabelled(str(sources.folder("ImportExampleGen.table")))
     return evaluation.evaluate(predicted, splits[sources.judged], sources.classes, fitted, familiar, was)
 
 

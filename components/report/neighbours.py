@@ -14,7 +14,12 @@ COUNT = 3  # training photos of each photo
 
 
 def nearest(
-    table: str | None, splits: Mapping[str, Photos], split: str, records: Sequence[int], classes: Sequence[str]
+    table: str | None,
+    splits: Mapping[str, Photos],
+    split: str,
+    records: Sequence[int],
+    classes: Sequence[str],
+    relabelled: Mapping[str, str],
 ) -> list[list[dict[str, Any]] | None]:
     """Returns for each photo the COUNT most similar training photos, the most similar first.
 
@@ -24,10 +29,11 @@ def nearest(
       split: the split of the photos.
       records: the record numbers of the photos in this split.
       classes: the class names.
+      relabelled: see `components.edits.relabelled`.
 
     Returns:
-      For each photo {record, file, class, similarity}, the last of -1 to 1; None for all photos if there are no
-      embeddings of the same records.
+      For each photo {record, file, class, similarity, was}, with a similarity of -1 to 1; None for all photos if there
+      are no embeddings of the same records.
     """
     read = {name: embeddings.read(table, name) for name in (TRAIN, split)} if table and records else {}
     same = bool(read) and all(name in splits and _same_records(rows, splits[name]) for name, rows in read.items())
@@ -43,6 +49,7 @@ def nearest(
                 "file": file_name(photos, index),
                 "class": class_name(classes, photos.labels[index]),
                 "similarity": float(row[index]),
+                "was": relabelled.get(photos.digests[index].tobytes().hex()),
             }
             for index in chosen
         ]

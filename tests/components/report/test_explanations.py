@@ -43,13 +43,15 @@ def _write(folder, train: list, test: list = ((0, 0), (2, 0))) -> str:
 
 def test_the_nearest_training_photos_by_hand(tmp_path):
     table = _write(tmp_path, [[3, 4], [0, 2], [5, 0], [-1, 0]])
-    zeros, found = neighbours.nearest(table, SPLITS, "test", [0, 1], ["rose", "<i>tulip"])
+    relabelled = {SPLITS["train"].digests[0].tobytes().hex(): "tulip"}
+    zeros, found = neighbours.nearest(table, SPLITS, "test", [0, 1], ["rose", "<i>tulip"], relabelled)
     assert [(each["record"], each["file"], each["class"]) for each in found] == [
         (2, "new\\nline.jpg", "rose"),
         (0, "a.jpg", "rose"),
         (1, "<b>.jpg", "<i>tulip"),
     ]
     assert [each["similarity"] for each in found] == pytest.approx([1, 0.6, 0])
+    assert [each["was"] for each in found] == [None, "tulip", None]
     assert [each["similarity"] for each in zeros] == [0, 0, 0]  # features of zeros have no direction
 
 
@@ -58,7 +60,7 @@ def test_a_small_training_split_and_a_class_without_a_name(tmp_path):
     rows = Embeddings(splits["train"].digests, np.array([7]), np.ones([1, 2], np.float16))
     table = _write(tmp_path, np.ones([4, 2]))
     embeddings.write({"original": [rows]}, table, "train", "00000-of-00001")
-    ((only,),) = neighbours.nearest(table, splits, "test", [1], ["rose"])
+    ((only,),) = neighbours.nearest(table, splits, "test", [1], ["rose"], {})
     assert (only["class"], only["record"]) == ("class 7", 0)
 
 
@@ -70,7 +72,7 @@ def test_without_embeddings_of_the_same_records(tmp_path, case):
         "no photos": {},
     }.get(case, SPLITS)
     chosen = [] if case == "no mistakes" else [0, 1]
-    assert neighbours.nearest(table, splits, "test", chosen, ["a", "b"]) == [None] * len(chosen)
+    assert neighbours.nearest(table, splits, "test", chosen, ["a", "b"], {}) == [None] * len(chosen)
 
 
 def _corner(photos) -> np.ndarray:
