@@ -64,8 +64,13 @@ def ensure_folder(cache: Path, uri: str) -> Path:
     return folder
 
 
-def ensure_file(cache: Path, remote: Remote) -> Path:
+def ensure_file(cache: Path, remote: Remote, option: str = "--weights FILE") -> Path:
     """Returns a weights file under `cache`, after downloading it if it is missing; its folder is named by the digest.
+
+    Args:
+      cache: the folder of the cache.
+      remote: the file.
+      option: where a file on this machine can be given instead, for errors.
 
     Raises:
       UserError: without network, or when the file is not the expected one.
@@ -73,7 +78,7 @@ def ensure_file(cache: Path, remote: Remote) -> Path:
     """
     target = cache / "weights" / remote.digest.rpartition(":")[2][:12] / remote.url.rpartition("/")[2]
     if not target.exists():
-        with _network(f"the weights {target.name}", "the file (--weights FILE)"), _progress() as shown:
+        with _network(f"the weights {target.name}", f"the file ({option})"), _progress() as shown:
             _fetch(_session(), remote, target, shown)
     return target
 

@@ -88,27 +88,31 @@ def ensure(source: str, image_size: int) -> Path:
         return make(cache, image_size)
 
 
-def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | None) -> Path | None:
+def prepare_weights(
+    weights: str | None, sha256: str | None, imagenet: Remote | None, setting: str = "model.weights"
+) -> Path | None:
     """Returns the absolute path of the weights file, or None without weights.
 
     Args:
       weights: 'imagenet', a file, or None.
       sha256: the expected digest of a file, in hex; None for any.
       imagenet: the file for 'imagenet'.
+      setting: the key of the setting, for errors.
 
     Raises:
       UserError: when the file is missing, a folder, neither HDF5 nor a zip, or has another checksum than `sha256`.
     """
     if weights is None:
         return None
+    option = "--weights FILE" if setting == "model.weights" else setting
     if weights == "imagenet" and imagenet:
         with _cache_for("weights") as cache:
-            return download.ensure_file(cache, imagenet)
+            return download.ensure_file(cache, imagenet, option)
     path = Path(weights).expanduser().resolve()
     if path.is_dir():
-        raise UserError(_folder_error(path))
+        raise UserError(_folder_error(path, option))
     if not path.is_file():
-        raise UserError(f"the weights file {path} does not exist (--weights FILE)")
+        raise UserError(f"the weights file {path} does not exist ({option})")
     with path.open("rb") as file:
         if not file.read(len(HDF5_MAGIC)).startswith((HDF5_MAGIC, ZIP_MAGIC)):
             raise UserError(
@@ -116,18 +120,19 @@ def prepare_weights(weights: str | None, sha256: str | None, imagenet: Remote | 
             )
     if sha256 and (received := download.digest(path, "sha256:")) != f"sha256:{sha256}":
         raise UserError(
-            f"the weights file {path} is not the expected one: expected sha256:{sha256} (model.weights_sha256), "
+            f"the weights file {path} is not the expected one: expected sha256:{sha256} ({setting}_sha256), "
             f"received {received}"
         )
     return path
 
 
-def _folder_error(path: Path) -> str:
+def _folder_error(path: Path, option: str) -> str:
     """Returns the error for a folder, such as a SavedModel, with the place of the weights file."""
     weights = next((file for folder in (path, path.parent) for file in sorted(folder.glob("*.weights.h5"))), None)
     what = "a SavedModel" if (path / "saved_model.pb").exists() else "a folder"
+    file = shlex.quote(str(weights))
     instead = (
-        f"the weights are in the file --weights {shlex.quote(str(weights))}"
+        f"the weights are in the file {option.replace('FILE', file) if 'FILE' in option else f'{file} ({option})'}"
         if weights
         else "save them with Keras's model.save_weights('NAME.weights.h5'), and give that file"
     )

@@ -69,6 +69,7 @@ def _execution(of: _Trace, execution: Execution) -> Node:
     return {**node, **_settings(execution, of.provenance.get(execution.run)), "artifacts": artifacts}
 
 
+_PIXELS = "pixels"  # an execution property of Embeddings only
 _DATA = "input_base"  # ExampleGen's execution property with the folder of the data
 _FACTS = (
     "input_fingerprint",
@@ -89,6 +90,8 @@ def _settings(execution: Execution, provenance: str | None) -> dict[str, Any]:
     config = config.get("custom_config", config)  # ExampleGen stores a protobuf message as JSON
     config = config.get("value", config)
     config = {key: value for key, value in config.items() if key not in ("checkpoints", "devices")}
+    if _PIXELS in execution.facts:  # of Embeddings, whose other settings are those of Transform
+        config = json.loads(execution.facts["settings"])
     code = config.pop("code", None)  # stores from before issue 11: a digest of all code of the trainer
     files = execution.facts.get(CODE)
     if files:

@@ -76,6 +76,12 @@ def _family_problems(data: "Data", model: Architecture, key: str) -> Iterator[tu
         have = ", ".join(name for name, each in FAMILIES.items() if each.imagenet)
         text = f"{key}.weights: no ImageNet weights to download for {name}, only for {have}; give a file"
         yield {f"{key}.weights", f"{key}.name"}, text
+    if model.weights == "imagenet" and model.weights_sha256:
+        text = (
+            f"{key}.weights_sha256: expected none with {key}.weights 'imagenet', whose checksum is known; received "
+            f"{model.weights_sha256}. Remove it, or give a file as {key}.weights"
+        )
+        yield {f"{key}.weights", f"{key}.weights_sha256"}, text
     if model.weights == "imagenet" and family.normalize not in (None, data.normalize):
         text = (
             f"data.normalize: expected {family.normalize!r} for {name}'s ImageNet weights, received "

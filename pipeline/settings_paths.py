@@ -36,7 +36,9 @@ def from_folder(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _trunk(trunk: Any, folder: Path) -> Any:
     weights = trunk.get("weights") if isinstance(trunk, Mapping) else None
-    return {**trunk, "weights": _absolute("model.weights", weights, folder)} if isinstance(weights, str) else trunk
+    if not weights or not isinstance(weights, str):
+        return trunk
+    return {**trunk, "weights": _absolute("model.weights", weights, folder)}
 
 
 def _value(values: Any, key: str) -> Any:

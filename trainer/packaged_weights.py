@@ -38,10 +38,12 @@ def load(model: keras.Model, settings: Architecture) -> LoadReport:
       UserError: when the package is not installed, or its file is not the expected one.
       ValueError: when the weights do not fit; the model is then unchanged.
     """
+    is_model = isinstance(settings, Model)
     match = settings.weights_match if isinstance(settings, Model) else "base"  # a trunk has no last layer
     if (packaged := of_settings(settings)) is None:
-        return weights.load(model, str(settings.weights), match)
-    return weights.assign(model, read(packaged), packaged.file, match)
+        return weights.load(model, str(settings.weights), match, may_match=is_model)
+    option = "--weights FILE" if is_model else "embeddings.trunks: weights"
+    return weights.assign(model, read(packaged, option), packaged.file, match)
 
 
 def of_settings(settings: Architecture) -> Packaged | None:
@@ -50,24 +52,24 @@ def of_settings(settings: Architecture) -> Packaged | None:
     return published if settings.weights == "imagenet" and isinstance(published, Packaged) else None
 
 
-def read(packaged: Packaged) -> dict[str, np.ndarray]:
-    """Returns the arrays of a package's file by 'layer/variable'.
+def read(packaged: Packaged, option: str = "--weights FILE") -> dict[str, np.ndarray]:
+    """Returns the arrays of a package's file by 'layer/variable'; `option` is for errors.
 
     Raises:
       UserError: when the package is not installed, or its file is not the expected one.
     """
-    arrays: dict[str, np.ndarray] = pkgutil.resolve_name(packaged.convert)(_installed(packaged))
+    arrays: dict[str, np.ndarray] = pkgutil.resolve_name(packaged.convert)(_installed(packaged, option))
     return arrays
 
 
-def _installed(packaged: Packaged) -> Path:
+def _installed(packaged: Packaged, option: str) -> Path:
     package, _, inside = packaged.file.partition("/")
     name = package.replace("_", "-")
     spec = find_spec(package)
     if not spec or not spec.submodule_search_locations:
         raise UserError(
             f"the ImageNet weights are in the Python package {name}, which is not installed; install it with this "
-            "project's requirements, or give a file (--weights FILE)"
+            f"project's requirements, or give a file ({option})"
         )
     file = Path(spec.submodule_search_locations[0], inside)
     received = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"

@@ -31,6 +31,13 @@ class Architecture(Section):
     weights: str | None = Field(default=None, description="'imagenet', a weights file, or null for random")
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
+    @field_validator("weights")
+    @classmethod
+    def _not_empty(cls, weights: str | None) -> str | None:
+        if weights == "":
+            raise ValueError("expected 'imagenet' or the path of a weights file")
+        return weights
+
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:

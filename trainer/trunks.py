@@ -78,7 +78,10 @@ def _named(inputs: keras.KerasTensor, trunk: Trunk, prefix: str) -> keras.KerasT
 
 def _pretrained(trunk: Trunk, input_shape: tuple[int, int, int]) -> keras.Model:
     whole = models.build(trunk.name, input_shape, 1, **dict(trunk.options))
-    packaged_weights.load(whole, trunk)
+    try:
+        packaged_weights.load(whole, trunk)
+    except ValueError as error:
+        raise ValueError(f"embeddings.trunks: the weights of {trunk.name}: {error}") from None
     names = [layer.name for layer in whole.layers[1:]]
     if trunk.layer not in (None, *names):
         raise ValueError(f"embeddings.trunks: {trunk.name} has no such layer; {choices(str(trunk.layer), names)}")

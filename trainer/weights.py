@@ -83,7 +83,7 @@ def save(model: keras.Model, path: str | Path) -> None:
             _save_hdf5(model, file)
 
 
-def load(model: keras.Model, path: str | Path, match: Match = "whole") -> LoadReport:
+def load(model: keras.Model, path: str | Path, match: Match = "whole", may_match: bool = True) -> LoadReport:
     """Assigns a file's weights to the layers of the same names.
 
     Args:
@@ -92,6 +92,7 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> LoadRe
       match: 'base' loads all layers except the last, and all of them must match. 'whole' also loads the last layer.
         'matching' loads the layers whose variables are the same in the file, with the same shapes. 'matching base' does
         the same without the last layer, and may load nothing.
+      may_match: whether an error suggests the setting that loads only the layers that match.
 
     Raises:
       ValueError: when the file cannot be read, does not match, or nothing in it matches; the model is then unchanged.
@@ -105,7 +106,7 @@ def load(model: keras.Model, path: str | Path, match: Match = "whole") -> LoadRe
         except ValueError:
             if not report.loaded:  # otherwise the error about names is more helpful
                 raise
-    return _assign(report, in_model, in_file, match)
+    return _assign(report, in_model, in_file, match, may_match)
 
 
 def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], name: str, match: Match) -> LoadReport:
@@ -122,8 +123,8 @@ def _used(layers: Layers, match: Match) -> Layers:
     return {name: each for name, each in layers.items() if name != HEAD or match not in ("base", "matching base")}
 
 
-def _assign(report: LoadReport, in_model: Layers, in_file: Layers, match: Match) -> LoadReport:
-    _check(report, match)
+def _assign(report: LoadReport, in_model: Layers, in_file: Layers, match: Match, may_match: bool = True) -> LoadReport:
+    _check(report, match, may_match)
     for layer in report.loaded:
         for name, variable in in_model[layer].items():
             variable.assign(in_file[layer][_name_in_file(name, in_file[layer], in_model[layer])])
@@ -199,12 +200,13 @@ def _name_in_file(name: str, in_file: dict[str, np.ndarray], in_model: dict[str,
     return str(list(in_model).index(name)) if all(other.isdigit() for other in in_file) else name
 
 
-def _check(report: LoadReport, match: Match) -> None:
+def _check(report: LoadReport, match: Match, may_match: bool) -> None:
     differences = "; ".join(report.differences())
     if differences and match in ("base", "whole"):
+        advice = "; to load only the layers that match: --set model.weights_match=matching" if may_match else ""
         raise ValueError(
             f"the weights file {report.file} does not fit the model: expected the same layers and shapes in both, "
-            f"received {differences}; to load only the layers that match: --set model.weights_match=matching"
+            f"received {differences}{advice}"
         )
     if not report.loaded and (report.skipped or match != "matching base"):
         raise ValueError(

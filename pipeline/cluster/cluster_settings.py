@@ -98,22 +98,25 @@ def _with_uris(config: Config, submitted: bool) -> Config:
         data = data.model_copy(update={"directory": directory})
     if isinstance(data.edits, Path) and not submitted:
         data = data.model_copy(update={"edits": label_edits.checked(data.edits, data.classes)})
-    trunks = tuple(_weights_uri(trunk, submitted) for trunk in embeddings.trunks)
+    trunks = tuple(
+        _weights_uri(trunk, submitted, f"embeddings.trunks.{number}.weights")
+        for number, trunk in enumerate(embeddings.trunks)
+    )
     return config.model_copy(
         update={
             "data": data,
-            "model": _weights_uri(config.model, submitted),
+            "model": _weights_uri(config.model, submitted, "model.weights"),
             "embeddings": embeddings.model_copy(update={"trunks": trunks}),
         }
     )
 
 
-def _weights_uri(model: ArchitectureType, submitted: bool) -> ArchitectureType:
+def _weights_uri(model: ArchitectureType, submitted: bool, setting: str) -> ArchitectureType:
     published = FAMILIES[model.name].imagenet if model.weights == "imagenet" else None
     if isinstance(published, Weights):
         return model.model_copy(update={"weights": download.bucket_uri(published.url)})
     if published is None and not submitted and "://" not in (model.weights or "://"):
-        file = prepare_weights(model.weights, model.weights_sha256, None)
+        file = prepare_weights(model.weights, model.weights_sha256, None, setting)
         return model.model_copy(update={"weights": str(file)})
     return model
 

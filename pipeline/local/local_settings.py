@@ -9,7 +9,7 @@ from errors import UserError, collect_errors
 from ingest import data_checks, download, label_edits, prepare, records
 from ingest.logs import log_to_file
 from pipeline import beam
-from pipeline.config import Config, Metadata
+from pipeline.config import Beam, Config, Data, Metadata
 from pipeline.local.output import writable
 from pipeline.schema_file import check_schema
 from trainer.families import FAMILIES, PROBE, Packaged, Weights
@@ -27,22 +27,18 @@ def resolve(config: Config, in_batches: bool = False) -> Config:
       UserError: naming all settings that cannot be used. The output folder is then not created.
     """
     problems: list[str] = []
-    data = config.data
-    # Google's libraries warn when they are imported
-    with collect_errors(problems), log_to_file(Path(os.devnull), also_terminal=False):
-        beam.check(config.beam, local=True)
     with collect_errors(problems):
-        directory = _checked_data(config, in_batches or config.model.name != PROBE)
-    with collect_errors(problems):
-        schema = check_schema(_local_path(data.schema_file, "data.schema_file"), data.classes)
-    with collect_errors(problems):
-        edits = data.edits and label_edits.checked(_local_path(data.edits, label_edits.SETTING), data.classes)
+        _check_beam(config.beam)
+    data = _resolved_data(config, in_batches, problems)
     with collect_errors(problems):
         _check_database(config.metadata)
     with collect_errors(problems):
         _check_frozen(config)
-        model = _with_weights(config.model)
-        trunks = tuple(_with_weights(each) for each in config.embeddings.trunks)
+        model = _with_weights(config.model, "model.weights")
+        trunks = tuple(
+            _with_weights(trunk, f"embeddings.trunks.{number}.weights")
+            for number, trunk in enumerate(config.embeddings.trunks)
+        )
     with collect_errors(problems):
         pushed = _push_folder(config)
     with collect_errors(problems):
@@ -53,15 +49,28 @@ def resolve(config: Config, in_batches: bool = False) -> Config:
     if problems:
         raise UserError("\n".join(problems))
     output = writable(config.output, "the output folder", "--output DIR", make=True)
-    return config.model_copy(
-        update={
-            "output": output,
-            "data": data.model_copy(update={"directory": directory, "schema_file": schema, "edits": edits}),
-            "model": model,
-            "embeddings": config.embeddings.model_copy(update={"trunks": trunks}),
-            "pusher": config.pusher.model_copy(update={"directory": pushed}),
-        }
-    )
+    embeddings = config.embeddings.model_copy(update={"trunks": trunks})
+    pusher = config.pusher.model_copy(update={"directory": pushed})
+    changed = {"output": output, "data": data, "model": model, "embeddings": embeddings, "pusher": pusher}
+    return config.model_copy(update=changed)
+
+
+def _check_beam(settings: Beam) -> None:
+    with log_to_file(Path(os.devnull), also_terminal=False):  # Google's libraries warn when they are imported
+        beam.check(settings, local=True)
+
+
+def _resolved_data(config: Config, in_batches: bool, problems: list[str]) -> Data:
+    """Returns the section `data` with absolute paths; appends errors to `problems`."""
+    data, paths = config.data, dict[str, Path | None]()
+    with collect_errors(problems):
+        paths["directory"] = _checked_data(config, in_batches or config.model.name != PROBE)
+    with collect_errors(problems):
+        paths["schema_file"] = check_schema(_local_path(data.schema_file, "data.schema_file"), data.classes)
+    with collect_errors(problems):
+        if data.edits:
+            paths["edits"] = label_edits.checked(_local_path(data.edits, label_edits.SETTING), data.classes)
+    return data.model_copy(update=paths)
 
 
 def _check_frozen(config: Config) -> None:
@@ -71,13 +80,18 @@ def _check_frozen(config: Config) -> None:
         )
 
 
-def _with_weights(model: ArchitectureType) -> ArchitectureType:
-    """Returns the model with the absolute path and the digest of its weights file; unchanged without a file."""
+def _with_weights(model: ArchitectureType, setting: str) -> ArchitectureType:
+    """Returns the model with the absolute path and the digest of its weights file; unchanged without a file.
+
+    Args:
+      model: the model, or a trunk.
+      setting: the key of its weights, for errors.
+    """
     published = FAMILIES[model.name].imagenet
     if model.weights == "imagenet" and isinstance(published, Packaged):
         return model
     remote = download.Remote(*published) if isinstance(published, Weights) else None
-    path = prepare.prepare_weights(model.weights, model.weights_sha256, remote)
+    path = prepare.prepare_weights(model.weights, model.weights_sha256, remote, setting)
     if path is None:
         return model
     digest = download.digest(path, "sha256:").removeprefix("sha256:")

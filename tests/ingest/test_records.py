@@ -154,6 +154,8 @@ def test_a_folder_is_not_a_weights_file(tmp_path):
     for given in (saved, saved.parent):
         with pytest.raises(UserError, match=r"in the file --weights '.*/model 1/model.weights.h5'$"):
             prepare.prepare_weights(str(given), None, None)
+        with pytest.raises(UserError, match=r"in the file '.*/model 1/model.weights.h5' \(a\.weights\)$"):
+            prepare.prepare_weights(str(given), None, None, "a.weights")
 
 
 def test_the_real_weights_keep_their_checksum(real_data):

@@ -207,6 +207,19 @@ def test_show_and_lineage_say_how_the_data_were_made(runs, ask, page, capsys):
             assert ("&lt;b&gt;3 relabelled&lt;/b&gt;" in page(path)) == bool(provenance)
 
 
+def test_lineage_of_embeddings_names_the_trunks(runs, ask, capsys):
+    run = runs.store.run("2026-01-01T00:00:00", KNOWN)
+    table = runs._folder("components.EmbeddingTable", "Embeddings", "embeddings")
+    settings = json.dumps({"trunks": [{"name": "efficientnet_lite0"}], "views": ["flip"]})
+    runs.store.execution(
+        run, "Embeddings", {}, {"embeddings": [table]}, settings=settings, pixels='{"image_size": 192}'
+    )
+    (found,) = ask("lineage", table)["made_by"]
+    assert found["settings"] == {"trunks": [{"name": "efficientnet_lite0"}], "views": ["flip"]}
+    assert main(["lineage", str(table), "--store", str(runs.output)]) == 0
+    assert 'trunks = [{"name": "efficientnet_lite0"}]' in capsys.readouterr().out
+
+
 def test_diff_of_one_run_compares_it_with_the_previous_run_of_its_pipeline(runs, ask, page, capsys):
     first, second = runs.judge(True), runs.judge(False)
     other = runs.store.run("2026-02-01T00:00:00", {"pipeline": "mnist", "settings": "{}"})

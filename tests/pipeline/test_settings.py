@@ -59,6 +59,11 @@ def test_a_file_that_names_no_preset_is_refused(tmp_path):
     [
         (3, r"embeddings\.trunks\.0: expected a section with the keys name, options, .*; received 3"),
         ({"name": "xception", "layers": "x"}, r"trunks\.0\.layers: unknown key; did you mean 'layer'\?"),
+        ({"name": "xception", "weights": ""}, r"trunks\.0\.weights: expected 'imagenet' or .* file; received ''"),
+        (
+            {"name": "efficientnet_lite0", "weights_sha256": "0" * 64},
+            r"trunks\.0\.weights_sha256: expected none with embeddings\.trunks\.0\.weights 'imagenet', .*",
+        ),
         ({"name": "probe", "weights": "x.npz"}, r"trunks\.0\.name: unknown model; expected .* mobilenet_v2; received"),
         (
             {"name": "xceptoin"},

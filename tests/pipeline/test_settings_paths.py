@@ -95,3 +95,15 @@ def test_a_file_that_is_moved_with_its_folder(tmp_path, monkeypatch):
 def test_values_of_other_types_are_refused_by_name(tmp_path, text):
     with pytest.raises(UserError, match="(data|data.directory|output)[.:]"):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("model: {name: mobilenet_v2, weights: ''}", "model.weights"),
+        ("embeddings: {trunks: [{name: mobilenet_v2, weights: ''}]}", "embeddings.trunks.0.weights"),
+    ],
+)
+def test_empty_weights_are_no_path(tmp_path, text, key):
+    with pytest.raises(UserError, match=f"{key}: expected 'imagenet' or the path of a weights file; received ''"):
+        load(tmp_path, text)

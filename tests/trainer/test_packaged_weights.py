@@ -18,9 +18,9 @@ from pipeline.local import local_settings
 from tests.conftest import ROOT
 from tests.helpers import records
 from tests.pipeline.cluster.test_cluster_settings import SOUND
-from trainer import images, models, packaged_weights, torch_file
+from trainer import images, models, packaged_weights, torch_file, trunks
 from trainer.families import FAMILIES, Packaged
-from trainer.settings import Model
+from trainer.settings import Model, Trunk
 
 LITE = ["efficientnet_lite0", "efficientnet_lite1"]
 DAISY = 985  # of ImageNet's classes
@@ -131,13 +131,17 @@ def test_all_weights_are_loaded_and_daisies_are_recognised(name, real_data):
     assert np.mean(predicted == DAISY) > 0.7
 
 
-def test_the_package_must_be_installed_and_have_the_expected_file(tmp_path):
+def test_the_package_must_be_installed_and_have_the_expected_file(monkeypatch):
     with pytest.raises(UserError, match="in the Python package no-such-package, which is not installed; install it"):
         packaged_weights.read(Packaged("no_such_package/a.pth", "0", "trainer.packaged_weights.efficientnet_lite"))
     row = FAMILIES[LITE[0]].imagenet
     for other in (row._replace(sha256="0" * 64), row._replace(file="numpy/a.pth")):
         with pytest.raises(UserError, match="is not the expected file of weights: expected sha256:.* received .*again"):
             packaged_weights.read(other)
+    missing = Packaged("no_such_package/a.pth", "0", row.convert)
+    monkeypatch.setitem(FAMILIES, LITE[0], FAMILIES[LITE[0]]._replace(imagenet=missing))
+    with pytest.raises(UserError, match=r"is not installed; .*, or give a file \(embeddings.trunks: weights\)"):
+        trunks.features((32, 32, 3), [Trunk(name=LITE[0])])
 
 
 def test_settings_keep_the_name_here_and_on_a_cluster(tmp_path):

@@ -13,6 +13,7 @@ from pipeline import schema_file, settings
 from pipeline.local import local_settings
 from tests.helpers import records
 from trainer import models
+from trainer.weights import save
 
 CLASSES = settings.load().data.classes
 OF_IMAGE = "shape { dim { size: 1 } }\n  image"
@@ -167,3 +168,27 @@ def test_edits_are_checked_before_the_run(prepare, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
     (tmp_path / "edits.csv").write_text("name,label\na.jpg,daisy\n")
     assert prepare(weights, **edits).data.edits == tmp_path / "edits.csv"
+
+
+@pytest.mark.parametrize(
+    ("trunk", "says"),
+    [
+        ({"weights": "no.npz"}, r"the weights file .*/no\.npz does not exist \(embeddings\.trunks\.1\.weights\)$"),
+        ({"weights": "."}, r"the weights .* are a folder; expected a file: .*"),
+        (
+            {"weights": "m.npz", "weights_sha256": "0" * 64},
+            r"is not the expected one: expected sha256:0{64} \(embeddings\.trunks\.1\.weights_sha256\), received",
+        ),
+        (
+            {"weights": "m.npz", "options": {"alpha": 0.5}},
+            r"embeddings\.trunks: the weights of mobilenet_v2: the weights file .*/m\.npz does not fit the model: .*",
+        ),
+    ],
+)
+def test_an_error_about_a_trunks_weights_names_its_setting(prepare, tmp_path, monkeypatch, trunk, says):
+    monkeypatch.chdir(tmp_path)
+    save(models.build("mobilenet_v2", (71, 71, 3), 5, alpha=0.35), tmp_path / "m.npz")
+    trunks = [{"name": "efficientnet_lite0"}, {"name": "mobilenet_v2", "options": {"alpha": 0.35}} | trunk]
+    with pytest.raises(UserError, match=says) as error:
+        prepare(None, **{"model.name": "probe", "model.weights": None, "embeddings.trunks": trunks})
+    assert not re.search(r"--weights|model\.weights", str(error.value))
