@@ -50,6 +50,8 @@ def export(
       the most to the least probable, then ''; `size` int32 [batch], their number; and `status`.
     transform_features: `examples` to `pixels`, the model's input.
 
+    An empty batch gives empty outputs.
+
     The class names are stored in the folder; see `trainer.class_names`.
 
     Args:
@@ -105,6 +107,10 @@ def _predictor(
     inner = keras.Model(model.inputs, [model.get_layer(HEAD).input, model.output]) if familiar else None
 
     def predict(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        photos = tf.shape(pixels)[0]
+        # at least one photo: TensorFlow's fused convolutions give wrong shapes for an empty batch (issue 14)
+        blank = tf.zeros([tf.cast(tf.equal(photos, 0), tf.int32), *pixels.shape[1:]], pixels.dtype)
+        pixels = tf.concat([pixels, blank], axis=0)
         features, logits = inner(pixels, training=False) if inner else (None, model(pixels, training=False))
         index = tf.argmax(logits, axis=-1)
         probabilities = tf.nn.softmax(logits / fitted.temperature)
@@ -113,7 +119,7 @@ def _predictor(
             answer[SURE] = tf.reduce_max(probabilities, axis=1) >= fitted.threshold
         if familiar:
             answer[FAMILIAR] = familiarity.familiar(familiar, features, logits)
-        return answer
+        return {key: value[:photos] for key, value in answer.items()}
 
     return predict
 

@@ -7,15 +7,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 from PIL import Image
 
 from ingest.sample import CLASSES
 from testing import graphs
 from tests.helpers import records
-from trainer import models, prediction_sets
+from trainer import familiarity, models, prediction_sets
 from trainer.calibration import Fitted
 from trainer.export import export, in_float32
 from trainer.families import FAMILIES, PROBE
+from trainer.models import head
 
 TEMPERATURE = 0.5
 
@@ -120,6 +122,31 @@ def test_without_settings_the_model_has_no_threshold_and_no_sets(real_data, tmp_
     assert set(served.signatures) == {"serving_default", "serve_examples", "transform_features"}
     answer = served.signatures["serving_default"](image_bytes=tf.constant(photos))
     assert set(answer) == {"label", "class_index", "probabilities", "status"}
+
+
+def test_an_empty_batch_gives_empty_outputs(real_data, tmp_path):
+    """A depthwise convolution with fused batch norm fails for an empty batch (issue 14)."""
+    photos = graphs.first_photos(real_data / "flowers-native" / "flowers00-200.tfrec", 1)
+    transform = graphs.build(tmp_path / "graph", photos)
+    pixels = keras.Input((48, 48, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, use_bias=False)(pixels))
+    x = layers.DepthwiseConv2D(3)(layers.ReLU(6.0)(x))
+    model = keras.Model(pixels, head.logits(layers.GlobalAveragePooling2D()(x), 5))
+    random = np.random.default_rng(0)
+    features, logits = random.normal(size=(8, 8)), random.normal(size=(8, 5)).astype(np.float32)
+    fitted = Fitted(temperature=TEMPERATURE, threshold=0.5, quantile=0.5)
+    export(model, transform, CLASSES, str(tmp_path / "m"), fitted, familiarity.fit(features, features, logits))
+    served = tf.saved_model.load(str(tmp_path / "m"))
+    full = served.signatures["serving_default"](image_bytes=tf.constant(photos))
+    assert set(full) == {"label", "class_index", "probabilities", "sure", "status", "familiar"}
+    examples = [records.example(0, photo).SerializeToString() for photo in photos]
+    for name, signature in served.signatures.items():
+        (key,) = signature.structured_input_signature[1]
+        answer = signature(**{key: tf.constant(photos if key == "image_bytes" else examples)})
+        empty = signature(**{key: tf.constant([], tf.string)})
+        assert {each: (value.dtype, (0, *value.shape[1:])) for each, value in answer.items()} == {
+            each: (value.dtype, tuple(value.shape)) for each, value in empty.items()
+        }, name
 
 
 def test_the_input_is_named_for_rests_base64(exported):
