@@ -22,20 +22,26 @@ from tfx.utils import io_utils
 from components.artifacts import Artifacts, EmbeddingTable
 from components.photos import digests
 from components.stage import Stage, plural
+from errors import UserError
 from ingest.split_names import TRAIN
 from trainer import embeddings as table
 from trainer import input_pipeline, trunks
 from trainer.features import PIXELS
-from trainer.settings import Embeddings
+from trainer.settings import Embeddings, Trunk
 
-_COUNTS = "counts.json"  # a row for each shard: its split, its number of photos, and the number of features
+# a row for each shard: its split, its number of photos, the number of features, and the photos with NaN or Inf in them
+_COUNTS = "counts.json"
 
 
 class Executor(BaseBeamExecutor):
     """Writes the features of all splits."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Converts the trunks, and computes the features of each shard; see the base class."""
+        """Converts the trunks, and computes the features of each shard; see the base class.
+
+        Raises:
+          UserError: when features are NaN or Inf.
+        """
         examples, (graph,), (output,) = input_dict["examples"], input_dict["transform_graph"], output_dict["embeddings"]
         settings = Embeddings.model_validate_json(exec_properties["settings"])
         size, *_ = tft.TFTransformOutput(graph.uri).transformed_feature_spec()[PIXELS].shape
@@ -56,6 +62,25 @@ class Executor(BaseBeamExecutor):
                 | beam.Map(lambda rows: io_utils.write_string_file(f"{output.uri}/{_COUNTS}", json.dumps(sorted(rows))))
             )
         tf.io.gfile.remove(lite)
+        if any(damaged for *_, damaged in _counts(output)):
+            raise UserError(_not_finite(output.uri, splits, settings.trunks, size))
+
+
+def _counts(output: types.Artifact) -> list[tuple[str, int, int, int]]:
+    return [tuple(row) for row in json.loads(io_utils.read_string_file(f"{output.uri}/{_COUNTS}"))]
+
+
+def _not_finite(folder: str, splits: Sequence[str], used: Sequence[Trunk], size: int) -> str:
+    """Returns an error with the number of photos that have features with NaN or Inf, by trunk."""
+    rows = np.concatenate([~np.isfinite(table.read(folder, split, views=True).features) for split in splits])
+    parts = np.split(rows, np.cumsum(trunks.widths(used, size))[:-1], axis=1)
+    counts = [(trunk.name, part.any(axis=1).sum()) for trunk, part in zip(used, parts, strict=True)]
+    received = " and ".join(f"{name} for {count:,} of {len(rows):,} photos" for name, count in counts if count)
+    return (
+        f"embeddings.trunks: expected finite features, received NaN or Inf from {received}. The weights are damaged, "
+        "or the features exceed 65,504, the limit of float16; give the trunk other weights, or choose another trunk or "
+        "layer"
+    )
 
 
 def _files(examples: list[types.Artifact], split: str) -> list[str]:
@@ -74,19 +99,25 @@ class _Compute(beam.DoFn):
         with tf.io.gfile.GFile(self._lite, "rb") as file:
             self._features = trunks.with_lite(file.read())
 
-    def process(self, element: tuple[str, str]) -> Iterator[tuple[str, int, int]]:
+    def process(self, element: tuple[str, str]) -> Iterator[tuple[str, int, int, int]]:
         """Computes and writes the features."""
         split, file = element
         names = (table.ORIGINAL, *(self._views if split == TRAIN else ()))
         shards: dict[str, list[table.Embeddings]] = {name: [] for name in names}
+        damaged = 0
         for records, pixels, labels in input_pipeline.with_records(file, self._transform, trunks.BATCH):
+            finite = np.ones(len(labels), bool)
             for name, rows in shards.items():
-                features = self._features(trunks.VIEWS[name](pixels).numpy()).astype(np.float16)
+                with np.errstate(over="ignore"):  # reported below
+                    features = self._features(trunks.VIEWS[name](pixels).numpy()).astype(np.float16)
+                finite &= np.isfinite(features).all(axis=1)
                 rows.append(table.Embeddings(digests(records).numpy(), labels.numpy(), features))
+            damaged += int((~finite).sum())
         shard = Path(file).name.partition("-")[2].removesuffix(".gz")
         table.write(shards, self._folder, split, shard)
         photos = shards[table.ORIGINAL]
-        yield split, sum(len(rows.labels) for rows in photos), photos[0].features.shape[1] if photos else 0
+        width = photos[0].features.shape[1] if photos else 0
+        yield split, sum(len(rows.labels) for rows in photos), width, damaged
 
 
 class Spec(ComponentSpec):
@@ -131,9 +162,9 @@ def embeddings(
 
 
 def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
-    rows = json.loads(io_utils.read_string_file(f"{outputs['embeddings'][0].uri}/{_COUNTS}"))
-    features = max(width for _, _, width in rows)
-    return f"{features:,} features of {plural(sum(count for _, count, _ in rows), 'photo')}"
+    rows = _counts(outputs["embeddings"][0])
+    features = max(width for _, _, width, _ in rows)
+    return f"{features:,} features of {plural(sum(count for _, count, *_ in rows), 'photo')}"
 
 
 STAGE = Stage("Embeddings", ("embeddings",), _figure)

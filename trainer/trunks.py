@@ -64,6 +64,11 @@ def features(input_shape: tuple[int, int, int], trunks: Sequence[Trunk]) -> kera
     return keras.Model(inputs, layers.Concatenate(name="features_of_all")(parts))
 
 
+def widths(trunks: Sequence[Trunk], size: int) -> list[int]:
+    """Returns the number of features of each trunk, for photos of size × size pixels."""
+    return [features((size, size, 3), [trunk]).output.shape[1] for trunk in trunks]
+
+
 def _named(inputs: keras.KerasTensor, trunk: Trunk, prefix: str) -> keras.KerasTensor:
     """Returns the features of a trunk whose layers' names begin with a prefix."""
     original = _pretrained(trunk, inputs.shape[1:])

@@ -125,10 +125,19 @@ def _used(layers: Layers, match: Match) -> Layers:
 
 def _assign(report: LoadReport, in_model: Layers, in_file: Layers, match: Match, may_match: bool = True) -> LoadReport:
     _check(report, match, may_match)
+    if damaged := [layer for layer in report.loaded if not all(map(_is_finite, in_file[layer].values()))]:
+        raise ValueError(
+            f"the weights file {report.file} contains NaN or Inf in {_listed(damaged)}; expected finite numbers. Give "
+            "another file"
+        )
     for layer in report.loaded:
         for name, variable in in_model[layer].items():
             variable.assign(in_file[layer][_name_in_file(name, in_file[layer], in_model[layer])])
     return report
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return bool(np.isfinite(array).all())
 
 
 def _load_in_order(model: keras.Model, path: str | Path) -> None:

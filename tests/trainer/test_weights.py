@@ -150,6 +150,19 @@ def test_layers_on_one_side_only(tmp_path):
         weights.load(less, tmp_path / "more.npz")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    model = small()
+    values = model.get_layer("stem").get_weights()
+    values[0][0] = value
+    model.get_layer("stem").set_weights(values)
+    weights.save(model, tmp_path / "damaged.npz")
+    for match in ("whole", "base", "matching"):
+        with pytest.raises(ValueError, match=r"damaged\.npz contains NaN or Inf in stem; expected finite numbers"):
+            weights.load(fresh := small(), tmp_path / "damaged.npz", match)
+        assert all(np.isfinite(array).all() for array in fresh.get_weights())
+
+
 def test_long_lists_are_cut():
     skipped = {f"layer{index}": "not in the file" for index in range(7)}
     report = weights.LoadReport("a.npz", ("b",), skipped, (), 1_500, 20_861_480)
