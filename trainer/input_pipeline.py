@@ -1,5 +1,6 @@
 """Reads ExampleGen's records into batches, through the transform graph, with tf.data."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -120,11 +121,17 @@ def evaluation(
 ) -> tf.data.Dataset:
     """Returns all examples once, in a fixed order, in batches like those of `training`.
 
-    The last, smaller batch is kept, or dropped with `drop_remainder`.
+    The last, smaller batch is kept, or dropped with `drop_remainder`. With a measured size, the number of batches is
+    known. Several replicas need it: at an end that Keras does not expect, a replica gets a batch of zeros, which counts
+    in the metrics (issue 14).
     """
     parts = tfrecords.read(_files(patterns)).batch(size.decoded_at_once(batch_size))
     decoded = parts.map(_to_model_input(transform, classes, None), num_parallel_calls=tf.data.AUTOTUNE)
-    return decoded.rebatch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
+    batches = decoded.rebatch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
+    if size is SMALL:
+        return batches
+    count = size.records // batch_size if drop_remainder else math.ceil(size.records / batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def with_records(file: str, transform: tft.TFTransformOutput, batch_size: int) -> tf.data.Dataset:

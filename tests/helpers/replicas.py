@@ -105,10 +105,26 @@ def read(chosen: tf.distribute.Strategy, folder: str) -> dict[str, list[list[int
     transform = tft.TFTransformOutput(f"{folder}/graph")
     train, held_out = [f"{folder}/train*.tfrec"], [f"{folder}/eval.tfrec"]
     steps = input_pipeline.measure(train).records // BATCH
-    size = strategy.evaluation_batch(chosen, input_pipeline.measure(held_out).records, BATCH)
+    held_out_size = input_pipeline.measure(held_out)
+    size = strategy.evaluation_batch(chosen, held_out_size.records, BATCH)
     training = input_pipeline.training(train, transform, RECORDS, BATCH, seed=3).take(2 * steps)
-    evaluation = input_pipeline.evaluation(held_out, transform, RECORDS, *size)
+    evaluation = input_pipeline.evaluation(held_out, transform, RECORDS, *size, held_out_size)
     return {"training": _classes(chosen, training), "evaluation": _classes(chosen, evaluation)}
+
+
+def evaluate(chosen: tf.distribute.Strategy, folder: str) -> list[float]:
+    """Returns the loss of a model on the eval split of the records, by Keras and by hand."""
+    held_out, transform = [f"{folder}/eval.tfrec"], tft.TFTransformOutput(f"{folder}/graph")
+    records = input_pipeline.measure(held_out)
+    size = strategy.evaluation_batch(chosen, records.records, BATCH)
+    batches = input_pipeline.evaluation(held_out, transform, RECORDS, *size, records)
+    with chosen.scope():
+        shape = batches.element_spec[0].shape[1:]
+        model = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(RECORDS)])
+        fitting.compile_model(model, Trainer(), chosen, 1)
+        by_keras = model.evaluate(batches, verbose=0, return_dict=True)["loss"]
+    losses = [keras.losses.categorical_crossentropy(classes, model(pixels), True) for pixels, classes in batches]
+    return [float(by_keras), float(np.concatenate(losses).mean())]
 
 
 def _classes(chosen: tf.distribute.Strategy, batches: tf.data.Dataset) -> list[list[int]]:
@@ -132,6 +148,8 @@ def main() -> None:
         chosen = strategy.choose()
     trained = {name: train(chosen, name, args.folder) for name in args.models}
     given = read(chosen, args.records) if args.records else {}
+    if args.records and args.cpus > 1:
+        given["evaluated"] = evaluate(chosen, args.records)
     print("\n" + json.dumps(trained | {"average": average(chosen), **given}))
 
 

@@ -53,9 +53,10 @@ def one_device(tmp_path_factory, recorded):
 
 
 @pytest.fixture(scope="module")
-def eight_devices(tmp_path_factory):
-    """What came of training on eight."""
-    return _result(_start(tmp_path_factory.mktemp("eight"), "dense", "convnet", "--cpus", "8"))
+def eight_devices(tmp_path_factory, recorded):
+    """What came of training on eight, and the loss of a model on the records."""
+    flags = ["--cpus", "8", "--records", str(recorded)]
+    return _result(_start(tmp_path_factory.mktemp("eight"), "dense", "convnet", *flags))
 
 
 def test_eight_devices_give_the_loss_of_one(eight_devices, one_device):
@@ -98,6 +99,12 @@ def test_two_workers_give_the_loss_of_one_though_one_lost_its_last_commit(worker
     assert chief["loss"] == other["loss"] == pytest.approx(one_device["dense"]["loss"], abs=1e-4)
     assert chief["val_loss"] == other["val_loss"]
     assert chief["weights"] == other["weights"] == pytest.approx(one_device["dense"]["weights"], rel=1e-4)
+
+
+def test_the_figures_of_a_validation_are_those_of_its_photos(eight_devices):
+    """Without a known number of batches, batches of zeros counted as photos (issue 14)."""
+    by_keras, by_hand = eight_devices["evaluated"]
+    assert by_keras == pytest.approx(by_hand, rel=1e-4)
 
 
 def test_two_workers_share_out_what_one_reads(workers, one_device):

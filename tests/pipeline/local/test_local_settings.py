@@ -6,8 +6,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from tfx import types
+from tfx.types.standard_artifacts import Examples, TransformGraph
 
 import errors
+from components import embeddings
 from errors import UserError
 from pipeline import schema_file, settings
 from pipeline.local import local_settings
@@ -192,3 +195,19 @@ def test_an_error_about_a_trunks_weights_names_its_setting(prepare, tmp_path, mo
     with pytest.raises(UserError, match=says) as error:
         prepare(None, **{"model.name": "probe", "model.weights": None, "embeddings.trunks": trunks})
     assert not re.search(r"--weights|model\.weights", str(error.value))
+
+
+def test_changed_weights_of_a_trunk_change_the_cache_key_of_the_node_embeddings(prepare, tmp_path):
+    """TFX's cache key contains the node's properties and its inputs: the examples and the transform graph."""
+    keys = []
+    for seed in (1, 2, 1):
+        keras.utils.set_random_seed(seed)
+        save(models.build("convnet", (71, 71, 3), 1), tmp_path / "m.npz")
+        trunks = [{"name": "convnet", "weights": str(tmp_path / "m.npz")}]
+        config = prepare(None, **{"model.name": "probe", "model.weights": None, "embeddings.trunks": trunks})
+        examples, graph = (types.Channel(type=kind) for kind in (Examples, TransformGraph))
+        made = embeddings.embeddings(examples, graph, config.embeddings, {})
+        assert set(made.inputs) == {"examples", "transform_graph"}
+        keys.append(made.exec_properties)
+    assert keys[0] != keys[1]
+    assert keys[0] == keys[2]
