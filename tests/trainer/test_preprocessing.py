@@ -156,7 +156,7 @@ def test_photos_decoded_a_few_at_a_time_make_the_same_batches(tmp_path, graph, m
     parse = tf.io.parse_example
     monkeypatch.setattr(tf.io, "parse_example", lambda part, spec: given.append(part.shape[0]) or parse(part, spec))
     augment = augmentation(Trainer(augment=("flip", "saturation", "mixup")).augment)
-    few = input_pipeline.Size(1, 6 * 2**20)  # 2 for each call, and all 20 are mixed
+    few = input_pipeline.Size(20, 20 * 6 * 2**20)  # 2 for each call, and all 20 are mixed
 
     def seen(size: input_pipeline.Size) -> tuple[list, list]:
         training = input_pipeline.training([file], graph, 5, 6, 3, 0, augment, size)
