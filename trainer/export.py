@@ -1,4 +1,19 @@
-"""Exports the SavedModel: the transform graph and the model, so that serving and training see the same pixels."""
+"""Exports the SavedModel: the transform graph and the model, so that serving and training see the same pixels.
+
+Its signatures:
+
+serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
+  `class_index` int64 [batch], `probabilities` float32 [batch, classes] and `status` string [batch]. The status is
+  '' or the reason why a photo was not used; its label is then '', its index -1 and its probabilities are 0, because
+  JSON has no NaN. With a threshold, `sure` bool [batch] is whether the largest probability reaches the threshold.
+  Of a probe, `familiar` float32 [batch] is 0 to 1 (`trainer.familiarity`), and 0 for a photo that was not used.
+serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs without `status`.
+prediction_set, only with a quantile: `image_bytes` to `labels` string [batch, classes], the classes of the set from
+  the most to the least probable, then ''; `size` int32 [batch], their number; and `status`.
+transform_features: `examples` to `pixels`, the model's input.
+
+An empty batch gives empty outputs.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -38,21 +53,7 @@ def export(
     fitted: Fitted = UNFITTED,
     familiar: Familiarity | None = None,
 ) -> None:
-    """Writes a SavedModel with these signatures.
-
-    serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …}), to `label` string [batch],
-      `class_index` int64 [batch], `probabilities` float32 [batch, classes] and `status` string [batch]. The status is
-      '' or the reason why a photo was not used; its label is then '', its index -1 and its probabilities are 0, because
-      JSON has no NaN. With a threshold, `sure` bool [batch] is whether the largest probability reaches the threshold.
-      Of a probe, `familiar` float32 [batch] is 0 to 1 (`trainer.familiarity`), and 0 for a photo that was not used.
-    serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs without `status`.
-    prediction_set, only with a quantile: `image_bytes` to `labels` string [batch, classes], the classes of the set from
-      the most to the least probable, then ''; `size` int32 [batch], their number; and `status`.
-    transform_features: `examples` to `pixels`, the model's input.
-
-    An empty batch gives empty outputs.
-
-    The class names are stored in the folder; see `trainer.class_names`.
+    """Writes a SavedModel with the signatures of this module, and the class names; see `trainer.class_names`.
 
     Args:
       model: maps pixels to logits in float32; see `in_float32`.

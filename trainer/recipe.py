@@ -21,13 +21,7 @@ def inputs_of(
     settings, classes = recipe.trainer, len(recipe.data.classes)
     batch = strategy.scaled(chosen, settings.batch_size)
     train_size = input_pipeline.measure(fn_args.train_files, classes if settings.balance != "none" else 0)
-    if train_size.records < batch:
-        most = train_size.records // chosen.num_replicas_in_sync
-        remedy = f"lower trainer.batch_size (at most {most})" if most else "use fewer replicas"
-        raise ValueError(
-            f"the training split has {train_size.records} examples, fewer than one global batch of {batch}; {remedy} "
-            "or give more data"
-        )
+    _check_size(train_size.records, batch, chosen.num_replicas_in_sync)
     augment = augmentation(settings.augment)
     eval_size = input_pipeline.measure(fn_args.eval_files)
     return fitting.Inputs(
@@ -53,6 +47,16 @@ def inputs_of(
         ),
         balance=balance.summary(settings.balance, recipe.data.classes, train_size.per_class),
     )
+
+
+def _check_size(examples: int, batch: int, replicas: int) -> None:
+    if examples < batch:
+        most = examples // replicas
+        remedy = f"lower trainer.batch_size (at most {most})" if most else "use fewer replicas"
+        raise ValueError(
+            f"the training split has {examples} examples, fewer than one global batch of {batch}; {remedy} or "
+            "give more data"
+        )
 
 
 def eval_photos(fn_args: FnArgs, recipe: Recipe, transform: tft.TFTransformOutput) -> tf.data.Dataset:
