@@ -99,7 +99,7 @@ def read(uri: str, classes: Sequence[str]) -> Edits:
       UserError: when the file is not valid, or a new label is not the name of a class.
     """
     with tf.io.gfile.GFile(uri, "rb") as file:
-        return label_edits.resolve(label_edits.parse(file.read(), uri, by_name=True), classes)
+        return label_edits.resolve(label_edits.parse(file.read(), uri), classes)
 
 
 def count(uses: Iterable[Applied], edits: Edits) -> Edited:

@@ -1,14 +1,15 @@
-"""Corrects labels by a CSV file: each row has the digest of a photo and its new label, or leaves the photo out.
+"""Corrects labels by a CSV file: each row has the digest or the name of a photo and its new label, or leaves it out.
 
-`ingest photos --edits` and the setting `data.edits` read such a file. For `data.edits`, a row may have the name of the
-record instead of a digest, because only `ingest photos` writes digests.
+`ingest photos --edits` and the setting `data.edits` read such a file. Rows may have names, because only `ingest photos`
+writes digests.
 """
 
 import csv
 import hashlib
 import io
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -22,7 +23,7 @@ DROP = "drop"
 DIGEST, NAME, NEW_LABEL = "digest", "name", "label"  # the columns
 SETTING = "data.edits"
 _DIGEST = re.compile("[0-9a-f]{32}")
-_LISTED = 20  # unknown digests in a notice
+_LISTED = 20  # digests and names in a notice
 
 
 class Edits(NamedTuple):
@@ -82,16 +83,17 @@ def read(path: Path, option: str = "--edits") -> Edits:
         content = path.expanduser().read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the edits {printable(path)} ({option}): {error.strerror}") from None
-    return parse(content, str(path), by_name=option == SETTING)
+    return parse(content, str(path))
 
 
-def parse(content: bytes, path: str, by_name: bool) -> Edits:
-    """Returns the edits in the content of a file: CSV, UTF-8, with a header that has the columns `digest` and `label`.
+def parse(content: bytes, path: str) -> Edits:
+    """Returns the edits in the content of a file: CSV, UTF-8, with a header.
+
+    The columns are `label`, and `digest` or `name` or both. A row has a digest, or only a name.
 
     Args:
       content: of the file.
       path: the file's path or URI.
-      by_name: whether a row may have a name in the column `name` instead of a digest.
 
     Raises:
       UserError: when the file lacks a column, or has a row that is not valid or contradicts another.
@@ -104,15 +106,14 @@ def parse(content: bytes, path: str, by_name: bool) -> Edits:
         raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
     of_digests: dict[bytes, str] = {}
     edits = Edits({}, {}, path.rpartition("/")[2], hashlib.sha256(content).hexdigest(), of_digests)
-    _check_columns(columns, f"{printable(path)}, row 1", columns, by_name)
+    _check_columns(columns, f"{printable(path)}, row 1", columns)
     for number, row in rows:
         where = f"{printable(path)}, row {number}"
-        _check_columns([column for column, cell in row.items() if cell is not None], where, row, by_name)
-        digest, name = (row.get(DIGEST) or "").strip().lower(), (row.get(NAME) or "") if by_name else ""
+        _check_columns([column for column, cell in row.items() if cell is not None], where, row)
+        digest, name = (row.get(DIGEST) or "").strip().lower(), row.get(NAME) or ""
         if not _DIGEST.fullmatch(digest) and (digest or not name):
-            or_name = " or a name" if by_name else ""
             raise UserError(
-                f"{where}: expected a digest of 32 characters 0-9 and a-f{or_name}, received {quoted(digest)}"
+                f"{where}: expected a digest of 32 characters 0-9 and a-f or a name, received {quoted(digest)}"
             )
         if digest and name:
             of_digests[bytes.fromhex(digest)] = name
@@ -128,16 +129,11 @@ def parse(content: bytes, path: str, by_name: bool) -> Edits:
     return edits
 
 
-def _check_columns(found: Collection[str], where: str, received: Iterable[str], by_name: bool) -> None:
-    if by_name and not (NEW_LABEL in found and {DIGEST, NAME} & set(found)):
+def _check_columns(found: Collection[str], where: str, received: Iterable[str]) -> None:
+    if not (NEW_LABEL in found and {DIGEST, NAME} & set(found)):
         raise UserError(
             f"{where}: expected the columns {NEW_LABEL} and {DIGEST} or {NAME}; "
             f"received {quoted(list(map(str, received)))}"
-        )
-    if not by_name and not {DIGEST, NEW_LABEL} <= set(found):
-        raise UserError(
-            f"{where}: expected the columns {DIGEST} and {NEW_LABEL}; received {quoted(list(map(str, received)))}. "
-            "For a page with the digests: python -m ingest check PHOTOS_DIR --html FILE"
         )
 
 
@@ -177,21 +173,29 @@ def checked(path: Path, classes: Collection[str]) -> Path:
 
 
 def apply(edits: Edits, photos: Sequence[Photo]) -> Edited:
-    """Returns the labels of the photos after the edits; see `resolve`. All copies of a photo get the new label.
+    """Returns the labels of the photos after the edits; see `resolve` and `Edits.find`.
+
+    All copies of a photo get the label of the row with its digest. A row with a name is for the photos of this name.
 
     Raises:
       UserError: when a new label is not the name of a class.
     """
     edits = resolve(edits, {photo.label for photo in photos})
-    labels = [edits.labels.get(photo.digest, photo.label) or None for photo in photos]
+    found = [edits.find(photo.digest.hex(), photo.name) for photo in photos]
+    labels = [(row[1] or None) if row else photo.label for row, photo in zip(found, photos, strict=True)]
     changed = sum(label not in (None, photo.label) for label, photo in zip(labels, photos, strict=True))
     counts = f"{changed:,} photo{'s' * (changed != 1)} relabelled, {labels.count(None):,} dropped"
     summary = f"{edits.name} sha256:{edits.sha256}: {counts}"
-    return Edited(labels, summary, [f"{printable(edits.name)}: {counts}", *_unknown(edits, photos)])
+    return Edited(labels, summary, [f"{printable(edits.name)}: {counts}", *_without_one_photo(edits, found)])
 
 
-def _unknown(edits: Edits, photos: Sequence[Photo]) -> list[str]:
-    unknown = [digest.hex() for digest in edits.labels.keys() - {photo.digest for photo in photos}]
-    more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
-    listed = ", ".join(sorted(unknown)[:_LISTED])
-    return [f"{printable(edits.name)}: no photo has these digests: {listed}{more}"] if unknown else []
+def _without_one_photo(edits: Edits, found: Iterable[tuple[str, str] | None]) -> Iterator[str]:
+    """Yields notices on rows that no photo has, and on names that several photos have, given the row of each photo."""
+    photos = Counter(row[0] for row in found if row)
+    for keys, says in (
+        ([key for key in edits.keys if not photos[key]], "no photo has these digests or names"),
+        ([name for name in edits.names if photos[name] > 1], "several photos have these names"),
+    ):
+        if keys:
+            more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
+            yield f"{printable(edits.name)}: {says}: {printable(', '.join(sorted(keys)[:_LISTED]))}{more}"

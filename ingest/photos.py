@@ -74,7 +74,10 @@ def make(source: Path, target: Path, *, seed: int, command: str, **flags: Any) -
         entries = layouts.find(source, layouts.Options(**flags), work.skipped, notices)
         fractions = _fractions(source, {entry.split for entry in entries}, chosen)
         labels = Counter(entry.label for entry in entries)
-        if not corrections:  # early, before the photos are decoded; corrections may drop or fill a class
+        # early, before the photos are decoded; corrections may drop or fill a class
+        if corrections:
+            label_edits.resolve(corrections, labels)
+        else:
             _check_classes(labels, work.skipped)
         with output.dataset_folder(target) as folder, Spool(folder) as spool:
             notices += _encode(entries, chosen, spool, work)

@@ -92,7 +92,6 @@ REMEDIES = {
     f"{INGEST} manifests/bucket.csv --to new": f"{INGEST} manifests/bucket.csv --to new --photos-root photos",
     f"{INGEST} data --to new": f"{LOCAL} --data data",
     f"{INGEST} idx --to new": "python -m ingest mnist idx --to new",
-    f"{PHOTOS} new --edits flat/labels.csv": "python -m ingest check photos --html page.html",
     f"{INGEST} flat/labels.csv --photos-root file --to new": f"{INGEST} flat/labels.csv --photos-root flat --to new",
     f"{INGEST} flat/labels.csv --split-column color --to new": (
         f"{INGEST} flat/labels.csv --split-column part --to new"

@@ -84,7 +84,7 @@ def read_edits(table: str) -> Edits | None:
     if not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
-        return label_edits.parse(file.read(), path, by_name=True)
+        return label_edits.parse(file.read(), path)
 
 
 def read_records(

@@ -29,8 +29,27 @@ def test_labels_are_changed_for_all_copies_and_photos_are_left_out(tmp_path):
     assert edited.summary == f"edits.csv sha256:{digest}: 1 photo relabelled, 2 dropped"
     assert edited.notices == [
         "edits.csv: 1 photo relabelled, 2 dropped",
-        f"edits.csv: no photo has these digests: {16 * NONE}",
+        f"edits.csv: no photo has these digests or names: {16 * NONE}",
     ]
+
+
+def test_a_row_with_a_name_is_for_the_photos_of_this_name(tmp_path):
+    """Not for copies under other names. The digest of a row decides, as for `data.edits` (issue 14)."""
+    rows = ["cat/1.jpg,,dog", f"cat/3.jpg,{16 * TWO},cat", "dog/3.jpg,,", "\x1b[31m.jpg,,cat", "a.jpg,,dog"]
+    photos = [*PHOTOS, Photo("a.jpg", "cat", bytes(16)), Photo("a.jpg", "cat", bytes(16))]
+    edited = label_edits.apply(label_edits.read(_file(tmp_path, "\n".join(["name,digest,label", *rows]))), photos)
+    assert edited.labels == ["dog", "cat", "cat", "dog", "cat", None, "dog", "dog"]
+    assert edited.notices == [
+        "edits.csv: 4 photos relabelled, 1 dropped",
+        r"edits.csv: no photo has these digests or names: \u001b[31m.jpg",
+        "edits.csv: several photos have these names: a.jpg",
+    ]
+
+
+def test_a_notice_lists_the_first_twenty_rows(tmp_path):
+    rows = [f"{number:02}.jpg,cat" for number in range(22)]
+    edited = label_edits.apply(label_edits.read(_file(tmp_path, "\n".join(["name,label", *rows]))), PHOTOS)
+    assert edited.notices[1].endswith("18.jpg, 19.jpg and 2 more")
 
 
 def test_a_semicolon_is_a_separator(tmp_path):
@@ -48,14 +67,15 @@ def test_drop_is_a_class_if_one_has_this_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (
-            "file,label\na,cat\n",
-            r"edits.csv, row 1: expected the columns digest and label; received .*'file'",
-        ),
-        ("", r"edits.csv, row 1: expected the columns digest and label; received \[\]"),
-        ("digest:label\n", r"row 1: expected the columns digest and label; received \['digest:label'\]. For a page"),
+        ("file,label\na,cat\n", r"edits.csv, row 1: expected the columns label and digest or name; received .*'file'"),
+        ("name,digest\na,b\n", r"row 1: expected the columns label and digest or name; received"),
+        ("", r"edits.csv, row 1: expected the columns label and digest or name; received \[\]"),
+        ("digest:label\n", r"row 1: expected the columns label and digest or name; received \['digest:label'\]"),
+        ("name,label\na,cat\n,dog\n", "row 3: expected a digest of 32 characters 0-9 and a-f or a name, received ''"),
+        ("name,digest,label\na,abc,cat\n", "row 2: expected a digest of 32 characters .* received 'abc'"),
+        ("name,label\na,cat\na,dog\n", "row 3: expected one label for each digest, received two for a"),
         (f"digest;label\n\n{16 * ONE};catt\nabc;cat\n", "row 4: expected a digest of 32 characters"),
-        ("digest,label\nabc,cat\n", "row 2: expected a digest of 32 characters 0-9 and a-f, received 'abc'"),
+        ("digest,label\nabc,cat\n", "row 2: expected a digest of 32 characters 0-9 and a-f or a name, received 'abc'"),
         (f"digest,label\n{16 * ONE}\n", "row 2: expected the columns"),
         (f"digest,label\n{16 * ONE},cat\n{16 * ONE},dog\n", f"row 3: expected one label .* two for {16 * ONE}"),
         (b"digest,label\n\xff\n", r"edits.csv: expected CSV in UTF-8: 'utf-8' codec"),
@@ -67,7 +87,7 @@ def test_files_that_are_refused(tmp_path, text, says):
         label_edits.apply(label_edits.read(_file(tmp_path, text)), PHOTOS)
 
 
-def test_a_row_may_have_a_name_for_data_edits(tmp_path):
+def test_a_row_may_have_a_name(tmp_path):
     text = f'name,digest,label\na.jpg,,dog\n"b, c.jpg",{16 * ONE},\n a.jpg ,,drop\n'
     edits = label_edits.resolve(label_edits.read(_file(tmp_path, text), "data.edits"), ["cat", "dog"])
     assert edits.names == {"a.jpg": "dog", " a.jpg ": ""} and edits.labels == {bytes.fromhex(16 * ONE): ""}
@@ -82,28 +102,6 @@ def test_a_row_may_have_a_name_for_data_edits(tmp_path):
 def test_spaces_around_a_label_are_ignored_unless_the_class_has_them(tmp_path):
     edits = label_edits.read(_file(tmp_path, "name,label\na, cat \nb, dog\nc,  \n"), "data.edits")
     assert label_edits.resolve(edits, ["cat", " dog", "dog"]).names == {"a": "cat", "b": " dog", "c": ""}
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("file,label\na,cat\n", r"row 1: expected the columns label and digest or name; received .*'file'"),
-        ("name,digest\na,b\n", r"row 1: expected the columns label and digest or name; received"),
-        ("name,label\na,cat\n,dog\n", "row 3: expected a digest of 32 characters 0-9 and a-f or a name, received ''"),
-        ("name,digest,label\na,abc,cat\n", "row 2: expected a digest of 32 characters .* received 'abc'"),
-        ("name,label\na,cat\na,dog\n", "row 3: expected one label for each digest, received two for a"),
-    ],
-)
-def test_files_that_data_edits_refuses(tmp_path, text, says):
-    with pytest.raises(UserError, match=says):
-        label_edits.read(_file(tmp_path, text), "data.edits")
-
-
-def test_names_are_not_for_ingest(tmp_path):
-    with pytest.raises(UserError, match="expected the columns digest and label"):
-        label_edits.read(_file(tmp_path, "name,label\na,cat\n"))
-    with pytest.raises(UserError, match="row 2: expected a digest of 32 characters 0-9 and a-f, received ''"):
-        label_edits.read(_file(tmp_path, "name,digest,label\na,,cat\n"))
 
 
 def test_a_missing_file_is_refused(tmp_path):

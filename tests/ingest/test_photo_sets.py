@@ -120,8 +120,8 @@ def test_splits_of_a_layout_are_kept(tmp_path, ingest):
 def test_edits_are_applied_and_recorded(tmp_path, ingest):
     photos = _photos(tmp_path / "in", {"cat": range(40), "dog": range(40), "dgo": range(2)})
     before = ingest(photos)
-    rows = [f"{before.digest(name)},dog" for name in ("dgo/0.png", "dgo/1.png", "cat/3.png")]
-    (tmp_path / "edits.csv").write_text("\n".join(["digest,label", *rows, f"{before.digest('dog/5.png')},drop"]))
+    rows = [f"{before.digest('dgo/0.png')},,dog", ",dgo/1.png,dog", ",cat/3.png,dog", ",dog/5.png,drop"]
+    (tmp_path / "edits.csv").write_text("\n".join(["digest,name,label", *rows]))
     after = ingest(photos, "--edits", tmp_path / "edits.csv")
     assert after.config.data.classes == ("cat", "dog")
     assert [after.label(name) for name in ("dgo/0.png", "cat/3.png", "cat/4.png")] == ["dog", "dog", "cat"]
@@ -141,6 +141,17 @@ def test_edits_that_leave_less_than_two_classes_are_refused(tmp_path, ingest, ca
     arguments = [photos, "--edits", tmp_path / "edits.csv", "--to", tmp_path / "out"]
     assert command_line.main(["photos", *map(str, arguments)]) == 2
     assert f"expected photos of at least two classes, {received}" in capfd.readouterr().err
+
+
+def test_an_unknown_class_in_the_edits_is_refused_before_the_photos_are_encoded(tmp_path, capfd):
+    """So the message still knows a class whose photos cannot be read (issue 14)."""
+    photos = _photos(tmp_path / "in", {"cat": range(3), "dog": range(3)})
+    for photo in (photos / "dog").iterdir():
+        photo.write_bytes(b"no photo")
+    (tmp_path / "edits.csv").write_text("name,label\ncat/0.png,dgo\n")
+    arguments = [photos, "--edits", tmp_path / "edits.csv", "--to", tmp_path / "out"]
+    assert command_line.main(["photos", *map(str, arguments)]) == 2
+    assert "edits.csv: unknown class 'dgo'; did you mean 'dog'" in capfd.readouterr().err
 
 
 def test_edits_may_drop_a_class_with_one_photo(tmp_path, ingest):
