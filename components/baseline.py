@@ -168,7 +168,7 @@ def _fingerprint(model: str) -> bytes:
 
 def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:
     models = outputs.get("model")
-    return f"model {models[0].id}" if models else "no other blessed model"
+    return f"model {models[0].id}" if models else "no earlier blessed model"
 
 
 STAGE = Stage("LatestBlessedModel", ("model", "examples", "table", "embeddings"), _figure)

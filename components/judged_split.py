@@ -15,6 +15,11 @@ _REUSED = (
     "above 0)."
 )
 
+SAME_PHOTOS = "Chosen on the same photos, so these values are too good."
+_SAME_PHOTOS_OF_PROBE = (
+    "Calibration, thresholds and prediction sets were chosen on the same photos, so their values are too good."
+)
+
 
 def judged_split(splits: Collection[str]) -> str:
     """Returns the split that the Evaluator judges, given the names of the examples' splits.
@@ -33,3 +38,14 @@ def recorded(value: str | None) -> str:
 def notice(judged: str, epochs: int) -> str:
     """Returns a notice if the judged split also chose one of the epochs, otherwise ''; a probe has 0 epochs."""
     return _REUSED if judged == EVAL and epochs else ""
+
+
+def too_good(judged: str, epochs: int) -> str:
+    """Returns which values are too good because the judged split also chose something, otherwise ''.
+
+    >>> too_good("eval", 3), too_good("test", 3)
+    ('Chosen on the same photos, so these values are too good.', '')
+    """
+    if judged != EVAL:
+        return ""
+    return SAME_PHOTOS if epochs else _SAME_PHOTOS_OF_PROBE  # its layer does not use the eval split

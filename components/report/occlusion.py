@@ -16,6 +16,7 @@ _POSITIONS = (7, 5, 3)  # in each direction; for a slow model, fewer
 _SECONDS = 3.0  # for all photos
 _BATCH = 16  # photos in one request, which limits the memory
 _GREY = 127
+_SMALL = 0.05  # below this loss, no square decided alone
 _HEAT, _OPACITY = np.array([255.0, 40.0, 0.0], np.float32), 0.8
 
 Predict = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -97,18 +98,19 @@ def _occluded(pixels: np.ndarray, positions: int) -> list[np.ndarray]:
 
 
 def words(predicted: str, probability: float, losses: Sequence[Sequence[float]]) -> str:
-    """Returns the method, its grid and the largest loss as text, given the predicted class and its probability.
+    r"""Returns the method, its grid and the largest loss as text, given the predicted class and its probability.
 
-    >>> words("roses", 0.93, [[0.52, 0.1], [0.0, -0.2]])
-    "Occlusion, 2 × 2 grey squares. With the worst grey square, the probability of 'roses' falls from 0.93 to 0.41."
-    >>> words("roses", 0.93, [[-0.01]])
-    "Occlusion, 1 × 1 grey squares. No grey square lowers the probability of 'roses', 0.93."
+    >>> words("roses", 0.93, [[0.52, 0.1], [0.0, -0.2]]).replace("\xa0", " ")
+    "Occlusion, 2 × 2 grey squares. With the worst grey square, the probability of 'roses' falls from 93.0 % to 41.0 %."
+    >>> words("roses", 0.93, [[-0.01]]).replace("\xa0", " ")
+    "Occlusion, 1 × 1 grey squares. No grey square lowers the probability of 'roses', 93.0 %."
     """
-    method = f"Occlusion, {len(losses)} × {len(losses)} grey squares."
-    before, after = (f"{each:.2f}" for each in (probability, probability - max(map(max, losses))))
-    if float(after) >= float(before):
+    method, loss = f"Occlusion, {len(losses)} × {len(losses)} grey squares.", max(map(max, losses))
+    before, after = (f"{100 * each:.1f}\u00a0%" for each in (probability, probability - loss))
+    if loss <= 0 or after == before:
         return f"{method} No grey square lowers the probability of '{predicted}', {before}."
-    return f"{method} With the worst grey square, the probability of '{predicted}' falls from {before} to {after}."
+    start = "No single square decided: with" if loss < _SMALL else "With"
+    return f"{method} {start} the worst grey square, the probability of '{predicted}' falls from {before} to {after}."
 
 
 def heat(losses: np.ndarray, size: int) -> np.ndarray:
@@ -124,9 +126,11 @@ def heat(losses: np.ndarray, size: int) -> np.ndarray:
 def overlay(pixels: np.ndarray, losses: np.ndarray) -> np.ndarray:
     """Returns the photo, uint8 [size, size, 3], in grey with `heat` in red: the more, the larger the loss.
 
-    A square that raises the probability counts as no loss, so that it does not hide a square that lowers it.
+    The strongest red marks the largest loss of this photo; if that is below 0.05, all red is weaker in proportion. A
+    square that raises the probability counts as no loss, so that it does not hide a square that lowers it.
     """
     shown = heat(np.maximum(losses, 0), len(pixels))
-    opacity = _OPACITY * (shown / max(float(shown.max()), 1e-9))[..., np.newaxis]
+    strongest = _OPACITY * min(1.0, float(losses.max()) / _SMALL)
+    opacity = strongest * (shown / max(float(shown.max()), 1e-9))[..., np.newaxis]
     grey = pixels.mean(axis=2, keepdims=True)
     return ((1 - opacity) * grey + opacity * _HEAT).round().astype(np.uint8)

@@ -16,8 +16,9 @@ from components.report.sources import Sources
 from components.stage import plural
 from ingest.paths import is_folder
 from ingest.sources import is_drawn
+from ingest.split_names import EVAL
 from trainer.families import PROBE
-from trainer.intervals import digits
+from trainer.intervals import Measure, digits, proportion
 
 _MATRIX_CLASSES = 20  # with more classes, the page shows the most frequent confusions instead of the matrix
 _PAIRS = 10  # the most frequent confusions that the page shows
@@ -55,13 +56,17 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
     )
     environment.filters |= {"percent": _percent, "decimal": _decimal, "plural": plural, "middle": _shortened}
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
+    epochs = numbers["training"]["epochs"] if numbers["training"] else 0
     return environment.get_template("report.html").render(
         **numbers,
         failed=sources.failed,
         set_aside=sources.set_aside,
         photos=sources.data_directory,
         provenance=sources.provenance,
-        reused=judged_split.notice(sources.judged, numbers["training"]["epochs"] if numbers["training"] else 0),
+        reused=judged_split.notice(sources.judged, epochs),
+        too_good=judged_split.too_good(sources.judged, epochs),
+        same_photos=judged_split.SAME_PHOTOS if sources.judged == EVAL else "",
+        promised=_promised(numbers["training"]),
         written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         pictures=pictures,
         charts=_charts(numbers),
@@ -124,6 +129,18 @@ def _thresholds(numbers: dict[str, Any]) -> dict[str, dict[str, float]]:
     measured = {key: sure[key]["value"] for key in ("coverage", "accuracy")}
     promised = {key: fitted[f"sure_{key}"] for key in ("coverage", "accuracy")}
     return {numbers["judged_split"]: measured, "eval, promised": promised}
+
+
+def _promised(training: dict[str, Any] | None) -> dict[str, Measure] | None:
+    """Returns the accuracy and the coverage of the sure photos of eval, with intervals; None if no photo is sure."""
+    fitted = training.get("fitted") if training else None
+    if not fitted or fitted["sure_accuracy"] is None:
+        return None
+    sure = round(fitted["sure_coverage"] * fitted["photos"])
+    return {
+        "accuracy": proportion(round(fitted["sure_accuracy"] * sure), sure),
+        "coverage": proportion(sure, fitted["photos"]),
+    }
 
 
 def _confusion(numbers: dict[str, Any]) -> dict[str, Any]:

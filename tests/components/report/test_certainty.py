@@ -30,11 +30,38 @@ def test_promised_and_measured_certainty(report, complete):
     assert sets["mean_size"] == sum(each["size"] * each["photos"] for each in sets["sizes"]) / 15
     text = " ".join(Page(page).text.split())
     assert "is sure (sure) of a photo from the probability 0.4000." in text
-    assert "promised (eval)37.5 %80.0 %" in text
+    assert "promised (eval)37.5 % 13.7 to 69.4 80.0 % 49.0 to 94.3 8 of 10 photos" in text
+    assert "8 sure eval photos: the lower bound 13.7 % is below the wanted accuracy 30.0 %" in text
     assert "at least the promised fraction of sets contains the true class" in text
     before = numbers["evaluation"]["calibration"]["before"]
     confidence = softmax(2 * np.log(probabilities.astype(float)), axis=1).max(axis=1)
     assert sum(each["n"] * each["confidence"] for each in before["bins"]) == pytest.approx(confidence.sum())
+
+
+@pytest.mark.parametrize(("coverage", "accuracy", "noted"), [(0.8, 1.0, False), (0.1, 1.0, True)])
+def test_a_promise_of_few_photos_has_a_notice(complete, tmp_path, coverage, accuracy, noted):
+    history = HISTORY | {"fitted": HISTORY["fitted"] | {"sure_coverage": coverage, "sure_accuracy": accuracy}}
+    write(tmp_path / "model_run", "history.json", json.dumps(history))
+    make(changed(complete, {"Trainer.model_run": str(tmp_path / "model_run"), "Trainer.model": None}), str(tmp_path))
+    text = " ".join(Page((tmp_path / "report.html").read_text()).text.split())
+    assert ("is below the wanted accuracy 30.0 %" in text) == noted == ("1 sure eval photo:" in text)
+
+
+@pytest.mark.parametrize(("epochs", "times", "of_probe"), [(2, 5, 0), (0, 3, 2)])
+def test_values_on_the_photos_that_chose_them_are_marked(complete, report, tmp_path, epochs, times, of_probe):
+    """Verdict, calibration, sure, sets and model card. The accuracy of a fitted last layer does not depend on eval."""
+    recipe = HISTORY["recipe"] | {"embeddings": {"trunks": []}}
+    write(tmp_path / "model_run", "history.json", json.dumps(HISTORY | {"epochs": epochs, "recipe": recipe}))
+    examples = complete.folder("ImportExampleGen.examples")
+    serialized = list(photos.serialized_examples(examples, "eval").as_numpy_iterator())
+    judged = _unfamiliar(complete, tmp_path, serialized, np.ones(10))
+    judged = changed(judged, {"Trainer.model_run": str(tmp_path / "model_run")})._replace(judged="eval")
+    make(judged, str(tmp_path))
+    text = Page((tmp_path / "report.html").read_text()).text
+    same = "Chosen on the same photos, so these values are too good."
+    probe = "Calibration, thresholds and prediction sets were chosen on the same photos"
+    assert (text.count(same), text.count(probe)) == (times, of_probe)
+    assert same not in report[1] and probe not in report[1]
 
 
 @pytest.mark.parametrize(
@@ -102,4 +129,4 @@ def test_the_least_familiar_photos_are_shown_and_the_others_counted(complete, tm
     found = make(_unfamiliar(complete, tmp_path, serialized, np.zeros(15)), str(tmp_path))["evaluation"]["familiar"]
     assert len(found["photos"]) == 12 and found["unfamiliar"]["value"] == 1
     text = " ".join(Page((tmp_path / "report.html").read_text()).text.split())
-    assert "3 photos more, with larger values of familiar." in text
+    assert "3 more photos, with larger values of familiar." in text

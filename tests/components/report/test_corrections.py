@@ -49,6 +49,11 @@ def test_corrected_labels_are_counted(complete, tmp_path):
         "1 record left out (test 1), 0 records" in text
     )
     assert "my <edits>.csv (data.edits) relabelled 1 photo of the test split and left out 1 photo, so the" in text
+    quarantine.write_counts([edits.as_row([edits.Applied(*used[2])])], str(tmp_path / "counts"), 0)
+    quarantine.merge_counts(str(tmp_path / "counts"), Edits({}, names, "my <edits>.csv", "0a"))
+    make(changed(complete, changes), str(tmp_path))
+    only = " ".join(Page((tmp_path / "report.html").read_text()).text.split())
+    assert "(data.edits) left out 1 photo of the test split, so the" in only
     assert "6 rows without a record: <i>0, <i>1, <i>2, <i>3, <i>4 …." in text
     assert "1 row with several records: <b>.jpg." in text
 

@@ -107,9 +107,14 @@ def test_a_gain_is_not_red():
     losses = np.full([7, 7], -0.3)
     photo = np.full([8, 8, 3], 90, np.uint8)
     assert (occlusion.overlay(photo, losses) == photo).all()
-    losses[3, 3] = 0.01  # a loss is red, whatever the squares beside it do
+    losses[3, 3] = 0.05  # a loss is red, whatever the squares beside it do
     (row, column) = [occlusion.squares(8, 7)[3]] * 2
-    assert (occlusion.overlay(photo, losses)[row, column, 0] > 90).all()
+    strong = occlusion.overlay(photo, losses)[row, column, 0]
+    assert (strong > 90).all()
+    losses[3, 3] = 0.01
+    assert strong.max() == 222  # 0.8 of the red
+    assert occlusion.overlay(photo, losses)[row, column, 0].max() == 116  # a fifth of it
+    assert "No single square decided: with the worst" in occlusion.words("a", 0.88, losses.tolist())
 
 
 @pytest.mark.parametrize("positions", [3, 5, 7])

@@ -173,9 +173,11 @@ def test_mistakes_are_explained(complete, tmp_path, model):
     assert ("Method: occlusion (Zeiler and Fergus 2014)" in parsed.text) == model
     for each in mistakes[:3] if model else []:
         before, after = each["probability"], each["probability"] - max(map(max, each["occlusion"]))
-        says = f"the probability of '{each['predicted']}' falls from {before:.2f} to {after:.2f}."
+        fall = f"falls from {100 * before:.1f}\u00a0% to {100 * after:.1f}\u00a0%."
+        says = f"the probability of '{each['predicted']}' {fall}"
+        start = "With" if before - after >= 0.05 else "No single square decided: with"
         squares = len(each["occlusion"])  # fewer on a busy machine
-        assert f"Occlusion, {squares} × {squares} grey squares. With the worst grey square, {says}" in parsed.text
+        assert f"Occlusion, {squares} × {squares} grey squares. {start} the worst grey square, {says}" in parsed.text
     marked = [photo["was"] for each in mistakes for photo in each["nearest"]].count("<b>tulips")
     itself = [each["was"] for each in mistakes].count("<b>tulips")  # the first test photo is the same record
     assert parsed.text.count("relabelled by data.edits, was <b>tulips") == marked + itself > itself

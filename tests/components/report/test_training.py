@@ -66,6 +66,12 @@ def test_balanced_classes_have_their_shares_before_and_after(complete, tmp_path)
     numbers = make(sources(complete.settings, {"Trainer.model_run": run}), str(tmp_path))
     assert numbers["training"]["balance"]["classes"] == classes
     text = " ".join(Page((tmp_path / "report.html").read_text()).text.split())  # with plain spaces
-    assert "trainer.balance: sampling" in text and "how often a photo is in an epoch" in text
+    assert (
+        "acts like" not in text and "trainer.balance: sampling" in text and "how often a photo is in an epoch" in text
+    )
     for cells in ("a <b>3075.0 %0.66750.0 %", "c1025.0 %250.0 %"):  # photos, share, factor, share
         assert cells in text
+    history |= {"balance": history["balance"] | {"method": "loss"}}
+    history |= {"recipe": HISTORY["recipe"] | {"trainer": {"balance": "sampling"}}}
+    text = _with_history(complete, tmp_path, history)
+    assert "trainer.balance: sampling changes" in text and "so sampling acts like loss." in text
