@@ -12,7 +12,8 @@ PROPERTY = "judged_split"  # of an evaluation; missing if a version before issue
 _REUSED = (
     "The data has no test split: the epoch was chosen on the photos that it is judged on, so the accuracy on other "
     "photos may be lower. For a test split, add photos, or split by record (data.split: hash, with data.test_fraction "
-    "above 0)."
+    "above 0). If the photos came in folders train/ and val/, put all photos into class folders without train/ and "
+    "val/."
 )
 
 SAME_PHOTOS = "Chosen on the same photos, so these values are too good."
