@@ -44,7 +44,7 @@ class Environment(NamedTuple):
       baseline: returns the node whose `model` is compared with the candidate, given the candidate. If the node also
         has the `examples` that this model was trained on, the report compares them with the run's examples.
       command: reruns the pipeline there, with the settings in `settings.yaml`.
-      latest: reruns the latest run of this name; '' where its settings are in no file, then `command` is used.
+      rerun: reruns a run with its settings, in any folder; '' where they are in no file, then `command` is used.
     """
 
     root: str
@@ -55,7 +55,7 @@ class Environment(NamedTuple):
     trainer: Callable[..., BaseNode] = trainer.trainer
     baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_other_blessed_model
     command: str = RERUN_COMMAND
-    latest: str = ""
+    rerun: str = ""
 
 
 class Wiring(NamedTuple):
@@ -142,7 +142,7 @@ def _data_review(wiring: Wiring) -> BaseNode | None:
     return data_review.DataReview(
         **wiring.inputs("ImportExampleGen.examples", "ImportExampleGen.table", "Embeddings.embeddings"),
         classes=json.dumps(wiring.config.data.classes),
-        command=wiring.environment.latest or wiring.environment.command,
+        command=wiring.environment.rerun or wiring.environment.command,
     )
 
 

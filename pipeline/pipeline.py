@@ -1,5 +1,6 @@
 """Creates the TFX pipeline from `pipeline.nodes`, with the digests of the code in the cache keys."""
 
+import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from components.report import component as report
 from components.stage import Stage
 from errors import UserError
 from lineage import source_code
-from pipeline import beam
+from pipeline import beam, settings
 from pipeline.config import Config
 from pipeline.nodes import NODES, Environment, Wiring
 from trainer import models
@@ -25,13 +26,14 @@ def local_environment(config: Config) -> Environment:
     return Environment(
         root=str(root(config)),
         checkpoints=str(root(config) / "checkpoints"),
-        latest=f"python local_runner.py --config {shlex.quote(str(latest_settings(config)))}",
+        rerun=f"python local_runner.py --config {shlex.quote(str(settings_file(config)))}",
     )
 
 
-def latest_settings(config: Config) -> Path:
-    """Returns the file to which `pipeline.local.run` writes the settings of the latest run of this name."""
-    return config.output / "logs" / f"{config.name}.yaml"
+def settings_file(config: Config) -> Path:
+    """Returns the file to which `pipeline.local.run` writes the settings; other settings have another file."""
+    digest = hashlib.sha256(settings.to_yaml(config).encode()).hexdigest()
+    return config.output / "logs" / f"{config.name}-{digest[:12]}.yaml"
 
 
 def create_pipeline(

@@ -87,12 +87,12 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, f
         from lineage import metadata, source_code
         from pipeline.local.dag_runner import NodeFailed, ReportingDagRunner
         from pipeline.local.display import NodeLines
-        from pipeline.pipeline import code_of, create_pipeline, latest_settings, local_environment
+        from pipeline.pipeline import code_of, create_pipeline, local_environment, settings_file
         from trainer import devices
 
         log_info()
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
-    latest_settings(config).write_text(settings.to_yaml(config), encoding="utf-8")
+    settings_file(config).write_text(settings.to_yaml(config), encoding="utf-8")
     connection = metadata.connection_config(_store(config), config.metadata.password_file)
     last = find_rate.LAST if find_learning_rate else REPORT_NODE
     pipeline = create_pipeline(config, local_environment(config), connection, last)

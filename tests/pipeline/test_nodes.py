@@ -79,3 +79,25 @@ def test_the_data_is_reviewed_if_there_are_embeddings():
     assert "DataReview" not in names()
     with_embeddings = names(embeddings={"trunks": ["efficientnet_lite0"]})
     assert with_embeddings.index("DataReview") > with_embeddings.index("Embeddings")
+
+
+def test_the_command_of_the_review_names_a_file_with_the_settings_of_its_run():
+    """Other settings have another file, so that the command of an older report stays right (issue 14)."""
+
+    def command(epochs: int) -> str:
+        config = Config.model_validate(
+            {
+                "data": {"directory": "/data", "image_size": 224},
+                "embeddings": {"trunks": [{"name": "efficientnet_lite0", "weights": "imagenet"}]},
+                "trainer": {"epochs": epochs},
+                "output": "/out",
+                "name": "mine",
+            }
+        )
+        created = pipeline.create_pipeline(config, pipeline.local_environment(config))
+        (review,) = (node for node in created.components if node.id == "DataReview")
+        assert str(pipeline.settings_file(config)) in review.exec_properties["command"]
+        return review.exec_properties["command"]
+
+    assert command(3) == command(3) != command(4)
+    assert command(3).startswith("python local_runner.py --config /out/logs/mine-")
