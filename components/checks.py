@@ -217,8 +217,13 @@ def _scalars(values: dict) -> dict[str, float]:
     return {name: each["doubleValue"] for name, each in values[""][""].items() if "doubleValue" in each}
 
 
+def places(what: str, value: float, floor: float) -> int:
+    """Returns the decimals of a check's value and floor: at least four, for milliseconds at least one."""
+    return digits(value, floor, 1 if what.endswith(" in ms") else 4)
+
+
 def _reason(check: Check, split: str) -> str:
     if check.value is None:
         return f"{check.what}: no examples in the {split} split (floor {check.floor:.4f})"
-    places = digits(check.value, check.floor)
-    return f"{check.what} {check.value:.{places}f} ({'limit' if check.upper else 'floor'} {check.floor:.{places}f})"
+    decimals = places(check.what, check.value, check.floor)
+    return f"{check.what} {check.value:.{decimals}f} ({'limit' if check.upper else 'floor'} {check.floor:.{decimals}f})"

@@ -192,7 +192,8 @@ def _has_one_label(same: Sequence[Photo]) -> bool:
 def _copies(copies: _Copies, all_left_out: Collection[Photo]) -> list[str]:
     """Returns notices on copies: their number, and the names of those with several labels or in several splits."""
     count = sum(len(same) - 1 for same in copies.values())
-    notices = [f"{count:,} exact copies of other photos; copies are in one split"] if count else []
+    copies_of = "exact copy of another photo" if count == 1 else "exact copies of other photos"
+    notices = [f"{count:,} {copies_of}; copies are in one split"] if count else []
     for digest, same in copies.items():
         left_out = [photo for photo in same if photo in all_left_out]
         if not _has_one_label(same):

@@ -75,12 +75,12 @@ def is_undecided(floor: float, low: float | None, high: float | None) -> bool:
     return low is not None and high is not None and low < floor <= high
 
 
-def digits(value: float, floor: float) -> int:
-    """Returns the number of decimals that distinguish a value from its floor, at least four.
+def digits(value: float, floor: float, least: int = 4) -> int:
+    """Returns the number of decimals that distinguish a value from its floor, at least `least`.
 
-    >>> digits(0.7, 0.5), digits(0.5, 0.5), digits(0.699999988, 0.7)
-    (4, 4, 8)
+    >>> digits(0.7, 0.5), digits(0.5, 0.5), digits(0.699999988, 0.7), digits(18.7158, 500.0, 1)
+    (4, 4, 8, 1)
     """
     if value == floor:
-        return 4
-    return next((each for each in range(4, 17) if f"{value:.{each}f}" != f"{floor:.{each}f}"), 17)
+        return least
+    return next((each for each in range(least, 17) if f"{value:.{each}f}" != f"{floor:.{each}f}"), 17)

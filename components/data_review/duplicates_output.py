@@ -44,7 +44,7 @@ def write(folder: str, photos: Photos, pairs: Pairs, records: Mapping[int, Recor
     text = _text(pairs)
     is_bad = bool(pairs.across or pairs.conflicting)
     output.write_sheet(f"{folder}/{_SHEET}", _TITLE, text, is_bad, _counts(pairs), section)
-    first = [[*row[1:], float(row[0])] for row in rows[: output.IN_REPORT]]
+    first = [[*row[1:], row[0]] for row in rows[: output.IN_REPORT]]
     pictures = [
         output.small(records[left]) + output.small(records[right]) for (left, right), _ in found[: output.IN_REPORT]
     ]

@@ -27,7 +27,7 @@ def write_sheet(
         title=title,
         verdict=text,
         is_bad=is_bad,
-        command=command or "DataReview",
+        command=command,
         tables=[table] if table.rows else [],
         sections=[section] if section.groups else [],
     )

@@ -63,11 +63,7 @@ def write(
     columns = [NAME, DIGEST, NEW_LABEL, "given", "split", "margin"]
     output.write_csv(f"{folder}/{FILE}", columns, [*rows.values(), *_rows_of(edits, applied)])
     text = _text(suspects, len(photos.names), sum(_key(each) not in rows for each in found), classes)
-    if held_out := sum(each.split != TRAIN for each in found):
-        text += (
-            f" Of these, {held_out:,} are not in the training split: the accuracy is computed on such photos, and rows "
-            "that are wrong there would make it too high."
-        )
+    text += _held_out(found)
     apply = [f"{command} --set {SETTING}={shlex.quote(f'{folder}/{FILE}')}"] if rows else []
     cards = [[_card(each)] for each in found[: output.SHOWN]]
     section = sheet.Section("The most certain first", _HOW if rows else "", cards, len(found))
@@ -150,6 +146,16 @@ def _text(suspects: Suspects, photos: int, without_row: int, classes: Sequence[s
     return text
 
 
+def _held_out(found: Sequence[_Suspect]) -> str:
+    """Returns a sentence about the suspects in the splits on which the accuracy is computed, or ''."""
+    splits = [each.split for each in found if each.split != TRAIN]
+    if not splits:
+        return ""
+    are = "is" if len(splits) == 1 else "are"
+    where = " or ".join(sorted(set(splits)))
+    return f" {len(splits):,} of them {are} in {where}. Wrong edits there make the accuracy too high."
+
+
 def _card(suspect: _Suspect) -> sheet.Card:
     given, likely = printable_class(suspect.given), printable_class(suspect.likely)
     change = f"{given} ({suspect.own:.0%}) → {likely} ({suspect.other:.0%})"
@@ -165,8 +171,8 @@ def _by_class(found: Sequence[_Suspect]) -> sheet.Table:
 def _write_section(folder: str, text: str, found: Sequence[_Suspect], commands: Sequence[str]) -> None:
     columns = ["file", "split", "label", "its probability", "likely class", "its probability"]
     rows = [
-        [each.name, each.split, printable_class(each.given), round(each.own, 3)]
-        + [printable_class(each.likely), round(each.other, 3)]
+        [each.name, each.split, printable_class(each.given), f"{each.own:.3f}"]
+        + [printable_class(each.likely), f"{each.other:.3f}"]
         for each in found
     ]
     sections.write(

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components import judged_split
+from components.checks import places
 from components.report import charts, explanations, occlusion
 from components.report.sources import Sources
 from components.stage import plural
@@ -18,7 +19,7 @@ from ingest.paths import is_folder
 from ingest.sources import is_drawn
 from ingest.split_names import EVAL
 from trainer.families import PROBE
-from trainer.intervals import Measure, digits, proportion
+from trainer.intervals import Measure, proportion
 
 _MATRIX_CLASSES = 20  # with more classes, the page shows the most frequent confusions instead of the matrix
 _PAIRS = 10  # the most frequent confusions that the page shows
@@ -71,7 +72,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         pictures=pictures,
         charts=_charts(numbers),
         confusion=_confusion(numbers),
-        digits=digits,
+        places_of=places,
         compared=any(check["what"] == "accuracy against the baseline" for check in checks),
         classes=sources.classes,
         lowest=_lowest(numbers),

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components import judged_split
-from components.checks import Check, Evaluation
+from components.checks import Check, Evaluation, places
 from components.pusher import pushed_to
 from components.stage import plural
 from components.trainer import history
@@ -21,7 +21,6 @@ from ingest.sources import is_drawn
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
-from trainer.intervals import digits
 
 _UNDECIDED = "† The floor is inside the 95 % interval, so another {} split of this size may give the other result."
 _COMPUTED = (
@@ -103,7 +102,7 @@ def _numbers(check: Check) -> tuple[str, str, str]:
     """Returns the value, its interval and the floor, with enough decimals to distinguish the value from the floor."""
     if check.value is None:
         return "no examples", "", f"{check.floor:.4f}"
-    decimals = digits(check.value, check.floor)
+    decimals = places(check.what, check.value, check.floor)
     interval = "" if check.low is None else f"{check.low:.4f} to {check.high:.4f}"
     return f"{check.value:.{decimals}f}", interval, f"{'≤ ' * check.upper}{check.floor:.{decimals}f}"
 

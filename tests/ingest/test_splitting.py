@@ -125,6 +125,8 @@ def test_copies_are_in_one_split():
     splits = _splits(photos)
     assert all(splits[f"cat/{n}.jpg"] == splits[f"cat/copy-{n}.jpg"] for n in range(100))
     assert "100 exact copies of other photos" in splitting.plan(photos, FRACTIONS, 0).notices[0]
+    one = [each for each in photos if not each.name.startswith("cat/copy-") or each.name == "cat/copy-0.jpg"]
+    assert "1 exact copy of another photo; copies" in splitting.plan(one, FRACTIONS, 0).notices[0]
 
 
 def test_copies_with_two_labels_are_never_evaluated_and_are_listed():

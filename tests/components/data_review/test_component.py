@@ -6,19 +6,20 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import markupsafe
 import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
 from components import photos
-from components.data_review import component, output
+from components.data_review import component, output, suspects_output
 from components.report.make import make
 from components.report.sources import RERUN_COMMAND
 from ingest import label_edits
 from ingest.sample import CLASSES
 from pipeline import settings
 from testing import example_gen as runs
-from tests.helpers import commands, records
+from tests.helpers import browser, commands, records
 from tests.helpers.parsed import Page
 from tests.helpers.report_sources import sources
 from trainer import embeddings
@@ -138,6 +139,12 @@ def test_the_sheets_have_the_pictures_and_names_as_text(reviewed):
         assert f"{ODD}/" in parsed.text and "b" not in {tag for tag, _ in parsed.elements}
         headings = re.findall("<h[12][^>]*>([^<]*)", page.read_text())
         assert len(headings) == len(set(headings)) == 2
+        (bold,) = re.findall('<strong class="bad">(.*?)</strong>', page.read_text())
+        assert bold.endswith(".") and ". " not in bold  # the first sentence
+    html = (review.suspects / "suspects.html").read_text()
+    (command,) = re.findall("<p><code>(.*?)</code></p>", html)  # alone on its line, so that no date is copied
+    assert command == str(markupsafe.escape(review.section("suspects")["commands"][0]))
+    assert "<code>" not in (review.duplicates / "duplicates.html").read_text()
 
 
 def test_the_report_shows_pictures_links_and_the_command(reviewed, tmp_path):
@@ -156,6 +163,7 @@ def test_the_report_shows_pictures_links_and_the_command(reviewed, tmp_path):
             for link in page.values("href")
             if link.endswith(f"/{name}") and (to / link.replace("%27", "'")).exists()
         ]
+    assert {"likely class", "its label"} <= set(page.values("data-label"))  # a phone shows them beside the values
     (command,) = numbers["sections"][0]["commands"]
     assert command in page.text and "2 of 120 photos may have a wrong label" in page.text
     assert "1 pair of photos with a cosine of their embeddings of at least 0.95: 1 across splits" in page.text
@@ -281,6 +289,28 @@ def test_embeddings_of_other_records_are_refused(reviewed, tmp_path):
     made = folder / "out" / "made"
     with pytest.raises(ValueError, match="expected the embeddings of the records in .*, split .*; received others"):
         component.review((f"{made}/examples", f"{made}/table", features), ("", ""), list(CLASSES), "")
+
+
+def test_the_tables_of_the_report_fit_on_a_phone(reviewed, tmp_path):
+    folder, review = reviewed
+    config = settings.load(changes={"data.directory": "/data"}).model_dump(mode="json")
+    folders = {"DataReview.suspects": str(review.suspects), "DataReview.duplicates": str(review.duplicates)}
+    make(sources(config, folders, root=str(folder / "out")), str(tmp_path))
+    view = browser.look(tmp_path / "report.html")
+    assert view.sideways == [] and view.width <= 380
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (["train"], ""),
+        (["train", "eval"], " 1 of them is in eval. Wrong edits there make the accuracy too high."),
+        (["test", "eval", "test"], " 3 of them are in eval or test. Wrong edits there make the accuracy too high."),
+    ],
+)
+def test_suspects_outside_the_training_split_are_counted(splits, expected):
+    found = [suspects_output._Suspect("a.jpg", split, records, "a", "b", 0.1, 0.9) for split in splits]
+    assert suspects_output._held_out(found) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from components.report.sources import Sources
 from testing.example_gen import write_table
 from tests.helpers import browser
 from tests.helpers.parsed import Page
-from tests.helpers.report_run import CLASSES, PER_SPLIT, changed, write_examples
+from tests.helpers.report_run import CLASSES, PER_SPLIT, changed, write, write_examples
 from tests.helpers.report_sources import HISTORY, sources
 from trainer import embeddings
 
@@ -64,6 +64,16 @@ def test_the_verdict_is_first_and_has_the_margins(report):
     assert "0.2065 to 1.0000" in text
     assert [check["undecided"] for check in checks] == [False, False, True]
     assert text.index("✓ passed †") < text.index("† The floor is inside the interval")
+
+
+def test_milliseconds_have_one_decimal(complete, tmp_path):
+    latency = {"what": "latency of one photo in ms", "value": 18.7158, "floor": 500.0, "passed": True, "upper": True}
+    latency |= {"low": None, "high": None, "n": 20}
+    write(tmp_path / "evaluation", "checks.json", json.dumps([latency]))
+    changes = {"Evaluator.evaluation": str(tmp_path / "evaluation"), "Trainer.model": None}
+    make(changed(complete, changes), str(tmp_path))
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "18.7\n" in text and "≤ 500.0\n" in text and "+481.3\n" in text
 
 
 def test_hostile_text_is_shown_as_text(report):
