@@ -27,6 +27,9 @@ _COMPUTED = (
     "The accuracy floor is computed from the {} split and is above the share of its largest class. "
     "The setting evaluator.min_accuracy replaces it."
 )
+_LESS_ACCURATE = (
+    "This model is from an earlier run (cached). It replaces one that is more accurate on the same photos, by {:.4f}."
+)
 
 
 def show(
@@ -51,6 +54,7 @@ def show(
     notes = [_UNDECIDED.format(evaluation.split)] * any(check.undecided for check in evaluation.checks)
     notes += [_COMPUTED.format(evaluation.split)] * (config.evaluator.min_accuracy is None)
     notes += [check.comparison for check in evaluation.checks]
+    notes += _older(evaluation, results["Trainer"], results["Pusher"])
     epochs = history(results["Trainer"].outputs)["epochs"]
     for note in filter(None, [*notes, judged_split.notice(evaluation.split, epochs)]):
         console.print(Text(note, style="dim"), soft_wrap=True)
@@ -105,6 +109,14 @@ def _numbers(check: Check) -> tuple[str, str, str]:
     decimals = places(check.what, check.value, check.floor)
     interval = "" if check.low is None else f"{check.low:.4f} to {check.high:.4f}"
     return f"{check.value:.{decimals}f}", interval, f"{'≤ ' * check.upper}{check.floor:.{decimals}f}"
+
+
+def _older(evaluation: Evaluation, trainer: NodeResult, pusher: NodeResult) -> list[str]:
+    """Returns a note if a cached model is pushed in place of a better one, which a rerun of older settings does."""
+    if not (evaluation.blessed and trainer.cached and not pusher.cached):
+        return []
+    losses = [-(check.value or 0) for check in evaluation.checks if check.pairs]
+    return [_LESS_ACCURATE.format(loss) for loss in losses if loss > 0]
 
 
 def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:

@@ -109,3 +109,17 @@ def test_the_spinner_does_not_redirect_standard_error():
     before = sys.stderr
     with spinner(Console(file=io.StringIO(), force_terminal=True), "loading …"):
         assert sys.stderr is before
+
+
+@pytest.mark.parametrize(
+    ("cached", "difference", "noted"), [(True, -0.06, True), (True, 0.02, False), (False, -0.06, False)]
+)
+def test_a_cached_model_in_place_of_a_better_one_is_noted(cached, difference, noted, console, tmp_path):
+    compared = Check("accuracy against the baseline", difference, -0.02, True, -0.15, 0.03, 50, Pairs(40, 1, 4, 5))
+    results = _results(tmp_path, "cpu")
+    results["Trainer"] = results["Trainer"]._replace(cached=cached)
+    summary.show(console, settings.load(), results, Evaluation(True, [_check("one"), compared], "test"), {})
+    text = (
+        "This model is from an earlier run (cached). It replaces one that is more accurate on the same photos, by 0.06"
+    )
+    assert (text in console.export_text()) == noted
