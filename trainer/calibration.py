@@ -75,8 +75,10 @@ def fit(logits: np.ndarray, labels: np.ndarray, serving: Serving) -> Fitted:
 def _sure(probabilities: np.ndarray, labels: np.ndarray, serving: Serving) -> confidence.Point | None:
     points = confidence.curve(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
     if serving.sure_accuracy:
-        return confidence.for_accuracy(points, serving.sure_accuracy)
-    return confidence.for_coverage(points, serving.sure_coverage) if serving.sure_coverage else None
+        return confidence.between(points, confidence.for_accuracy(points, serving.sure_accuracy))
+    if serving.sure_coverage:
+        return confidence.between(points, confidence.for_coverage(points, serving.sure_coverage))
+    return None
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -47,3 +47,15 @@ def for_accuracy(points: list[Point], wanted: float) -> Point:
 def for_coverage(points: list[Point], wanted: float) -> Point:
     """Returns the point with the largest threshold that covers at least a fraction of the photos, at most 1."""
     return next(each for each in points if each.coverage >= wanted)
+
+
+def between(points: list[Point], chosen: Point) -> Point:
+    """Returns a point of `curve` with the threshold halfway to the next lower confidence, or to 0.
+
+    It covers the same photos. At the confidence itself, a photo would be lost if the exported graph rounds its
+    probability down: the features of a probe were float16.
+    """
+    lower = [each.threshold for each in points if each.threshold < chosen.threshold]
+    if chosen.threshold == NEVER:
+        return chosen
+    return chosen._replace(threshold=(chosen.threshold + max(lower, default=0.0)) / 2)

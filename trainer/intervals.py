@@ -37,7 +37,11 @@ def difference(pairs: Pairs) -> tuple[float, float]:
     >>> round(low, 4), round(high, 4)
     (-0.184, -0.0121)
     """
-    first, second, n = pairs.only_first + 0.5, pairs.only_second + 0.5, sum(pairs) + 2
+    return _wald(pairs.only_first, pairs.only_second, sum(pairs))
+
+
+def _wald(only_first: float, only_second: float, count: float) -> tuple[float, float]:
+    first, second, n = only_first + 0.5, only_second + 0.5, count + 2
     value = (first - second) / n
     margin = DEVIATIONS * math.sqrt((first + second) / n - value**2) / math.sqrt(n)
     return value - margin, value + margin
@@ -59,13 +63,16 @@ def examples_to_decide(pairs: Pairs, floor: float) -> int | None:
     It assumes that the models differ on other examples as often as on these. None if the difference equals the floor.
 
     >>> examples_to_decide(Pairs(60, 5, 15, 20), -0.02), examples_to_decide(Pairs(9, 0, 1, 0), -0.1)
-    (120, None)
+    (130, None)
     """
-    n, (low, high) = sum(pairs), difference(pairs)
-    distance = abs((pairs.only_first - pairs.only_second) / n - floor)
-    if distance < 1e-9:
+    n = sum(pairs)
+    first, second = pairs.only_first / n, pairs.only_second / n
+    if abs(first - second - floor) < 1e-9:
         return None
-    needed = n * ((high - low) / 2 / distance) ** 2
+    low, high = difference(pairs)
+    needed = max(n, n * ((high - low) / 2 / (first - second - floor)) ** 2)
+    while is_undecided(floor, *_wald(first * needed, second * needed, needed)):
+        needed *= 1.05
     step = 10 ** max(0, math.floor(math.log10(needed)) - 1)
     return math.ceil(needed / step) * step
 

@@ -31,17 +31,22 @@ def sizes_and_hits(probabilities: np.ndarray, labels: np.ndarray, quantile: floa
 def fit_quantile(probabilities: np.ndarray, labels: np.ndarray, coverage: float) -> float:
     """Returns the quantile for sets that contain the true class with a probability of at least `coverage`.
 
-    It is the ⌈(n + 1) · coverage⌉-th smallest score of the true classes. With fewer than coverage / (1 - coverage)
-    photos there is none, and the result is larger than every score: each set then has all classes.
+    It is halfway between the ⌈(n + 1) · coverage⌉-th smallest score of the true classes and the next, so that the
+    rounding of the exported graph loses no photo; see `trainer.confidence.between`. With fewer than coverage /
+    (1 - coverage) photos there is none, and the result is larger than every score: each set then has all classes.
 
     Args:
       probabilities: float32 [n, classes].
       labels: int [n].
       coverage: above 0 and below 1.
     """
-    scores = _scores_of(probabilities, labels)
+    scores = np.sort(_scores_of(probabilities, labels))
+    every = 1 + PENALTY * probabilities.shape[1]
     position = math.ceil((len(scores) + 1) * Fraction(str(coverage)))  # in floats, 10 · 0.9 may exceed 9
-    return float(np.sort(scores)[position - 1]) if position <= len(scores) else 1 + PENALTY * probabilities.shape[1]
+    if position > len(scores):
+        return every
+    following = scores[position] if position < len(scores) else every
+    return float((scores[position - 1] + following) / 2)
 
 
 def _scores_of(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -77,7 +77,9 @@ class Trunk(Architecture):
     """A frozen model without its last layer: it computes the features of a photo. A name alone has ImageNet weights."""
 
     weights: str = "imagenet"
-    layer: str | None = Field(default=None, description="its input, averaged, is the features; null: the last")
+    layer: str | None = Field(
+        default=None, min_length=1, description="its input, averaged, is the features; null: the last"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -87,7 +87,7 @@ def _pretrained(trunk: Trunk, input_shape: tuple[int, int, int]) -> keras.Model:
         packaged_weights.load(whole, trunk)
     except ValueError as error:
         raise ValueError(f"embeddings.trunks: the weights of {trunk.name}: {error}") from None
-    names = [layer.name for layer in whole.layers[1:]]
+    names = [layer.name for layer in whole.layers[1:] if isinstance(layer.input, keras.KerasTensor)]
     if trunk.layer not in (None, *names):
         raise ValueError(f"embeddings.trunks: {trunk.name} has no such layer; {choices(str(trunk.layer), names)}")
     output = whole.get_layer(trunk.layer or HEAD).input

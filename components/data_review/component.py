@@ -9,7 +9,6 @@ from tfx.types import standard_artifacts
 
 from components.artifacts import Artifacts, EmbeddingTable, PhotoTable, ReportSection
 from components.data_review import duplicates_output, neighbours, output, records, suspects, suspects_output
-from components.data_review.neighbours import Pairs
 from components.data_review.records import Photos
 from components.data_review.suspects import Suspects
 from components.edits import read_applied
@@ -59,7 +58,7 @@ def review(inputs: tuple[str, str, str], outputs: tuple[str, str], classes: list
     photos, edits = records.read(examples, table, features), records.read_edits(table)
     compared = neighbours.compare(photos.features, photos.labels, photos.splits)
     found = suspects.find(photos.features, photos.labels, compared.nearest, len(classes))
-    pairs = _important_first(compared.pairs, photos)
+    pairs = compared.pairs
     of_pairs = set(pairs.indices[: output.SHOWN].ravel().tolist())
     shown = of_pairs | set(found.photos[: output.SHOWN].tolist())
     read = records.read_records(examples, photos, shown | set(found.photos.tolist()), shown)
@@ -73,14 +72,6 @@ def review(inputs: tuple[str, str, str], outputs: tuple[str, str], classes: list
         "across": pairs.across,
         "conflicting": pairs.conflicting,
     }
-
-
-def _important_first(pairs: Pairs, photos: Photos) -> Pairs:
-    """Returns the pairs, those across splits or with different labels first."""
-    left, right = pairs.indices.T
-    important = (photos.splits[left] != photos.splits[right]) | (photos.labels[left] != photos.labels[right])
-    order = np.argsort(~important, kind="stable")
-    return pairs._replace(indices=pairs.indices[order], similarities=pairs.similarities[order])
 
 
 def _without_edited(found: Suspects, photos: Photos, read: dict[int, records.Record], edits: Edits | None) -> Suspects:

@@ -17,7 +17,7 @@ _MOST_PAIRS = 10_000  # that are kept; all are counted
 
 
 class Pairs(NamedTuple):
-    """Pairs of photos that are nearly the same, the most similar first.
+    """Pairs of photos that are nearly the same: those across splits or with different labels first, by similarity.
 
     Attributes:
       indices: int64 [m, 2], the lower index first; at most _MOST_PAIRS.
@@ -77,7 +77,9 @@ def _with_pairs(
     left, right = left[later] + row, right[later] + column
     indices = np.concatenate([pairs.indices, np.stack([left, right], 1)])
     similarities = np.concatenate([pairs.similarities, similarities])
-    order = np.lexsort((indices[:, 1], indices[:, 0], -similarities))[:_MOST_PAIRS]
+    order = np.lexsort((indices[:, 1], indices[:, 0], -similarities, ~_important(indices, labels, splits)))[
+        :_MOST_PAIRS
+    ]
     return Pairs(
         indices[order],
         similarities[order],
@@ -85,6 +87,12 @@ def _with_pairs(
         pairs.across + int(np.sum(splits[left] != splits[right])),
         pairs.conflicting + int(np.sum(labels[left] != labels[right])),
     )
+
+
+def _important(indices: np.ndarray, labels: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """Returns which pairs, int64 [m, 2], are in different splits or have different labels: bool [m]."""
+    left, right = indices.T
+    return (splits[left] != splits[right]) | (labels[left] != labels[right])
 
 
 def _nearer(top: np.ndarray, similar: np.ndarray, cosines: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:

@@ -53,3 +53,13 @@ def test_the_curve_agrees_with_scikit_learn_at_every_threshold_and_in_every_orde
     order = random.permutation(200)
     assert confidence.curve(largest[order], correct[order]) == points
     assert points[-1].coverage == 1
+
+
+def test_a_photo_whose_probability_is_rounded_stays_sure():
+    thresholds = [confidence.between(POINTS, point).threshold for point in POINTS]
+    assert thresholds == pytest.approx([0.85, 0.75, 0.6, 0.25])
+    for point, threshold in zip(POINTS, thresholds, strict=True):
+        for rounded in (CONFIDENCE - 3e-4, CONFIDENCE + 3e-4):
+            assert np.mean(rounded >= threshold) == pytest.approx(point.coverage)
+    never = Point(NEVER, 0.0, None)
+    assert confidence.between(POINTS, never) == never

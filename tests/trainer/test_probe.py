@@ -168,6 +168,13 @@ def test_a_layer_that_does_not_exist():
     assert len(listed.split(", ")) == 5 and int(more) > 100
 
 
+def test_a_layer_with_two_inputs_is_refused_and_names_do_not_depend_on_earlier_models():
+    with pytest.raises(ValueError, match="no such layer"):
+        trunks.features((SIZE, SIZE, 3), (Trunk(name="efficientnet_lite0", layer="block2_add"),))
+    names = [[layer.name for layer in models.build("efficientnet_lite0", (SIZE, SIZE, 3), 2).layers] for _ in range(2)]
+    assert names[0][1:] == names[1][1:]  # the first is the input
+
+
 def test_a_table_is_read_as_it_was_written(tmp_path):
     first, second, flipped = clouds(3), clouds(2, seed=1), clouds(5, seed=2)
     embeddings.write({"original": [first, second], "flip": [flipped]}, str(tmp_path), "train", "00000-of-00002")

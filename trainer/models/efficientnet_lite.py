@@ -52,14 +52,14 @@ def build_lite1(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
 def _build(input_shape: tuple[int, int, int], classes: int, name: str, depth: float) -> keras.Model:
     inputs = layers.Input(input_shape, name="pixels")
     x = layers.Rescaling(127.5 / 128, offset=0.5 / 128, name="scaled")(inputs)  # to (x - 127) / 128 of [0, 255]
-    x = _relu6(_norm(layers.Conv2D(_STEM, 3, 2, "same", use_bias=False, name="stem")(x), "stem_bn"))
+    x = _relu6(_norm(layers.Conv2D(_STEM, 3, 2, "same", use_bias=False, name="stem")(x), "stem_bn"), "stem_relu")
     number = 0
     for stage in _STAGES:
         repeats = stage.repeats if stage in (_STAGES[0], _STAGES[-1]) else math.ceil(depth * stage.repeats)
         for index in range(repeats):
             x = _block(x, f"block{number}", stage if index == 0 else stage._replace(stride=1))
             number += 1
-    x = _relu6(_norm(layers.Conv2D(_FEATURES, 1, use_bias=False, name="head")(x), "head_bn"))
+    x = _relu6(_norm(layers.Conv2D(_FEATURES, 1, use_bias=False, name="head")(x), "head_bn"), "head_relu")
     return keras.Model(inputs, logits(layers.GlobalAveragePooling2D(name="features")(x), classes), name=name)
 
 
@@ -68,9 +68,9 @@ def _block(inputs: keras.KerasTensor, name: str, stage: _Stage) -> keras.KerasTe
     x, before = inputs, inputs.shape[-1]
     if stage.expand > 1:
         x = layers.Conv2D(before * stage.expand, 1, use_bias=False, name=f"{name}_expand")(x)
-        x = _relu6(_norm(x, f"{name}_expand_bn"))
+        x = _relu6(_norm(x, f"{name}_expand_bn"), f"{name}_expand_relu")
     x = layers.DepthwiseConv2D(stage.kernel, stage.stride, "same", use_bias=False, name=f"{name}_depthwise")(x)
-    x = _relu6(_norm(x, f"{name}_depthwise_bn"))
+    x = _relu6(_norm(x, f"{name}_depthwise_bn"), f"{name}_depthwise_relu")
     x = _norm(layers.Conv2D(stage.filters, 1, use_bias=False, name=f"{name}_project")(x), f"{name}_project_bn")
     return layers.Add(name=f"{name}_add")([x, inputs]) if (stage.stride, before) == (1, stage.filters) else x
 
@@ -79,5 +79,5 @@ def _norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=name)(x)
 
 
-def _relu6(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.ReLU(6.0)(x)
+def _relu6(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return layers.ReLU(6.0, name=name)(x)

@@ -60,6 +60,14 @@ def test_equal_photos_are_all_counted_and_some_are_kept(monkeypatch):
     assert pairs.indices[:2].tolist() == [[0, 1], [0, 2]]
 
 
+def test_a_pair_across_splits_is_kept_among_many_equal_photos(monkeypatch):
+    monkeypatch.setattr(neighbours, "_MOST_PAIRS", 20)
+    angles = np.deg2rad([0] * 30 + [90, 95])
+    features = np.stack([np.cos(angles), np.sin(angles)], 1)
+    pairs = _compare(features, splits=np.array([0] * 31 + [1])).pairs
+    assert pairs.across == 1 and pairs.indices[0].tolist() == [30, 31]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 11])
 def test_few_photos(count):
     compared = _compare(_photos(count))

@@ -49,6 +49,8 @@ def test_the_number_of_examples_that_decides():
     assert intervals.difference(pairs)[0] < -0.02
     larger = intervals.Pairs(*(round(each * needed / sum(pairs)) for each in pairs))
     assert intervals.difference(larger)[0] >= -0.0201
+    assert intervals.examples_to_decide(intervals.Pairs(54, 0, 9, 3), -0.05) > 66  # never the photos that there are
+    assert intervals.examples_to_decide(intervals.Pairs(0, 0, 1, 0), -0.02) > 1
 
 
 def test_a_proportion_of_nothing_has_no_value():
