@@ -98,12 +98,7 @@ def parse(content: bytes, path: str) -> Edits:
     Raises:
       UserError: when the file lacks a column, or has a row that is not valid or contradicts another.
     """
-    try:
-        text = content.decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=tables.delimiter_of(text.partition("\n")[0]))
-        columns, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
+    columns, rows = _read_table(content, path)
     of_digests: dict[bytes, str] = {}
     edits = Edits({}, {}, path.rpartition("/")[2], hashlib.sha256(content).hexdigest(), of_digests)
     _check_columns(columns, f"{printable(path)}, row 1", columns)
@@ -127,6 +122,20 @@ def parse(content: bytes, path: str) -> Edits:
                 f"{where}: expected one label for each digest, received two for {printable(digest or name)}"
             )
     return edits
+
+
+def _read_table(content: bytes, path: str) -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
+    """Returns the columns, and the rows with the numbers of their lines."""
+    try:
+        text = content.decode("utf-8-sig")
+        delimiter = tables.delimiter_of(text.partition("\n")[0])
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        columns, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{printable(path)}: expected CSV in UTF-8: {error}") from None
+    if twice := [column for column in (NEW_LABEL, DIGEST, NAME) if columns.count(column) > 1]:
+        raise UserError(f"{printable(path)}: expected one column {twice[0]}, received {columns.count(twice[0])}")
+    return columns, rows
 
 
 def _check_columns(found: Collection[str], where: str, received: Iterable[str]) -> None:

@@ -78,6 +78,8 @@ def test_drop_is_a_class_if_one_has_this_name(tmp_path):
         ("digest,label\nabc,cat\n", "row 2: expected a digest of 32 characters 0-9 and a-f or a name, received 'abc'"),
         (f"digest,label\n{16 * ONE}\n", "row 2: expected the columns"),
         (f"digest,label\n{16 * ONE},cat\n{16 * ONE},dog\n", f"row 3: expected one label .* two for {16 * ONE}"),
+        ('name,label,note\na,cat,"5 inch\nb,dog,x\n', "edits.csv: expected CSV in UTF-8: unexpected end of data"),
+        ("name,label,label\na,cat,dog\n", "edits.csv: expected one column label, received 2"),
         (b"digest,label\n\xff\n", r"edits.csv: expected CSV in UTF-8: 'utf-8' codec"),
         (f"digest,label\n{16 * ONE},catt\n", "unknown class 'catt'; did you mean 'cat'.*or an empty label to leave"),
     ],
