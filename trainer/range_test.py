@@ -21,14 +21,16 @@ LEAST_STEPS = 240  # 34 for each decade; a small data set is read several times
 _SKIPPED = 0.1  # the share of the first steps that are not suggested, as in fastai
 _DIVERGED = 4.0  # times the lowest loss, as in fastai
 _DECADE = 0.15  # the deviation of the smoothing, in decades of the rate
-_FALL = 0.05  # the least fall of the loss for a suggestion, as a share
+# The least fall of the smoothed loss for a suggestion, in deviations of the loss of a batch. A flat loss with normal
+# noise exceeds it in less than 1 % of tests.
+_FALL = 1.5
 
 
 class RangeTest(NamedTuple):
     """The result: for each step the rate for one replica, the loss of its batch, and the loss smoothed over the rates.
 
-    `suggestion` is the rate where the smoothed loss falls most steeply, `lowest` the rate where it is lowest; both are
-    None if the loss does not fall.
+    `suggestion` is the rate where the smoothed loss falls most steeply; None if it does not fall clearly. `lowest` is
+    the rate where it is lowest; None if the loss diverged, or was not finite, in the first steps.
     """
 
     rates: list[float]
@@ -39,7 +41,7 @@ class RangeTest(NamedTuple):
 
 
 def run(fn_args: FnArgs, recipe: Recipe) -> RangeTest:
-    """Trains one epoch, at least 240 steps, with rising rates. Nothing is stored.
+    """Trains one epoch, at least 240 steps, with rising rates, and prints the number of steps. Nothing is stored.
 
     All layers are trained, unless the recipe freezes them in each epoch.
 
@@ -57,6 +59,7 @@ def run(fn_args: FnArgs, recipe: Recipe) -> RangeTest:
     try:
         inputs = inputs_of(fn_args, recipe, tft.TFTransformOutput(fn_args.transform_graph_path), chosen)
         steps = max(inputs.steps, LEAST_STEPS)
+        print(f"the range test takes {steps:,} steps, or fewer if the loss diverges", flush=True)
         rates = Rates(steps, chosen.num_replicas_in_sync)
         with chosen.scope():
             model = model_of(recipe)
@@ -108,6 +111,8 @@ def evaluated(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
     """Returns the result of a test: the smoothed losses, and the rate of the steepest fall before their minimum.
 
     It is fastai's suggestion "steep". The moving average with which fastai smooths shifts the fall to higher rates.
+    The fall, from the mean of the first steps to the minimum, is compared with the noise of the batches: the deviation
+    of the differences between neighbouring steps, divided by √2.
 
     Args:
       rates: rising by the same factor with each step.
@@ -118,9 +123,10 @@ def evaluated(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
         return RangeTest(list(rates), list(losses), list(losses))
     decades = np.log10(rates)
     smoothed = gaussian_filter1d(np.asarray(losses, np.float64), _DECADE / (decades[1] - decades[0]), mode="nearest")
-    result = RangeTest(list(rates), list(losses), smoothed.tolist())
-    lowest = int(np.argmin(smoothed))
-    if lowest < skipped or smoothed[lowest] > (1 - _FALL) * smoothed[0]:
+    lowest = skipped + int(np.argmin(smoothed[skipped:]))
+    result = RangeTest(list(rates), list(losses), smoothed.tolist(), lowest=float(rates[lowest]))
+    noise = np.std(np.diff(losses[: lowest + 1])) / math.sqrt(2)
+    if np.mean(losses[:skipped]) - smoothed[lowest] <= _FALL * noise:
         return result
     steepest = skipped + int(np.argmin(np.gradient(smoothed, decades)[skipped : lowest + 1]))
-    return result._replace(suggestion=float(rates[steepest]), lowest=float(rates[lowest]))
+    return result._replace(suggestion=float(rates[steepest]))

@@ -40,6 +40,8 @@ def check(config: Config) -> None:
 def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot: Path) -> int:
     """Runs the test, writes the plot, prints the suggestion, and returns the exit code.
 
+    See `print_result` for the code.
+
     Args:
       config: the settings of the run.
       console: the output.
@@ -60,13 +62,25 @@ def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot
         test = range_test.run(fn_args, config.recipe)
     plot.parent.mkdir(parents=True, exist_ok=True)
     plot.write_bytes(_png(test))
+    code = print_result(console, test)
+    console.print(Text("plot: ").append_text(safe(plot)), soft_wrap=True)
+    return code
+
+
+def print_result(console: Console, test: "RangeTest") -> int:
+    """Returns the exit code: FAILED if the loss diverged, or was not finite, in the first steps, otherwise DONE."""
+    if test.lowest is None:
+        console.print(
+            "[red]No learning rate:[/] the loss diverges in the first steps; check the data and the settings."
+        )
+        return FAILED
     if test.suggestion is None:
-        console.print("[red]No learning rate:[/] the loss does not fall at any rate; check the data and the settings.")
+        console.print("[yellow]Uncertain:[/] the loss does not fall more than its noise, so look at the plot.")
+        console.print(f"The loss is lowest at {test.lowest:.2g}; this may be chance.", highlight=False)
     else:
         console.print(Text(f"suggested: --set trainer.learning_rate.peak={test.suggestion:.2g}", "bold"))
         console.print(f"The loss is lowest at {test.lowest:.2g}; higher rates may diverge.", highlight=False)
-    console.print(Text("plot: ").append_text(safe(plot)), soft_wrap=True)
-    return FAILED if test.suggestion is None else DONE
+    return DONE
 
 
 def _png(test: "RangeTest") -> bytes:

@@ -1,5 +1,6 @@
 """Trains the best model that fits in a time: a probe first, then a fine-tuning that starts from its last layer."""
 
+import signal
 import time
 import webbrowser
 
@@ -60,6 +61,7 @@ def run_within(config: Config, minutes: float, verbose: bool, open_report: bool)
     try:
         tuned = _fine_tune(config, probe, minutes, took, verbose, open_report)
     except Interrupted:  # between the two runs, or before the second one handles it
+        signal.setitimer(signal.ITIMER_REAL, 0)  # see `run._interrupt`
         print("\nInterrupted. Run the same command again to resume: finished nodes are cached.")
         tuned = run.Outcome(INTERRUPTED)
     if tuned is None:

@@ -1,9 +1,12 @@
 """Runs the pipeline on this machine and returns an exit code."""
 
+import contextlib
 import datetime
 import logging
+import os
 import shlex
 import signal
+import sys
 import warnings
 import webbrowser
 from pathlib import Path
@@ -25,6 +28,9 @@ from pipeline.local.spinner import spinner
 
 if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeResult
+
+_PERIOD = 0.2  # seconds between two tries to raise Interrupted
+_STOPPING = b"\nStopping, which may take some seconds. A second Ctrl-C ends the process at once.\n"
 
 
 class Outcome(NamedTuple):
@@ -170,11 +176,19 @@ def _print_failure(console: Console, failure: Exception, log: Path) -> None:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
-    Interruption.requested = True
-    if _ignores_exceptions(frame):
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-    else:
+    """Raises Interrupted in the main thread, and again with each SIGALRM until `run` ends.
+
+    Libraries swallow exceptions: AutoGraph, for example, ignores each error while it converts a function. An alarm is
+    ignored while an exception is handled: that may be Interrupted, and TFX then removes the outputs of the node.
+    """
+    if signum != signal.SIGALRM:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
+        Interruption.requested = True
+        signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
+        with contextlib.suppress(OSError):  # print may fail in a handler: the signal may have interrupted a print
+            os.write(1, _STOPPING)
+    handled = signum == signal.SIGALRM and sys.exception() is not None
+    if not handled and not _ignores_exceptions(frame):
         raise Interrupted
 
 

@@ -1,7 +1,8 @@
-"""A Ctrl-C that a node's code swallows still ends the run before the next node (issue 11)."""
+"""A Ctrl-C that a node's code swallows still ends this node, or the run before the next node (issue 11)."""
 
 import os
 import signal
+import time
 
 import pytest
 from tfx import v1 as tfx
@@ -54,10 +55,20 @@ class Nodes(list):
 
 @pytest.fixture
 def handler(monkeypatch):
+    """Handles the signals as a run does, but raises Interrupted only once."""
     monkeypatch.setattr(Interruption, "requested", False)
-    before = signal.signal(signal.SIGINT, local._interrupt)
+    monkeypatch.setattr(local, "_PERIOD", 600.0)
+    before = {signum: signal.signal(signum, local._interrupt) for signum in (signal.SIGINT, signal.SIGALRM)}
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for signum, previous in before.items():
+        signal.signal(signum, previous)
+
+
+@pytest.fixture
+def repeating(handler, monkeypatch):
+    """As `handler`, but Interrupted is raised again after 0.02 s."""
+    monkeypatch.setattr(local, "_PERIOD", 0.02)
 
 
 def test_an_interrupt_while_inputs_are_resolved(handler, tmp_path, monkeypatch):
@@ -86,3 +97,30 @@ def test_a_swallowed_interrupt_ends_the_run(first, finished, handler, tmp_path):
     assert nodes == finished
     (run,) = list_runs(open_store(str(tmp_path)), 1, None, None)
     assert run["state"] == "interrupted"
+
+
+def test_a_swallowed_interrupt_is_raised_again(repeating, capfd):
+    """AutoGraph swallows each error while it converts a function, so a training once went on to its last epoch."""
+    swallowed = 0
+    with pytest.raises(Interrupted):
+        for _ in range(3):
+            try:
+                _press_ctrl_c() if not swallowed else time.sleep(5)
+            except Interrupted:
+                swallowed += 1
+        time.sleep(5)
+    assert swallowed == 3
+    assert capfd.readouterr().out.count("Stopping") == 1
+
+
+def test_an_interrupt_does_not_disturb_the_handling_of_an_exception(repeating):
+    """TFX removes the outputs of a failed node there."""
+    cleaned = False
+    with pytest.raises(Interrupted):
+        try:
+            _press_ctrl_c()
+        except Interrupted:
+            time.sleep(0.2)  # ten alarms
+            cleaned = True
+            raise
+    assert cleaned
