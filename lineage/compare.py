@@ -14,6 +14,8 @@ from lineage import text
 from lineage.history import Run
 from lineage.runs import gate_checks, judged_of, pushed_to, read_json, state_of
 
+_DECIMALS = 4  # of the printed numbers
+
 
 def compare(before: Run, after: Run) -> dict[str, Any]:
     """Returns the settings that differ, and the data, code, checks and outcome of both runs.
@@ -119,7 +121,7 @@ def sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
     if rows:
         rows.append(["drift", "", "" if data["drift"] is None else f"{data['drift']:.4f}", ""])
     rows += [[key, _format(old), _format(new), ""] for key, old, new in text.changes(*data["counts"])]
-    yield "data", rows + [_row(each) for each in data["statistics"] if each["before"] != each["after"]]
+    yield "data", rows + [_row(each) for each in data["statistics"] if _difference(each) != ""]
     yield "training", [_row(each) for each in answer["training"]]
     yield "evaluation", _pair("split", answer["judged_split"]) + [_row(each) for each in answer["checks"]]
     yield "outcome", [[key, *map(_format, answer[key]), ""] for key in ("state", "pushed")]
@@ -131,12 +133,18 @@ def _pair(key: str, values: list[Any]) -> list[list[Any]]:
 
 
 def _row(each: dict[str, Any]) -> list[Any]:
+    return [each["what"], _format(each["before"]), _format(each["after"]), _difference(each) or ""]
+
+
+def _difference(each: dict[str, Any]) -> str | None:
+    """Returns the difference of two numbers, '' if it is zero with the digits of `_format`; None without numbers."""
     old, new = each["before"], each["after"]
-    numbers = isinstance(old, int | float) and isinstance(new, int | float)
-    return [each["what"], _format(old), _format(new), f"{new - old:+.4g}" if numbers and new != old else ""]
+    if not (isinstance(old, int | float) and isinstance(new, int | float)):
+        return None
+    return f"{new - old:+.4g}" if round(new - old, _DECIMALS) else ""
 
 
 def _format(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.{_DECIMALS}f}"
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -11,6 +11,7 @@ from components import judged_split
 from lineage import reading, runs, source_code, text
 from lineage.history import Artifact, Execution, Graph
 from trainer.features import CODE
+from trainer.settings import with_effect
 
 Node = dict[str, Any]
 
@@ -98,7 +99,7 @@ def _settings(execution: Execution, provenance: str | None) -> dict[str, Any]:
         code = source_code.digest(json.loads(files))
     data = execution.facts.get(_DATA)
     found = {"code": code, "data": data, "provenance": provenance if data else None}
-    found["settings"] = config.get("recipe", config)
+    found["settings"] = with_effect(config["recipe"]) if "recipe" in config else config
     return {key: value for key, value in found.items() if value}
 
 

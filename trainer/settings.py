@@ -194,3 +194,18 @@ class Recipe(Section):
     embeddings: Embeddings = Embeddings()
     trainer: Trainer = Trainer()
     serving: Serving = Serving()
+
+
+_OF_PROBE = ("seed", "balance")  # the settings of `trainer` that `trainer.probing` reads
+
+
+def with_effect(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a stored recipe that affect its model: a probe has no training with epochs.
+
+    >>> with_effect({"model": {"name": "probe", "head": "random"}, "trainer": {"epochs": 9, "seed": 0}})
+    {'model': {'name': 'probe'}, 'trainer': {'seed': 0}}
+    """
+    if recipe["model"]["name"] != PROBE:
+        return recipe
+    trainer = {key: value for key, value in recipe["trainer"].items() if key in _OF_PROBE}
+    return {**recipe, "model": {"name": PROBE}, "trainer": trainer}

@@ -18,13 +18,12 @@ from components.stage import plural
 from ingest.paths import is_folder
 from ingest.sources import is_drawn
 from ingest.split_names import EVAL
-from trainer.families import PROBE
 from trainer.intervals import Measure, proportion
+from trainer.settings import with_effect
 
 _MATRIX_CLASSES = 20  # with more classes, the page shows the most frequent confusions instead of the matrix
 _PAIRS = 10  # the most frequent confusions that the page shows
 _CHART_CLASSES = 40  # with more classes, the page has no chart of their counts
-_OF_PROBE = {"seed", "balance"}  # the settings of `trainer` that `trainer.probing` reads
 _NAME = 40  # the longest file name that is shown complete
 
 
@@ -80,7 +79,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         settings=_yaml(sources.settings),
         trained=_is_trained(numbers),
         occluded=occlusion.words,
-        recipe=_yaml(_recipe(numbers["training"]["recipe"])) if numbers["training"] else "",
+        recipe=_yaml(with_effect(numbers["training"]["recipe"])) if numbers["training"] else "",
         link=lambda folder: _link(folder, sources.root, to),
         short=lambda folder: folder.removeprefix(f"{sources.root}/"),
     )
@@ -111,14 +110,6 @@ def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:
 def _is_trained(numbers: dict[str, Any]) -> bool:
     """Returns whether the training had epochs; a probe has none, and `--minutes` may leave no time for one."""
     return bool(numbers["training"] and numbers["training"]["epochs"])
-
-
-def _recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a recipe that affect its model."""
-    if recipe["model"]["name"] != PROBE:
-        return recipe
-    trainer = {key: value for key, value in recipe["trainer"].items() if key in _OF_PROBE}
-    return {**recipe, "model": {"name": PROBE}, "trainer": trainer}
 
 
 def _thresholds(numbers: dict[str, Any]) -> dict[str, dict[str, float]]:

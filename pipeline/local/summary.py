@@ -67,13 +67,13 @@ def _trained(config: Config, trainer: NodeResult) -> Text:
     record = history(trainer.outputs)
     drawn = isinstance(config.data.directory, Path) and is_drawn(config.data.directory)
     drawings = " The data are drawings, not photos." if drawn else ""
+    speed = f", {record['images_per_second']:,.0f} images/s" if record["epochs"] else ""  # a probe reads features
     return Text.assemble(
         "Trained in an earlier run (cached): " if trainer.cached else "Trained ",
         (record["recipe"]["model"]["name"], "bold"),
         f" ({record['parameters']:,} parameters) {_how(record)} on ",
         safe(record["devices"]),
-        f": {record['seconds']:.0f} s, {record['images_per_second']:,.0f} images/s.{drawings}\n"
-        f"Validation accuracy: {_accuracies(record)}",
+        f": {record['seconds']:.0f} s{speed}.{drawings}\nValidation accuracy: {_accuracies(record)}",
     )
 
 

@@ -220,6 +220,16 @@ def test_lineage_of_embeddings_names_the_trunks(runs, ask, capsys):
     assert 'trunks = [{"name": "efficientnet_lite0"}]' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("name", "shown"), [("probe", {"seed": 0}), ("convnet", {"seed": 0, "epochs": 9})])
+def test_lineage_of_a_model_lists_the_settings_that_affect_it(runs, ask, name, shown):
+    run = runs.store.run("2026-01-01T00:00:00", KNOWN)
+    model = runs._folder("Model", "Trainer", "model")
+    config = json.dumps({"recipe": {"model": {"name": name}, "trainer": {"seed": 0, "epochs": 9}}})
+    runs.store.execution(run, "Trainer", {}, {"model": [model]}, custom_config=config)
+    (found,) = ask("lineage", model)["made_by"]
+    assert found["settings"] == {"model": {"name": name}, "trainer": shown}
+
+
 def test_diff_of_one_run_compares_it_with_the_previous_run_of_its_pipeline(runs, ask, page, capsys):
     first, second = runs.judge(True), runs.judge(False)
     other = runs.store.run("2026-02-01T00:00:00", {"pipeline": "mnist", "settings": "{}"})

@@ -123,3 +123,13 @@ def test_a_cached_model_in_place_of_a_better_one_is_noted(cached, difference, no
         "This model is from an earlier run (cached). It replaces one that is more accurate on the same photos, by 0.06"
     )
     assert (text in console.export_text()) == noted
+
+
+@pytest.mark.parametrize(("epochs", "shown"), [(0, "on CPU: 10 s."), (2, "on CPU: 10 s, 20 images/s.")])
+def test_a_fitted_layer_has_no_speed(console, tmp_path, epochs, shown):
+    results = _results(tmp_path, "CPU")
+    history = {**HISTORY, "devices": "CPU", "epochs": epochs, "seconds": 10.0, "images_per_second": 20.0}
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    config = settings.load(changes={"data.directory": "/data"})
+    summary.show(console, config, results, Evaluation(True, [_check("cat")], "test"), {})
+    assert shown in console.export_text()
