@@ -126,7 +126,7 @@ def _thresholds(numbers: dict[str, Any]) -> dict[str, dict[str, float]]:
 def _promised(training: dict[str, Any] | None) -> dict[str, Measure] | None:
     """Returns the accuracy and the coverage of the sure photos of eval, with intervals; None if no photo is sure."""
     fitted = training.get("fitted") if training else None
-    if not fitted or fitted["sure_accuracy"] is None:
+    if not fitted or fitted.get("sure_accuracy") is None:  # the first versions of `fitted` lack it
         return None
     sure = round(fitted["sure_coverage"] * fitted["photos"])
     return {

@@ -79,6 +79,13 @@ def test_a_model_without_certainty(complete, tmp_path, changes, says):
     assert says in Page((tmp_path / "report.html").read_text()).text
 
 
+def test_a_run_of_a_version_with_a_temperature_only(complete, tmp_path):
+    history = HISTORY | {"fitted": {"temperature": 2.0, "photos": 10}}
+    write(tmp_path / "model_run", "history.json", json.dumps(history))
+    make(changed(complete, {"Trainer.model_run": str(tmp_path / "model_run"), "Trainer.model": None}), str(tmp_path))
+    assert "No threshold is set" in Page((tmp_path / "report.html").read_text()).text
+
+
 def test_a_run_of_a_version_without_a_temperature(complete, tmp_path):
     history = {key: value for key, value in HISTORY.items() if key != "fitted"}
     write(tmp_path / "model_run", "history.json", json.dumps(history))
