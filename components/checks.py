@@ -195,6 +195,7 @@ def _proportion(what: str, values: dict[str, float] | None, floor: float, passed
 
 def _difference(value: float, floor: float, pairs: Pairs) -> Check:
     low, high = difference(pairs)
+    floor += 0.0  # -0.0 becomes 0.0
     return Check("accuracy against the baseline", value, floor, high >= floor, low, high, sum(pairs), pairs)
 
 

@@ -172,6 +172,16 @@ def _missing_name(file: Path) -> str:
     )
 
 
+# what a setting of each type expects, by the beginning of pydantic's name of the error
+_TYPES = {
+    "bool_": "true or false",
+    "float_": "a number",
+    "int_": "a whole number",
+    "string_type": "text",
+    "tuple_": "a list, such as [one, two]",
+}
+
+
 def _explain(detail: dict[str, Any]) -> list[str]:
     where = shortened(".".join(str(part) for part in detail["loc"])) or "''"
     received = quoted(detail["input"])
@@ -182,7 +192,9 @@ def _explain(detail: dict[str, Any]) -> list[str]:
         return [f"{where}: expected a section with the keys {keys}; received {received}"]
     if detail["type"] != "extra_forbidden":
         hint = " (quote it)" if detail["type"] == "string_type" and isinstance(detail["input"], int | float) else ""
-        return [f"{where}: {detail['msg'].removeprefix('Value error, ')}; received {received}{hint}"]
+        expected = next((f"expected {words}" for name, words in _TYPES.items() if detail["type"].startswith(name)), "")
+        message = expected or detail["msg"].removeprefix("Value error, ")
+        return [f"{where}: {message}; received {received}{hint}"]
     *parents, key = detail["loc"]
     return [f"{where}: unknown key; {choices(str(key), _keys(parents))}"]
 

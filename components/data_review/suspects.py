@@ -61,7 +61,10 @@ def find(features: np.ndarray, labels: np.ndarray, nearest: np.ndarray, classes:
     right = proportion(np.sum(likelihood.argmax(1) == given), len(given))
     accuracy, largest = right["value"], np.bincount(given).max() / len(given)
     if right["low"] <= largest:
-        problem = f"the embeddings do not tell the classes apart: accuracy {accuracy:.3f}, largest class {largest:.3f}"
+        problem = (
+            f"the embeddings do not tell the classes apart beyond doubt: accuracy {accuracy:.3f}, share of the largest "
+            f"class {largest:.3f}"
+        )
         return _none(accuracy, few, problem)
     found = rank(likelihood, given)
     likely = _likely(likelihood, given)[found]

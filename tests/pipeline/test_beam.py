@@ -21,7 +21,7 @@ JOBS = "--job_endpoint=jobs:8099"
         ({"beam.args": ["--runner=FlinkRunner"]}, "beam.args: expected no --runner; set beam.runner"),
         ({"beam.args": ["--runner"]}, "beam.args: expected no --runner; set beam.runner"),
         ({"beam.args": ["--region", "us-central1"]}, "beam.args.1: String should match pattern"),
-        ({"beam.args": "--region=us-central1"}, "beam.args: Input should be a valid tuple"),
+        ({"beam.args": "--region=us-central1"}, "beam.args: expected a list, such as [one, two]; received"),
     ],
 )
 def test_a_setting_that_is_not_valid(change, says):

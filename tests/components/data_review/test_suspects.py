@@ -79,7 +79,11 @@ def test_right_labels_of_separate_classes_are_not_suspected():
 @pytest.mark.parametrize(
     ("features", "labels", "problem"),
     [
-        (np.ones([40, 4]), np.arange(40) % 2, "the embeddings do not tell the classes apart: accuracy 0.500"),
+        (
+            np.ones([40, 4]),
+            np.arange(40) % 2,
+            "the embeddings do not tell the classes apart beyond doubt: accuracy 0.500",
+        ),
         (np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2, "do not tell the classes apart"),
         (np.random.default_rng(0).normal(size=(9, 4)), np.array([0] * 5 + [1] * 4), "expected at least two classes"),
         (np.zeros([0, 1]), np.zeros([0], int), "expected at least two classes with 5 or more photos"),
