@@ -19,7 +19,7 @@ from tfx.utils import io_utils
 from components import judged_split, predictions
 from components.artifacts import Artifacts
 from trainer.features import CHECKS, CLASS
-from trainer.intervals import Pairs, difference, digits, examples_to_decide, is_undecided, mcnemar, proportion
+from trainer.intervals import Pairs, difference, examples_to_decide, is_undecided, mcnemar, places, proportion
 
 ACCURACY = "SparseCategoricalAccuracy"
 _TFMA_NAME = "sparse_categorical_accuracy"
@@ -216,11 +216,6 @@ def _class_names(model: types.Artifact) -> list[str]:
 def _scalars(values: dict) -> dict[str, float]:
     """Returns the scalar metrics from TFMA's nested result; its keys '' stand for the only output and all classes."""
     return {name: each["doubleValue"] for name, each in values[""][""].items() if "doubleValue" in each}
-
-
-def places(what: str, value: float, floor: float) -> int:
-    """Returns the decimals of a check's value and floor: at least four, for milliseconds at least one."""
-    return digits(value, floor, 1 if what.endswith(" in ms") else 4)
 
 
 def _reason(check: Check, split: str) -> str:

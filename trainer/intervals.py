@@ -91,3 +91,8 @@ def digits(value: float, floor: float, least: int = 4) -> int:
     if value == floor:
         return least
     return next((each for each in range(least, 17) if f"{value:.{each}f}" != f"{floor:.{each}f}"), 17)
+
+
+def places(what: str, value: float, floor: float) -> int:
+    """Returns the decimals of a check's value and floor: at least four, for milliseconds at least one."""
+    return digits(value, floor, 1 if what.endswith(" in ms") else 4)

@@ -11,14 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components import judged_split
-from components.checks import places
 from components.report import charts, explanations, occlusion
 from components.report.sources import Sources
 from components.stage import plural
 from ingest.paths import is_folder
 from ingest.sources import is_drawn
 from ingest.split_names import EVAL
-from trainer.intervals import Measure, proportion
+from trainer.intervals import Measure, places, proportion
 from trainer.settings import with_effect
 
 _MATRIX_CLASSES = 20  # with more classes, the page shows the most frequent confusions instead of the matrix

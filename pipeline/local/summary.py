@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components import judged_split
-from components.checks import Check, Evaluation, places
+from components.checks import Check, Evaluation
 from components.pusher import pushed_to
 from components.stage import plural
 from components.trainer import history
@@ -21,6 +21,7 @@ from ingest.sources import is_drawn
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
+from trainer.intervals import places
 
 _UNDECIDED = "† The floor is inside the 95 % interval, so another {} split of this size may give the other result."
 _COMPUTED = (

@@ -147,9 +147,9 @@ def main() -> None:
     else:
         chosen = strategy.choose()
     trained = {name: train(chosen, name, args.folder) for name in args.models}
-    given = read(chosen, args.records) if args.records else {}
-    if args.records and args.cpus > 1:
-        given["evaluated"] = evaluate(chosen, args.records)
+    given = {}
+    if args.records:
+        given = {"evaluated": evaluate(chosen, args.records)} if args.cpus > 1 else read(chosen, args.records)
     print("\n" + json.dumps(trained | {"average": average(chosen), **given}))
 
 
