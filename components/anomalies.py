@@ -19,7 +19,7 @@ class Anomaly(NamedTuple):
 def read_anomalies(folder: str, split: str) -> list[Anomaly]:
     """Returns the anomalies of a split, sorted by feature, given the folder of the `anomalies` artifact.
 
-    A feature that the schema does not have is no anomaly, because no node reads it (issue 13). A schema forbids a
+    A feature that the schema does not have is no anomaly, because no node reads it. A schema forbids a
     feature with `value_count { max: 0 }`.
     """
     with tf.io.gfile.GFile(f"{folder}/Split-{split}/SchemaDiff.pb", "rb") as file:

@@ -125,7 +125,7 @@ class ChangeableExecutor(Executor):
     run. TFMA decides the floors. `components.checks` compares the predictions of both models on each photo, and decides
     whether the candidate is worse than the baseline.
 
-    The candidate is not compared with a baseline that has other classes (issue 11). Then only the floors apply, and the
+    The candidate is not compared with a baseline that has other classes. Then only the floors apply, and the
     evaluation's property `baseline_set_aside` contains the reason. LatestPushedModel's "no baseline" placeholder is
     accepted.
     """

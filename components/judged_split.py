@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from ingest.split_names import EVAL, TEST
 
-PROPERTY = "judged_split"  # of an evaluation; missing if a version before issue 13 wrote it: the split was EVAL
+PROPERTY = "judged_split"  # of an evaluation; missing if an early version wrote it: the split was EVAL
 
 _REUSED = (
     "The data has no test split: the epoch was chosen on the photos that it is judged on, so the accuracy on other "

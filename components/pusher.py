@@ -21,7 +21,7 @@ from components.stage import Stage
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Adds deleted pushed models to the cache key, so that a deleted model is pushed again (issue 11).
+    """Adds deleted pushed models to the cache key, so that a deleted model is pushed again.
 
     Clusters do not run this driver, so a deleted model is not pushed again there while Pusher's execution is cached.
     """

@@ -48,7 +48,7 @@ def Write(  # noqa: N802 (Beam's style)
 ) -> beam.PCollection:
     """Writes gzipped TFRecord files, their table and the quarantine. Returns the counts for `quarantine.write_counts`.
 
-    TFX's WriteSplit writes one file for each bundle, but no Beam engine guarantees the order of bundles (issue 11).
+    TFX's WriteSplit writes one file for each bundle, but no Beam engine guarantees the order of bundles.
     For a split without records, each shard is an empty file.
 
     Args:

@@ -1,7 +1,7 @@
 """Registers HEIC in Pillow, with a check for the damage at which pi-heif ends the process.
 
 libheif lists every item of a file by its type, four characters. pi-heif 1.4.0, its last version, crashes with a
-segmentation fault if the type is not UTF-8 (pillow_heif's pull request 478; issue 13).
+segmentation fault if the type is not UTF-8 (pillow_heif's pull request 478).
 """
 
 import re

@@ -18,7 +18,7 @@ _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 def run_name(source: Path) -> str:
     """Returns the name for runs on a data folder: the folder's name and a digest of its absolute path.
 
-    The digest distinguishes `pets/data` from `flowers/data` (issue 11). The name does not depend on the content.
+    The digest distinguishes `pets/data` from `flowers/data`. The name does not depend on the content.
 
     >>> run_name(Path("/pets/data")), run_name(Path("/flowers/data"))
     ('data-5fbed134', 'data-8f29f532')

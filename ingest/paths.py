@@ -1,4 +1,4 @@
-"""Paths that may be inside another user's unreadable folders (issue 11), or links in a circle (issue 13)."""
+"""Paths that may be inside another user's unreadable folders, or links in a circle."""
 
 import os
 from pathlib import Path

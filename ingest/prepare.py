@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def _cache_for(what: str) -> Iterator[Path]:
-    """Yields the cache folder, locked for `what`, so that only one process downloads or draws it (issue 11).
+    """Yields the cache folder, locked for `what`, so that only one process downloads or draws it.
 
     Raises:
       UserError: when `what` is missing in the folder and the folder cannot be written.

@@ -83,7 +83,7 @@ def _expired(graph: Graph, root: Path, before: float) -> Iterator[dict[str, Any]
 def _needed(graph: Graph) -> set[int]:
     """Returns the ids of kept models and blessings, and of all inputs and outputs of the runs that made them.
 
-    A run that found a kept artifact by a resolver, or reused it from the cache, is not needed (issue 11). An artifact
+    A run that found a kept artifact by a resolver, or reused it from the cache, is not needed. An artifact
     that a needed run's resolver found is needed only if a node read it.
     """
     present, unreachable = _pushed(graph)

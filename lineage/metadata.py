@@ -168,7 +168,7 @@ def record_end(store: mlmd.MetadataStore, run: str, failed: str = "", error: str
 
 def interrupted_in(facts: Mapping[str, str]) -> str | None:
     """Returns the node that Ctrl-C interrupted, or BETWEEN_NODES; None for a run that was not interrupted."""
-    if facts.get("error") == "Interrupted":  # stores from before issue 11 record an interrupt as this error
+    if facts.get("error") == "Interrupted":  # early stores record an interrupt as this error
         return facts.get("failed")
     return facts.get("interrupted")
 

@@ -1,4 +1,4 @@
-"""Finds the project's files that a node's executor imports, so that changed code changes the cache key (issue 11)."""
+"""Finds the project's files that a node's executor imports, so that changed code changes the cache key."""
 
 import functools
 import hashlib

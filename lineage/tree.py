@@ -93,7 +93,7 @@ def _settings(execution: Execution, provenance: str | None) -> dict[str, Any]:
     config = {key: value for key, value in config.items() if key not in ("checkpoints", "devices")}
     if _PIXELS in execution.facts:  # of Embeddings, whose other settings are those of Transform
         config = json.loads(execution.facts["settings"])
-    code = config.pop("code", None)  # stores from before issue 11: a digest of all code of the trainer
+    code = config.pop("code", None)  # early stores: a digest of all code of the trainer
     files = execution.facts.get(CODE)
     if files:
         code = source_code.digest(json.loads(files))

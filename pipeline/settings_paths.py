@@ -24,7 +24,7 @@ TRUNKS = "embeddings.trunks"  # a list, whose members have weights too
 def from_folder(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Returns the values of a settings file with absolute paths; relative ones are resolved from the file's folder.
 
-    So a data set can be moved together with its settings (issue 13). URIs, `imagenet`, and the names of curated schemas
+    So a data set can be moved together with its settings. URIs, `imagenet`, and the names of curated schemas
     that are not files in the folder are unchanged.
     """
     texts = {key: value for key in PATHS if (value := _value(values, key)) and isinstance(value, str)}

@@ -83,7 +83,7 @@ def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.Completed
 def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """Red CATs and blue DOGs through both commands and the default gate: the output folder, and what was printed.
 
-    The names of the classes and the data folder are as odd as people have them (issue 13).
+    The names of the classes and the data folder are as odd as people have them.
     """
     from tests.helpers import records  # TensorFlow
 

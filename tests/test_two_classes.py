@@ -1,4 +1,4 @@
-"""Two classes of photos reach a push, a report and `lineage` by the two commands and the default gate (issue 11)."""
+"""Two classes of photos reach a push, a report and `lineage` by the two commands and the default gate."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def test_two_classes_are_pushed_and_reported(two_classes, tmp_path, capsys):
 
 
 def test_class_names_are_the_same_everywhere(two_classes):
-    """From the settings to the model; a terminal gets no character that reorders text (issue 13)."""
+    """From the settings to the model; a terminal gets no character that reorders text."""
     output, done = two_classes
     (data,) = output.parent.glob("pets*")
     assert load(None, data / "settings.yaml").data.classes == (CAT, DOG)

@@ -2,7 +2,7 @@
 
 `state.json` is written last and atomically, so the checkpoints that it names are complete. A run that was killed
 before this resumes from the previous epoch. With several workers, each writes its own folder, but all read the chief's
-folder. Otherwise, workers that were killed between two commits would resume at different epochs (issue 11).
+folder. Otherwise, workers that were killed between two commits would resume at different epochs.
 """
 
 import json

@@ -109,7 +109,7 @@ def _predictor(
 
     def predict(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         photos = tf.shape(pixels)[0]
-        # at least one photo: TensorFlow's fused convolutions give wrong shapes for an empty batch (issue 14)
+        # at least one photo: TensorFlow's fused convolutions give wrong shapes for an empty batch
         blank = tf.zeros([tf.cast(tf.equal(photos, 0), tf.int32), *pixels.shape[1:]], pixels.dtype)
         pixels = tf.concat([pixels, blank], axis=0)
         features, logits = inner(pixels, training=False) if inner else (None, model(pixels, training=False))
@@ -145,7 +145,7 @@ def _set_of(probabilities: tf.Tensor, names: tf.Tensor, quantile: float | None) 
 def in_float32(model: keras.Model) -> keras.Model:
     """Returns a copy of a model, with the same weights, that computes in float32 and has no strategy.
 
-    Mixed precision computes in bfloat16 or float16, for which most CPUs have no instructions (issue 11).
+    Mixed precision computes in bfloat16 or float16, for which most CPUs have no instructions.
     """
 
     def rebuild(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -21,7 +21,7 @@ def checked(encoded: tf.Tensor) -> tf.Tensor:
     """Returns a photo unchanged, after checking its header; see `formats.problem`.
 
     ExampleGen and the served model use it. The transform graph does not: with a check, the Trainer read a quarter
-    fewer photos a second (issue 11).
+    fewer photos a second.
 
     Args:
       encoded: scalar string.
@@ -48,7 +48,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: when the photo cannot be decoded.
     """
-    # No Assert: in a graph with stateful operations, a new iterator costs 120 ms more (issue 13).
+    # No Assert: in a graph with stateful operations, a new iterator costs 120 ms more.
     start = tf.strings.substr(encoded, 0, _START)
     pixels = tf.cond(
         tf.strings.regex_full_match(start, _IS_SPECIAL),

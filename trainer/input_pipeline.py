@@ -123,7 +123,7 @@ def evaluation(
 
     The last, smaller batch is kept, or dropped with `drop_remainder`. With a measured size, the number of batches is
     known. Several replicas need it: at an end that Keras does not expect, a replica gets a batch of zeros, which counts
-    in the metrics (issue 14).
+    in the metrics.
     """
     parts = tfrecords.read(_files(patterns)).batch(size.decoded_at_once(batch_size))
     decoded = parts.map(_to_model_input(transform, classes, None), num_parallel_calls=tf.data.AUTOTUNE)

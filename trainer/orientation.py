@@ -1,7 +1,7 @@
 r"""Turns photos upright by their EXIF or XMP orientation.
 
 A regular expression finds the orientation, because it is one operation. Parsing the headers by TensorFlow's operations
-needs 1,200 more, which each new tf.data iterator optimises for 0.6 s (issue 13). In RE2, `\C` is any byte; bytes above
+needs 1,200 more, which each new tf.data iterator optimises for 0.6 s. In RE2, `\C` is any byte; bytes above
 127 cannot be named.
 """
 

@@ -27,7 +27,7 @@ def reading_options() -> tf.data.Options:
     """Returns the options of `read`, for datasets that call `read` inside `flat_map`.
 
     With several workers, each reads its part of every batch (policy DATA). TensorFlow's default divides the files: one
-    worker would get the eval split's only file. It would also divide the epoch numbers of `training` (issue 11).
+    worker would get the eval split's only file. It would also divide the epoch numbers of `training`.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

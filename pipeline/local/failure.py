@@ -6,7 +6,7 @@ class Interrupted(Exception):
 
 
 class Interruption:
-    """Whether Ctrl-C was pressed; needed because TFX or Beam may swallow `Interrupted` (issue 11)."""
+    """Whether Ctrl-C was pressed; needed because TFX or Beam may swallow `Interrupted`."""
 
     requested = False
 

@@ -1,4 +1,4 @@
-"""Checks, before TFX is imported, that a local run can write its output folder and its metadata store (issue 11)."""
+"""Checks, before TFX is imported, that a local run can write its output folder and its metadata store."""
 
 import errno
 import sqlite3

@@ -50,7 +50,7 @@ def test_an_accuracy_at_the_computed_floor_is_better_than_the_largest_class(coun
 
 
 def test_guessing_between_two_classes_does_not_pass():
-    """With the fixed floors 0.5 and 0.2, an accuracy of 0.667 and a recall of 0.333 passed (issue 11)."""
+    """With the fixed floors 0.5 and 0.2, an accuracy of 0.667 and a recall of 0.333 passed."""
     recalls = {0: (3, 3), 1: (1, 3)}
     found, blessed = _judge(eval_config(NAMES, accuracy_floor((3, 3)), None, 0.02), recalls)
     assert not blessed

@@ -34,7 +34,7 @@ def test_labels_are_changed_for_all_copies_and_photos_are_left_out(tmp_path):
 
 
 def test_a_row_with_a_name_is_for_the_photos_of_this_name(tmp_path):
-    """Not for copies under other names. The digest of a row decides, as for `data.edits` (issue 14)."""
+    """Not for copies under other names. The digest of a row decides, as for `data.edits`."""
     rows = ["cat/1.jpg,,dog", f"cat/3.jpg,{16 * TWO},cat", "dog/3.jpg,,", "\x1b[31m.jpg,,cat", "a.jpg,,dog"]
     photos = [*PHOTOS, Photo("a.jpg", "cat", bytes(16)), Photo("a.jpg", "cat", bytes(16))]
     edited = label_edits.apply(label_edits.read(_file(tmp_path, "\n".join(["name,digest,label", *rows]))), photos)

@@ -8,7 +8,7 @@ from tests.helpers.layouts import touch
 
 @pytest.mark.parametrize("name", ["*", "?", "[a]", "\\", "a b", "写真", "'\""])
 def test_paths_are_not_patterns(tmp_path, name):
-    """A run opens the listed files by their names (issue 13)."""
+    """A run opens the listed files by their names."""
     touch(tmp_path / name, f"{name}.tfrec", "b.tfrec")
     touch(tmp_path / "other", "c.tfrec")
     assert sorted(list_files(tmp_path / name, "*.tfrec")) == sorted(

@@ -144,7 +144,7 @@ def test_edits_that_leave_less_than_two_classes_are_refused(tmp_path, ingest, ca
 
 
 def test_an_unknown_class_in_the_edits_is_refused_before_the_photos_are_encoded(tmp_path, capfd):
-    """So the message still knows a class whose photos cannot be read (issue 14)."""
+    """So the message still knows a class whose photos cannot be read."""
     photos = _photos(tmp_path / "in", {"cat": range(3), "dog": range(3)})
     for photo in (photos / "dog").iterdir():
         photo.write_bytes(b"no photo")

@@ -46,7 +46,7 @@ def test_shards_that_hold_out_another_share_say_so(counts, held_out, tmp_path):
      (3, (0.125, 0.19), 0, 1), (2, (0.125, 0.19), 0, 1), (16, (0.125, 0), 0, 2), (16, (0.01, 0.01), 1, 1)],
 )  # fmt: skip
 def test_the_first_shards_are_held_out(files, fractions, test, eval_):
-    """The codelab's 16 shards: its three held-out shards are judged, the next two choose the epoch (issue 13)."""
+    """The codelab's 16 shards: its three held-out shards are judged, the next two choose the epoch."""
     paths = [f"flowers{index:02}-230.tfrec" for index in range(files)]
     expected = ["test"] * test + ["eval"] * eval_ + ["train"] * (files - test - eval_)
     assert splits_of_files(paths, "shards", *fractions) == splits_of_files(paths, "auto", *fractions) == expected

@@ -41,7 +41,7 @@ class Runs:
     def judge(self, blessed: bool, split: str = "", **facts: str) -> int:
         """Writes a run that trained and evaluated a model; returns the run's id.
 
-        Without `split`, the evaluation has no property of its split, as before issue 13.
+        Without `split`, the evaluation has no property of its split, as in early stores.
         """
         self.count += 1
         run = self.store.run(f"2026-01-{self.count:02d}T00:00:00", KNOWN | facts)

@@ -1,4 +1,4 @@
-"""Each node's cache key follows the files that its executor imports, and no others (issue 11)."""
+"""Each node's cache key follows the files that its executor imports, and no others."""
 
 import json
 import shutil

@@ -82,7 +82,7 @@ def test_the_data_is_reviewed_if_there_are_embeddings():
 
 
 def test_the_command_of_the_review_names_a_file_with_the_settings_of_its_run():
-    """Other settings have another file, so that the command of an older report stays right (issue 14)."""
+    """Other settings have another file, so that the command of an older report stays right."""
 
     def command(epochs: int) -> str:
         config = Config.model_validate(

@@ -86,7 +86,7 @@ def test_later_sources_override_earlier_ones(tmp_path):
 
 
 def test_a_settings_file_has_to_name_its_runs(tmp_path):
-    """Otherwise two files with the same name in different folders would share cache, baseline and pushes (issue 11)."""
+    """Otherwise two files with the same name in different folders would share cache, baseline and pushes."""
     file = tmp_path / "My settings.yaml"
     file.write_text("trainer: {epochs: 3}\n")
     with pytest.raises(

@@ -125,7 +125,7 @@ def test_without_settings_the_model_has_no_threshold_and_no_sets(real_data, tmp_
 
 
 def test_an_empty_batch_gives_empty_outputs(real_data, tmp_path):
-    """A depthwise convolution with fused batch norm fails for an empty batch (issue 14)."""
+    """A depthwise convolution with fused batch norm fails for an empty batch."""
     photos = graphs.first_photos(real_data / "flowers-native" / "flowers00-200.tfrec", 1)
     transform = graphs.build(tmp_path / "graph", photos)
     pixels = keras.Input((48, 48, 3))

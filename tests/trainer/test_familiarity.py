@@ -1,4 +1,4 @@
-"""How familiar a photo is to a probe: worked examples and invariants (issue 14)."""
+"""How familiar a photo is to a probe: worked examples and invariants."""
 
 import numpy as np
 import pytest

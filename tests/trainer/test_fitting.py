@@ -165,7 +165,7 @@ def test_a_weight_that_is_nan_is_found_at_the_end_of_the_epoch(tmp_path, monkeyp
 
 
 def test_photos_that_are_no_numbers_leave_no_checkpoint(tmp_path):
-    # Some CPU kernels hide NaN behind a fused ReLU until the end of the epoch, others show it in the loss (issue 11).
+    # Some CPU kernels hide NaN behind a fused ReLU until the end of the epoch, others show it in the loss.
     found = r"^(the loss is nan at step 2|.* is NaN or Inf at step 6) \(epoch 1\)"
     with pytest.raises(callbacks.NotFinite, match=found):
         _fit(tmp_path, _settings(), train=partial(_batches, ill_step=2, ill="pixels"))

@@ -32,7 +32,7 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply(fall):
 
 
 def test_a_small_fall_that_exceeds_the_noise_gives_a_suggestion():
-    """Two classes and a convnet from random weights: the loss falls from 0.69 to 0.665 (issue 14)."""
+    """Two classes and a convnet from random weights: the loss falls from 0.69 to 0.665."""
     noise = np.random.default_rng(0).normal(0, 0.01, len(RATES))
     losses = _losses(3e-4, depth=0.025) - 2 + 0.69 + noise
     result = range_test.evaluated(RATES.tolist(), losses.tolist())

@@ -102,7 +102,7 @@ def test_two_workers_give_the_loss_of_one_though_one_lost_its_last_commit(worker
 
 
 def test_the_figures_of_a_validation_are_those_of_its_photos(eight_devices):
-    """Without a known number of batches, batches of zeros counted as photos (issue 14)."""
+    """Without a known number of batches, batches of zeros counted as photos."""
     by_keras, by_hand = eight_devices["evaluated"]
     assert by_keras == pytest.approx(by_hand, rel=1e-4)
 

@@ -210,7 +210,7 @@ def test_records_of_ingest_are_found_by_their_digests(tmp_path):
 
 
 def test_each_repeated_row_has_the_name_of_its_photo(tmp_path):
-    """Also of a row without a name, of a photo that is left out, and of a row that no record has (issue 14)."""
+    """Also of a row without a name, of a photo that is left out, and of a row that no record has."""
     data = _write(tmp_path / "data", _photos(digests=True))
     first, second, missing = (f"{0:016x}{number:016x}" for number in (3, 4, 99))
     (tmp_path / "mine.csv").write_text(f"digest,label,name\n{first},,\n{second},tulips,\n{missing},,gone.jpg\n")

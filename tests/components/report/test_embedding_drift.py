@@ -1,4 +1,4 @@
-"""The drift of embeddings: AUROC of a linear classifier that tells two data sets apart (issue 14)."""
+"""The drift of embeddings: AUROC of a linear classifier that tells two data sets apart."""
 
 import numpy as np
 import pytest

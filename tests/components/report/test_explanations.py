@@ -1,4 +1,4 @@
-"""What explains a mistake in the report: similar training photos, and occlusion (issue 14)."""
+"""What explains a mistake in the report: similar training photos, and occlusion."""
 
 import doctest
 

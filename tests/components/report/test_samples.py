@@ -1,4 +1,4 @@
-"""The sample photos of the report and their alt texts, for few and many classes and photos (issue 11)."""
+"""The sample photos of the report and their alt texts, for few and many classes and photos."""
 
 import base64
 from pathlib import Path

@@ -44,7 +44,7 @@ def test_a_fine_tuning_without_an_epoch(complete, tmp_path):
 
 
 def test_the_start_of_a_fine_tuning_may_be_exported(complete, tmp_path):
-    """The rule at 0 is inside the chart (issue 14)."""
+    """The rule at 0 is inside the chart."""
     history = HISTORY | {"best_epoch": 0, "head": {"strength": 0.1}}
     text = _with_history(complete, tmp_path, history)
     assert "Loss by epoch (dashed: the exported model, before the first epoch)" in text

@@ -104,7 +104,7 @@ def test_a_batch_larger_than_the_training_split(main, tmp_path):
 
 
 def test_output_folders_that_are_patterns_are_refused(main, tmp_path):
-    """TFX finds its artifacts by patterns; the data folder may have such a name (issue 13)."""
+    """TFX finds its artifacts by patterns; the data folder may have such a name."""
     folder = records.folder(tmp_path / "data [1]")
     flags = ["--output", tmp_path / "out*", "--set", f"pusher.directory={tmp_path}/pushed?"]
     code, printed = main("--data", folder, *flags, *TINY)

@@ -1,4 +1,4 @@
-"""A Ctrl-C that a node's code swallows still ends this node, or the run before the next node (issue 11)."""
+"""A Ctrl-C that a node's code swallows still ends this node, or the run before the next node."""
 
 import os
 import signal

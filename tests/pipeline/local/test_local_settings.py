@@ -52,7 +52,7 @@ def test_a_schema_that_would_fail_in_transform(tmp_path, change, says):
 
 @pytest.mark.parametrize("inline", [False, True])
 def test_the_names_in_the_schema_are_those_of_the_settings(tmp_path, inline):
-    """The flowers' names in a copied schema were reported by the data gate, after StatisticsGen (issue 13)."""
+    """The flowers' names in a copied schema were reported by the data gate, after StatisticsGen."""
     text = (schema_file.SCHEMAS / "flowers.pbtxt").read_text()
     if inline:
         domain = re.search("string_domain ({.*?})", text, re.DOTALL)

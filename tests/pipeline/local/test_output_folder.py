@@ -1,4 +1,4 @@
-"""Unusable output and cache folders: one line and exit code 2, before TFX is imported (issue 11)."""
+"""Unusable output and cache folders: one line and exit code 2, before TFX is imported."""
 
 import os
 import sqlite3

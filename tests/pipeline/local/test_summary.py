@@ -1,4 +1,4 @@
-"""Names, paths and errors are printed unchanged, never as rich's markup or emoji codes (issue 11)."""
+"""Names, paths and errors are printed unchanged, never as rich's markup or emoji codes."""
 
 import io
 import json
