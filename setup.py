@@ -14,6 +14,7 @@ setup(
         "trainer.augmentation",
         "trainer.models",
         "schemas",
+        "storage",
         "ingest",
         "ingest.checking",
         "ingest.layouts",

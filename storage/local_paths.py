@@ -1,0 +1,59 @@
+"""Converts bucket URIs to the local paths that Kubeflow's launcher uses, and back.
+
+The launcher downloads gs://B/K to /gcs/B/K, minio://B/K to /minio/B/K and s3://B/K to /s3/B/K before a task starts, and
+uploads the task's outputs from there (LocalPathForURI in backend/src/v2/component/launcher_v2.go).
+"""
+
+import os
+import re
+
+ROOT = "LAUNCHER_ROOT"  # environment variable: the folder that replaces / (`run-local` sets it for each attempt)
+_FOLDERS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
+_SCHEMES = {folder: scheme for scheme, folder in _FOLDERS.items()}
+
+
+def to_local(uri: str) -> str:
+    """Returns the launcher's local path for a gs://, minio:// or s3:// URI; other URIs and paths do not change.
+
+    >>> to_local("gs://bucket/root/model"), to_local("/a/local/folder")
+    ('/gcs/bucket/root/model', '/a/local/folder')
+
+    Raises:
+      ValueError: when the URI has a part '..', which could leave the folder.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme not in _FOLDERS:
+        return uri
+    if ".." in rest.split("/"):
+        raise ValueError(f"expected a URI without '..', received {uri}")
+    return f"{_root()}/{_FOLDERS[scheme]}/{rest}"
+
+
+def to_uri(path: str) -> str:
+    """Returns the URI of a path that `to_local` returned; other paths and URIs do not change.
+
+    >>> to_uri("/gcs/bucket/root/model"), to_uri("/a/local/folder")
+    ('gs://bucket/root/model', '/a/local/folder')
+    """
+    return _local(r"\A").sub(_uri, path)
+
+
+def with_uris(text: str) -> str:
+    """Returns a text in which URIs replace all paths that `to_local` returned.
+
+    >>> with_uris("from '/s3/bucket/data' to gs://bucket/s3/data")
+    "from 's3://bucket/data' to gs://bucket/s3/data"
+    """
+    return _local(r"(?<![\w./:-])").sub(_uri, text)
+
+
+def _root() -> str:
+    return os.environ.get(ROOT, "/").rstrip("/")
+
+
+def _local(before: str) -> re.Pattern[str]:
+    return re.compile(rf"{before}{re.escape(_root())}/({'|'.join(_SCHEMES)})/(?=[^/\s])")
+
+
+def _uri(match: re.Match[str]) -> str:
+    return f"{_SCHEMES[match[1]]}://"

@@ -1,0 +1,40 @@
+"""The paths are those of LocalPathForURI in Kubeflow's launcher_v2.go."""
+
+import pytest
+
+from storage.local_paths import ROOT, to_local, to_uri, with_uris
+
+PATHS = [("gs://b/k/l", "gcs/b/k/l"), ("minio://b/k", "minio/b/k"), ("s3://b/k/", "s3/b/k/"), ("s3://b", "s3/b")]
+
+
+@pytest.mark.parametrize(("uri", "path"), PATHS)
+@pytest.mark.parametrize("root", ["", "/", "/an/attempt", "/an/attempt/"])
+def test_paths_and_back(monkeypatch, uri, path, root):
+    monkeypatch.setenv(ROOT, root) if root else monkeypatch.delenv(ROOT, raising=False)
+    local = f"{root.rstrip('/')}/{path}"
+    assert to_local(uri) == local
+    assert to_uri(local) == uri
+    assert to_local(local) == local
+    assert to_uri(uri) == uri
+
+
+@pytest.mark.parametrize(
+    "other", ["/a/folder", "a/gcs/b", "", "oci://image", "hdfs://host/s3/b", "/s3", "/s3/", "C:/s3/b"]
+)
+def test_other_paths_do_not_change(monkeypatch, other):
+    monkeypatch.delenv(ROOT, raising=False)
+    assert (to_local(other), to_uri(other), with_uris(other)) == (other, other, other)
+
+
+@pytest.mark.parametrize("uri", ["gs://b/../../etc/passwd", "s3://../etc", "minio://b/.."])
+def test_no_key_leaves_the_root(monkeypatch, tmp_path, uri):
+    monkeypatch.setenv(ROOT, str(tmp_path))
+    with pytest.raises(ValueError, match="expected a URI without '..'"):
+        to_local(uri)
+
+
+def test_a_text_with_paths(monkeypatch):
+    monkeypatch.setenv(ROOT, "/an/attempt.d")
+    text = '<a href="/an/attempt.d/gcs/b/model">x</a> /an/attemptXd/gcs/b /other/an/attempt.d/s3/b (/an/attempt.d/s3/c)'
+    expected = '<a href="gs://b/model">x</a> /an/attemptXd/gcs/b /other/an/attempt.d/s3/b (s3://c)'
+    assert with_uris(text) == expected
