@@ -206,10 +206,7 @@ def _photos() -> dict[str, tuple[Callable[[Image.Image], bytes], str]]:
         found[f"turned {orientation}"] = partial(formats.turned, ending="jpg", orientation=orientation), GOOD
     for name in ("jpeg", "progressive", "png", "gif", "bmp"):
         for part in (0.1, 0.5, 0.9):
-            found[f"{name} cut at {part}"] = (
-                lambda p, n=name, x=part: encoder(n)(p)[: int(len(encoder(n)(p)) * x)],
-                NOT_A_PHOTO,
-            )
+            found[f"{name} cut at {part}"] = partial(_cut_photo, name=name, part=part), NOT_A_PHOTO
         # TensorFlow decodes no BMP with another length than its header declares
         found[f"{name} with a tail"] = (
             lambda p, n=name: encoder(n)(p) + bytes(50),
@@ -237,6 +234,11 @@ def _photos() -> dict[str, tuple[Callable[[Image.Image], bytes], str]]:
         "animated gif": (partial(formats.animated, ending="gif"), GOOD),
         "transparent gif": (partial(encoded, ending="gif", mode="P", options={"transparency": 3}), NOT_A_PHOTO),
     }  # fmt: skip
+
+
+def _cut_photo(photo: Image.Image, name: str, part: float) -> bytes:
+    whole = encoder(name)(photo)
+    return whole[: int(len(whole) * part)]
 
 
 def _compressed(make: Make) -> Iterator[Shard]:

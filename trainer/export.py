@@ -63,12 +63,8 @@ def export(
       fitted: temperature, threshold and quantile.
       familiar: for the features that the last layer reads; None without `familiar`.
     """
-    spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
     to_pixels, predict = _to_pixels(transform), _predictor(model, classes, fitted, familiar)
     names = tf.constant(list(classes))
-
-    def image_of(examples: tf.Tensor) -> tf.Tensor:
-        return tf.io.parse_example(examples, spec)[IMAGE]
 
     def answer(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         return predict(to_pixels(encoded))
@@ -76,6 +72,7 @@ def export(
     def answer_with_set(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         return _set_of(answer(encoded)[PROBABILITIES], names, fitted.quantile)
 
+    image_of = _image_of(transform)
     archive = ExportArchive()
     archive.track(model)  # not the transform graph, which has no variables and no files: 4 s more
     encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
@@ -87,6 +84,12 @@ def export(
     archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
     archive.write_out(directory, verbose=False)
     class_names.write(directory, classes)
+
+
+def _image_of(transform: tft.TFTransformOutput) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function of serialised tf.Examples that returns their encoded photos."""
+    spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
+    return lambda examples: tf.io.parse_example(examples, spec)[IMAGE]
 
 
 def _to_pixels(transform: tft.TFTransformOutput) -> Callable[[tf.Tensor], tf.Tensor]:

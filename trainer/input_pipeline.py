@@ -72,13 +72,13 @@ def training(
     files, part = _files(patterns), size.decoded_at_once(batch_size)
     to_model_input = _to_model_input(transform, classes, part)
 
-    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        return _epoch(files, seed, epoch, batch_size, size, balanced).rebatch(part)
-
     def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return seeds, *to_model_input(serialized)
 
-    parts = tf.data.Dataset.counter(first_epoch).flat_map(of_epoch).with_options(tfrecords.reading_options())
+    epochs = tf.data.Dataset.counter(first_epoch).flat_map(
+        lambda epoch: _epoch(files, seed, epoch, batch_size, size, balanced).rebatch(part)
+    )
+    parts = epochs.with_options(tfrecords.reading_options())
     batches = parts.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).rebatch(batch_size, drop_remainder=True)
     weights = balance.loss_weights(size.per_class) if balanced == "loss" else None
     return batches.map(_augmented(augment, weights), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

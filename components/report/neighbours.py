@@ -42,19 +42,18 @@ def nearest(
     photos, train = splits[TRAIN], embeddings.unit(read[TRAIN].features)
     similarities = embeddings.unit(read[split].features[list(records)]) @ train.T
     order = np.argsort(-similarities, axis=1, kind="stable")[:, :COUNT]
-    return [
-        [
-            {
-                "record": int(photos.record_numbers[index]),
-                "file": file_name(photos, index),
-                "class": class_name(classes, photos.labels[index]),
-                "similarity": float(row[index]),
-                "was": relabelled.get(photos.digests[index].tobytes().hex()),
-            }
-            for index in chosen
-        ]
-        for row, chosen in zip(similarities, order, strict=True)
-    ]
+
+    def described(index: int, similarity: float) -> dict[str, Any]:
+        return {
+            "record": int(photos.record_numbers[index]),
+            "file": file_name(photos, index),
+            "class": class_name(classes, photos.labels[index]),
+            "similarity": float(similarity),
+            "was": relabelled.get(photos.digests[index].tobytes().hex()),
+        }
+
+    rows = zip(similarities, order, strict=True)
+    return [[described(index, row[index]) for index in chosen] for row, chosen in rows]
 
 
 def _same_records(rows: embeddings.Embeddings, photos: Photos) -> bool:

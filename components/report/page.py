@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from components import judged_split
@@ -49,14 +49,9 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
       sources: the sources of the numbers.
       to: the folder of the page; links to artifacts are relative to it.
     """
-    loader = PackageLoader("components.report")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": _percent, "decimal": _decimal, "plural": plural, "middle": _shortened}
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     epochs = numbers["training"]["epochs"] if numbers["training"] else 0
-    return environment.get_template("report.html").render(
+    return _template().render(
         **numbers,
         failed=sources.failed,
         set_aside=sources.set_aside,
@@ -82,6 +77,15 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         link=lambda folder: _link(folder, sources.root, to),
         short=lambda folder: folder.removeprefix(f"{sources.root}/"),
     )
+
+
+def _template() -> Template:
+    loader = PackageLoader("components.report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": _percent, "decimal": _decimal, "plural": plural, "middle": _shortened}
+    return environment.get_template("report.html")
 
 
 def _charts(numbers: dict[str, Any]) -> dict[str, Markup]:

@@ -49,18 +49,21 @@ def _example(number, photo):
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory, recorded):
     """What came of training on one device, by the model's name, and what it read."""
-    return _result(_start(tmp_path_factory.mktemp("one"), "dense", "convnet", "--records", str(recorded)))
+    return _result(_start(tmp_path_factory.mktemp("one"), "dense", "convolution", "--records", str(recorded)))
 
 
 @pytest.fixture(scope="module")
 def eight_devices(tmp_path_factory, recorded):
     """What came of training on eight, and the loss of a model on the records."""
     flags = ["--cpus", "8", "--records", str(recorded)]
-    return _result(_start(tmp_path_factory.mktemp("eight"), "dense", "convnet", *flags))
+    return _result(_start(tmp_path_factory.mktemp("eight"), "dense", "convolution", *flags))
 
 
 def test_eight_devices_give_the_loss_of_one(eight_devices, one_device):
-    for name in ("dense", "convnet"):  # with further epochs from the checkpoints of two, and EMA in the convnet's
+    for name in (
+        "dense",
+        "convolution",
+    ):  # with further epochs from the checkpoints of two, and EMA in the convolution's
         one, eight = one_device[name], eight_devices[name]
         assert (eight["words"], one["words"]) == ("8 × CPU", "1 × CPU")
         assert (eight["details"]["strategy"], len(eight["details"]["devices"])) == ("Mirrored", 8)
@@ -69,7 +72,7 @@ def test_eight_devices_give_the_loss_of_one(eight_devices, one_device):
         assert len(eight["loss"]) == (4 if name == "dense" else 3)
         assert eight["loss"][2] < eight["loss"][1] < eight["loss"][0]
         assert eight["weights"] == pytest.approx(one["weights"], rel=1e-4)
-        if name == "convnet":  # the dense model's batch is uneven: each replica's loss weighs alike
+        if name == "convolution":  # the dense model's batch is uneven: each replica's loss weighs alike
             assert eight["val_loss"] == pytest.approx(one["val_loss"], abs=1e-4)
 
 

@@ -162,11 +162,8 @@ def test_mistakes_are_explained(complete, tmp_path, model):
         (tmp_path / "table" / f"Split-{split}").mkdir(parents=True)
         names = np.full([rows.records], hostile)
         np.savez(tmp_path / "table" / f"Split-{split}" / "photos-0.npz", **rows._replace(names=names)._asdict())
-    changes = {
-        "Embeddings.embeddings": str(tmp_path / "embeddings"),
-        "ImportExampleGen.table": str(tmp_path / "table"),
-    }
-    changes |= {} if model else {"Trainer.model": None}
+    changes = {"ImportExampleGen.table": str(tmp_path / "table")} | ({} if model else {"Trainer.model": None})
+    changes["Embeddings.embeddings"] = str(tmp_path / "embeddings")
     first = photos.read(original, "train").digests[0].tobytes().hex()
     applied = edits.Applied("a", "relabelled", "a", "<b>tulips", "train", first)
     (tmp_path / "table" / "edited.json").write_text(json.dumps([applied._asdict()]))
