@@ -1,6 +1,9 @@
 # The pipeline's images, one for each target: cpu (default), gpu and tpu. docs/images.md describes them.
 
-FROM debian:bookworm-slim AS base
+# Debian's release. The packages of tpu need trixie, those of cpu and gpu need bookworm.
+ARG DEBIAN=bookworm
+
+FROM debian:${DEBIAN}-slim AS base
 # No version is pinned, because Debian removes a package's old version when it publishes a fix.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -29,16 +32,18 @@ COPY requirements/gpu.txt requirements/
 RUN uv pip install --no-deps --require-hashes -r requirements/gpu.txt
 
 FROM build AS tpu-packages
+RUN . /etc/os-release && { test "$VERSION_CODENAME" = trixie || { echo "expected --build-arg DEBIAN=trixie" >&2; exit 1; }; }
 COPY requirements/tpu.txt requirements/
-RUN uv pip sync --require-hashes requirements/tpu.txt
-# TensorFlow 2.16 needs this libtpu, which no package index has. With any other, the import aborts.
-ARG LIBTPU
-RUN : "${LIBTPU:?expected --build-arg LIBTPU=https://…/libtpu-2.16.0rc0-….whl#sha256=…; see docs/images.md}" \
- && echo "libtpu @ $LIBTPU" > libtpu.txt \
- && uv pip install --no-deps --require-hashes -r libtpu.txt \
- && /opt/pipeline/bin/python -c "import tensorflow"
+# The import shows that TensorFlow and libtpu fit: with any other libtpu, it aborts. Without a TPU, libtpu would wait for
+# Google Cloud's metadata server.
+RUN uv pip sync --require-hashes requirements/tpu.txt \
+ && TPU_SKIP_MDS_QUERY=1 /opt/pipeline/bin/python -c "import tensorflow"
 
 FROM cpu-packages AS wheel
+COPY . .
+RUN /opt/pipeline/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
+
+FROM tpu-packages AS tpu-wheel
 COPY . .
 RUN /opt/pipeline/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
 
@@ -58,7 +63,7 @@ LABEL org.opencontainers.image.title="tfx-photo-pipeline" \
 
 FROM run AS tpu
 COPY --from=tpu-packages /opt/pipeline /opt/pipeline
-RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
+RUN --mount=type=bind,from=tpu-wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
 USER 1000
 
 FROM run AS gpu

@@ -88,7 +88,8 @@ bench-pytorch: $(READY) ## compare the speed with PyTorch; downloads 5 GB
 image: ## build a container image; needs IMAGE=REGISTRY/NAME, accepts TARGET=cpu, gpu or tpu
 	@test -n "$(IMAGE)" || { echo "Name the image: make image IMAGE=REGISTRY/NAME TARGET=cpu (or gpu, tpu)" >&2; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "Commit or stash the changes first: the image is named by its commit" >&2; exit 1; }
-	docker build --target $(TARGET) --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg SOURCE --build-arg LIBTPU \
+	docker build --target $(TARGET) --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg SOURCE \
+	  --build-arg DEBIAN=$(if $(filter tpu,$(TARGET)),trixie,bookworm) \
 	  --tag $(IMAGE):$$(git rev-parse --short=12 HEAD)$(patsubst %,-%,$(filter-out cpu,$(TARGET))) .
 
 COMPILE := ../$(BIN)/uv pip compile --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet
@@ -97,8 +98,10 @@ NEW := $(COMPILE) --universal
 
 lock: $(READY) ## resolve all versions again and write requirements/*.txt
 	cd requirements && for name in lock-old gpu uv pytorch; do $(OLD) $$name.in --output-file $$name.txt || exit; done
-	cd requirements && $(OLD) tpu.in --override tpu-overrides.in --output-file tpu.txt
 	cd requirements && $(NEW) lock-new.in --output-file lock-new.txt
+	cd requirements && $(COMPILE:3.11=3.13) --python-platform x86_64-manylinux_2_40 tpu.in --override tpu-overrides.in \
+	  --output-file tpu.txt
+	cd requirements && $(NEW) tpu-check.in --output-file tpu-check.txt
 	cd requirements && $(OLD) dev.in --constraints lock-old.txt --output-file dev-old.txt
 	cd requirements && $(NEW) dev.in --constraints lock-new.txt --output-file dev-new.txt
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer import device_files
+
 # The variables that TPUClusterResolver reads: GKE's, then Cloud TPU's, then a managed service's (JSON).
 _NAMES = ("KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_NAME", "TPU_CONFIG")
 _LOCAL = ("TPU_WORKER_ID", "TPU_ACCELERATOR_TYPE")  # set on TPU VMs: Cloud TPU, GKE, Vertex AI
@@ -64,11 +66,11 @@ def _tpu(
             return "local", f"{key}={environment[key]}"
     if physical("TPU"):
         return "local", "TensorFlow's list of devices"
-    if files := sorted((root / "dev").glob("accel[0-9]*")):
-        return "local", str(files[0])
-    # TPUs from v5e on; other passed-through devices have such files too, so libtpu must also exist
-    if (files := sorted((root / "dev" / "vfio").glob("[0-9]*"))) and _has_libtpu(environment, root):
-        return "local", f"{files[0]} (with libtpu)"
+    for file in device_files.tpus(root)[:1]:
+        if file.parent.name != "vfio":
+            return "local", str(file)
+        if _has_libtpu(environment, root):  # because other devices have such files too
+            return "local", f"{file} (with libtpu)"
     return None, ""
 
 

@@ -15,11 +15,13 @@ transform_features: `examples` to `pixels`, the model's input.
 An empty batch gives empty outputs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
-import tensorflow_transform as tft
 from keras.export import ExportArchive
 
 from trainer import class_names, familiarity, formats, images, prediction_sets
@@ -40,6 +42,9 @@ from trainer.features import (
     SURE,
 )
 from trainer.models.head import HEAD
+
+if TYPE_CHECKING:
+    import tensorflow_transform as tft
 
 # the outputs for a photo that is not used
 _UNUSED = {LABEL: "", CLASS_INDEX: -1, PROBABILITIES: 0.0, SURE: False, FAMILIAR: 0.0, LABELS: "", SIZE: 0}

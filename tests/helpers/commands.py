@@ -33,6 +33,7 @@ MAINS = {
     "lineage": "lineage.__main__",
     "trainer.augmentation": "trainer.augmentation.__main__",
     "trainer.to_npz": "trainer.to_npz",
+    "trainer.tpu_check": "trainer.tpu_check",
 }
 CLUSTER = "--image r.io/photos/pipeline:1 --pipeline-root gs://a-bucket/root"
 DATA = "--data gs://a-bucket/photos"

@@ -135,21 +135,17 @@ def test_without_git_a_tag_is_required(tmp_path, monkeypatch):
 def test_make_builds_the_image_that_a_cluster_runs(checkout, target):
     shutil.copy(ROOT / "Makefile", checkout)
     (checkout / "bin").mkdir()
-    (checkout / "bin" / "docker").write_text('#!/bin/sh\nprintf "%s " "$@" "LIBTPU=$LIBTPU"\n')
+    (checkout / "bin" / "docker").write_text('#!/bin/sh\nprintf "%s " "$@"\n')
     (checkout / "bin" / "docker").chmod(0o755)
     git(checkout, "add", ".")
     git(checkout, "commit", "--quiet", "-m", "two")
-    environment = {
-        **os.environ,
-        "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}",
-        "LIBTPU": "https://a/b.whl#sha256=0",
-    }
+    environment = {**os.environ, "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}"}
     command = ["make", "--silent", "image", f"IMAGE={NAME}", f"TARGET={target}"]
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
     image = image_of(NAME, target, checkout, allow_dirty=False)
     assert f"--target {target} " in done.stdout
     assert f"COMMIT={git(checkout, 'rev-parse', 'HEAD')} " in done.stdout
-    assert f"--tag {image} . LIBTPU=https://a/b.whl#sha256=0" in done.stdout
+    assert f"--build-arg DEBIAN={'trixie' if target == 'tpu' else 'bookworm'} --tag {image} . " in done.stdout
     (checkout / "file").write_text("2")
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
