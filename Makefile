@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint stack bench bench-pytorch tensorboard inspect screenshot check tools image lock format clean
+.PHONY: help run test lint stack bench bench-pytorch tensorboard inspect screenshot check tools image lock minio format clean
 
 help: ## list the targets
 	@echo "ARGS='…' passes arguments on: make run ARGS='--set trainer.epochs=5', make test ARGS=tests/pipeline/test_settings.py"
@@ -104,6 +104,9 @@ lock: $(READY) ## resolve all versions again and write requirements/*.txt
 	cd requirements && $(NEW) tpu-check.in --output-file tpu-check.txt
 	cd requirements && $(OLD) dev.in --constraints lock-old.txt --output-file dev-old.txt
 	cd requirements && $(NEW) dev.in --constraints lock-new.txt --output-file dev-new.txt
+
+minio: $(READY) ## build MinIO, a server for some tests (needs Go; 4 minutes)
+	@$(BIN)/python -m tests.helpers.minio
 
 format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .

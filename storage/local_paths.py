@@ -12,8 +12,10 @@ _FOLDERS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
 _SCHEMES = {folder: scheme for scheme, folder in _FOLDERS.items()}
 
 
-def to_local(uri: str) -> str:
+def to_local(uri: str, root: str | None = None) -> str:
     """Returns the launcher's local path for a gs://, minio:// or s3:// URI; other URIs and paths do not change.
+
+    `root` is the folder that replaces /; the default is LAUNCHER_ROOT.
 
     >>> to_local("gs://bucket/root/model"), to_local("/a/local/folder")
     ('/gcs/bucket/root/model', '/a/local/folder')
@@ -26,7 +28,7 @@ def to_local(uri: str) -> str:
         return uri
     if ".." in rest.split("/"):
         raise ValueError(f"expected a URI without '..', received {uri}")
-    return f"{_root()}/{_FOLDERS[scheme]}/{rest}"
+    return f"{_root() if root is None else root}/{_FOLDERS[scheme]}/{rest}"
 
 
 def to_uri(path: str) -> str:

@@ -55,8 +55,13 @@ def parser() -> argparse.ArgumentParser:
         _add_cluster(each)
     local = commands.add_parser("run-local", help="execute a compiled file on this machine, task by task")
     local.add_argument("file", metavar="FILE", type=Path, help="a compiled file")
-    local.add_argument("--data", metavar="DIR", type=Path, help="a data folder on this machine, instead of the file's")
+    local.add_argument("--data", metavar="DIR", help="a data folder on this machine, instead of the file's")
     local.add_argument("--output", metavar="DIR", type=Path, default=Path("runs/cluster"), help="(runs/cluster)")
+    local.add_argument(
+        "--store",
+        metavar="URI",
+        help="s3://BUCKET/FOLDER, minio://… or gs://… for the artifacts, copied as by Kubeflow's launcher (--output)",
+    )
     local.set_defaults(command=_run_local)
     for each in (submit, local):
         each.add_argument(
@@ -189,7 +194,8 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _run_local(args: argparse.Namespace) -> int:
+    warnings.simplefilter("ignore", FutureWarning)
     values = parameters.read(args.parameter)
     from pipeline.cluster.launcher import command
 
-    return command.run(args.file, args.data, values, args.output, WORKING_COPY)
+    return command.run(args.file, args.data, values, args.output, WORKING_COPY, args.store)

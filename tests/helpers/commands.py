@@ -24,7 +24,7 @@ import pytest
 import requests
 
 from tests.conftest import ROOT
-from tests.helpers import databases, stubs
+from tests.helpers import cloud_storage, databases, stubs
 
 MAINS = {
     "local_runner.py": "local_runner",
@@ -215,10 +215,23 @@ def _on_a_cluster(words: list[str], folder: Path) -> Done:
             words = [*words[:at], kubeflow.url, *words[at + 1 :]]
         elif words[1:4] == ["submit", "--target", "kubeflow"]:
             words = [*words, "--endpoint", kubeflow.url]
-        done = typed(words, folder)
+        with _bucket(words, folder, patch) as words:
+            done = typed(words, folder)
     if done.code == 0 and words[1] == "submit":
         assert len(vertex.jobs) + len(kubeflow.runs) == 1, done.printed
     return done
+
+
+@contextlib.contextmanager
+def _bucket(words: list[str], folder: Path, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """For `--store`, serves a bucket of Cloud Storage; yields the words with its scheme."""
+    if "--store" not in words:
+        yield words
+        return
+    with cloud_storage.serving(folder) as environment:
+        for name in ("STORAGE_EMULATOR_HOST", "no_proxy"):
+            patch.setenv(name, environment[name])
+        yield [word.replace("minio://", "gs://") for word in words]
 
 
 @contextlib.contextmanager

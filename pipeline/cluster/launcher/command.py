@@ -9,19 +9,22 @@ from ingest import prepare
 from ingest.logs import log_to_file
 from ingest.records import check_path
 from pipeline.cluster import compiled
-from pipeline.cluster.launcher import executor_input
+from pipeline.cluster.launcher import buckets, executor_input
 from pipeline.exit_codes import FAILED, PUSHED, REFUSED
 
 
-def run(path: Path, data: Path | None, values: dict[str, Any], output: Path, work: Path) -> int:
+def run(
+    path: Path, data: str | None, values: dict[str, Any], output: Path, work: Path, store: str | None = None
+) -> int:
     """Executes a compiled file and returns the exit code: FAILED if a task failed, else PUSHED or REFUSED.
 
     Args:
       path: the compiled file.
       data: replaces the data folder that the file names.
       values: parameters that differ from the file's defaults.
-      output: the folder that replaces the pipeline root.
-      work: the working directory of the tasks.
+      output: the folder for the logs; without `store`, it replaces the pipeline root.
+      work: the working directory of the tasks, without `store`.
+      store: the bucket folder that replaces the pipeline root, such as s3://BUCKET/FOLDER.
 
     Raises:
       UserError: when the file or the data cannot be used. This happens before the first task starts.
@@ -29,15 +32,20 @@ def run(path: Path, data: Path | None, values: dict[str, Any], output: Path, wor
     job = compiled.read(path)
     spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, values)
     if data:
-        parameters["data"] = str(data)
+        parameters["data"] = data
     output = output.expanduser().resolve()
     check_path(output, "give another folder (--output DIR)")
-    folder, _ = prepare.prepare_data(None, _local_folder(parameters.get("data")), _pattern(spec), 0)
+    if store and compiled.target_of(job) != "kubeflow":
+        raise UserError(f"--store: expected a file that was compiled with --target kubeflow, received {path}")
+    store = buckets.check(store) if store else None
+    if not (store and "://" in str(parameters.get("data"))):
+        folder = _local_folder(parameters.get("data"))
+        parameters["data"] = str(prepare.prepare_data(None, folder, _pattern(spec), 0)[0])
     from pipeline.cluster.launcher import run as tasks
 
     output.mkdir(parents=True, exist_ok=True)
     with log_to_file(output / "launcher.log", also_terminal=False):
-        launcher = tasks.Launcher(spec, parameters | {"data": str(folder)}, output, work)
+        launcher = tasks.Launcher(spec, parameters, output, work, store)
         finished = launcher.run()
     failed = [name for name, result in finished.items() if result.state == tasks.FAILED]
     for name in failed:

@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+import tempfile
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,26 @@ def warm_up() -> ForkServerContext:
     return context
 
 
-def run(context: ForkServerContext, command: list[str], log: Path, folder: Path) -> int:
-    """Runs a container's command in `folder`, appends its output to `log` and returns its exit code."""
+def run(context: ForkServerContext, command: list[str], log: Path, folder: Path, environment: dict[str, str]) -> int:
+    """Runs a container's command in `folder`, appends its output to `log` and returns its exit code.
+
+    The exit code is negative if a signal ended the command.
+    """
     if command[:2] == _PYTHON:
-        process = context.Process(target=_module, args=(command[2], command[3:], log, folder))
+        process = context.Process(target=_module, args=(command[2], command[3:], log, folder, environment))
         process.start()
         process.join()
         return int(process.exitcode or 0)
     with log.open("ab") as output:
-        done = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603
     return done.returncode
 
 
-def _module(name: str, arguments: list[str], log: Path, folder: Path) -> None:
+def _module(name: str, arguments: list[str], log: Path, folder: Path, environment: dict[str, str]) -> None:
     """Does in a fork what `python -m NAME ARGUMENTS` does."""
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # of the fork server's environment
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)

@@ -1,17 +1,19 @@
 """Runs the tasks of a compiled pipeline in topological order.
 
 Unlike a cluster, the launcher starts no containers (every task runs in this Python environment), has no cache, runs
-tasks one at a time, and does not wait between retries. A local folder replaces the pipeline root.
+tasks one at a time, and does not wait between retries. A local folder or a bucket replaces the pipeline root.
 """
 
 import json
 import re
 import time
 import uuid
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.cluster.launcher import containers, executor_input
+from pipeline.cluster.launcher import buckets, containers, executor_input
+from pipeline.cluster.launcher.disks import Disk, EmptyDisk, LaunchError, SharedFolder
 from pipeline.cluster.launcher.store import Artifact, Store
 from pipeline.cluster.spec import Json, constant, in_order
 
@@ -32,15 +34,18 @@ class Launcher:
     Args:
       spec: the PipelineSpec.
       parameters: the values of the pipeline's parameters.
-      folder: replaces the pipeline root; the store in it is kept between runs.
-      work: the working directory of the tasks.
+      folder: gets the logs; the store of artifacts in it is kept between runs.
+      work: the working directory of the tasks, without a bucket.
+      bucket: a URI that replaces the pipeline root, a result of `buckets.check`; by default, `folder` replaces it.
     """
 
-    def __init__(self, spec: Json, parameters: Json, folder: Path, work: Path):
+    def __init__(self, spec: Json, parameters: Json, folder: Path, work: Path, bucket: str | None = None):
+        self._root = bucket or str(folder)
         self._spec = json.loads(
-            re.sub(rf"{re.escape(spec['defaultPipelineRoot'])}(?=[/\"\\])", str(folder), json.dumps(spec))
+            re.sub(rf"{re.escape(spec['defaultPipelineRoot'])}(?=[/\"\\])", self._root, json.dumps(spec))
         )
-        self._parameters, self._work = parameters, work
+        self._parameters, self._work, self._bucket = parameters, work, bucket
+        self._open_bucket = cache(buckets.open_bucket)
         self._run = f"{spec['pipelineInfo']['name']}-{time.strftime('%Y%m%d%H%M%S')}-{uuid.uuid4().hex[:6]}"
         self._folder = folder / self._run
         self._folder.mkdir(parents=True)
@@ -94,45 +99,71 @@ class Launcher:
         for attempt in range(1 + int(task.get("retryPolicy", {}).get("maxRetryCount", 0))):
             if attempt:
                 print(f"retry    {name} (attempt {attempt + 1}); log: {self.log(name)}", flush=True)
-            output_file = self._folder / name / str(attempt) / "executor_output.json"
-            output_file.parent.mkdir(parents=True)
-            for artifact in outputs.values():  # a local disk needs the folder, unlike a bucket
-                Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
-            if self._run_container(name, executor["container"], values, inputs, outputs, output_file):
-                return {key: [artifact] for key, artifact in _updated(outputs, output_file).items()}
+            disk = self._disk(name, attempt)
+            try:
+                updated = self._attempt(name, executor["container"], values, inputs, outputs, disk)
+            except LaunchError as error:
+                self._warn(name, str(error))
+                continue
+            finally:
+                disk.discard()
+            if updated is not None:
+                return {key: [artifact] for key, artifact in updated.items()}
         return None
 
-    def _run_container(
+    def _disk(self, name: str, attempt: int) -> Disk:
+        folder = self._folder / name / str(attempt)
+        if not self._bucket:
+            return SharedFolder(self._work, folder)
+        return EmptyDisk(self._bucket, folder, self._open_bucket, partial(self._log, name), partial(self._warn, name))
+
+    def _log(self, name: str, text: str) -> None:
+        with self.log(name).open("a") as file:
+            file.write(f"launcher: {text}\n")
+
+    def _warn(self, name: str, text: str) -> None:
+        self._log(name, text)
+        print(f"warning  {name}: {text}", flush=True)
+
+    def _attempt(
         self,
         name: str,
         container: Json,
         values: Json,
         inputs: dict[str, list[Artifact]],
         outputs: dict[str, Artifact],
-        output_file: Path,
-    ) -> bool:
-        """Runs a task's driver, if it has one, and its container; returns whether both succeeded."""
-        driver = container.get("lifecycle", {}).get("preCacheCheck")
-        if driver:
-            task_input = executor_input.executor_input(self._spec, values, inputs, outputs, str(output_file))
-            if self._start(name, driver, task_input):
-                return False
-            values = values | executor_input.Format(self._spec).outputs(json.loads(output_file.read_text()))
-            outputs = _updated(outputs, output_file)
-        task_input = executor_input.executor_input(self._spec, values, inputs, outputs, str(output_file))
-        return self._start(name, container, task_input) == 0
+        disk: Disk,
+    ) -> dict[str, Artifact] | None:
+        """Runs a task's driver, if it has one, and its container; returns the outputs, or None if one failed."""
+        disk.download(inputs)
+        disk.make_folders(outputs)
+        given = partial(executor_input.executor_input, self._spec, inputs=inputs, output_file=str(disk.output_file))
+        driven = outputs
+        if driver := container.get("lifecycle", {}).get("preCacheCheck"):
+            if self._start(name, driver, given(values, outputs=outputs), disk):
+                return None
+            values = values | executor_input.Format(self._spec).outputs(json.loads(disk.output_file.read_text()))
+            driven = _updated(outputs, disk.output_file)
+        if code := self._start(name, container, given(values, outputs=driven), disk):
+            self._log(name, f"the command ended with {code}")
+            return None
+        updated = _updated(outputs, disk.output_file)
+        disk.upload(updated)
+        return updated
 
-    def _start(self, name: str, container: Json, task_input: Json) -> int:
+    def _start(self, name: str, container: Json, task_input: Json, disk: Disk) -> int:
         words = [*container.get("command", []), *container.get("args", [])]
         command = [word.replace("{{$}}", json.dumps(task_input)) for word in words]
-        return containers.run(self._context, command, self.log(name), self._work)
+        compiled = {variable["name"]: variable["value"] for variable in container.get("env", ())}
+        environment = compiled | disk.environment  # the compiled address of a server is for a cluster
+        return containers.run(self._context, command, self.log(name), disk.folder, environment)
 
     def _new_artifacts(self, name: str, component: Json) -> dict[str, Artifact]:
         specs = component.get("outputDefinitions", {}).get("artifacts", {})
         return {
             key: {
                 "name": f"{self._run}/{name}/{key}",
-                "uri": str(self._folder / name / key),
+                "uri": f"{self._root}/{self._run}/{name}/{key}",
                 "type": spec["artifactType"],
                 "metadata": {},
             }
@@ -154,7 +185,7 @@ def _without_devices(custom_config: str) -> str:
 
 def _updated(artifacts: dict[str, Artifact], output_file: Path) -> dict[str, Artifact]:
     """Returns the artifacts with the URIs and metadata that the task wrote into its ExecutorOutput."""
-    written = json.loads(output_file.read_text()).get("artifacts", {})
+    written = json.loads(output_file.read_text()).get("artifacts", {}) if output_file.exists() else {}
     updated = dict(artifacts)
     for key in artifacts.keys() & written.keys():
         fields = written[key]["artifacts"][0]

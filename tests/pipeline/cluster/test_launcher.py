@@ -117,9 +117,10 @@ def _spec(*names: str, version: str = "2.1.0", **changes) -> dict:
 
 
 def _script(text: str) -> dict:
-    """Returns a container that runs the code with the ExecutorInput as `given`, and writes an ExecutorOutput."""
-    lines = ["import json, pathlib, sys", "given = json.loads(sys.argv[1])", text]
-    lines.append("pathlib.Path(given['outputs']['outputFile']).write_text('{}')")
+    """Returns a container that runs the code with the ExecutorInput as `given`, and writes `written` as its output."""
+    lines = ["import json, os, pathlib, signal, sys", "given, written = json.loads(sys.argv[1]), {}", text]
+    lines.append("file = pathlib.Path(given['outputs']['outputFile'])")
+    lines.append("file.parent.mkdir(exist_ok=True), file.write_text(json.dumps(written))")
     return {"command": [sys.executable, "-c", "\n".join(lines)], "args": ["{{$}}"]}
 
 
