@@ -148,6 +148,16 @@ def test_a_failed_task_is_retried(tmp_path, tries, state, capsys):
     assert ("retry    task (attempt 2)" in capsys.readouterr().out) == (tries == 2)
 
 
+def test_a_task_gets_the_compiled_environment_except_what_this_machine_sets(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    keep = _script("print(os.environ['AWS_ENDPOINT_URL'], os.environ['COMPILED'])")
+    values = {"AWS_ENDPOINT_URL": "http://minio.kubeflow:9000", "COMPILED": "a value"}
+    keep["env"] = [{"name": name, "value": value} for name, value in values.items()]
+    states, launcher = _launch(_spec("task", task={"container": keep}), tmp_path)
+    assert states == {"task": DONE}
+    assert launcher.log("task").read_text() == "http://127.0.0.1:9000 a value\n"
+
+
 @pytest.mark.parametrize(
     ("version", "constant", "expected"),
     [
