@@ -10,6 +10,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+# Of the moving averages in a fine-tuning. After an epoch of 157 steps, Keras's 0.99 leaves 21 % of where they started,
+# and 0.999, which Keras Applications' MobileNetV2 has, 85 %.
+MOMENTUM = 0.9
+
 
 @keras.saving.register_keras_serializable(package="trainer")
 class BatchNormalization(layers.BatchNormalization):
@@ -46,12 +50,12 @@ class BatchNormalization(layers.BatchNormalization):
         average.assign(average * self.momentum + value * (1.0 - self.momentum))
 
 
-def with_fused_norm(model: keras.Model, momentum: float = 0.99) -> keras.Model:
-    """Returns a model of Keras Applications, with new random weights, that uses this batch norm."""
+def with_fused_norm(model: keras.Model) -> keras.Model:
+    """Returns a model of Keras Applications, with new random weights, that uses this batch norm and MOMENTUM."""
 
     def rebuild(layer: layers.Layer) -> layers.Layer:
         if isinstance(layer, layers.BatchNormalization):
-            return BatchNormalization.from_config(layer.get_config() | {"momentum": momentum})
+            return BatchNormalization.from_config(layer.get_config() | {"momentum": MOMENTUM})
         return type(layer).from_config(layer.get_config())
 
     return keras.models.clone_model(model, clone_function=rebuild)

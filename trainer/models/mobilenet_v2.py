@@ -11,5 +11,5 @@ def build(input_shape: tuple[int, int, int], classes: int, alpha: float = 1.0) -
     base = keras.applications.MobileNetV2(
         alpha=alpha, weights=None, include_top=False, input_shape=input_shape, pooling="avg"
     )
-    base = with_fused_norm(base)  # Keras's momentum of 0.999 averages over more steps than fine-tuning has
+    base = with_fused_norm(base)
     return keras.Model(base.input, logits(base.output, classes), name="mobilenet_v2")

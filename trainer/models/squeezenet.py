@@ -3,10 +3,9 @@
 import keras
 from keras import layers
 
-from trainer.models.batch_norm import BatchNormalization
+from trainer.models.batch_norm import MOMENTUM, BatchNormalization
 from trainer.models.head import logits, scaled_width
 
-MOMENTUM = 0.9
 STEM = 32
 FIRES = ((24, 48), (48, 96), (64, 128), (48, 96), (24, 48))  # (squeeze, expand) filters; pooling between
 
