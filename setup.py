@@ -19,6 +19,7 @@ setup(
         "ingest.checking",
         "ingest.layouts",
         "lineage",
+        "lineage.remote",
         "components.data_review",
         "components.report",
     ],

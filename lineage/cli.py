@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ml_metadata as mlmd
 from rich.console import Console
 
 from ingest.paths import exists, is_folder
 from lineage import compare, gc, models, names, report_command, runs, store, tree, why
+from lineage.mlmd_source import MlmdSource
+from lineage.source import Source
 
 _ABOUT = "Shows runs, artifacts and models from ML Metadata; see docs/lineage.md."
 _RUN = "a run's id, the start of its name, a pipeline's name (its latest run), or 'latest' (default: latest)"
@@ -22,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser; call `args.answer(args)` on its result."""
     result = argparse.ArgumentParser(prog="python -m lineage", description=_ABOUT)
     store_flags = argparse.ArgumentParser(add_help=False)
-    store_flags.add_argument("--store", metavar="STORE", default="runs", help="an output folder or a database (runs)")
+    store_flags.add_argument("--store", metavar="STORE", default="runs", help="an output folder, a database, or a cluster: docs/lineage.md (runs)")
     store_flags.add_argument("--password-file", metavar="FILE", type=Path, help="file with the database password")
     common = argparse.ArgumentParser(add_help=False, parents=[store_flags])
     common.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -83,7 +84,7 @@ def _add_serve(commands: Any, store_flags: argparse.ArgumentParser) -> None:
 
 
 def _answer(args: argparse.Namespace) -> None:
-    result = args.ask(store.open_store(args.store, args.password_file, getattr(args, "delete", False)), args)
+    result = args.ask(args)
     if args.json:
         json.dump(result, sys.stdout, indent=2)
         print()
@@ -91,35 +92,44 @@ def _answer(args: argparse.Namespace) -> None:
         args.show(Console(highlight=False), result)
 
 
-def _runs(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return runs.list_runs(opened, args.limit, args.pipeline, args.state)
+def _source(args: argparse.Namespace) -> Source:
+    return store.open_source(args.store, args.password_file)
 
 
-def _show(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return runs.show_run(opened, names.find_run(opened, args.run))
+def _runs(args: argparse.Namespace) -> Any:
+    return runs.list_runs(_source(args), args.limit, args.pipeline, args.state)
 
 
-def _lineage(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return tree.trace(opened, names.find_artifact(opened, args.artifact), args.forward)
+def _show(args: argparse.Namespace) -> Any:
+    source = _source(args)
+    return runs.show_run(source, names.find_run(source, args.run))
 
 
-def _models(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return models.list_models(opened, args.served)
+def _lineage(args: argparse.Namespace) -> Any:
+    source = _source(args)
+    return tree.trace(source, names.find_artifact(source, args.artifact), args.forward)
 
 
-def _diff(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return compare.compare(*names.find_pair(opened, args.run, args.after))
+def _models(args: argparse.Namespace) -> Any:
+    return models.list_models(_source(args), args.served)
 
 
-def _why(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return why.explain(opened, names.find_run(opened, args.run), args.node)
+def _diff(args: argparse.Namespace) -> Any:
+    return compare.compare(*names.find_pair(_source(args), args.run, args.after))
 
 
-def _report(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
-    return report_command.report(names.find_run(opened, args.run), args.to)
+def _why(args: argparse.Namespace) -> Any:
+    source = MlmdSource(store.open_store(args.store, args.password_file))
+    return why.explain(source, names.find_run(source, args.run), args.node)
 
 
-def _gc(opened: mlmd.MetadataStore, args: argparse.Namespace) -> Any:
+def _report(args: argparse.Namespace) -> Any:
+    source = MlmdSource(store.open_store(args.store, args.password_file))
+    return report_command.report(names.find_run(source, args.run), args.to)
+
+
+def _gc(args: argparse.Namespace) -> Any:
+    opened = store.open_store(args.store, args.password_file, args.delete)
     return gc.collect(opened, _output_folder(args), args.older_than, args.delete)
 
 

@@ -72,7 +72,7 @@ def _expired(graph: Graph, root: Path, before: float) -> Iterator[dict[str, Any]
     last_use: dict[int, float] = {}
     for execution in (each for each in graph.executions.values() if not each.is_resolver):
         for number in _artifacts_of(execution):
-            last_use[number] = max(last_use.get(number, 0), execution.ended)
+            last_use[number] = max(last_use.get(number, 0), execution.ended or 0)
     needed = _needed(graph)
     for artifact in graph.artifacts.values():
         is_old = last_use.get(artifact.id, artifact.created) < before

@@ -1,6 +1,6 @@
 """Plain Python values for what ML Metadata stores: runs, their nodes' executions, and artifacts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from google.protobuf import json_format
@@ -25,33 +25,42 @@ _STATES = {
 }
 PUSHED_MODEL = "PushedModel"  # artifact type; the property pushed_destination is the folder that is served
 Facts = dict[str, Any]  # values that JSON can represent
+Id = Any  # a number in ML Metadata, a text on a cluster
 
 
 class Artifact(NamedTuple):
-    """An artifact; `live` is false if it was deleted or never finished."""
+    """An artifact; `live` is false if it was deleted or never finished, and None if this is unknown."""
 
-    id: int
+    id: Id
     type: str
     uri: str
-    live: bool
+    live: bool | None
     created: float
     facts: Facts
 
+    @property
+    def deleted(self) -> bool | None:
+        """Whether the artifact was deleted or never finished; None if this is unknown."""
+        return None if self.live is None else not self.live
+
 
 class Execution(NamedTuple):
-    """A node in one run. `inputs` and `outputs` map channels to artifact ids; times are seconds since the epoch."""
+    """A node in one run. `inputs` and `outputs` map channels to artifact ids.
 
-    id: int
-    run: int
+    Times are seconds since the epoch; None if unknown.
+    """
+
+    id: Id
+    run: Id
     pipeline: str
     node: str
     type: str
     state: str
-    started: float
-    ended: float
+    started: float | None
+    ended: float | None
     facts: Facts
-    inputs: dict[str, list[int]]
-    outputs: dict[str, list[int]]
+    inputs: dict[str, list[Id]]
+    outputs: dict[str, list[Id]]
 
     @property
     def is_maker(self) -> bool:
@@ -70,21 +79,24 @@ class Graph(NamedTuple):
     `makers` and `readers` map an artifact's id to executions. They omit resolvers and cached executions.
     """
 
-    executions: dict[int, Execution]
-    artifacts: dict[int, Artifact]
-    makers: dict[int, Execution]
-    readers: dict[int, list[Execution]]
+    executions: dict[Id, Execution]
+    artifacts: dict[Id, Artifact]
+    makers: dict[Id, Execution]
+    readers: dict[Id, list[Execution]]
 
 
 class Run(NamedTuple):
-    """A run. `name` is TFX's run id (the start time), `facts` are recorded by the runner, `executions` are in order."""
+    """A run. `name` is TFX's run id (the start time), `facts` are recorded by the runner, `executions` are in order.
 
-    id: int
+    Of a run on a cluster, `facts` have what the compiled pipeline and the service's API say.
+    """
+
+    id: Id
     name: str
-    started: float
+    started: float | None
     facts: Facts
     executions: list[Execution]
-    artifacts: dict[int, Artifact]
+    artifacts: dict[Id, Artifact]
 
     @property
     def pipeline(self) -> str:
@@ -136,14 +148,19 @@ def graph(
         number: _execution(executions[number], nodes.get(number), runs.get(number), *channels[number])
         for number in sorted(executions)
     }
-    makers: dict[int, Execution] = {}
-    readers: dict[int, list[Execution]] = {}
-    for execution in (each for each in found.values() if each.is_maker):
+    return link(found, {number: artifact(artifacts[number]) for number in sorted(artifacts)})
+
+
+def link(executions: Mapping[Id, Execution], artifacts: Mapping[Id, Artifact]) -> Graph:
+    """Returns a graph of the executions and artifacts, given in their order."""
+    makers: dict[Id, Execution] = {}
+    readers: dict[Id, list[Execution]] = {}
+    for execution in (each for each in executions.values() if each.is_maker):
         for number in (number for ids in execution.outputs.values() for number in ids):
             makers.setdefault(number, execution)
-        for number in {number for ids in execution.inputs.values() for number in ids}:
+        for number in dict.fromkeys(number for ids in execution.inputs.values() for number in ids):
             readers.setdefault(number, []).append(execution)
-    return Graph(found, {number: artifact(artifacts[number]) for number in sorted(artifacts)}, makers, readers)
+    return Graph(dict(executions), dict(artifacts), makers, readers)
 
 
 def run(context: metadata_store_pb2.Context, of: Graph) -> Run:
@@ -157,7 +174,8 @@ def run(context: metadata_store_pb2.Context, of: Graph) -> Run:
 def _add_event(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, dict]], artifacts: dict) -> None:
     if event.execution_id not in channels or event.artifact_id not in artifacts:  # deleted meanwhile
         return
-    if _is_placeholder(artifacts[event.artifact_id]):
+    found = artifacts[event.artifact_id]
+    if found.type == PUSHED_MODEL and is_placeholder(found.type, facts(found)):
         return
     inputs, outputs = channels[event.execution_id]
     side = inputs if event.type in INPUTS else outputs if event.type in OUTPUTS else None
@@ -166,10 +184,9 @@ def _add_event(event: metadata_store_pb2.Event, channels: dict[int, tuple[dict, 
         side[key].append(event.artifact_id)
 
 
-def _is_placeholder(artifact: metadata_store_pb2.Artifact) -> bool:
+def is_placeholder(artifact_type: str, facts: Facts) -> bool:
     """Returns whether this is the PushedModel that Pusher writes for a model that it does not push."""
-    pushed = artifact.custom_properties
-    return artifact.type == PUSHED_MODEL and "pushed" in pushed and not pushed["pushed"].int_value
+    return artifact_type == PUSHED_MODEL and "pushed" in facts and not facts["pushed"]
 
 
 def artifact(found: metadata_store_pb2.Artifact) -> Artifact:
@@ -208,4 +225,5 @@ def facts(found: Any) -> Facts:
 
 
 def _plain(value: Any) -> Any:
-    return json_format.MessageToDict(value) if isinstance(value, Message) else value
+    # protobuf has no order of a map's keys
+    return dict(sorted(json_format.MessageToDict(value).items())) if isinstance(value, Message) else value

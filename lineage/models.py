@@ -3,40 +3,40 @@
 from pathlib import Path
 from typing import Any
 
-import ml_metadata as mlmd
 from rich.console import Console
 
 from ingest.paths import is_folder
 from lineage import text
-from lineage.history import Artifact, Execution, Graph, artifact
-from lineage.reading import events_of, graph_of
+from lineage.history import Artifact, Execution, Graph, Id
 from lineage.runs import accuracy_of, judged_of
+from lineage.source import Source
 
 
-def list_models(store: mlmd.MetadataStore, served: bool) -> list[dict[str, Any]]:
+def list_models(source: Source, served: bool) -> list[dict[str, Any]]:
     """Returns all models, latest first, or only the models in service if `served` is true.
 
     The model in service is the version with the highest number in its folder: TensorFlow Serving loads that version.
     """
-    models = [artifact(each) for each in store.get_artifacts_by_type("Model")]
-    graph = graph_of(store, {event.execution_id for event in events_of(store, [each.id for each in models])})
-    readers: dict[int, list[Execution]] = {}
+    models, graph = source.models()
+    readers: dict[Id, list[Execution]] = {}
     for execution in graph.executions.values():
         for number in execution.inputs.get("model", []):
             readers.setdefault(number, []).append(execution)
     rows = [_row(graph, model, readers.get(model.id, [])) for model in models]
-    return sorted((row for row in rows if row["served"] or not served), key=lambda row: row["id"], reverse=True)
+    found = [row for row in rows if row["served"] or not served]
+    return sorted(found, key=lambda row: (row["created"], row["id"]), reverse=True)
 
 
 def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, Any]:
     """Returns a model's row; unlike `graph.readers`, `readers` include cached executions."""
     maker = graph.makers.get(model.id)
-    evaluation, blessing = (_latest(graph, readers, channel) for channel in ("evaluation", "blessing"))
+    evaluations = sorted((each for each in readers if each.node == "Evaluator"), key=lambda each: each.started or 0)
+    evaluation, blessing = (_latest(graph, evaluations, channel) for channel in ("evaluation", "blessing"))
     pushed = [folder for each in readers if (folder := _pushed(graph, each))]
     return {
         "id": model.id,
         "uri": model.uri,
-        "deleted": not model.live,
+        "deleted": model.deleted,
         "pipeline": maker.pipeline if maker else None,
         "run": maker.run if maker else None,
         "created": model.created,
@@ -44,7 +44,7 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
         "judged_split": judged_of(evaluation),
         "val_accuracy": model.facts.get("val_accuracy"),
         "parameters": model.facts.get("parameters"),
-        "evaluated_in": max((each.run for each in readers if each.node == "Evaluator"), default=None),
+        "evaluated_in": evaluations[-1].run if evaluations else None,
         "blessed": bool(blessing.facts["blessed"]) if blessing and "blessed" in blessing.facts else None,
         "refused": evaluation.facts.get("refused") if evaluation else None,
         "pushed": sorted(set(pushed)),
@@ -52,9 +52,9 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
     }
 
 
-def _latest(graph: Graph, readers: list[Execution], channel: str) -> Artifact | None:
-    numbers = [number for each in readers if each.node == "Evaluator" for number in each.outputs.get(channel, [])]
-    return graph.artifacts[max(numbers)] if numbers else None
+def _latest(graph: Graph, evaluations: list[Execution], channel: str) -> Artifact | None:
+    found = [graph.artifacts[number] for each in evaluations for number in each.outputs.get(channel, [])]
+    return max(found, key=lambda each: (each.created, each.id), default=None)
 
 
 def _pushed(graph: Graph, execution: Execution) -> str | None:
@@ -82,7 +82,7 @@ def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
         gate = {True: "blessed", False: "refused", None: "not evaluated"}[row["blessed"]]
         notes = [f"refused in run {row['evaluated_in']}: {row['refused']}"] * (row["blessed"] is False)
         notes += [f"pushed to {text.relative_path(folder)}" for folder in row["pushed"]]
-        notes += ["in service"] * row["served"] + ["deleted"] * row["deleted"]
+        notes += ["in service"] * row["served"] + ["deleted"] * bool(row["deleted"])
         created = text.format_time(row["created"])
         figures = [accuracy_of(row), parameters]
         table.append([row["id"], row["pipeline"], row["run"], created, *figures, gate, "; ".join(notes)])

@@ -5,17 +5,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import ml_metadata as mlmd
-from ml_metadata.proto import metadata_store_pb2
-from ml_metadata.proto.metadata_store_pb2 import Context
 from rich.console import Console
 
 from components import judged_split
 from components.report.sources import REPORT_NODE
 from lineage import text
-from lineage.history import OUTPUTS, Artifact, Execution, Facts, Run, facts
+from lineage.history import Artifact, Execution, Facts, Run
 from lineage.metadata import interrupted_in, is_alive
-from lineage.reading import events_of, maker_of, pipeline_of, read_runs, run_contexts, run_contexts_of
+from lineage.source import Source
 from trainer.features import CHECKS
 
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
@@ -23,49 +20,16 @@ STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "
 _LAST_SIGN = {"log": "its last log line", "store": "its last write to ML Metadata"}
 
 
-def list_runs(store: mlmd.MetadataStore, limit: int, pipeline: str | None, state: str | None) -> list[dict[str, Any]]:
+def list_runs(source: Source, limit: int, pipeline: str | None, state: str | None) -> list[dict[str, Any]]:
     """Returns the latest runs, at most `limit`; only those of a pipeline or in a state, if given."""
     found: list[dict[str, Any]] = []
-    candidates = _candidates(store, run_contexts(store), pipeline, state)
-    if not (pipeline or state):
-        candidates = candidates[:limit]
-    for run in read_runs(store, candidates):
+    for run in source.runs(None if pipeline or state else limit, pipeline, state):
         row = _row(run)
         if pipeline in (None, row["pipeline"]) and state in (None, row["state"]):
             found.append(row)
         if len(found) == limit:
             break
     return found
-
-
-def _candidates(
-    store: mlmd.MetadataStore, contexts: list[Context], pipeline: str | None, state: str | None
-) -> list[Context]:
-    """Returns the contexts whose runs may match, without reading these runs; `list_runs` checks each run."""
-    if pipeline:
-        contexts = [each for each in contexts if pipeline_of(each) in ("", pipeline)]
-    if state == "refused":
-        unblessed = [each.id for each in store.get_artifacts_by_type("ModelBlessing") if _is_refusal(each)]
-        executions = {event.execution_id for event in events_of(store, unblessed) if event.type in OUTPUTS}
-        ids = {each.id for each in run_contexts_of(store, executions).values()}
-        return [each for each in contexts if each.id in ids]
-    return [each for each in contexts if _may_have_state(each, state)]
-
-
-def _is_refusal(blessing: metadata_store_pb2.Artifact) -> bool:
-    return "blessed" in blessing.custom_properties and not blessing.custom_properties["blessed"].int_value
-
-
-def _may_have_state(context: Context, state: str | None) -> bool:
-    """Returns whether the runner's record allows the state; without a record (other runners), any state is possible."""
-    recorded = facts(context)
-    if "process" not in recorded:
-        return True
-    if state in ("running", "stale"):
-        return "ended" not in recorded
-    if state == "interrupted":
-        return interrupted_in(recorded) is not None
-    return state != "failed" or "failed" in recorded or "ended" not in recorded
 
 
 def state_of(run: Run) -> str:
@@ -82,6 +46,8 @@ def state_of(run: Run) -> str:
     for state in ("stale", "running"):
         if state in states:
             return state
+    if "state" in run.facts:  # a run on a cluster that has not ended
+        return str(run.facts["state"])
     blessing = run.output("Evaluator.blessing")
     if blessing and "blessed" in blessing.facts and run.node("Pusher"):
         return "pushed" if blessing.facts["blessed"] else "refused"
@@ -90,7 +56,7 @@ def state_of(run: Run) -> str:
     return "stale" if is_alive(run.facts["process"]) is False else "running"
 
 
-def ended(run: Run) -> tuple[float, str]:
+def ended(run: Run) -> tuple[float | None, str]:
     """Returns the end of the run and its source: 'store', 'log', or 'clock' for a run that is still running.
 
     The store does not record when a process was killed. The last log line is a better estimate than the last write to
@@ -99,9 +65,10 @@ def ended(run: Run) -> tuple[float, str]:
     state = state_of(run)
     if state == "running":
         return time.time(), "clock"
-    last = max((each.ended for each in run.executions), default=run.started)
+    known = [each.ended for each in run.executions if each.ended is not None]
+    last = max(known, default=run.facts.get("finished", run.started))
     logged = _last_write(run.facts.get("log", "")) if state == "stale" else None
-    return (logged, "log") if logged and logged > last else (last, "store")
+    return (logged, "log") if logged and logged > (last or 0) else (last, "store")
 
 
 def _last_write(log: str) -> float | None:
@@ -131,7 +98,7 @@ def _row(run: Run) -> dict[str, Any]:
         "run": run.name,
         "pipeline": run.pipeline,
         "started": run.started,
-        "seconds": round(last - run.started, 3),
+        "seconds": _duration(run.started, last),
         "end_source": source,
         "state": state_of(run),
         "accuracy": evaluation.facts.get("accuracy") if evaluation else None,
@@ -150,7 +117,11 @@ def reason(run: Run) -> str | None:
     interrupted = interrupted_in(run.facts)
     if interrupted:
         return f"interrupted in {interrupted}" if run.node(interrupted) else f"interrupted {interrupted}"
-    return f"{run.facts['failed']}: {run.facts['error']}" if "failed" in run.facts else None
+    return ": ".join(run.facts[key] for key in ("failed", "error") if run.facts.get(key)) or None
+
+
+def _duration(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round(end - start, 3)
 
 
 def print_runs(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -174,11 +145,11 @@ def _first_line(reason: str) -> str:
     return first + " …" * bool(others)
 
 
-def show_run(store: mlmd.MetadataStore, run: Run) -> dict[str, Any]:
+def show_run(source: Source, run: Run) -> dict[str, Any]:
     """Returns a run with its nodes in order, and each node's inputs and outputs with their sizes."""
-    nodes = [_node(store, run, each) for each in run.executions]
+    nodes = [_node(source, run, each) for each in run.executions]
     recorded = {key: run.facts.get(key) for key in ("command", "code", "log")}
-    recorded["provenance"] = provenance(run.facts)
+    recorded |= {"provenance": provenance(run.facts), "artifacts_unknown": run.facts.get("artifacts_unknown")}
     return {**_row(run), **recorded, "refused": _failed_checks(run), "nodes": nodes}
 
 
@@ -215,19 +186,20 @@ def read_json(artifact: Artifact | None, name: str, default: Any) -> Any:
     return json.loads(content)
 
 
-def _node(store: mlmd.MetadataStore, run: Run, execution: Execution) -> dict[str, Any]:
+def _node(source: Source, run: Run, execution: Execution) -> dict[str, Any]:
     """Returns a node; for a cached node, `from_run` is the run that made its outputs."""
-    source = maker_of(store, execution) if execution.state == "cached" else None
+    maker = source.maker_of(execution) if execution.state == "cached" else None
     failed = run.facts.get("failed") == execution.node
+    unknown, inputs, outputs = run.facts.get("artifacts_unknown"), execution.inputs.items(), execution.outputs.items()
     return {
         "node": execution.node,
         "execution": execution.id,
         "state": "failed" if failed and execution.state == "stale" else execution.state,  # TFX left it RUNNING
-        "from_run": source.run if source else None,
-        "seconds": round((ended(run)[0] if execution.state == "stale" else execution.ended) - execution.started, 3),
+        "from_run": maker.run if maker else None,
+        "seconds": _duration(execution.started, ended(run)[0] if execution.state == "stale" else execution.ended),
         "error": run.facts.get("error") if failed else None,
-        "inputs": {key: [run.artifacts[each].uri for each in ids] for key, ids in execution.inputs.items()},
-        "outputs": {key: [_output(run.artifacts[each]) for each in ids] for key, ids in execution.outputs.items()},
+        "inputs": None if unknown else {key: [run.artifacts[each].uri for each in ids] for key, ids in inputs},
+        "outputs": None if unknown else {key: [_output(run.artifacts[each]) for each in ids] for key, ids in outputs},
     }
 
 
@@ -237,7 +209,7 @@ def _output(artifact: Artifact) -> dict[str, Any]:
         "type": artifact.type,
         "uri": artifact.uri,
         "bytes": text.size_of(artifact.uri),
-        "deleted": not artifact.live,
+        "deleted": artifact.deleted,
     }
 
 
@@ -246,6 +218,7 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
     print_runs(console, [run])
     known = [[key, run[key] or "unknown"] for key in ("run", "command", "code", "log")]
     known += [["data", run["provenance"]]] * (run["provenance"] is not None)
+    known += [["artifacts", f"unknown: {run['artifacts_unknown']}"]] * bool(run["artifacts_unknown"])
     known += [["killed", f"duration up to {_LAST_SIGN[run['end_source']]}"]] * (run["state"] == "stale")
     text.print_table(console, known, ["dim"] * len(known))
     refused = [refusal(each, run["judged_split"]) for each in run["refused"]]
@@ -256,7 +229,7 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
         text.print_table(console, [head], [_STYLES.get(node["state"], "bold")])
         for line in (node["error"] or "").splitlines():
             text.print_table(console, [[line]], ["red"], indent=2)
-        outputs = [(channel, each) for channel, some in node["outputs"].items() for each in some]
+        outputs = [(channel, each) for channel, some in (node["outputs"] or {}).items() for each in some]
         text.print_table(console, [_cells(*output) for output in outputs], indent=2)
 
 

@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 from components.report.sources import REPORT
 from errors import UserError
 from lineage import compare, history, models, names, runs, text, tree
+from lineage.mlmd_source import MlmdSource
 
 LIMIT = 50  # runs on a page by default
 _HEADERS = {
@@ -83,7 +84,7 @@ def make_app(open_store: OpenStore, output: Path, hosts: set[str]) -> flask.Flas
         if flask.request.host.lower() not in hosts:
             flask.abort(403, f"unknown Host header; open one of {', '.join(sorted(hosts))}")
         try:
-            flask.g.store = open_store()
+            flask.g.source = MlmdSource(open_store())
         except UserError as error:
             flask.abort(503, str(error))
 
@@ -114,27 +115,28 @@ def _add_pages(app: flask.Flask, output: Path) -> None:
     @app.get("/")
     def run_list() -> str:
         limit = max(flask.request.args.get("limit", LIMIT, int), 1)
-        return flask.render_template("runs.html", rows=runs.list_runs(flask.g.store, limit, None, None), limit=limit)
+        return flask.render_template("runs.html", rows=runs.list_runs(flask.g.source, limit, None, None), limit=limit)
 
     @app.get("/runs/<name>")
     def run(name: str) -> str:
-        return flask.render_template("run.html", run=runs.show_run(flask.g.store, names.find_run(flask.g.store, name)))
+        source = flask.g.source
+        return flask.render_template("run.html", run=runs.show_run(source, names.find_run(source, name)))
 
     @app.get("/models")
     def model_list() -> str:
-        return flask.render_template("models.html", rows=models.list_models(flask.g.store, served=False))
+        return flask.render_template("models.html", rows=models.list_models(flask.g.source, served=False))
 
     @app.get("/artifacts/<int:number>")
     def artifact(number: int) -> str:
-        found, forward = names.find_artifact(flask.g.store, str(number)), "forward" in flask.request.args
-        root = tree.trace(flask.g.store, found, forward)
+        found, forward = names.find_artifact(flask.g.source, str(number)), "forward" in flask.request.args
+        root = tree.trace(flask.g.source, found, forward)
         has_report = _report_file(found, output) is not None
         return flask.render_template("artifact.html", root=root, forward=forward, has_report=has_report)
 
     @app.get("/diff")
     def diff() -> str:
         before, after = flask.request.args.get("before"), flask.request.args.get("after", "latest")
-        pair = names.find_pair(flask.g.store, before or after, after if before else None)
+        pair = names.find_pair(flask.g.source, before or after, after if before else None)
         answer = compare.compare(*pair)
         return flask.render_template("diff.html", ids=answer["runs"], sections=compare.sections(answer))
 
@@ -143,18 +145,18 @@ def _add_reports(app: flask.Flask, output: Path) -> None:
     @app.get("/reports")
     def report_list() -> str:
         limit = max(flask.request.args.get("limit", LIMIT, int), 1)
-        rows = [row for row in runs.list_runs(flask.g.store, limit, None, None) if row["report"]]
+        rows = [row for row in runs.list_runs(flask.g.source, limit, None, None) if row["report"]]
         return flask.render_template("reports.html", rows=rows, limit=limit)
 
     @app.get("/<node>/<channel>/<int:execution>/")
     def link_in_report(node: str, channel: str, execution: int) -> werkzeug.Response:
         """Redirects a report's relative link to an artifact's folder to the artifact's page."""
-        found = names.find_output(flask.g.store, node, channel, execution)
+        found = flask.g.source.output(node, channel, execution)
         return flask.redirect(flask.url_for("artifact", number=found.id))
 
     @app.get("/reports/<int:number>")
     def report(number: int) -> flask.Response:
-        file = _report_file(names.find_artifact(flask.g.store, str(number)), output)
+        file = _report_file(names.find_artifact(flask.g.source, str(number)), output)
         if not file:
             flask.abort(404, f"artifact {number} has no {REPORT} below {text.relative_path(str(output))}/artifacts")
         response = flask.send_file(file, mimetype="text/html")

@@ -33,17 +33,21 @@ def print_table(
         console.print(line, soft_wrap=True)
 
 
-def format_time(seconds: float) -> str:
-    """Returns seconds since the epoch as local date and time."""
+def format_time(seconds: float | None) -> str:
+    """Returns seconds since the epoch as local date and time; None is 'unknown'."""
+    if seconds is None:
+        return "unknown"
     return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def format_duration(seconds: float) -> str:
+def format_duration(seconds: float | None) -> str:
     """Returns a duration as text.
 
-    >>> format_duration(0.14), format_duration(252), format_duration(3852)
-    ('0.1 s', '4:12', '1:04:12')
+    >>> format_duration(0.14), format_duration(252), format_duration(3852), format_duration(None)
+    ('0.1 s', '4:12', '1:04:12', 'unknown')
     """
+    if seconds is None:
+        return "unknown"
     if seconds < 60:
         return f"{max(seconds, 0):.1f} s"
     return str(datetime.timedelta(seconds=round(seconds))).removeprefix("0:").lstrip("0")

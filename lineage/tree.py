@@ -3,13 +3,13 @@
 import json
 from typing import Any, NamedTuple
 
-import ml_metadata as mlmd
 from rich.console import Console
 from rich.tree import Tree
 
 from components import judged_split
-from lineage import reading, runs, source_code, text
-from lineage.history import Artifact, Execution, Graph
+from lineage import runs, source_code, text
+from lineage.history import Artifact, Execution, Graph, Id
+from lineage.source import Source
 from trainer.features import CODE
 from trainer.settings import with_effect
 
@@ -23,34 +23,34 @@ class _Trace(NamedTuple):
       graph: all of them.
       direction: the key of an artifact's executions: "made_by" or "used_by".
       provenance: how the data of a run were made, by the run's id, for runs that read data.
-      seen: the ids of artifacts, and the negative ids of executions, because an artifact may have the same id.
+      seen: ("artifact" or "execution", id), because an artifact and an execution may have the same id.
     """
 
     graph: Graph
     direction: str
-    provenance: dict[int, str | None]
-    seen: set[int]
+    provenance: dict[Id, str | None]
+    seen: set[tuple[str, Id]]
 
 
-def trace(store: mlmd.MetadataStore, artifact: Artifact, forward: bool) -> Node:
+def trace(source: Source, artifact: Artifact, forward: bool) -> Node:
     """Returns the artifact as a tree: executions under `made_by` (`used_by` if `forward`), their artifacts below.
 
     An artifact or execution that is in the tree twice is expanded once; later occurrences have `repeated`. A cached
     artifact is shown with the execution that made it.
     """
-    graph = reading.trace(store, artifact.id, forward)
+    graph = source.trace(artifact.id, forward)
     read_data = {each.run for each in graph.executions.values() if _DATA in each.facts}
-    made = {number: runs.provenance(each) for number, each in reading.facts_of_runs(store, read_data).items()}
+    made = {number: runs.provenance(each) for number, each in source.facts_of_runs(read_data).items()}
     return _artifact(_Trace(graph, "used_by" if forward else "made_by", made, set()), artifact.id)
 
 
-def _artifact(of: _Trace, number: int) -> Node:
+def _artifact(of: _Trace, number: Id) -> Node:
     artifact = of.graph.artifacts[number]
-    node: Node = {"id": number, "type": artifact.type, "uri": artifact.uri, "deleted": not artifact.live}
+    node: Node = {"id": number, "type": artifact.type, "uri": artifact.uri, "deleted": artifact.deleted}
     node |= {key: artifact.facts[key] for key in _FACTS if artifact.facts.get(key) not in (None, "")}
-    if number in of.seen:
+    if ("artifact", number) in of.seen:
         return {**node, "repeated": True}
-    of.seen.add(number)
+    of.seen.add(("artifact", number))
     if of.direction == "used_by":
         executions = of.graph.readers.get(number, [])
     else:
@@ -62,9 +62,9 @@ def _artifact(of: _Trace, number: int) -> Node:
 def _execution(of: _Trace, execution: Execution) -> Node:
     node = {"execution": execution.id, "node": execution.node, "pipeline": execution.pipeline, "run": execution.run}
     node["state"] = execution.state
-    if -execution.id in of.seen:
+    if ("execution", execution.id) in of.seen:
         return {**node, "repeated": True, "artifacts": []}
-    of.seen.add(-execution.id)
+    of.seen.add(("execution", execution.id))
     channels = execution.outputs if of.direction == "used_by" else execution.inputs
     artifacts = [{"channel": channel, **_artifact(of, number)} for channel, ids in channels.items() for number in ids]
     return {**node, **_settings(execution, of.provenance.get(execution.run)), "artifacts": artifacts}
@@ -128,7 +128,7 @@ def _branch(tree: Tree, node: Node) -> Tree:
 
 def _label(node: Node) -> Any:
     facts = [f"{key} {node[key]}" for key in _FACTS if key in node]
-    marks = ["deleted"] * node["deleted"] + ["see above"] * ("repeated" in node)
+    marks = ["deleted"] * bool(node["deleted"]) + ["see above"] * ("repeated" in node)
     name = " ".join(str(node[key]) for key in ("channel", "type", "id") if key in node)
     label = text.safe(" · ".join([name, text.relative_path(node["uri"]), *facts, *marks]))
     label.stylize("bold", 0, len(name))

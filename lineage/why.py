@@ -4,20 +4,19 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import ml_metadata as mlmd
 from rich.console import Console
 
 from errors import UserError
 from ingest.records import INPUT_FILES
 from lineage import source_code, text
 from lineage.history import Execution, Run
-from lineage.reading import maker_of, previous_runs
+from lineage.source import Source
 from trainer.features import CODE
 
 _FILES = {CODE: "file", INPUT_FILES: "data file"}  # properties that map a file's path to its digest
 
 
-def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
+def explain(source: Source, run: Run, node: str) -> dict[str, Any]:
     """Returns a node's state, the previous run that reached the node, and the differences from that run.
 
     Raises:
@@ -27,12 +26,12 @@ def explain(store: mlmd.MetadataStore, run: Run, node: str) -> dict[str, Any]:
     if not execution:
         names = ", ".join(each.node for each in run.executions)
         raise UserError(f"run {run.id} did not reach a node {node!r}; give one of these: {names}")
-    before = next((each for each in previous_runs(store, run) if each.node(node)), None)
+    before = next((each for each in source.before(run) if each.node(node)), None)
     last = before.node(node) if before else None
     differs = []
     if before and last and execution.state != "cached":
         # ExampleGen's driver stores the fingerprint only in the execution that ran, not in cached executions
-        maker = maker_of(store, last) if last.state == "cached" else None
+        maker = source.maker_of(last) if last.state == "cached" else None
         complete = last._replace(facts={**maker.facts, **last.facts}) if maker else last
         differs = list(_differences(run, execution, before, complete))
     return {

@@ -80,6 +80,16 @@ def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.Completed
 
 
 @pytest.fixture(scope="session")
+def made_runs(tmp_path_factory, cache) -> Path:
+    """The output folder of the runs that tests/helpers/make_runs.py makes."""
+    folder = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "-m", "tests.helpers.make_runs", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=without_network(cache), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "out"
+
+
+@pytest.fixture(scope="session")
 def two_classes(run, cache, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """Red CATs and blue DOGs through both commands and the default gate: the output folder, and what was printed.
 
@@ -155,10 +165,10 @@ def said(capfd, caplog) -> Iterator[Callable[[], list[str]]]:
 @pytest.fixture
 def hurried(monkeypatch):
     """Lets a submission wait for a second where a person would for 30 or 60."""
-    from pipeline.cluster import submission
+    from lineage.remote import calls
 
-    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
-    monkeypatch.setattr(submission, "RETRY_S", 1.0)
+    monkeypatch.setattr(calls, "REQUEST_S", 1.0)
+    monkeypatch.setattr(calls, "RETRY_S", 1.0)
 
 
 def without_network(cache: Path) -> dict[str, str]:

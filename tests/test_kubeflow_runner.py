@@ -15,6 +15,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 import kubeflow_runner
 from errors import UserError
+from lineage.remote import spec as specs
+from lineage.remote.source import COPIES
 from pipeline.cluster import compiled as files
 from pipeline.cluster import container_images, submission, summary, task
 from tests.conftest import ROOT
@@ -59,6 +61,26 @@ def test_the_compiled_tasks_equal_the_golden_table(compiled, name):
     tasks = summary.tasks(files.read(compiled(name)))
     rows = [" | ".join((task.name, task.kind, ", ".join(task.after), task.image, task.resources)) for task in tasks]
     assert rows == (ROOT / "tests" / "golden" / f"{name}.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", ["vertex-sample", "kubeflow-sample"])
+def test_lineage_reads_a_compiled_pipeline(compiled, name):
+    spec = _spec(compiled(name))
+    values = specs.defaults(spec) | {"data": "gs://other", "epochs": 7, "learning_rate": 0.1, "min_accuracy": -1.0}
+    facts = specs.facts_of_run(spec, values)
+    settings = json.loads(facts["settings"])
+    assert (facts["pipeline"], len(facts["code"])) == ("sample", 12)
+    assert (settings["data"]["directory"], settings["trainer"]["epochs"]) == ("gs://other", 7)
+    assert (settings["trainer"]["learning_rate"]["peak"], settings["evaluator"]["min_accuracy"]) == (0.1, None)
+    trainer = specs.parameters(spec, "Trainer", values)
+    assert trainer["epochs"] == 7
+    assert json.loads(trainer["custom_config"])["recipe"]["model"]["name"] == "convnet"
+    assert "trainer/run.py" in json.loads(trainer["code_files"])
+    assert "gs://other" in specs.parameters(spec, "ImportExampleGen", values).values()
+    baseline = "LatestBlessedModel-model-resolver" if name.startswith("vertex") else "LatestBlessedModel"
+    kinds = {"vertex-sample": "tfx.dsl.components.common.resolver.Resolver", "kubeflow-sample": COPIES}
+    assert specs.executor_class(spec, baseline) == kinds[name]
+    assert specs.executor_class(spec, "Evaluator").endswith("Executor")
 
 
 @pytest.mark.parametrize("name", RUNS)

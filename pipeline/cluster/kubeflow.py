@@ -15,10 +15,12 @@ from google.api_core.exceptions import RetryError
 from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from lineage.remote import calls
+from lineage.remote.calls import Fault
 from pipeline.cluster import submission
 from pipeline.cluster.compiled import Job, with_platforms
-from pipeline.cluster.errors import ContactLost
-from pipeline.cluster.submission import Fault, Progress, Service
+from pipeline.cluster.errors import ContactLost, SubmissionFailed
+from pipeline.cluster.submission import Progress, Service
 from pipeline.config import Cluster
 
 _ADVICE = {
@@ -62,7 +64,7 @@ def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, An
       SubmissionFailed: when Kubeflow Pipelines does not accept the run.
       ContactLost: when it is unknown whether the run was accepted, or what its state is.
     """
-    with _SERVICE.translate_errors():
+    with _SERVICE.translate_errors(SubmissionFailed):
         client = _connect(str(cluster.endpoint))
         # 409: another client has just created the experiment
         retry = _SERVICE.retry(lambda fault: fault.transient or fault.status == 409)
@@ -108,7 +110,7 @@ def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
     except Exception as error:
         fault = _SERVICE.fault(error)
         if fault is None or not (fault.transient and fault.maybe_processed):
-            with _SERVICE.translate_errors():
+            with _SERVICE.translate_errors(SubmissionFailed):
                 raise
     try:
         return _SERVICE.retry()(_find)(client, body)
@@ -142,7 +144,7 @@ def _named(name: str) -> str:
 
 
 def _timeout() -> tuple[float, float]:
-    return submission.REQUEST_S, submission.REQUEST_S
+    return calls.REQUEST_S, calls.REQUEST_S
 
 
 def _read(error: BaseException) -> Fault | None:

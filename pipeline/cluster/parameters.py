@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 from errors import UserError, quoted
+from lineage.remote.spec import SETTINGS
 from pipeline import settings
 from pipeline.config import Config
-from trainer.features import CHANGEABLE, FLOORS, THRESHOLDS, UNSET, setting_value
+from trainer.features import FLOORS, THRESHOLDS, UNSET, setting_value
 
 
 class Parameter(NamedTuple):
@@ -32,9 +33,8 @@ def _kind(setting: str) -> type[int] | type[float]:
 
 
 PARAMETERS = {
-    "data": Parameter(str, "data.directory"),
-    **{name: Parameter(_kind(setting), setting) for name, setting in CHANGEABLE.items()},
-    **{name: Parameter(float, f"evaluator.{name}") for name in THRESHOLDS},
+    name: Parameter(str if name == "data" else float if name in THRESHOLDS else _kind(setting), setting)
+    for name, setting in SETTINGS.items()
 }
 
 

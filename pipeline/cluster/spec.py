@@ -2,21 +2,11 @@
 
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from typing import Any
 
-Json = dict[str, Any]
-KINDS = {"intValue": int, "doubleValue": float, "stringValue": str}  # types of values in schema 2.0
-
-
-def constant(source: Json) -> Any:
-    """Returns the value of a constant of either schema."""
-    return source["constant"] if "constant" in source else plain(source["constantValue"])
-
-
-def plain(value: Json) -> Any:
-    """Returns a value of schema 2.0 as a Python value: 3 for {'intValue': '3'}."""
-    ((kind, content),) = value.items()
-    return KINDS[kind](content)
+from lineage.remote.spec import KINDS as KINDS
+from lineage.remote.spec import Json as Json
+from lineage.remote.spec import constant as constant
+from lineage.remote.spec import plain as plain
 
 
 def in_order(spec: Json) -> Iterator[tuple[str, set[str]]]:

@@ -15,10 +15,12 @@ from google.protobuf.json_format import ParseError
 from urllib3.exceptions import NewConnectionError
 
 from errors import UserError
+from lineage.remote import calls
+from lineage.remote.calls import Fault
 from pipeline.cluster import submission
 from pipeline.cluster.compiled import Job
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
-from pipeline.cluster.submission import Fault, Progress, Service
+from pipeline.cluster.submission import Progress, Service
 from pipeline.config import Cluster
 
 _ADVICE = {
@@ -48,7 +50,7 @@ def submit(job: Job, cluster: Cluster, parameters: dict[str, Any], wait: bool) -
       SubmissionFailed: when Vertex AI does not accept the run.
       ContactLost: when it is unknown whether the run was accepted, or what its state is.
     """
-    with _SERVICE.translate_errors():
+    with _SERVICE.translate_errors(SubmissionFailed):
         run, client = _build_request(job, cluster, parameters)
     project, region = cluster.project, cluster.region
     prefix = re.sub("[^-0-9a-z]+", "-", job["displayName"].lower()).lstrip("-0123456789") or "run"
@@ -92,7 +94,7 @@ def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.Pipelin
     errors: list[BaseException] = []
     create = _SERVICE.retry(errors=errors)(client.create_pipeline_job)
     try:
-        create(parent=parent, pipeline_job=run, pipeline_job_id=job_id, timeout=submission.REQUEST_S)
+        create(parent=parent, pipeline_job=run, pipeline_job_id=job_id, timeout=calls.REQUEST_S)
     except Exception as error:
         if errors and isinstance(error, exceptions.Conflict):  # an earlier attempt created the run
             return f"{parent}/pipelineJobs/{job_id}"
@@ -104,7 +106,7 @@ def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.Pipelin
 
 
 def _progress(client: Client, name: str) -> Progress:
-    run = _SERVICE.retry()(client.get_pipeline_job)(name=name, timeout=submission.REQUEST_S)
+    run = _SERVICE.retry()(client.get_pipeline_job)(name=name, timeout=calls.REQUEST_S)
     tasks = {
         str(task.task_id): (task.task_name, task.state.name, task.error.message) for task in run.job_detail.task_details
     }

@@ -25,6 +25,9 @@ import requests
 
 from tests.conftest import ROOT
 from tests.helpers import cloud_storage, databases, stubs
+from tests.helpers.kubeflow_runs import KubeflowRuns
+from tests.helpers.stored_runs import Stored
+from tests.helpers.vertex_runs import serving_vertex
 
 MAINS = {
     "local_runner.py": "local_runner",
@@ -128,6 +131,8 @@ def execute(text: str, folder: Path) -> Done:
         return _make(text, folder)
     if words[:4] == ["python", "-m", "lineage", "serve"]:
         return _answers([*words, *([] if "--port" in words else ["--port", "0"])], folder)
+    if words[:3] == ["python", "-m", "lineage"] and re.search(r"--store '?(https?|vertex)://", text):
+        return _lineage_of_a_cluster(words, folder)
     if words[:3] == ["python", "-m", "apache_beam.runners.portability.local_job_service_main"]:
         return _listens(words, folder)
     if words[1:2] == ["kubeflow_runner.py"]:
@@ -220,6 +225,17 @@ def _on_a_cluster(words: list[str], folder: Path) -> Done:
     if done.code == 0 and words[1] == "submit":
         assert len(vertex.jobs) + len(kubeflow.runs) == 1, done.printed
     return done
+
+
+def _lineage_of_a_cluster(words: list[str], folder: Path) -> Done:
+    """Asks local servers that list the runs of the folder `runs`."""
+    stored, at = Stored(folder / "runs"), words.index("--store") + 1
+    (folder / "token").write_text(stubs.TOKEN)
+    with pytest.MonkeyPatch.context() as patch, serving_vertex(stored, folder, patch) as (vertex, _):
+        patch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(folder / "token"))
+        with stubs.serving(KubeflowRuns(stored)) as kubeflow:
+            place = vertex if words[at].startswith("vertex:") else kubeflow.url
+            return typed([*words[1:at], place, *words[at + 1 :]], folder)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`python -m lineage` on a store of real runs, which tests/helpers/make_runs.py makes."""
+"""`python -m lineage` on the real runs of tests/helpers/make_runs.py."""
 
 import json
 import re
@@ -10,20 +10,11 @@ import pytest
 
 from lineage import source_code
 from lineage.__main__ import main
-from tests.conftest import ROOT, without_network
+from tests.conftest import ROOT
 
 KILLED, PUSHED, AGAIN, REFUSED, LONGER, FAILED = range(6)  # the runs, in their order
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
          "LatestBlessedModel", "Evaluator", "Pusher", "Report"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def made_runs(tmp_path_factory, cache) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    command = [sys.executable, "-m", "tests.helpers.make_runs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=without_network(cache), capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "out"
 
 
 @pytest.fixture

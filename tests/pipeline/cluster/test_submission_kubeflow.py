@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lineage.remote import calls
 from pipeline.cluster import kubeflow, submission
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.config import Cluster
@@ -19,8 +20,9 @@ def job() -> dict:
 
 @pytest.fixture
 def service(monkeypatch, tmp_path) -> Iterator[stubs.Kubeflow]:
-    for name, value in {"REQUEST_S": 5.0, "FIRST_WAIT_S": 0.02, "POLL_S": 0.01}.items():
-        monkeypatch.setattr(submission, name, value)
+    monkeypatch.setattr(calls, "REQUEST_S", 5.0)
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(submission, "POLL_S", 0.01)
     (tmp_path / "token").write_text(stubs.TOKEN + "\n")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     with stubs.serving(stubs.Kubeflow()) as server:
@@ -82,7 +84,7 @@ def test_a_request_that_was_not_processed_is_retried(service, submit):
 
 @pytest.mark.parametrize("fault", ["reset after", "hang after"])
 def test_a_run_is_found_after_a_lost_answer(service, submit, monkeypatch, fault):
-    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    monkeypatch.setattr(calls, "REQUEST_S", 1.0)
     service.faults = iter([fault])
     code, (line,) = submit()
     assert code == 0

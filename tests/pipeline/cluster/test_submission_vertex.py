@@ -7,6 +7,7 @@ import pytest
 from google.cloud import aiplatform
 
 from errors import UserError
+from lineage.remote import calls
 from pipeline.cluster import submission, vertex
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.config import Cluster
@@ -22,8 +23,8 @@ def job() -> dict:
 @pytest.fixture
 def service(monkeypatch) -> Iterator[stubs.Vertex]:
     """The stub, to which the SDK's global settings point during the test."""
-    for name, value in {"FIRST_WAIT_S": 0.02, "POLL_S": 0.01}.items():
-        monkeypatch.setattr(submission, name, value)
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(submission, "POLL_S", 0.01)
     with stubs.serving(stubs.Vertex()) as server:
         stubs.point_vertex_sdk_at(server, monkeypatch)
         yield server
@@ -81,7 +82,7 @@ def test_with_waiting_each_change_of_a_task_is_printed(service, submit, states, 
     [([429, 429, None], 3), ([503, None], 2), (["reset", None], 2), (["hang", None], 2)],
 )
 def test_a_transient_fault_is_retried(service, submit, monkeypatch, faults, creations):
-    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    monkeypatch.setattr(calls, "REQUEST_S", 1.0)
     service.faults = iter(faults)
     assert submit()[0] == 0
     assert len(service.jobs) == 1
@@ -90,7 +91,7 @@ def test_a_transient_fault_is_retried(service, submit, monkeypatch, faults, crea
 
 @pytest.mark.parametrize("fault", ["reset after", "hang after"])
 def test_a_lost_answer_does_not_start_a_second_run(service, submit, monkeypatch, fault):
-    monkeypatch.setattr(submission, "REQUEST_S", 1.0)
+    monkeypatch.setattr(calls, "REQUEST_S", 1.0)
     service.faults = iter([fault])
     code, (line,) = submit()
     ((job_id, _),) = service.jobs.items()

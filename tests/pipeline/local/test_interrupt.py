@@ -9,6 +9,7 @@ from tfx import v1 as tfx
 from tfx.orchestration.portable.input_resolution import node_inputs_resolver
 
 from lineage import metadata
+from lineage.mlmd_source import MlmdSource
 from lineage.runs import list_runs
 from lineage.store import open_store
 from pipeline.local import run as local
@@ -79,7 +80,7 @@ def test_an_interrupt_while_inputs_are_resolved(handler, tmp_path, monkeypatch):
     with pytest.raises(NodeFailed) as error:
         ReportingDagRunner(Nodes(), {"pipeline": "tiny"}).run(pipeline)
     assert isinstance(error.value.__cause__, Interrupted)
-    (run,) = list_runs(open_store(str(tmp_path)), 1, None, None)
+    (run,) = list_runs(MlmdSource(open_store(str(tmp_path))), 1, None, None)
     assert run["state"] == "interrupted"
 
 
@@ -95,7 +96,7 @@ def test_a_swallowed_interrupt_ends_the_run(first, finished, handler, tmp_path):
         ReportingDagRunner(nodes, {"pipeline": "tiny"}).run(pipeline)
     assert isinstance(error.value.__cause__ or error.value, Interrupted)
     assert nodes == finished
-    (run,) = list_runs(open_store(str(tmp_path)), 1, None, None)
+    (run,) = list_runs(MlmdSource(open_store(str(tmp_path))), 1, None, None)
     assert run["state"] == "interrupted"
 
 

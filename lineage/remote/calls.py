@@ -1,0 +1,89 @@
+"""Calls to a cluster's API: timeouts, retries and one-line error messages."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from google.api_core import exceptions, retry
+
+REQUEST_S = 30.0  # timeout for connecting, and for the answer
+FIRST_WAIT_S = 1.0  # before the first retry; each retry at most doubles the wait
+RETRY_S = 60.0  # for one request with its retries
+_TRANSIENT = (0, 429, 500, 502, 503, 504)
+
+
+class Fault(NamedTuple):
+    """Why a request failed.
+
+    Attributes:
+      status: the HTTP status; 0 if there was no answer.
+      text: the error's text.
+      maybe_processed: whether the service may have processed the request.
+    """
+
+    status: int
+    text: str
+    maybe_processed: bool
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status in _TRANSIENT
+
+
+Reader = Callable[[BaseException], Fault | None]  # None if the error does not come from the service
+
+
+@dataclass(frozen=True)
+class Service:
+    """A cluster's API.
+
+    Attributes:
+      name: the service's name in messages.
+      read: converts an error to a Fault.
+      advice: what the user can do, by HTTP status.
+    """
+
+    name: str
+    read: Reader
+    advice: dict[int, str]
+
+    def retry(
+        self, when: Callable[[Fault], bool] = lambda fault: fault.transient, errors: list[BaseException] | None = None
+    ) -> retry.Retry:
+        """Returns a decorator that repeats a failed request with back-off, for at most RETRY_S.
+
+        Args:
+          when: returns whether to retry after a fault.
+          errors: receives each error after which the request is repeated.
+        """
+
+        def predicate(error: BaseException) -> bool:
+            fault = self.read(error)
+            return fault is not None and when(fault)
+
+        on_error = errors.append if errors is not None else None
+        return retry.Retry(predicate=predicate, initial=FIRST_WAIT_S, timeout=RETRY_S, on_error=on_error)
+
+    @contextmanager
+    def translate_errors(self, failure: type[Exception], advice: str = "") -> Iterator[None]:
+        """Raises the service's errors as `failure` with a one-line message."""
+        try:
+            yield
+        except Exception as error:
+            fault = self.fault(error)
+            if fault is None:
+                raise
+            raise failure(self.message(fault) + advice) from None
+
+    def fault(self, error: Exception) -> Fault | None:
+        """Returns the fault of an error that a request with `retry` raised."""
+        return self.read(error.cause if isinstance(error, exceptions.RetryError) and error.cause else error)
+
+    def message(self, fault: Fault) -> str:
+        """Returns the fault's text and the advice for its status."""
+        answer = f"{self.name} answered {fault.status}" if fault.status else f"no answer from {self.name}"
+        text = " ".join(fault.text.split())[:500]
+        advice = self.advice.get(fault.status, "try again later" if fault.transient else "")
+        return "; ".join(part for part in (f"{answer}: {text}", advice) if part)

@@ -1,0 +1,161 @@
+"""GET requests to a JSON API, with retries; each problem becomes one line."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.client import BadStatusLine, RemoteDisconnected
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+
+from errors import UserError
+from lineage.remote import calls
+from lineage.remote.calls import Fault
+
+Json = dict[str, Any]
+NOT_AN_API = (200, 301, 302, 303, 307, 308)  # statuses of answers that are a page or a redirect instead of JSON
+
+
+class Refusal(Exception):
+    """An answer that is not the JSON that was asked for; `args` are the HTTP status and the text."""
+
+
+class Rest:
+    """An API.
+
+    Args:
+      service: its name, and the advice for each HTTP status.
+      url: the address before each path.
+      session: sends the requests.
+      authorize: returns the headers of a request; may raise OSError if a token cannot be read.
+    """
+
+    def __init__(
+        self,
+        service: calls.Service,
+        url: str,
+        session: requests.Session,
+        authorize: Callable[[], dict[str, str]] = dict,
+    ):
+        self._service, self._url, self._session, self._authorize = service, url, session, authorize
+
+    def get(self, *path: str, **query: Any) -> Json:
+        """Returns the JSON object at a path, given in parts that are quoted.
+
+        Raises:
+          UserError: when the service cannot be reached, refuses the request, or answers with something else.
+        """
+        with self._service.translate_errors(UserError):
+            return self._retried(path, query)
+
+    def find(self, *path: str, **query: Any) -> Json | None:
+        """Returns the same as `get`; None if there is no such object."""
+        with self._service.translate_errors(UserError):
+            try:
+                return self._retried(path, query)
+            except Refusal as refusal:
+                if refusal.args[0] != 404:
+                    raise
+        return None
+
+    def pages(self, *path: str, items: str, following: str, **query: Any) -> Iterator[Json]:
+        """Yields the items of a list, one page after the other, and only the pages that are used.
+
+        Args:
+          path: see `get`.
+          items: the key of a page's items.
+          following: the key of the next page's token: "next_page_token" or "nextPageToken".
+          query: further parameters.
+        """
+        parameter = {"next_page_token": "page_token", "nextPageToken": "pageToken"}[following]
+        page: Json = {following: None}
+        while following in page:
+            page = self.get(*path, **query, **{parameter: page[following]})
+            yield from page.get(items, [])
+            if not page.get(following):
+                return
+
+    def _retried(self, path: tuple[str, ...], query: Json) -> Json:
+        url = "/".join([self._url, *(quote(part, safe=":") for part in path)])
+        asked = {key: value for key, value in query.items() if value not in (None, "")}
+        # a wrong address or port is reported at once
+        retry = self._service.retry(lambda fault: fault.transient and (fault.status != 0 or fault.maybe_processed))
+        return retry(self._request)(url, asked)
+
+    def _request(self, url: str, query: Json) -> Json:
+        timeout = calls.REQUEST_S
+        # a login page is reached by a redirect; following it would hide that the API was not reached
+        answer = self._session.get(
+            url, params=query, headers=self._authorize(), timeout=(timeout, timeout), allow_redirects=False
+        )
+        if answer.is_redirect:
+            raise Refusal(answer.status_code, f"a redirect to {_place(answer.headers['location'])}, not JSON")
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if answer.status_code != 200:
+            raise Refusal(answer.status_code, _message(content) or answer.reason or "no reason given")
+        if not isinstance(content, dict):
+            raise Refusal(200, "a web page or text, not JSON")
+        return content
+
+
+def _place(url: str) -> str:
+    """Returns an address without its query, which may contain secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.netloc else parts.path
+
+
+def _message(content: Any) -> str:
+    """Returns the text of an error of Kubeflow Pipelines or Google Cloud."""
+    error = content.get("error") if isinstance(content, dict) else None
+    nested = error if isinstance(error, dict) else content if isinstance(content, dict) else {}
+    return str(nested.get("message") or (error if isinstance(error, str) else ""))
+
+
+def read_error(error: BaseException) -> Fault | None:
+    """Returns the fault of an error of `Rest`; None if it is not one."""
+    if isinstance(error, Refusal):
+        return Fault(error.args[0], error.args[1], maybe_processed=error.args[0] != 429)
+    if isinstance(error, requests.exceptions.SSLError):
+        advice = "if its certificate is private, name the authority's file in REQUESTS_CA_BUNDLE"
+        return Fault(0, f"TLS failed with {_host(error)}: {_tls_reason(error)}; {advice}", maybe_processed=False)
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return Fault(401, "the token has characters that a header cannot have", maybe_processed=False)
+    if isinstance(error, requests.RequestException):
+        return _connection(error)
+    if isinstance(error, OSError) and error.filename:
+        return Fault(401, f"cannot read the token: {error}", maybe_processed=False)
+    return None
+
+
+def _connection(error: requests.RequestException) -> Fault:
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, ProtocolError) and len(cause.args) > 1:
+        inner = cause.args[1]
+        if isinstance(inner, BadStatusLine) and not isinstance(inner, RemoteDisconnected):
+            return Fault(0, f"{_host(error)} does not answer in HTTP", maybe_processed=False)
+    unreached = isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError))
+    unreached = unreached or isinstance(getattr(cause, "reason", None), NewConnectionError)
+    if unreached:
+        return Fault(0, f"cannot reach {_host(error)}", maybe_processed=False)
+    return Fault(0, f"the connection to {_host(error)} broke or timed out", maybe_processed=True)
+
+
+def _tls_reason(error: requests.exceptions.SSLError) -> str:
+    """Returns the reason of the innermost error, for example 'certificate has expired' or 'WRONG_VERSION_NUMBER'."""
+    inner: Any = error
+    for _ in range(3):  # of requests, of urllib3's retries, of urllib3, of ssl
+        inner = getattr(inner, "reason", None) if isinstance(inner, MaxRetryError) else (inner.args or [inner])[0]
+    return str(getattr(inner, "verify_message", None) or getattr(inner, "reason", None) or inner)
+
+
+def _host(error: requests.RequestException) -> str:
+    return urlsplit(str(error.request.url)).netloc if error.request else "the service"
+
+
+def text(value: str) -> str:
+    """Returns a text in double quotes for a filter of Google Cloud."""
+    return json.dumps(value, ensure_ascii=False)

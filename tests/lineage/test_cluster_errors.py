@@ -1,0 +1,276 @@
+"""`python -m lineage` on an API that cannot be used: each problem is one line that says what to do."""
+
+import datetime
+import http.server
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from lineage.__main__ import main
+from lineage.remote import calls
+from tests.helpers import stubs
+from tests.helpers.kubeflow_runs import KubeflowRuns, OldKubeflowRuns
+from tests.helpers.stored_runs import Stored
+from tests.helpers.stores import Store
+
+_DAY = datetime.timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory) -> Stored:
+    """Two runs, which trained a model each."""
+    output = tmp_path_factory.mktemp("out")
+    store = Store(output, "flowers")
+    for number in (1, 2):
+        settings = json.dumps({"trainer": {"epochs": number}})
+        run = store.run(f"2026-11-0{number}T10:00:00", {"pipeline": "flowers", "settings": settings, "code": "c0de"})
+        model = store.artifact("Model", f"gs://bucket/Trainer/model/{number}", val_accuracy=0.5)
+        store.execution(run, "Trainer", {}, {"model": [model]})
+    return Stored(output)
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch, tmp_path):
+    (tmp_path / "token").write_text(stubs.TOKEN)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for name, value in {"REQUEST_S": 1.0, "FIRST_WAIT_S": 0.02, "RETRY_S": 1.0}.items():
+        monkeypatch.setattr(calls, name, value)
+
+
+@pytest.fixture
+def server(stored) -> Iterator[KubeflowRuns]:
+    with stubs.serving(KubeflowRuns(stored)) as served:
+        yield served
+
+
+@pytest.fixture
+def fails(capsys):
+    """Runs a command that cannot be answered, and returns its line."""
+
+    def call(place: str, *words: str) -> str:
+        assert main([*words, "--store", place]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1, captured.err
+        assert stubs.TOKEN not in captured.err
+        return captured.err
+
+    return call
+
+
+@contextmanager
+def _answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
+    """Serves the same answer to each request."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        ([401], "answered 401: made to answer 401; name a file with a valid token in KF_PIPELINES_SA_TOKEN_PATH"),
+        ([403], "answered 403: made to answer 403; allow the account to list and read runs"),
+        ([404], "answered 404: made to answer 404; check the address: expected the part of the UI's address before"),
+        ([500] * 100, "answered 500: made to answer 500; try again later"),
+        ([503] * 100, "answered 503: made to answer 503; try again later"),
+        (["hang"] * 100, "no answer from Kubeflow Pipelines: the connection to 127.0.0.1:"),
+        (["reset"] * 100, "broke or timed out; check the address and the network, or try again later"),
+    ],
+)
+def test_a_refused_or_lost_request(server, fails, faults, says):
+    server.faults = iter(faults)
+    assert says in fails(server.url, "runs")
+
+
+@pytest.mark.parametrize("fault", [429, 503, "reset"])
+def test_a_transient_fault_is_retried(server, fault, capsys):
+    server.faults = iter([fault, fault, None])
+    assert main(["runs", "--store", server.url]) == 0
+    assert "flowers" in capsys.readouterr().out
+    assert server.request_counts["GET runs"] == 3
+
+
+def test_a_fault_on_a_later_page_prints_no_partial_answer(server, fails):
+    server.runs = server.runs * 60
+    server.faults = iter([None, 403])
+    assert "answered 403" in fails(server.url, "runs", "--limit", "100")
+
+
+def test_a_closed_port_is_reported_at_once(fails):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    start = time.monotonic()
+    said = fails(address, "runs")
+    assert f"no answer from Kubeflow Pipelines: cannot reach {address.removeprefix('http://')}" in said
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "says"),
+    [
+        (200, b"<html>Log in</html>", {}, "answered 200: a web page or text, not JSON; give a token if this is a"),
+        (200, b"[]", {}, "answered 200: a web page or text, not JSON"),
+        (302, b"", {"Location": "https://example.com/auth?state=secret"}, "a redirect to https://example.com/auth,"),
+        (400, b"Client sent an HTTP request to an HTTPS server.", {}, "answered 400: Bad Request; "),
+        (404, b"<html>", {}, "answered 404: Not Found; check the address"),
+    ],
+)  # fmt: skip
+def test_a_server_that_is_not_the_api(fails, status, body, headers, says):
+    with _answering(status, body, **headers) as address:
+        said = fails(address, "runs")
+    assert says in said
+    assert "secret" not in said
+
+
+def test_https_at_a_port_without_tls(server, fails):
+    said = fails(server.url.replace("http:", "https:"), "runs")
+    assert "TLS failed with 127.0.0.1:" in said
+    assert (
+        ": WRONG_VERSION_NUMBER; if its certificate is private, name the authority's file in REQUESTS_CA_BUNDLE" in said
+    )
+
+
+def test_a_port_of_another_protocol(fails):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def greet() -> None:
+            connection, _ = other.accept()
+            connection.recv(10)
+            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            connection.close()
+
+        threading.Thread(target=greet, daemon=True).start()
+        assert "does not answer in HTTP" in fails(f"http://127.0.0.1:{other.getsockname()[1]}", "runs")
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "cannot read the token"), (b"a\nb", "characters that a header")])
+def test_an_unusable_token(server, fails, tmp_path, content, says):
+    (tmp_path / "token").unlink()
+    if content:
+        (tmp_path / "token").write_bytes(content)
+    assert says in fails(server.url, "runs")
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://", "expected http://HOST"),
+        ("http://host:port", "expected http://HOST"),
+        ("https://me:secret@host", "without a password, received host"),
+        ("http://host?experiment=1", "expected http://HOST"),
+        ("vertex://project", "expected vertex://PROJECT/REGION"),
+        ("vertex://project/us-central1/store", "expected vertex://PROJECT/REGION"),
+    ],
+)
+def test_an_address_of_another_form(fails, address, says):
+    said = fails(address, "runs")
+    assert says in said
+    assert "secret" not in said
+
+
+def test_vertex_without_credentials(fails, monkeypatch, tmp_path):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    said = fails("vertex://a-project/us-central1", "runs")
+    assert "answered 401: found no usable credentials; log in with 'gcloud auth application-default login'" in said
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    """A file with a private key, and a certificate for 127.0.0.1 that it signed itself."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + _DAY)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = built.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    file.write_bytes(private + signed.public_bytes(pem))
+    return file
+
+
+def test_the_certificate_is_verified(server, certificate, fails, monkeypatch, capsys):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    address = server.url.replace("http:", "https:")
+    assert "self-signed certificate; if its certificate is private, name" in fails(address, "runs")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert main(["runs", "--store", address]) == 0
+    assert "flowers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["why", "Trainer"], ["gc", "--output", "out"], ["report"], ["serve"]])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "vertex://project/us-central1"])
+def test_commands_that_need_ml_metadata(fails, words, address):
+    expected = (
+        f"this command needs a store of ML Metadata, and {address} has none; use runs, show, lineage, diff or models"
+    )
+    assert expected in fails(address, *words)
+
+
+def test_several_users_need_a_namespace(server, fails, capsys):
+    server.namespace = "ada"
+    assert "answered 400: " in (said := fails(server.url, "runs"))
+    assert "for Kubeflow with several users, end the address with ?namespace=NAME" in said
+    assert main(["runs", "--store", f"{server.url}/?namespace=ada"]) == 0
+    assert "flowers" in capsys.readouterr().out
+
+
+def test_unknown_names(server, fails):
+    assert "there is no run 'nothing'; give an id or the start of a name: " in fails(server.url, "show", "nothing")
+    assert "2 runs begin with '2026'" in fails(server.url, "show", "2026")
+    assert "there is no artifact 'gs://bucket/else'" in fails(server.url, "lineage", "gs://bucket/else")
+
+
+def test_an_api_without_artifacts(stored, fails):
+    with stubs.serving(OldKubeflowRuns(stored)) as old:
+        for words in (["lineage", "gs://bucket/Trainer/model/1"], ["models"]):
+            said = fails(old.url, *words)
+            assert "this version of Kubeflow Pipelines has no API for artifacts" in said
+            assert "use runs, show or diff" in said
+
+
+def test_a_run_that_the_server_cannot_read(server, capsys):
+    error = {"code": 13, "message": "Failed to parse runtime config"}
+    server.runs[0] = {"run_id": server.runs[0]["run_id"], "experiment_id": "e", "error": error}
+    assert main(["runs", "--store", server.url]) == 0
+    _, broken, other = capsys.readouterr().out.splitlines()
+    assert broken.split() == [server.runs[0]["run_id"], "unknown", "unknown", "unknown", *error["message"].split()]
+    assert "complete" in other
+
+
+def test_a_run_in_progress(server, capsys):
+    running = {"state": "RUNNING", "finished_at": "1970-01-01T00:00:00Z"}
+    trainer = {key: value for key, value in server.runs[0]["tasks"][1].items() if key != "end_time"} | running
+    server.runs[0] = {**server.runs[0], **running, "tasks": [trainer]}
+    server.runs[1] = {**server.runs[1], "state": "PENDING", "finished_at": "1970-01-01T00:00:00Z", "tasks": []}
+    assert main(["runs", "--store", server.url, "--state", "running"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
