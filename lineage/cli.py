@@ -23,7 +23,12 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser; call `args.answer(args)` on its result."""
     result = argparse.ArgumentParser(prog="python -m lineage", description=_ABOUT)
     store_flags = argparse.ArgumentParser(add_help=False)
-    store_flags.add_argument("--store", metavar="STORE", default="runs", help="an output folder, a database, or a cluster: docs/lineage.md (runs)")
+    store_flags.add_argument(
+        "--store",
+        metavar="STORE",
+        default="runs",
+        help="an output folder, a database, or a cluster: docs/lineage.md (runs)",
+    )
     store_flags.add_argument("--password-file", metavar="FILE", type=Path, help="file with the database password")
     common = argparse.ArgumentParser(add_help=False, parents=[store_flags])
     common.add_argument("--json", action="store_true", help="print the answer as JSON")

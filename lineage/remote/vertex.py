@@ -1,5 +1,6 @@
 """Reads the API of Vertex AI: its pipeline jobs, whose tasks have the artifacts, and Vertex ML Metadata."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -48,6 +49,8 @@ def connect(address: str) -> RemoteSource:
     if not found:
         raise UserError(f"expected vertex://PROJECT/REGION, for example vertex://my-project/us-central1; not {address}")
     project, region = found.groups()
+    for name in ("google.auth", "urllib3"):  # they would warn that no project is configured, and of each retry
+        logging.getLogger(name).setLevel(logging.ERROR)
     service = calls.Service("Vertex AI", _read_error, _ADVICE)
     with service.translate_errors(UserError):
         credentials, _ = google.auth.default(scopes=[_SCOPE])

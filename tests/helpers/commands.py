@@ -231,7 +231,7 @@ def _lineage_of_a_cluster(words: list[str], folder: Path) -> Done:
     """Asks local servers that list the runs of the folder `runs`."""
     stored, at = Stored(folder / "runs"), words.index("--store") + 1
     (folder / "token").write_text(stubs.TOKEN)
-    with pytest.MonkeyPatch.context() as patch, serving_vertex(stored, folder, patch) as (vertex, _):
+    with pytest.MonkeyPatch.context() as patch, serving_vertex(stored, patch) as (vertex, _):
         patch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(folder / "token"))
         with stubs.serving(KubeflowRuns(stored)) as kubeflow:
             place = vertex if words[at].startswith("vertex:") else kubeflow.url

@@ -128,9 +128,11 @@ def title(artifact: mlmd_pb2.Artifact) -> str:
 def facts_of(found: Any) -> Json:
     values = [*found.properties.items(), *found.custom_properties.items()]
     plain = {name: getattr(value, value.WhichOneof("value")) for name, value in values}
-    return {
-        name: json_format.MessageToDict(each) if isinstance(each, Message) else each for name, each in plain.items()
-    }
+    return {name: _struct(each) if isinstance(each, Message) else each for name, each in plain.items()}
+
+
+def _struct(value: Message) -> Json:
+    return dict(sorted(json_format.MessageToDict(value).items()))  # as protobuf's JSON for Go
 
 
 def time_of(milliseconds: int) -> str:

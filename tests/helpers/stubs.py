@@ -37,7 +37,6 @@ class Stub(http.server.ThreadingHTTPServer):
     """
 
     faulty = "GET /nothing"
-    public: tuple[str, ...] = ()  # paths that need no token
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -72,8 +71,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _serve(self) -> None:
         path, _, query = self.path.partition("?")
         path = urllib.parse.unquote(path)
-        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = json.loads(content or "{}") if self.headers.get_content_type() == "application/json" else {}
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
         self.server.request_counts[f"{self.command} {path.rsplit('/', 1)[-1]}"] += 1
         method, end = self.server.faulty.split()
         fault = next(self.server.faults, None) if self.command == method and path.endswith(end) else None
@@ -91,7 +89,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.connection.close()
 
     def _answer(self, path: str, query: dict[str, str], body: dict[str, Any]) -> Answer:
-        if path not in self.server.public and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.server.error(401, "Request is missing required authentication credential.")
         try:
             return self.server.answer(self.command, path, query, body)

@@ -5,11 +5,10 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+import google.auth
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from google.oauth2.credentials import Credentials
 from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 
 from lineage.remote import vertex
@@ -20,24 +19,14 @@ _FIELDS = {"display_name": "displayName", "create_time": "createTime", "end_time
 _FIELDS |= {"schema_title": "schemaTitle", "uri": "uri"}
 
 
-@functools.cache
-def _private_key() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
-
-
 @contextmanager
-def serving_vertex(stored: Stored, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, "VertexRuns"]]:
+def serving_vertex(stored: Stored, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, "VertexRuns"]]:
     """Serves runs as Vertex AI; yields the address for --store, and the server.
 
-    The credentials are a service account's key in `folder`, which google.auth exchanges for a token.
+    The credentials are given, because google.auth also asks servers on the Internet about those of a file.
     """
     with serving(VertexRuns(stored)) as server:
-        account = {"type": "service_account", "client_email": "a@b.iam.gserviceaccount.com"}
-        key = account | {"private_key": _private_key(), "token_uri": f"{server.url}/token"}
-        (folder / "key.json").write_text(json.dumps(key))
-        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(folder / "key.json"))
+        patch.setattr(google.auth, "default", lambda scopes: (Credentials(token=TOKEN), None))
         patch.setenv("no_proxy", "127.0.0.1")
         patch.setattr(vertex, "_URL", server.url)
         yield "vertex://a-project/us-central1", server
@@ -47,7 +36,6 @@ class VertexRuns(Vertex):
     """Vertex AI with pipeline jobs and Vertex ML Metadata."""
 
     faulty = "GET /pipelineJobs"
-    public = ("/token",)  # where google.auth exchanges a service account's key
 
     def __init__(self, stored: Stored):
         super().__init__()
@@ -56,8 +44,6 @@ class VertexRuns(Vertex):
         self.queries: list[tuple[str, dict[str, str]]] = []
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Json) -> Answer:
-        if path == "/token":
-            return 200, {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
         self.queries.append((path, query))
         if not path.startswith(self.parent + "/"):
             raise Refused(403, "Permission denied on resource project, or it may not exist.")

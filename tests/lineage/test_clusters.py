@@ -33,10 +33,10 @@ def token(monkeypatch, tmp_path) -> Path:
 
 
 @pytest.fixture(params=["kubeflow", "vertex"])
-def api(request, stored, token, tmp_path, monkeypatch) -> Iterator[tuple[str, stubs.Stub]]:
+def api(request, stored, token, monkeypatch) -> Iterator[tuple[str, stubs.Stub]]:
     """The address for --store, and the server."""
     if request.param == "vertex":
-        with serving_vertex(stored, tmp_path, monkeypatch) as served:
+        with serving_vertex(stored, monkeypatch) as served:
             yield served
     else:
         with stubs.serving(KubeflowRuns(stored)) as server:
@@ -181,8 +181,8 @@ def test_only_the_pages_that_are_shown_are_requested(stored, token, ask):
         assert len(server.queries) == 2
 
 
-def test_vertex_reads_only_the_jobs_that_are_shown(stored, tmp_path, monkeypatch, ask):
-    with serving_vertex(stored, tmp_path, monkeypatch) as (address, server):
+def test_vertex_reads_only_the_jobs_that_are_shown(stored, monkeypatch, ask):
+    with serving_vertex(stored, monkeypatch) as (address, server):
         assert len(ask(address, "runs", "--limit", 2)) == 2
         assert [path.rpartition("/")[2] for path, _ in server.queries] == [
             "pipelineJobs",
