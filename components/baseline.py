@@ -17,6 +17,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.artifacts import Artifacts, EmbeddingTable, PhotoTable
 from components.stage import Stage
+from storage.files import fileio
 from trainer import class_names
 
 _INPUT, _OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
@@ -149,19 +150,19 @@ def _join(names: set[str]) -> str:
 
 def _versions(pushed: str) -> Iterator[str]:
     """Yields the folders of complete models, the latest first. Pusher writes saved_model.pb last."""
-    names = tf.io.gfile.listdir(pushed) if tf.io.gfile.isdir(pushed) else []
+    names = fileio.listdir(pushed) if fileio.isdir(pushed) else []
     numbers = [
         name.rstrip("/") for name in names if name.rstrip("/").isdecimal()
     ]  # the name of a folder in a bucket ends with a slash
     for number in sorted(numbers, key=int, reverse=True):
         folder = f"{pushed.rstrip('/')}/{number}"
-        if tf.io.gfile.exists(f"{folder}/saved_model.pb"):
+        if fileio.exists(f"{folder}/saved_model.pb"):
             yield folder
 
 
 def _fingerprint(model: str) -> bytes:
     """Returns the fingerprint that TensorFlow writes into a SavedModel; b'' for a model of other tools."""
-    if not tf.io.gfile.exists(f"{model}/fingerprint.pb"):
+    if not fileio.exists(f"{model}/fingerprint.pb"):
         return b""
     return io_utils.read_bytes_file(f"{model}/fingerprint.pb")
 

@@ -17,6 +17,7 @@ from ingest import label_edits
 from ingest.label_edits import Edits
 from ingest.names import printable
 from ingest.split_names import SPLITS
+from storage.files import fileio
 
 FILE = "edits.csv"
 PROPERTY = "edits"  # of the examples: the summary
@@ -98,7 +99,7 @@ def read(uri: str, classes: Sequence[str]) -> Edits:
     Raises:
       UserError: when the file is not valid, or a new label is not the name of a class.
     """
-    with tf.io.gfile.GFile(uri, "rb") as file:
+    with fileio.open(uri, "rb") as file:
         return label_edits.resolve(label_edits.parse(file.read(), uri), classes)
 
 
@@ -127,7 +128,7 @@ def count(uses: Iterable[Applied], edits: Edits) -> Edited:
 
 def record(edited: Edited, uri: str, table: types.Artifact, examples: types.Artifact) -> None:
     """Copies the file to the table of the photos, lists the records there, and sets PROPERTY of the examples."""
-    tf.io.gfile.copy(uri, f"{table.uri}/{FILE}", overwrite=True)
+    fileio.copy(uri, f"{table.uri}/{FILE}", overwrite=True)
     with tf.io.gfile.GFile(f"{table.uri}/{_APPLIED}", "w") as file:
         file.write(json.dumps([each._asdict() for each in edited.records], indent=1))
     examples.set_string_custom_property(PROPERTY, f"{edited.summary} (sha256:{edited.sha256})")

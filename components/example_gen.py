@@ -37,6 +37,7 @@ from ingest.bad_records import BadRecord
 from ingest.label_edits import Edits
 from ingest.records import INPUT_FILES, list_files, splits_of_files
 from ingest.split_names import SPLITS
+from storage.files import fileio
 
 _COUNT_IN_NAME = re.compile(r"\d-(\d+)\.tfrec$")  # the form of the public flowers: flowers00-230.tfrec
 _MAX_DIGESTS = 1000  # files; the digests of more files would add over 100 kB to ML Metadata in each run
@@ -55,7 +56,7 @@ class Driver(FileBasedDriver):
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
         """Adds the fingerprint and span 0. The method of the base class would list and stat the files again."""
         files = _files(exec_properties)
-        stats = [tf.io.gfile.stat(file) for file in files]
+        stats = [fileio.stat(file) for file in files]
         versions = [f"{stat.length}\0{stat.mtime_nsec}" for stat in stats]
         digest = _digest("".join(f"{file}\0{each}\0" for file, each in zip(files, versions, strict=True)))
         total = sum(stat.length for stat in stats)
@@ -200,7 +201,7 @@ def _named_count(name: str, options: dict[str, Any]) -> int | None:
 
 def _split_files(exec_properties: dict[str, Any], options: dict[str, Any]) -> list[_File]:
     paths = _files(exec_properties)
-    sizes = [tf.io.gfile.stat(path).length for path in paths]
+    sizes = [fileio.stat(path).length for path in paths]
     empty = {path for path, size in zip(paths, sizes, strict=True) if not size}
     splits = splits_of_files(paths, options["split"], options["eval_fraction"], options["test_fraction"], empty)
     named = zip(paths, splits or [""] * len(paths), sizes, strict=True)

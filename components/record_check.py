@@ -21,6 +21,7 @@ from ingest import record_file
 from ingest.bad_records import BadRecord
 from ingest.feature_names import FILENAME, is_default
 from ingest.label_edits import DIGEST, Edits
+from storage.s3 import as_s3
 from trainer.features import CLASS, IMAGE, LABEL
 
 _BATCH = 64  # records that are decoded in one call
@@ -89,7 +90,7 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
       expected: what a record must have.
     """
     batch: list[_Photo] = []
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with FileSystems.open(as_s3(path), compression_type=CompressionTypes.UNCOMPRESSED) as file:
         for record in record_file.read(file, size):
             bad = BadRecord(source, record.number, "damaged record", record.problem, "", record.lost, record.data)
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from errors import UserError
 from ingest import record_file
 from ingest.split_names import EVAL, TEST, TRAIN, split_in_file_name
+from storage import s3
 
 INPUT_FILES = "input_files"  # ImportExampleGen's execution property that maps a file's path to its digest
 WILDCARDS = "*?[\\"  # Beam and TensorFlow treat a path with one of these characters as a pattern
@@ -218,7 +219,10 @@ def _entries(folder: str) -> Iterator[tuple[str, bool]]:
                 if entry.is_dir() or entry.is_file() or entry.is_symlink():
                     yield entry.name, entry.is_dir()
         return
-    from tensorflow.io import gfile  # 5 s to import, needed only for buckets
+    if s3.is_s3(folder):
+        yield from s3.entries(folder)
+        return
+    from tensorflow.io import gfile  # 5 s to import, needed only for buckets of Cloud Storage
 
     for name in gfile.listdir(folder):
         if bare := name.rstrip("/"):  # a bucket may contain an empty object with the folder's name

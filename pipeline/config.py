@@ -144,6 +144,14 @@ class Cluster(Section):
     service_account: str | None = Field(default=None, description="of all Vertex AI jobs; null for its default")
     endpoint: str | None = Field(default=None, description="the address of Kubeflow Pipelines")
     namespace: str | None = Field(default=None, description="of Kubeflow with several users")
+    s3_endpoint: str | None = Field(
+        default=None, description="the address of an S3 server other than AWS; for minio://"
+    )
+    s3_secret: str | None = Field(
+        default="mlpipeline-minio-artifact",
+        min_length=1,
+        description="the Kubernetes secret with accesskey and secretkey; null if the pods have a role",
+    )
     image: str | None = None
     trainer: str = Field(default="cpu-8", description="the Trainer's machine: a name of pipeline/cluster/machines.py")
     cpu: float = Field(default=4, gt=0, description="cores of each node except the Trainer")

@@ -175,3 +175,20 @@ def without_network(cache: Path) -> dict[str, str]:
     """The environment with every proxy pointed at a closed port of this machine."""
     closed = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
     return {**os.environ, **closed, "XDG_CACHE_HOME": str(cache), "COLUMNS": "120"}
+
+
+@pytest.fixture
+def minio(tmp_path, monkeypatch):
+    """A real S3 server with an empty bucket, to which the environment variables point."""
+    from storage import s3
+    from tests.helpers import minio as server
+
+    if not server.BINARY.exists():
+        pytest.skip(server.MISSING)
+    (folder := tmp_path / "minio").mkdir()
+    with server.serving(folder) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        s3._client.cache_clear()
+        yield
+    s3._client.cache_clear()

@@ -155,7 +155,7 @@ def test_a_kubeflow_task_fills_in_the_artifact_types_that_the_backend_loses(comp
     (typed,) = json.loads(args.json_serialized_invocation_args)["inputs"]["artifacts"]["examples"]["artifacts"]
     assert typed["type"]["instanceSchema"].startswith("title: tfx.Examples\n")
     assert (typed["uri"], args.executor_class_path.rpartition(".")[0]) == (
-        "gs://b/examples",
+        "/gcs/b/examples",  # where the launcher downloads it
         "tfx.components.statistics_gen.executor",
     )
     assert "--runner=DirectRunner" in beam_args

@@ -21,6 +21,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from storage import s3
+
 VARIABLE_NAMES = "variables"  # the HDF5 attribute with the names of a layer's variables; `trainer.weights` writes it
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"  # the first bytes of the files
 _KERAS = "model.weights.h5"  # the weights in a `.keras` file
@@ -76,7 +78,10 @@ def on_disk(path: str | Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(path).name
-        tf.io.gfile.copy(str(path), str(copy))
+        if s3.is_s3(path):
+            s3.download(str(path), copy)
+        else:
+            tf.io.gfile.copy(str(path), str(copy))
         yield copy
 
 

@@ -13,7 +13,7 @@ import pipeline
 from errors import UserError
 from ingest.logs import log_to_file
 from pipeline import cli
-from pipeline.cluster import cluster_settings, compiled, parameters
+from pipeline.cluster import cluster_settings, compiled, parameters, s3_access
 from pipeline.config import Config
 from pipeline.local.output import writable
 
@@ -161,6 +161,7 @@ def _read_and_show(args: argparse.Namespace, values: dict[str, Any]) -> tuple[co
     changes = {"cluster.endpoint": args.endpoint, "cluster.namespace": args.namespace}
     config = compiled.config_of(job, values, changes)
     cluster_settings.check_compiled(config, compiled.target_of(job))
+    s3_access.check(job, config)
     if args.image:
         job = compiled.with_image(job, args.image, WORKING_COPY, args.allow_dirty)
     with _quiet():

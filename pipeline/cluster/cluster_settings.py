@@ -12,7 +12,7 @@ from ingest.prepare import ensure, prepare_weights
 from ingest.records import WILDCARDS
 from ingest.sources import SOURCES
 from pipeline import beam
-from pipeline.cluster import container_images
+from pipeline.cluster import container_images, s3_access
 from pipeline.cluster.machines import MACHINES, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
@@ -20,6 +20,7 @@ from trainer.families import FAMILIES, Weights
 from trainer.settings import ArchitectureType
 
 TARGETS = ("vertex", "kubeflow")
+SCHEMES = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}  # of buckets
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
@@ -40,13 +41,13 @@ def resolve(config: Config, target: str, root: Path, allow_dirty: bool, submitte
     problems: list[str] = []
     with collect_errors(problems):
         config = _with_uris(config, submitted)
-    problems += [*_cluster(config, target), *_machine(config, target), *_data(config, submitted)]
+    problems += [*_cluster(config, target), *_machine(config, target), *_data(config, target, submitted)]
     with collect_errors(problems):
         image = _image(config.cluster, root, allow_dirty)
     with collect_errors(problems):
         beam.check(config.beam, local=False)
     with collect_errors(problems):
-        schema = _schema(config)
+        schema = _schema(config, target)
     if problems:
         raise UserError("\n".join(problems))
     pushed = config.pusher.directory or f"{config.cluster.pipeline_root}/pushed/{config.name}"
@@ -65,7 +66,7 @@ def check_compiled(config: Config, target: str) -> None:
     Raises:
       UserError: naming all settings that a cluster cannot use.
     """
-    if problems := [*_cluster(config, target), *_data(config, submitted=True)]:
+    if problems := [*_cluster(config, target), *_data(config, target, submitted=True)]:
         raise UserError("\n".join(problems))
 
 
@@ -133,9 +134,9 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
     cluster = config.cluster
     if config.metadata != Metadata():
         yield "metadata: expected no section metadata, because a cluster has its own ML Metadata; remove the section"
-    yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root)
+    yield from _bucket("cluster.pipeline_root (--pipeline-root)", cluster.pipeline_root, target)
     if config.pusher.directory:
-        yield from _bucket("pusher.directory", config.pusher.directory)
+        yield from _bucket("pusher.directory", config.pusher.directory, target)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", config.name):
         suggested = config.name.replace("_", "-")
         yield (
@@ -155,10 +156,27 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
         return
     if cluster.endpoint is not None and not _ENDPOINT.fullmatch(cluster.endpoint):
         yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, without a password"
+    yield from _s3(config)
+    if config.beam.runner == "DataflowRunner":
+        yield (
+            "beam.runner: expected DirectRunner on Kubeflow Pipelines, because its tasks write folders that Dataflow's "
+            "workers do not see; received DataflowRunner. Use DirectRunner, or --target vertex"
+        )
     if config.trainer.warm_start:
         yield (
             "trainer.warm_start: expected false, because Kubeflow Pipelines has no resolver that finds the latest "
             "model; give a weights file (--weights)"
+        )
+
+
+def _s3(config: Config) -> Iterator[str]:
+    endpoint = config.cluster.s3_endpoint
+    if endpoint is not None and not _ENDPOINT.fullmatch(endpoint):
+        yield f"cluster.s3_endpoint: expected http://HOST:PORT or https://HOST, received {quoted(endpoint)}"
+    elif endpoint is None and s3_access.uses(config, "minio"):
+        yield (
+            "cluster.s3_endpoint: expected the S3 server of the minio:// URIs, for example "
+            "http://minio-service.kubeflow:9000; received nothing"
         )
 
 
@@ -182,36 +200,37 @@ def _machine(config: Config, target: str) -> Iterator[str]:
         )
 
 
-def _data(config: Config, submitted: bool) -> Iterator[str]:
+def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
     directory, weights = config.data.directory, config.model.weights
     if submitted or isinstance(directory, str):
-        yield from _bucket("data.directory (--data)", directory)
+        yield from _bucket("data.directory (--data)", directory, target)
     if config.data.edits and (submitted or isinstance(config.data.edits, str)):
-        yield from _bucket("data.edits", config.data.edits)
+        yield from _bucket("data.edits", config.data.edits, target)
     if weights and weights != "imagenet" and (submitted or "://" in weights):
-        yield from _bucket("model.weights (--weights)", weights)
+        yield from _bucket("model.weights (--weights)", weights, target)
     for number, trunk in enumerate(config.embeddings.trunks):
         if trunk.weights != "imagenet" and (submitted or "://" in trunk.weights):
-            yield from _bucket(f"embeddings.trunks.{number}.weights", trunk.weights)
+            yield from _bucket(f"embeddings.trunks.{number}.weights", trunk.weights, target)
     if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
         yield "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights gs://…)"
 
 
-def _bucket(key: str, uri: str | Path | None) -> Iterator[str]:
-    """Yields an error if this is not a gs:// URI, the only scheme of buckets that TensorFlow supports."""
-    parts = urlsplit(str(uri or ""))
-    if parts.scheme != "gs" or not parts.netloc or ".." in parts.path.split("/"):
+def _bucket(key: str, uri: str | Path | None, target: str) -> Iterator[str]:
+    """Yields an error if this is not the URI of a bucket that the target's tasks can read and write."""
+    parts, schemes = urlsplit(str(uri or "")), SCHEMES[target]
+    if parts.scheme not in schemes or not parts.netloc or ".." in parts.path.split("/"):
+        expected = " or ".join(f"{scheme}://BUCKET/FOLDER" for scheme in schemes)
         received = "nothing" if uri is None else uri
-        yield f"{key}: expected gs://BUCKET/FOLDER, which the cluster can read; received {received}"
+        yield f"{key}: expected {expected}, which the cluster can read; received {received}"
     elif set(WILDCARDS) & set(str(uri)):
         yield f"{key}: expected no {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; received {uri}"
 
 
-def _schema(config: Config) -> str | Path:
+def _schema(config: Config, target: str) -> str | Path:
     """Returns the schema's URI, or its local file, whose content becomes part of the compiled pipeline."""
     schema = config.data.schema_file
     if isinstance(schema, str):
-        if problems := list(_bucket("data.schema_file", schema)):
+        if problems := list(_bucket("data.schema_file", schema, target)):
             raise UserError(problems[0])
         return schema
     path = check_schema(schema, config.data.classes)

@@ -8,7 +8,7 @@ import yaml
 
 from errors import UserError
 from pipeline import settings
-from pipeline.cluster import container_images
+from pipeline.cluster import container_images, s3_access
 from pipeline.cluster.parameters import settings_of
 from pipeline.cluster.spec import constant, plain
 from pipeline.config import Config
@@ -137,7 +137,7 @@ def _defaults(job: Job) -> dict[str, Any]:
 
 def _settings(job: Job) -> dict[str, Any]:
     spec, custom = job["pipelineSpec"], _custom_config(job)
-    cluster = {"pipeline_root": spec["defaultPipelineRoot"]}
+    cluster = {"pipeline_root": spec["defaultPipelineRoot"], **(s3_access.granted(job) or {})}
     if target_of(job) == "vertex":  # the keys are TFX's (tfx.extensions.google_cloud_ai_platform)
         training = custom["ai_platform_training_args"]
         cluster |= {"project": training["project"], "region": custom["ai_platform_vertex_region"]}

@@ -5,6 +5,7 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.orchestration.data_types import RuntimeParameter
 
+from pipeline.cluster import s3_access
 from pipeline.cluster.compiled import Job
 from pipeline.cluster.machines import Machine
 from pipeline.cluster.parameters import PARAMETERS, defaults
@@ -51,6 +52,8 @@ def compile_job(config: Config, target_name: str) -> Job:
         trainer |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
         if machine.selector:
             job["platforms"] = _node_selector("Trainer_executor", machine)
+    if s3_access.uses(config):
+        s3_access.grant(job, config.cluster)
     return job
 
 

@@ -94,7 +94,7 @@ def _runs_on(job: Job, machine: Machine) -> bool:
     kubernetes = job.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
     labels: dict[str, Any] = {}
     for executor in kubernetes.values():
-        labels |= executor["nodeSelector"]["labels"]
+        labels |= executor.get("nodeSelector", {}).get("labels", {})
     limits = job["pipelineSpec"]["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["resources"]
     return (limits["cpuLimit"], limits["memoryLimit"], labels) == (machine.cpu, machine.memory_gb, machine.selector)
 

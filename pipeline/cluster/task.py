@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import app
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_task
 
+import storage.files  # noqa: F401 (registers S3 and MinIO, which TFX's nodes then read and write)
 from pipeline.cluster import local_paths
 
 

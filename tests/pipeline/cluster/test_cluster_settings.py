@@ -88,7 +88,21 @@ def test_settings_that_a_cluster_cannot_use(changes, says):
     [
         ({"cluster__trainer": "tpu-v2-8"}, "GKE has no nodes with tpu-v2-8"),
         ({"trainer__warm_start": True}, "Kubeflow Pipelines has no resolver"),
-        ({"cluster__pipeline_root": "minio://mlpipeline/root"}, "expected gs://BUCKET/FOLDER.*received minio://"),
+        (
+            {"cluster__pipeline_root": "oci://a/root"},
+            "expected gs://BUCKET/FOLDER or s3://BUCKET/FOLDER or minio://BUCKET/FOLDER.*received oci://a/root",
+        ),
+        ({"cluster__pipeline_root": "minio://"}, "or minio://BUCKET/FOLDER.*received minio://"),
+        (
+            {"cluster__pipeline_root": "minio://mlpipeline/root"},
+            "cluster.s3_endpoint: expected the S3 server of",
+        ),
+        (
+            {"data__directory": "minio://photos/tfrecords"},
+            "cluster.s3_endpoint: expected the S3 server of the minio://",
+        ),
+        ({"cluster__s3_endpoint": "http://me:secret@minio:9000"}, "cluster.s3_endpoint: expected http://HOST:PORT"),
+        ({"beam__runner": "DataflowRunner"}, "beam.runner: expected DirectRunner on Kubeflow Pipelines"),
         ({"cluster__endpoint": "https://me:secret@kubeflow.org"}, "expected http://HOST:PORT .* without a password$"),
         ({"cluster__endpoint": "kubeflow.org"}, "--endpoint.*expected http://HOST:PORT"),
     ],
@@ -117,6 +131,20 @@ def test_kubeflow_needs_no_project():
     endpoint = "https://kubeflow.org/pipeline"
     config = prepare("kubeflow", cluster__project=None, cluster__region=None, cluster__endpoint=endpoint)
     assert (config.cluster.project, config.cluster.endpoint) == (None, endpoint)
+
+
+def test_kubeflow_reads_and_writes_s3_and_minio():
+    uris = {
+        "data__edits": "s3://b/edits.csv",
+        "data__schema_file": "s3://b/schema.pbtxt",
+        "model__weights": "s3://b/w.h5",
+    }
+    config = prepare("kubeflow", cluster__pipeline_root="s3://b/root", data__directory="s3://b/photos", **uris)
+    assert config.pusher.directory == "s3://b/root/pushed/sample"
+    assert config.cluster.s3_secret == "mlpipeline-minio-artifact"  # the secret of a default installation
+    server = "http://minio-service.kubeflow:9000"
+    config = prepare("kubeflow", cluster__pipeline_root="minio://mlpipeline/root", cluster__s3_endpoint=server)
+    assert config.pusher.directory == "minio://mlpipeline/root/pushed/sample"
 
 
 def test_public_data_and_weights_are_read_from_their_buckets():
