@@ -319,7 +319,7 @@ def test_what_a_message_suggests_works(refused, place, port, text):
     assert code in (2, 0), said  # 0: a notice
     assert "Traceback" not in said
     remedy = commands.filled(REMEDIES[text]).replace("PORT", port)
-    names = suggestions.FLAG.findall(remedy) + re.findall(r"[a-z]+\.[a-z_]+(?==)", remedy)
+    names = suggestions.FLAG.findall(remedy) + re.findall(r"[a-z]+\.[a-z0-9_]+(?==)", remedy)
     assert any(name in said for name in names), f"{remedy} is not what it suggests: {said}"
     done = commands.execute(remedy, place)
     assert done.code == 0, f"{remedy}\n{done.printed}"

@@ -10,6 +10,7 @@ from trainer import weights
 from trainer.checkpoints import Checkpoints
 
 _GRID = 4  # photos on each side
+_LAST_GOOD = "last-good.weights.h5"
 
 
 class Board(keras.callbacks.TensorBoard):
@@ -92,9 +93,9 @@ class FiniteLoss(keras.callbacks.Callback):
         rate = float(self.model.optimizer.learning_rate)
         good = "none, because this was the first epoch"
         if self._checkpoints.finished:
-            good = f"{self._checkpoints.folder}/last-good.weights.h5"
             self._checkpoints.restore(self.model, with_optimizer=False)
-            weights.save(self.model, good)
+            weights.save(self.model, f"{self._checkpoints.folder}/{_LAST_GOOD}")
+            good = self._checkpoints.keep(_LAST_GOOD)
         raise NotFinite(
             f"{what} at step {step} (epoch {self._epoch + 1}) with the learning rate {rate:.3g}; lower "
             f"trainer.learning_rate, or check the photos of this epoch. The last good weights, for --weights: {good}"

@@ -3,9 +3,12 @@
 `state.json` is written last and atomically, so the checkpoints that it names are complete. A run that was killed
 before this resumes from the previous epoch. With several workers, each writes its own folder, but all read the chief's
 folder. Otherwise, workers that were killed between two commits would resume at different epochs.
+
+On Kubeflow Pipelines the folder is lost with the pod. There, the chief's folder has a copy in a bucket.
 """
 
 import json
+import logging
 import time
 from typing import Any
 
@@ -13,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from storage.mirror import Mirror
 from trainer import strategy
 
 KEPT = 3  # the last epochs with a checkpoint
@@ -32,15 +36,19 @@ class Checkpoints:
       history: the figures of each finished epoch, by name.
     """
 
-    def __init__(self, folder: str, chosen: tf.distribute.Strategy | None = None):
+    def __init__(self, folder: str, chosen: tf.distribute.Strategy | None = None, mirror: Mirror | None = None):
         """Reads the chief's state. All workers must call this, and the methods that restore, at the same time.
 
         Args:
           folder: for this worker only.
           chosen: the strategy; None for the current strategy.
+          mirror: the folder's copy in a bucket, which is fetched first; None without one.
         """
         self.folder, self.logs = folder, f"{folder}/logs"
         tf.io.gfile.makedirs(folder)
+        self._mirror = mirror
+        if mirror:
+            mirror.fetch()
         self._strategy = chosen or tf.distribute.get_strategy()
         state = self._state()
         self.finished: int = state["finished"]
@@ -102,6 +110,20 @@ class Checkpoints:
             file.write(json.dumps(state))
         tf.io.gfile.rename(f"{self.folder}/{_STATE}.part", f"{self.folder}/{_STATE}", overwrite=True)
         self._remove_old()
+        self.keep()
+
+    def keep(self, name: str = _STATE) -> str:
+        """Copies the folder to the bucket, if there is one; returns where the file `name` of the folder is kept.
+
+        A training does not stop if the copy fails: it is repeated after the next epoch.
+        """
+        if not self._mirror:
+            return f"{self.folder}/{name}"
+        try:
+            self._mirror.save(last=_STATE)
+        except (OSError, tf.errors.OpError) as error:
+            logging.warning("cannot copy the checkpoints to %s: %s", self._mirror.uri, error)
+        return f"{self._mirror.uri}/{name}"
 
     def save_best(self, model: keras.Model, epoch: int, accuracy: float) -> None:
         """Saves the weights of an epoch, counted from 1, if its validation accuracy is higher than all earlier ones."""

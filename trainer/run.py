@@ -10,6 +10,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from storage.local_paths import with_uris
+from storage.mirror import Mirror
 from trainer import calibration, fitting, probing, strategy, weights
 from trainer.checkpoints import Checkpoints
 from trainer.confidence import NEVER
@@ -28,8 +30,8 @@ def run_fn(fn_args: FnArgs) -> None:
     `fn_args.custom_config` holds:
       recipe: a `Recipe` as JSON. Tuned hyper-parameters replace some of its values.
       code: the digests of the Trainer's files.
-      checkpoints: a folder that is kept when a run is killed. None uses `model_run_dir`: on a cluster, a retried task
-        gets the same folder again.
+      checkpoints: a folder that is kept when a run is killed. With a bucket's URI, the folder in `model_run_dir` is
+        copied there after each epoch. None uses `model_run_dir` alone, which a retried job of Vertex AI gets again.
       devices: the required kind, 'CPU', 'GPU' or 'TPU'; absent or None for any.
       embeddings: for a recipe that reads them, their folder and the names of the splits to train and evaluate on.
 
@@ -107,8 +109,12 @@ def _fit(
     """
     inputs = inputs_of(fn_args, recipe, transform, chosen)
     final = f"{fn_args.model_run_dir}/{_CHECKPOINTS}"
-    temporary = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
-    checkpoints = Checkpoints(strategy.own_folder(chosen, temporary or final), chosen)
+    kept_in = _checkpoint_folder(fn_args, recipe, chosen.num_replicas_in_sync)
+    bucket = kept_in if kept_in and "://" in kept_in else None
+    temporary = None if bucket else kept_in
+    folder = strategy.own_folder(chosen, temporary or final)
+    mirror = Mirror(folder, bucket) if bucket and strategy.is_chief(chosen) else None
+    checkpoints = Checkpoints(folder, chosen, mirror)
     fitting.fit(model, recipe.trainer, chosen, inputs, checkpoints, start_counts=recipe.model.head == "probe")
     kept = checkpoints.folder if temporary else None
     if not checkpoints.finished:
@@ -131,9 +137,9 @@ def _checkpoint_folder(fn_args: FnArgs, recipe: Recipe, replicas: int) -> str | 
     config = fn_args.custom_config
     if config["checkpoints"] is None:
         return None
-    inputs = [fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]
+    inputs = with_uris(json.dumps([fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]))
     trained = recipe.model_dump(mode="json", exclude={"serving": True, "trainer": {"minutes"}})
     limited = recipe.trainer.minutes is not None  # the limit decides how many epochs are planned
-    key = [trained, limited, replicas, config["code"], *inputs]
+    key = [trained, limited, replicas, config["code"], inputs]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{config['checkpoints']}/{digest[:16]}"

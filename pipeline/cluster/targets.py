@@ -72,7 +72,7 @@ def _kubeflow(config: Config) -> Environment:
 
     return Environment(
         root=str(config.cluster.pipeline_root),
-        checkpoints=None,
+        checkpoints=f"{config.cluster.pipeline_root}/checkpoints",  # outside the artifacts, which the launcher copies
         devices=MACHINES[config.cluster.trainer].kind.upper(),
         schema=_schema(config),
         baseline=pushed,

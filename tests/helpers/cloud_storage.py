@@ -68,7 +68,12 @@ def _serve(certificate: Path) -> None:
 
 
 def _read_data(read: Any, handler: Any, query: dict[str, list[str]]) -> Any:
-    """Returns the body of an upload; the emulator returns None for an empty body and cannot store it."""
+    """Returns the body of an upload; the emulator returns None for an empty body and cannot store it.
+
+    TensorFlow sends chunks and a length; then HTTP ignores the length (RFC 9112), but the emulator does not.
+    """
+    if handler.headers.get("Transfer-Encoding"):
+        del handler.headers["Content-Length"]
     data = read(handler, query)
     return b"" if data is None and query.get("uploadType") == ["media"] else data
 

@@ -61,10 +61,10 @@ class Replicas(NamedTuple):
     num_replicas_in_sync: int
 
 
-def _fit(folder: Path, settings: Trainer, chosen=None, train=_batches, seed: int = 1):
+def _fit(folder: Path, settings: Trainer, chosen=None, train=_batches, seed: int = 1, mirror=None):
     keras.utils.set_random_seed(seed)
     model = models.build("cnn", (SIDE, SIDE, 3), CLASSES)
-    checkpoints = Checkpoints(str(folder / "checkpoints"))
+    checkpoints = Checkpoints(str(folder / "checkpoints"), mirror=mirror)
     inputs = fitting.Inputs(BATCH, STEPS, train, _batches().take(2))
     fitting.fit(model, settings, chosen or tf.distribute.get_strategy(), inputs, checkpoints)
     return model, checkpoints
