@@ -41,6 +41,7 @@ def compare(before: Run, after: Run) -> dict[str, Any]:
         "training": _side_by_side(_training(before), _training(after)),
         "state": [state_of(before), state_of(after)],
         "pushed": [pushed_to(before), pushed_to(after)],
+        "artifacts_unknown": [each.facts.get("artifacts_unknown") for each in (before, after)],
     }
 
 
@@ -116,15 +117,20 @@ def sections(answer: dict[str, Any]) -> Iterator[tuple[str, list[list[Any]]]]:
     settings = answer["settings"]
     yield "settings", [[each["key"], json.dumps(each["before"]), json.dumps(each["after"]), ""] for each in settings]
     yield "code", _pair("digest", answer["code"])
-    data = answer["data"]
-    rows = _pair("fingerprint", data["fingerprint"])
-    if rows:
+    data, known = answer["data"], _known(answer["artifacts_unknown"])
+    rows = known + _pair("fingerprint", data["fingerprint"])
+    if data["fingerprint"][0] != data["fingerprint"][1]:
         rows.append(["drift", "", "" if data["drift"] is None else f"{data['drift']:.4f}", ""])
     rows += [[key, _format(old), _format(new), ""] for key, old, new in text.changes(*data["counts"])]
     yield "data", rows + [_row(each) for each in data["statistics"] if _difference(each) != ""]
-    yield "training", [_row(each) for each in answer["training"]]
-    yield "evaluation", _pair("split", answer["judged_split"]) + [_row(each) for each in answer["checks"]]
-    yield "outcome", [[key, *map(_format, answer[key]), ""] for key in ("state", "pushed")]
+    yield "training", known + [_row(each) for each in answer["training"]]
+    yield "evaluation", known + _pair("split", answer["judged_split"]) + [_row(each) for each in answer["checks"]]
+    yield "outcome", known + [[key, *map(_format, answer[key]), ""] for key in ("state", "pushed")]
+
+
+def _known(reasons: list[str | None]) -> list[list[Any]]:
+    """Returns a row that says of which run the artifacts are unknown; none if those of both runs are known."""
+    return [["artifacts", *("unknown" if reason else "known" for reason in reasons), ""]] if any(reasons) else []
 
 
 def _pair(key: str, values: list[Any]) -> list[list[Any]]:

@@ -219,7 +219,8 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
     known = [[key, run[key] or "unknown"] for key in ("run", "command", "code", "log")]
     known += [["data", run["provenance"]]] * (run["provenance"] is not None)
     known += [["artifacts", f"unknown: {run['artifacts_unknown']}"]] * bool(run["artifacts_unknown"])
-    known += [["killed", f"duration up to {_LAST_SIGN[run['end_source']]}"]] * (run["state"] == "stale")
+    if run["state"] == "stale":
+        known.append(["killed", f"duration up to {_LAST_SIGN[run['end_source']]}"])
     text.print_table(console, known, ["dim"] * len(known))
     refused = [refusal(each, run["judged_split"]) for each in run["refused"]]
     text.print_table(console, refused, ["red"] * len(refused))

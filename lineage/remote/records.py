@@ -61,14 +61,15 @@ class Record(NamedTuple):
 
 
 def seconds(timestamp: str | None) -> float | None:
-    """Returns a time of an API as seconds since the epoch; None if it is missing or zero, which stands for 'not yet'.
+    """Returns a time of an API as seconds since the epoch; None for 'not yet': it is missing, or zero in Go or Unix.
 
-    >>> seconds("2026-01-01T00:00:00.250Z"), seconds("1970-01-01T00:00:00Z"), seconds(None)
+    >>> seconds("2026-01-01T00:00:00.250Z"), seconds("1970-01-01T00:00:00Z"), seconds("0001-01-01T00:00:00Z")
     (1767225600.25, None, None)
     """
     if not timestamp:
         return None
-    return datetime.datetime.fromisoformat(timestamp).timestamp() or None
+    moment = datetime.datetime.fromisoformat(timestamp).timestamp()
+    return moment if moment > 0 else None
 
 
 def timestamp(moment: float) -> str:
@@ -97,12 +98,11 @@ def _all(channels: Channels) -> list[Artifact]:
 
 def _facts(record: Record) -> Facts:
     facts: Facts = dict(specs.facts_of_run(record.spec, record.values))
+    facts["finished"] = record.finished
     if record.state == RUNNING:
         facts["state"] = RUNNING
     elif not record.state:
         facts |= {"state": "unknown", "error": record.error}
-    elif record.finished is not None:
-        facts["finished"] = record.finished
     if record.state == FAILED:
         failed = next((each for each in record.tasks if each.state == FAILED), None)
         facts |= {"failed": failed.name if failed else "", "error": (failed and failed.error) or record.error}

@@ -136,7 +136,7 @@ class OldKubeflowRuns(KubeflowRuns):
 
 def _old_tasks(run: Json) -> list[Json]:
     """Returns the tasks as the releases have them: nodes of Argo's graph, without artifacts, in whole seconds."""
-    zero = "1970-01-01T00:00:00Z"
+    zero = "0001-01-01T00:00:00Z"
     names = [("root", 0), *((f"{task['node']}-driver", 0) for task in run["tasks"]), ("executor", 0)]
     pods = [{"task_id": key(name, run["number"]), "display_name": name, "start_time": zero} for name, _ in names]
     return pods + [

@@ -4,6 +4,7 @@ import datetime
 import http.server
 import ipaddress
 import json
+import re
 import socket
 import ssl
 import threading
@@ -274,3 +275,13 @@ def test_a_run_in_progress(server, capsys):
     server.runs[1] = {**server.runs[1], "state": "PENDING", "finished_at": "1970-01-01T00:00:00Z", "tasks": []}
     assert main(["runs", "--store", server.url, "--state", "running"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["show", "--store", server.url]) == 0
+    assert re.search(r"^Trainer +running +\S+", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_task_that_has_not_ended_has_an_unknown_duration(stored, capsys):
+    with stubs.serving(OldKubeflowRuns(stored)) as old:
+        old.runs[0]["run_details"]["task_details"][-1]["end_time"] = "0001-01-01T00:00:00Z"
+        old.runs[0]["finished_at"] = "1970-01-01T00:00:00Z"
+        assert main(["show", "--store", old.url]) == 0
+        assert re.search(r"^Trainer +complete +unknown$", capsys.readouterr().out, re.MULTILINE)

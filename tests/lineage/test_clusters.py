@@ -201,4 +201,6 @@ def test_a_release_without_artifacts_lists_nodes_and_settings(old, stored, ask):
     answer = ask(old.url, "diff", stored.runs[PUSHED]["id"], stored.runs[LONGER]["id"])
     assert {each["key"] for each in answer["settings"]} == {"trainer.epochs", "evaluator.max_accuracy_drop"}
     assert answer["data"]["fingerprint"] == [None, None]
+    printed = ask(old.url, "diff", stored.runs[PUSHED]["id"], stored.runs[LONGER]["id"], as_json=False)
+    assert len(re.findall("^  artifacts +unknown +unknown$", printed, re.MULTILINE)) == 4
     assert [row["state"] for row in ask(old.url, "runs")] == ["failed", *["complete"] * 4, "failed"]

@@ -20,6 +20,7 @@ def test_differences_that_print_as_zero_are_left_out():
         "checks": [],
         "state": ["pushed", "pushed"],
         "pushed": [None, None],
+        "artifacts_unknown": [None, None],
     }
     found = dict(compare.sections(answer))
     assert found["data"] == [["green", "0.5000", "0.5100", "+0.01"], ["side", "none", "9.0000", ""]]

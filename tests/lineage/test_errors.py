@@ -143,6 +143,8 @@ def test_a_run_is_running_while_its_process_runs(folder, capsys):
     assert main(["runs", "--store", str(folder / metadata.SQLITE), "--state", "running", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["run"] == "2026-11-04T10:00:00"
+    assert main(["show", "--store", str(folder)]) == 0
+    assert "running" in capsys.readouterr().out
     metadata.record_end(store, "2026-11-04T10:00:00")
     assert main(["runs", "--store", str(folder), "--state", "running", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
