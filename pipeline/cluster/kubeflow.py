@@ -7,6 +7,7 @@ variables itself.
 import json
 import os
 import re
+from collections.abc import Collection
 from typing import Any
 
 import kfp
@@ -28,7 +29,7 @@ _ADVICE = {
     403: "allow the account to create runs",
     404: "check cluster.endpoint: expected the part of the UI's address before '/#/'",
 }
-_POD = re.compile(r"root|executor|executor\(\d+\)|.*-driver(\(\d+\))?")  # pods that the API lists among the tasks
+_GO_FRAME = re.compile(r"\n\S+\n\t\S+")  # the server's errors with status 500 contain stack traces
 
 
 class _RunNotListed(Exception):
@@ -76,8 +77,8 @@ def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, An
         "runtime_config": {"pipeline_root": cluster.pipeline_root, "parameters": parameters},
     }
     runs = f"{str(cluster.endpoint).rstrip('/')}/#/runs"
-    run_id = _create(client, body, runs)
-    return _SERVICE.follow(f"{runs}/details/{run_id}", (lambda: _progress(client, run_id)) if wait else None)
+    run_id, tasks = _create(client, body, runs), job["pipelineSpec"]["root"]["dag"]["tasks"]
+    return _SERVICE.follow(f"{runs}/details/{run_id}", (lambda: _progress(client, run_id, tasks)) if wait else None)
 
 
 def _connect(endpoint: str) -> kfp.Client:
@@ -128,13 +129,14 @@ def _find(client: kfp.Client, body: dict[str, Any]) -> str:
     return runs[0].run_id
 
 
-def _progress(client: kfp.Client, run_id: str) -> Progress:
+def _progress(client: kfp.Client, run_id: str, names: Collection[str]) -> Progress:
+    """Returns the state of the run and of the tasks with these names; the API also lists the workflow and its pods."""
     run = _SERVICE.retry()(client.runs.run_service_get_run)(run_id=run_id, _request_timeout=_timeout())
     details = (run.run_details and run.run_details.task_details) or []
     tasks = {
         task.task_id: (task.display_name, task.state, task.error.message if task.error else "")
         for task in details
-        if task.state and not _POD.fullmatch(task.display_name)
+        if task.state and task.display_name in names
     }
     return Progress(run.state or "", run.error.message if run.error else "", tasks)
 
@@ -167,9 +169,9 @@ def _read(error: BaseException) -> Fault | None:
 
 
 def _text(error: kfp_server_api.ApiException) -> str:
-    """Returns the server's message without the headers, which may contain cookies."""
+    """Returns the server's message without stack frames and without the headers, which may contain cookies."""
     try:
-        return str(json.loads(error.body)["message"])
+        return _GO_FRAME.sub("", json.loads(error.body)["message"])
     except (KeyError, TypeError, ValueError):
         return str(error.reason)
 

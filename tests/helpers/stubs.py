@@ -22,6 +22,8 @@ TOKEN = "ya29.a-token-that-nobody-may-see"  # clients must send the token, and n
 REASONS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 REASONS |= {409: "ALREADY_EXISTS", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
 
+_FRAMES = "\ngithub.com/a/b/util.Wrap\n\t/home/error.go:361\nmain.(*Server).create\n\t/home/run.go:71"  # of Go
+
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -215,6 +217,7 @@ class Kubeflow(Stub):
         state = self.next_state()
         error = {"error": {"code": 9, "message": f"it {state.lower()}"}} if state == "FAILED" else {}
         tasks = [
+            {"task_id": "0", "display_name": "tiny-x7f2q", "state": state},
             {"task_id": "1", "display_name": "root", "state": state},
             {"task_id": "2", "display_name": "CsvExampleGen-driver", "state": "SUCCEEDED"},
             {"task_id": "3", "display_name": "CsvExampleGen", "state": state, **error},
@@ -225,26 +228,27 @@ class Kubeflow(Stub):
 
 
 def _check_run(run: dict[str, Any], experiments: dict[str, Any]) -> None:
-    """Makes the same checks as backend/src/apiserver/template/v2_template.go and backend/src/v2/compiler/visitor.go."""
+    """Makes the checks of the API server, with the answers of its version 2.17.0."""
     if run["experiment_id"] not in experiments:
         raise Refused(404, f"Failed to create a new run: Experiment {run['experiment_id']} not found")
-    invalid = "Failed to create a new run: InvalidInputError: pipeline spec is invalid: "
+    invalid = "Failed to create a new run: InternalServerError: Failed to create a run due to error fetching manifest: "
+    invalid += "Failed to fetch a template with an invalid pipeline spec manifest: InvalidInputError: "
     content = run["pipeline_spec"]
     platforms = content.get("platform_spec", {})  # if present, the spec is one level deeper (model_converter.go)
     try:
         spec = json_format.ParseDict(content.get("pipeline_spec", content), pipeline_spec_pb2.PipelineSpec())
         json_format.ParseDict(platforms, pipeline_spec_pb2.PlatformSpec())
     except json_format.ParseError as error:
-        raise Refused(400, f"{invalid}invalid v2 pipeline spec: {error}") from None
+        raise Refused(500, f"{invalid}invalid v2 pipeline spec: {error}: pipeline spec is invalid") from None
     if spec.schema_version != "2.1.0":
         version = f"KFP only supports schema version 2.1.0, but the pipeline spec has version {spec.schema_version}"
-        raise Refused(400, invalid + version)
+        raise Refused(500, f"{invalid}{version}: pipeline spec is invalid")
     executors = json_format.MessageToDict(spec.deployment_spec)["executors"]
     for name, component in sorted(spec.components.items()):
         if not {"container", "importer"} & set(executors[component.executor_label]):
             text = f'error processing component name="{name}": executor(label="{component.executor_label}"): '
-            text += "non-container and non-importer executor not implemented"
-            raise Refused(500, f"Failed to create a new run: Failed to compile job: {text}")
+            text += f"non-container and non-importer executor not implemented\nFailed to compile job{_FRAMES}"
+            raise Refused(500, f"Internal error: {text}\nFailed to generate the ExecutionSpec{_FRAMES}")
 
 
 def refusal(kind: type[Exception], submit: Callable[..., object], **changes: Any) -> str:

@@ -156,13 +156,14 @@ def test_without_a_valid_token_nothing_is_started(service, submit, tmp_path, tok
     assert service.runs == {}
 
 
-def test_schema_2_0_is_refused(service, submit):
-    says = refusal(SubmissionFailed, submit, changed=compiled.job(schema_2_1=False))
-    assert "answered 400" in says
+def test_schema_2_0_is_refused(service, submit, hurried):
+    says = refusal(ContactLost, submit, changed=compiled.job(schema_2_1=False))
+    assert "answered 500" in says
     assert "KFP only supports schema version 2.1.0, but the pipeline spec has version 2.0.0" in says
 
 
 def test_a_resolver_is_refused(service, submit, hurried):
     says = refusal(ContactLost, submit, changed=compiled.job(schema_2_1=True, resolver=True))
     assert 'executor(label="latest_model_executor"): non-container and non-importer executor not implemented' in says
+    assert "Failed to compile job Failed to generate the ExecutionSpec; try again later" in says
     assert service.runs == {}
