@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint stack bench bench-pytorch tensorboard inspect screenshot check tools image lock minio format clean
+.PHONY: help run test lint stack bench bench-pytorch kubeflow-proof tensorboard inspect screenshot check tools image lock minio format clean
 
 help: ## list the targets
 	@echo "ARGS='…' passes arguments on: make run ARGS='--set trainer.epochs=5', make test ARGS=tests/pipeline/test_settings.py"
@@ -39,6 +39,9 @@ stack:
 
 bench: $(READY) ## measure speed and memory
 	@$(BIN)/python -m benchmarks
+
+kubeflow-proof: $(READY) ## run Kubeflow Pipelines' own compiler on the compiled pipelines (needs git and Go)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -W ignore -m tests.kubeflow.proof $(ARGS)
 
 tensorboard: $(READY) ## show the trainings in TensorBoard (LOGS=runs/artifacts)
 	@$(BIN)/tensorboard --logdir $(LOGS) --host 127.0.0.1

@@ -19,7 +19,6 @@ class KubeflowRuns(Stub):
         super().__init__()
         self.stored = stored
         self.runs = [self._json(each) for each in reversed(stored.runs)]
-        self.versions: dict[str, Json] = {}  # of uploaded pipelines, by PIPELINE/versions/VERSION
         self.queries: list[tuple[str, dict[str, str]]] = []
 
     def error(self, status: int, text: str) -> Answer:
@@ -29,9 +28,7 @@ class KubeflowRuns(Stub):
         self.queries.append((path, query))
         collection, _, rest = path.removeprefix(self.prefix).partition("/")
         answers = {"runs": self._runs, "artifacts": self._artifacts, "artifact_tasks": self._links}
-        answers["pipelines"] = lambda version, _: self.versions[version]
-        is_new = collection in ("artifacts", "artifact_tasks")
-        if not path.startswith(self.prefix) or collection not in answers or (self.old and is_new):
+        if not path.startswith(self.prefix) or collection not in answers or (self.old and collection != "runs"):
             raise Refused(404, "Not Found")
         if self.namespace and not rest and collection == "runs" and query.get("namespace") != self.namespace:
             raise Refused(400, "Invalid input error: A run cannot have an empty namespace in multi-user mode.")

@@ -1,6 +1,8 @@
 """`python -m lineage` on an API that cannot be used: each problem is one line that says what to do."""
 
+import datetime
 import http.server
+import ipaddress
 import json
 import re
 import socket
@@ -9,16 +11,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from lineage.__main__ import main
 from lineage.remote import calls
-from lineage.remote.source import COPIES
-from tests.helpers import certificates, stubs
+from tests.helpers import stubs
 from tests.helpers.kubeflow_runs import KubeflowRuns, OldKubeflowRuns
 from tests.helpers.stored_runs import Stored
 from tests.helpers.stores import Store
+
+_DAY = datetime.timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +202,22 @@ def test_vertex_without_credentials(fails, monkeypatch, tmp_path):
     assert "answered 401: found no usable credentials; log in with 'gcloud auth application-default login'" in said
 
 
-def test_the_certificate_is_verified(server, fails, monkeypatch, tmp_path, capsys):
-    certificate = certificates.write(tmp_path / "server.pem")
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    """A file with a private key, and a certificate for 127.0.0.1 that it signed itself."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + _DAY)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = built.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    file.write_bytes(private + signed.public_bytes(pem))
+    return file
+
+
+def test_the_certificate_is_verified(server, certificate, fails, monkeypatch, capsys):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -244,23 +266,6 @@ def test_a_run_that_the_server_cannot_read(server, capsys):
     _, broken, other = capsys.readouterr().out.splitlines()
     assert broken.split() == [server.runs[0]["run_id"], "unknown", "unknown", "unknown", *error["message"].split()]
     assert "complete" in other
-
-
-def test_a_run_of_an_uploaded_pipeline(server, capsys):
-    spec = server.runs[0].pop("pipeline_spec")
-    server.runs[0]["pipeline_version_reference"] = {"pipeline_id": "p", "pipeline_version_id": "v"}
-    server.versions["p/versions/v"] = {"pipeline_spec": {"pipeline_spec": spec, "platform_spec": {}}}
-    assert main(["runs", "--store", server.url, "--pipeline", "flowers"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
-
-
-def test_a_baseline_copied_from_the_push_folder_is_no_model(server, capsys):
-    assert main(["models", "--store", server.url]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
-    executors = server.runs[0]["pipeline_spec"]["deploymentSpec"]["executors"]
-    executors["Trainer_executor"] = {"container": {"args": ["--executor_class_path", COPIES]}}
-    assert main(["models", "--store", server.url]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_a_run_in_progress(server, capsys):
