@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 RUNNERS = {"run", "main", "made_runs", "written"}  # the fixtures that run a pipeline
@@ -82,10 +83,15 @@ def first_run(run, sample, tmp_path_factory) -> tuple[Path, subprocess.Completed
 @pytest.fixture(scope="session")
 def made_runs(tmp_path_factory, cache) -> Path:
     """The output folder of the runs that tests/helpers/make_runs.py makes."""
-    folder = tmp_path_factory.mktemp("runs")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "runs"  # one for all processes of pytest
     command = [sys.executable, "-m", "tests.helpers.make_runs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=without_network(cache), capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            done = subprocess.run(
+                command, cwd=ROOT, env=without_network(cache), capture_output=True, text=True, timeout=600
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
     return folder / "out"
 
 
