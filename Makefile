@@ -108,7 +108,7 @@ lock: $(READY) ## resolve all versions again and write requirements/*.txt
 	cd requirements && $(OLD) dev.in --constraints lock-old.txt --output-file dev-old.txt
 	cd requirements && $(NEW) dev.in --constraints lock-new.txt --output-file dev-new.txt
 
-minio: $(READY) ## build MinIO, a server for some tests (needs Go; 4 minutes)
+minio: $(READY) ## build MinIO, a server for some tests (needs Go; takes some minutes)
 	@$(BIN)/python -m tests.helpers.minio
 
 format: $(READY) ## format the code

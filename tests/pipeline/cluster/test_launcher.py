@@ -12,7 +12,7 @@ import kubeflow_runner
 from pipeline.cluster.launcher.run import DONE, FAILED, SKIPPED, Launcher
 from pipeline.cluster.launcher.store import Store
 from tests.conftest import ROOT
-from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
+from tests.test_kubeflow_runner import VERTEX
 
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
          "Evaluator", "Pusher", "Report"]  # fmt: skip
@@ -28,17 +28,6 @@ def vertex(tmp_path_factory, sample) -> tuple[Path, Path]:
     flags = [*VERTEX, "--data", str(sample), "--set", "cluster.trainer=tpu-v5e-4", "-o", str(folder / "sample.json")]
     assert kubeflow_runner.main(["compile", *flags]) == 0
     return folder / "sample.json", folder / "root"
-
-
-@pytest.fixture
-def run_local(capfd):
-    """Calls kubeflow_runner.main(["run-local", ...]) in this process, so that all runs share a fork server."""
-
-    def call(file, output, *flags) -> tuple[int, str]:
-        code = kubeflow_runner.main(["run-local", str(file), "--output", str(output), *map(str, flags)])
-        return code, "".join(capfd.readouterr())
-
-    return call
 
 
 def _accuracy(folder: Path) -> float:
@@ -76,29 +65,6 @@ def test_the_next_run_is_compared_with_the_blessed_model(vertex, run_local):
     assert code == 3, printed
     assert "refused by the gate; nothing was pushed: accuracy against the baseline -0." in printed
     assert list((output / "pushed" / "sample").iterdir()) == pushed
-
-
-def test_the_sample_compiled_for_kubeflow(tmp_path, sample, run_local):
-    """Without drivers and resolvers, with run parameters."""
-    file = tmp_path / "sample.yaml"
-    assert kubeflow_runner.main(["compile", *KUBEFLOW, "-o", str(file)]) == 0
-    given = [f"--parameter={text}" for text in ("epochs=2", "min_accuracy=0.1", "min_class_recall=0")]
-    code, printed = run_local(file, tmp_path / "root", *given)
-    assert code == 2
-    assert "expected a data folder on this machine, received gs://a-bucket/photos" in printed
-    assert not (tmp_path / "root").exists()
-    code, printed = run_local(file, tmp_path / "root", "--data", sample, *given)
-    assert code == 0, printed
-    states = {name: state for state, name in LINE.findall(printed)}
-    assert states == dict.fromkeys([*NODES, "LatestBlessedModel"], "done")
-    (run_here,) = (tmp_path / "root").glob("sample-*/Trainer/model_run")
-    record = json.loads((run_here / "history.json").read_text())
-    assert (record["epochs"], record["recipe"]["trainer"]["epochs"]) == (2, 2)
-    (report,) = (tmp_path / "root").glob("sample-*/Report/report/report.json")
-    settings = json.loads(report.read_text())["lineage"]["settings"]
-    assert (settings["trainer"]["epochs"], settings["evaluator"]["min_accuracy"]) == (2, 0.1)  # the run's values
-    assert settings["data"]["directory"] == str(sample)
-    assert "blessed and pushed to" in printed
 
 
 def _spec(*names: str, version: str = "2.1.0", **changes) -> dict:
