@@ -18,6 +18,7 @@ from components.anomalies import Anomaly, read_anomalies
 from components.artifacts import Artifacts, DataBlessing, Quarantine
 from components.quarantine import OUT_OF_RANGE, Counts, read_counts
 from components.stage import Stage, plural
+from storage.local_paths import to_uri
 from trainer.features import CLASS, IMAGE
 
 _MAX_NAMES = 3  # classes and reasons that a message lists
@@ -61,7 +62,7 @@ def DataGate(  # noqa: N802 (TFX names components like classes)
       DataRefused: if there is any problem.
     """
     counts, names = read_counts(quarantine.uri), json.loads(classes)
-    problems = list(_bad_records(counts, max_bad_fraction, quarantine.uri))
+    problems = list(_bad_records(counts, max_bad_fraction, to_uri(quarantine.uri)))
     problems += _numbered_from_one(counts, names)
     splits = artifact_utils.decode_split_names(examples.split_names)
     for split in splits:

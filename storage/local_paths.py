@@ -6,8 +6,10 @@ uploads the task's outputs from there (LocalPathForURI in backend/src/v2/compone
 
 import os
 import re
+from typing import Any
 
-ROOT = "LAUNCHER_ROOT"  # environment variable: the folder that replaces / (`run-local` sets it for each attempt)
+# Environment variable: the folder that replaces /. `run-local` sets it for each attempt, `pipeline.cluster.task` to /.
+ROOT = "LAUNCHER_ROOT"
 _FOLDERS = {"gs": "gcs", "minio": "minio", "s3": "s3"}
 _SCHEMES = {folder: scheme for scheme, folder in _FOLDERS.items()}
 
@@ -34,19 +36,28 @@ def to_local(uri: str, root: str | None = None) -> str:
 def to_uri(path: str) -> str:
     """Returns the URI of a path that `to_local` returned; other paths and URIs do not change.
 
-    >>> to_uri("/gcs/bucket/root/model"), to_uri("/a/local/folder")
-    ('gs://bucket/root/model', '/a/local/folder')
+    Outside a task on Kubeflow Pipelines, where LAUNCHER_ROOT is not set, no path changes.
     """
-    return _local(r"\A").sub(_uri, path)
+    return _local(r"\A").sub(_uri, path) if ROOT in os.environ else path
 
 
-def with_uris(text: str) -> str:
-    """Returns a text in which URIs replace all paths that `to_local` returned.
+def with_uris(value: Any) -> Any:
+    """Returns a text, or a JSON value with texts, in which URIs replace all paths that `to_local` returned.
 
-    >>> with_uris("from '/s3/bucket/data' to gs://bucket/s3/data")
-    "from 's3://bucket/data' to gs://bucket/s3/data"
+    Outside a task, nothing changes; see `to_uri`.
     """
-    return _local(r"(?<![\w./:-])").sub(_uri, text)
+    if ROOT not in os.environ:
+        return value
+    if isinstance(value, str):
+        return _local(r"(?<![\w./:+-])").sub(_uri, value)  # + and /: base64 may contain /s3/
+    if isinstance(value, tuple):
+        mapped = map(with_uris, value)
+        return type(value)(*mapped) if hasattr(value, "_fields") else tuple(mapped)
+    if isinstance(value, list):
+        return [with_uris(each) for each in value]
+    if isinstance(value, dict):
+        return {key: with_uris(each) for key, each in value.items()}
+    return value
 
 
 def _root() -> str:

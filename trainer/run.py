@@ -137,9 +137,9 @@ def _checkpoint_folder(fn_args: FnArgs, recipe: Recipe, replicas: int) -> str | 
     config = fn_args.custom_config
     if config["checkpoints"] is None:
         return None
-    inputs = with_uris(json.dumps([fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model]))
+    inputs = with_uris([fn_args.train_files, fn_args.transform_graph_path, fn_args.base_model])
     trained = recipe.model_dump(mode="json", exclude={"serving": True, "trainer": {"minutes"}})
     limited = recipe.trainer.minutes is not None  # the limit decides how many epochs are planned
-    key = [trained, limited, replicas, config["code"], inputs]
+    key = [trained, limited, replicas, config["code"], *inputs]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return f"{config['checkpoints']}/{digest[:16]}"

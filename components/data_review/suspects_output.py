@@ -15,6 +15,7 @@ from ingest import sheet
 from ingest.label_edits import DIGEST, NAME, NEW_LABEL, SETTING, Edits
 from ingest.names import printable, printable_class
 from ingest.split_names import TRAIN
+from storage.local_paths import to_uri
 
 _SHEET = "suspects.html"
 _TITLE = "Labels that may be wrong"
@@ -64,7 +65,7 @@ def write(
     output.write_csv(f"{folder}/{FILE}", columns, [*rows.values(), *_rows_of(edits, applied)])
     text = _text(suspects, len(photos.names), sum(_key(each) not in rows for each in found), classes)
     text += _held_out(found)
-    apply = [f"{command} --set {SETTING}={shlex.quote(f'{folder}/{FILE}')}"] if rows else []
+    apply = [f"{command} --set {SETTING}={shlex.quote(f'{to_uri(folder)}/{FILE}')}"] if rows else []
     cards = [[_card(each)] for each in found[: output.SHOWN]]
     section = sheet.Section("The most certain first", _HOW if rows else "", cards, len(found))
     output.write_sheet(f"{folder}/{_SHEET}", _TITLE, text, bool(found), _by_class(found), section, *apply)

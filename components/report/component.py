@@ -17,6 +17,7 @@ from components.artifacts import Artifacts, RunReport
 from components.pusher import pushed_to
 from components.report.sources import REPORT, REPORT_NODE, NodeOutputs, Sources
 from components.stage import Stage
+from storage.local_paths import to_uri
 from trainer.features import CHANGEABLE, SET_ASIDE, THRESHOLDS, setting_value
 from trainer.section import with_changes
 
@@ -62,7 +63,7 @@ class Executor(base_executor.BaseExecutor):
             pushed_to=pushed_to({"pushed_model": input_dict.get(_key("Pusher", "pushed_model"), [])}),
             judged=judged_split.recorded(evaluation and evaluation.get_string_custom_property(judged_split.PROPERTY)),
             set_aside=evaluation.get_string_custom_property(SET_ASIDE) if evaluation else "",
-            root=report.uri.rsplit("/", 3)[0],  # ROOT/NODE/OUTPUT/ID
+            root=to_uri(report.uri).rsplit("/", 3)[0],  # ROOT/NODE/OUTPUT/ID
         )
         make(sources, report.uri)
 

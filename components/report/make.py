@@ -16,6 +16,7 @@ from components.report import data, embedding_drift, evaluation, explanations, p
 from components.report.page import Pictures
 from components.report.sources import NUMBERS, REPORT, Sources
 from components.report.thumbnails import thumbnails
+from storage.local_paths import with_uris
 from trainer.features import CHECKS, HISTORY
 from trainer.intervals import is_undecided
 
@@ -28,6 +29,7 @@ def make(sources: Sources, to: str) -> dict[str, Any]:
     numbers, pictures = _collect(_existing(sources))
     found = sections.read(_existing(sources))
     numbers |= {"sections": list(map(sections.without_pictures, found)), "lineage": _lineage(sources)}
+    numbers, found = with_uris(numbers), with_uris(found)
     html = page.render(numbers | {"sections": found}, pictures, sources, to)
     tf.io.gfile.makedirs(to)
     for name, text in ((REPORT, html), (NUMBERS, json.dumps(numbers, indent=2))):

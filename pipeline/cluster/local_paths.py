@@ -1,4 +1,4 @@
-"""Replaces the URIs in a task's input by local paths, and the local paths in its output by URIs.
+"""Replaces the URIs in a task's input by local paths.
 
 Tasks on Kubeflow Pipelines read and write only the launcher's local folders (`storage.local_paths`), so TFX needs no
 file system for the pipeline root's scheme.
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from storage.local_paths import to_local, with_uris
+from storage.local_paths import to_local
 
 Json = dict[str, Any]
 
@@ -22,17 +22,6 @@ def localize(executor_input: Json) -> None:
         if local != artifact["uri"]:
             Path(local).mkdir(parents=True, exist_ok=True)  # the launcher creates only the parents
         artifact["uri"] = local
-
-
-def with_bucket_uris(value: Any) -> Any:
-    """Returns a JSON value, such as an ExecutorOutput, with URIs in place of local paths in all its texts."""
-    if isinstance(value, str):
-        return with_uris(value)
-    if isinstance(value, list):
-        return [with_bucket_uris(each) for each in value]
-    if isinstance(value, dict):
-        return {key: with_bucket_uris(each) for key, each in value.items()}
-    return value
 
 
 def _artifacts(side: Json) -> Iterator[Json]:

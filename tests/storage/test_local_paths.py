@@ -1,16 +1,24 @@
 """The paths are those of LocalPathForURI in Kubeflow's launcher_v2.go."""
 
+from typing import NamedTuple
+
 import pytest
 
 from storage.local_paths import ROOT, to_local, to_uri, with_uris
+
+
+class Pair(NamedTuple):
+    one: str
+    other: int
+
 
 PATHS = [("gs://b/k/l", "gcs/b/k/l"), ("minio://b/k", "minio/b/k"), ("s3://b/k/", "s3/b/k/"), ("s3://b", "s3/b")]
 
 
 @pytest.mark.parametrize(("uri", "path"), PATHS)
-@pytest.mark.parametrize("root", ["", "/", "/an/attempt", "/an/attempt/"])
+@pytest.mark.parametrize("root", ["/", "/an/attempt", "/an/attempt/"])
 def test_paths_and_back(monkeypatch, uri, path, root):
-    monkeypatch.setenv(ROOT, root) if root else monkeypatch.delenv(ROOT, raising=False)
+    monkeypatch.setenv(ROOT, root)
     local = f"{root.rstrip('/')}/{path}"
     assert to_local(uri) == local
     assert to_uri(local) == uri
@@ -22,7 +30,7 @@ def test_paths_and_back(monkeypatch, uri, path, root):
     "other", ["/a/folder", "a/gcs/b", "", "oci://image", "hdfs://host/s3/b", "/s3", "/s3/", "C:/s3/b"]
 )
 def test_other_paths_do_not_change(monkeypatch, other):
-    monkeypatch.delenv(ROOT, raising=False)
+    monkeypatch.setenv(ROOT, "/")
     assert (to_local(other), to_uri(other), with_uris(other)) == (other, other, other)
 
 
@@ -38,3 +46,14 @@ def test_a_text_with_paths(monkeypatch):
     text = '<a href="/an/attempt.d/gcs/b/model">x</a> /an/attemptXd/gcs/b /other/an/attempt.d/s3/b (/an/attempt.d/s3/c)'
     expected = '<a href="gs://b/model">x</a> /an/attemptXd/gcs/b /other/an/attempt.d/s3/b (s3://c)'
     assert with_uris(text) == expected
+    assert with_uris({"a": [text, 1, None], "b": (True, "/x")}) == {"a": [expected, 1, None], "b": (True, "/x")}
+    assert with_uris(Pair("/an/attempt.d/s3/c", 1)) == Pair("s3://c", 1)
+    assert with_uris(picture := "data:image/jpeg;base64,A+/an/attempt.d/s3/cA") == picture
+
+
+def test_outside_a_task_paths_are_paths(monkeypatch):
+    """A machine may have a folder /s3 or /gcs."""
+    monkeypatch.delenv(ROOT, raising=False)
+    assert to_local("s3://b/k") == "/s3/b/k"
+    assert to_uri("/s3/b/k") == "/s3/b/k"
+    assert with_uris(["from /s3/b/k"]) == ["from /s3/b/k"]

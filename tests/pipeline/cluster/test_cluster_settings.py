@@ -248,7 +248,7 @@ def test_an_error_is_reported_before_tfx_is_imported_or_a_file_written(command, 
     flags = ["--target", "vertex", "--image", "x", *(["-o", str(file)] if command == "compile" else [])]
     code = (
         "import sys, kubeflow_runner; code = kubeflow_runner.main(sys.argv[1:]); "
-        "heavy = {'tfx', 'tensorflow', 'kfp', 'google.cloud.aiplatform', 'apache_beam'} & set(sys.modules); "
+        "heavy = {'tfx', 'tensorflow', 'kfp', 'google.cloud.aiplatform', 'apache_beam', 'boto3'} & set(sys.modules); "
         "print(heavy or '', file=sys.stderr); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code, command, *flags], cwd=ROOT, capture_output=True, text=True)

@@ -1,12 +1,15 @@
 """A task between the launcher's downloads and uploads: local folders during the task, URIs in its output."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.cluster import task
 from pipeline.schema_file import SCHEMAS
+from tests.conftest import ROOT
 
 EXECUTOR = "tfx.components.schema_gen.import_schema_gen.executor.Executor"
 
@@ -15,9 +18,18 @@ def _artifact(kind: str, uri: str, **metadata) -> dict:
     return {"name": "1", "uri": uri, "type": {"instanceSchema": f"title: {kind}\ntype: object\n"}, "metadata": metadata}
 
 
+def _words(executor: str, given: dict, spec: dict | None = None) -> list[str]:
+    invocation, inputs = json.dumps(given), json.dumps(spec or {})
+    return [
+        "task",
+        f"--executor_class_path={executor}",
+        f"--json_serialized_invocation_args={invocation}",
+        f"--json_serialized_inputs_spec_args={inputs}",
+    ]
+
+
 def _run(executor: str, given: dict, spec: dict | None = None) -> dict:
-    words = ["task", f"--executor_class_path={executor}", f"--json_serialized_invocation_args={json.dumps(given)}"]
-    task.main(task.parse([*words, f"--json_serialized_inputs_spec_args={json.dumps(spec or {})}"]))
+    task.main(task.parse(_words(executor, given, spec)))
     return json.loads(Path(given["outputs"]["outputFile"]).read_text())
 
 
@@ -60,3 +72,38 @@ def test_a_task_reads_the_launchers_folder_and_its_properties_have_uris(tmp_path
     assert "root" not in json.dumps(output)
     assert output["artifacts"]["model"]["artifacts"][0]["uri"] == "s3://a-bucket/baseline"
     assert (tmp_path / "root" / "s3" / "a-bucket" / "baseline" / "none.txt").exists()
+
+
+@pytest.mark.parametrize("given", [{"instanceSchema": ""}, {"schemaTitle": "system.Model"}, {}, None])
+def test_an_input_gets_the_type_that_its_component_declares(given):
+    """The backend's own types, such as system.Model, are no classes of TFX."""
+    pushed = {"instanceSchema": "title: tfx.PushedModel\ntype: object\n"}
+    model = {"name": "1", "uri": "/a/model"} | ({} if given is None else {"type": given})
+    invocation = {"inputs": {"artifacts": {"model": {"artifacts": [model]}}}, "outputs": {}}
+    args, _ = task.parse(_words(EXECUTOR, invocation, {"artifacts": {"model": {"artifactType": pushed}}}))
+    (typed,) = json.loads(args.json_serialized_invocation_args)["inputs"]["artifacts"]["model"]["artifacts"]
+    assert typed["type"] == pushed
+
+
+AT_EXIT = """
+import atexit, os, runpy, sys
+atexit.register(os.abort)  # as a destructor that calls a pure virtual method
+sys.stdout.write("no line end")
+runpy.run_module("pipeline.cluster.task", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(("file", "succeeds"), [("flowers.pbtxt", True), ("none.pbtxt", False)])
+def test_an_abort_at_the_end_does_not_fail_a_task_that_succeeded(tmp_path, file, succeeds):
+    given = {
+        "inputs": {"parameterValues": {"schema_file": str(SCHEMAS / file)}, "artifacts": {}},
+        "outputs": {
+            "artifacts": {"schema": {"artifacts": [_artifact("tfx.Schema", str(tmp_path / "schema"))]}},
+            "outputFile": str(tmp_path / "output.json"),
+        },
+    }
+    (tmp_path / "schema").mkdir()
+    command = [sys.executable, "-c", AT_EXIT, *_words(EXECUTOR, given)[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode == 0, (tmp_path / "output.json").exists()) == (succeeds, succeeds), done.stderr
+    assert done.stdout == "no line end" if succeeds else "none.pbtxt" in done.stderr
