@@ -118,6 +118,8 @@ def on_vertex(
     region: str,
     image: str,
     machine: dict[str, Any],
+    workers: int,
+    spot: bool,
     service_account: str | None,
     custom_config: dict[str, Any],
     **channels: types.BaseChannel,
@@ -129,13 +131,20 @@ def on_vertex(
       project: the project of Google Cloud.
       region: the region of the job.
       image: the container image, which contains this project.
-      machine: the machine_spec of the worker pool.
+      machine: the machine_spec of the worker pools.
+      workers: the number of machines. Vertex AI sets TF_CONFIG if there are several, and restarts all if one is lost.
+      spot: whether the machines may be preempted. Vertex AI then restarts the job, which resumes from its checkpoints.
       service_account: the account of the job; None: Vertex AI's default.
       custom_config: see `trainer`.
       **channels: see `trainer`.
     """
     pool = {"machine_spec": machine, "replica_count": 1, "container_spec": {"image_uri": image}}
-    spec = {"worker_pool_specs": [pool]} | ({"service_account": service_account} if service_account else {})
+    others = [pool | {"replica_count": workers - 1}] if workers > 1 else []  # the first pool has the chief only
+    spec: dict[str, Any] = {"worker_pool_specs": [pool, *others]}
+    scheduling: dict[str, Any] = {"restart_job_on_worker_restart": True} if workers > 1 else {}
+    scheduling |= {"strategy": "SPOT"} if spot else {}
+    spec |= {"scheduling": scheduling} if scheduling else {}
+    spec |= {"service_account": service_account} if service_account else {}
     job = {"project": project, "job_spec": spec}
     custom = {ENABLE_VERTEX_KEY: True, VERTEX_REGION_KEY: region, vertex.TRAINING_ARGS_KEY: job}
     return trainer(*inputs, custom_config=custom_config | custom, executor=VertexExecutor, **channels)

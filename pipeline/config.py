@@ -154,6 +154,8 @@ class Cluster(Section):
     )
     image: str | None = None
     trainer: str = Field(default="cpu-8", description="the Trainer's machine: a name of pipeline/cluster/machines.py")
+    workers: int = Field(default=1, ge=1, le=100, description="machines that train together, on Vertex AI")
+    spot: bool = Field(default=False, description="train on spot capacity, which is cheaper and may be preempted")
     cpu: float = Field(default=4, gt=0, description="cores of each node except the Trainer")
     memory_gb: float = Field(default=16, gt=0, description="of each node except the Trainer")
     retries: int = Field(default=2, ge=0, le=10, description="of a failed node")

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 import pytest
 import yaml
+from google.cloud.aiplatform_v1.types import CustomJobSpec
 from google.protobuf import json_format
 from kfp.components import load_component_from_file
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -134,6 +135,44 @@ def test_kubeflow_selects_the_tpu_by_node_labels(compiled):
     assert len(list(yaml.safe_load_all(compiled("kubeflow-sample").read_text()))) == 1
 
 
+def test_workers_and_spot_capacity_of_a_custom_job(tmp_path, capfd):
+    flags = [*VERTEX, "--set", "cluster.trainer=l4", "--set", "cluster.workers=3", "--set", "cluster.spot=true"]
+    assert kubeflow_runner.main(["compile", *flags, "-o", str(tmp_path / "job.json")]) == 0
+    job = files.read(tmp_path / "job.json")
+    spec = CustomJobSpec(files.job_spec(job))  # the API's type refuses unknown fields and values
+    assert [pool.replica_count for pool in spec.worker_pool_specs] == [1, 2]
+    first, second = ((pool.machine_spec, pool.container_spec) for pool in spec.worker_pool_specs)
+    assert first == second
+    assert spec.scheduling.restart_job_on_worker_restart
+    assert spec.scheduling.strategy == spec.scheduling.Strategy.SPOT
+    summary.show(job)
+    assert "(3 × g2-standard-12, 1 × NVIDIA_L4); list price 1 to 5 $ per hour for each machine, less on spot" in (
+        capfd.readouterr().out
+    )
+    other = files.with_image(job, "r.io/other:2", ROOT, allow_dirty=False)
+    images = {pool["container_spec"]["image_uri"] for pool in files.job_spec(other)["worker_pool_specs"]}
+    assert images == {"r.io/other:2-gpu"}
+
+
+def test_spot_nodes_of_kubeflow(tmp_path, capfd):
+    flags = [*KUBEFLOW, *XCEPTION, "--set", "cluster.spot=true"]
+    assert kubeflow_runner.main(["compile", *flags, "-o", str(tmp_path / "job.yaml")]) == 0
+    job = files.read(tmp_path / "job.yaml")
+    trainer = job["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["Trainer_executor"]
+    assert trainer["nodeSelector"]["labels"]["cloud.google.com/gke-spot"] == "true"
+    assert trainer["nodeSelector"]["labels"]["cloud.google.com/gke-tpu-topology"] == "2x2"
+    (toleration,) = trainer["tolerations"]
+    assert toleration == {
+        "key": "cloud.google.com/gke-spot",
+        "operator": "Equal",
+        "value": "true",
+        "effect": "NoSchedule",
+    }
+    summary.show(job)
+    assert "Trainer: on tpu-v5e-4 (" in (printed := capfd.readouterr().out)
+    assert "$ per hour, less on spot capacity" in printed
+
+
 def test_kubeflow_does_not_cache_example_gen(compiled):
     tasks = _spec(compiled("kubeflow-sample"))["root"]["dag"]["tasks"]
     assert "cachingOptions" not in tasks["ImportExampleGen"]
@@ -241,7 +280,7 @@ def test_submitting_a_compiled_file_to_vertex(compiled, monkeypatch, capfd):
     printed = capfd.readouterr().out
     assert f"image 1: {image}" in printed
     assert TRAINER in printed
-    pool = files.worker_pool(job)
+    (pool,) = files.job_spec(job)["worker_pool_specs"]
     assert pool["container_spec"]["image_uri"] == f"{image}-tpu"
 
 

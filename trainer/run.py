@@ -16,6 +16,7 @@ from trainer import calibration, fitting, probing, strategy, weights
 from trainer.checkpoints import Checkpoints
 from trainer.confidence import NEVER
 from trainer.export import export, in_float32
+from trainer.familiarity import Familiarity
 from trainer.families import PROBE
 from trainer.features import HISTORY
 from trainer.recipe import eval_photos, inputs_of, model_of, weights_beside
@@ -58,16 +59,46 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Strategy) -> None:
+    """Trains on all workers; the chief writes the results, and the others return when it has written them."""
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
-    run_folder = strategy.own_folder(chosen, fn_args.model_run_dir)
     with chosen.scope():
         model = model_of(recipe, fn_args.base_model)
         tables = fn_args.custom_config["embeddings"] if recipe.model.reads_embeddings else None
         head = probing.fit(model, recipe, *tables) if tables else None
         is_probe = recipe.model.name == PROBE
         figures, checkpoints = (None, None) if is_probe else _fit(model, fn_args, recipe, transform, chosen)
-    serving_model = strategy.own_folder(chosen, fn_args.serving_model_dir)
-    served = in_float32(model)
+    served = in_float32(model)  # on all workers, because reading a variable may be a collective operation
+    if strategy.is_chief(chosen):
+        fitted, familiarity = _export(served, fn_args, recipe, transform, head, figures)
+        record = {
+            "recipe": recipe.model_dump(mode="json"),
+            "devices": strategy.describe(chosen),
+            "strategy": strategy.details(chosen),
+            "precision": strategy.precision_policy(chosen, recipe.trainer.precision),
+            "parameters": model.count_params(),
+            "head": head.record if head else None,
+            "fitted": fitted._asdict(),
+            "familiarity": familiarity and familiarity.figures(),
+            **(figures or (head.figures() if head else {})),
+        }
+        with tf.io.gfile.GFile(f"{fn_args.model_run_dir}/{HISTORY}", "w") as file:
+            file.write(json.dumps(record, indent=2))
+        if checkpoints and checkpoints != (final := f"{fn_args.model_run_dir}/{_CHECKPOINTS}"):
+            tf.io.gfile.rename(checkpoints, final)
+    strategy.wait_for_all(chosen)
+    if checkpoints and not strategy.is_chief(chosen):
+        tf.io.gfile.rmtree(checkpoints)
+
+
+def _export(
+    served: keras.Model,
+    fn_args: FnArgs,
+    recipe: Recipe,
+    transform: tft.TFTransformOutput,
+    head: probing.Fitted | None,
+    figures: dict[str, Any] | None,
+) -> tuple[calibration.Fitted, Familiarity | None]:
+    """Writes the SavedModel and the weights, and returns what was fitted on the eval split."""
     familiarity = None
     if head and (figures or head.figures())["best_epoch"] == 0:  # the exported model is the fitted last layer
         eval_logits, familiarity = (head.eval_logits, head.eval_labels), head.familiarity
@@ -76,23 +107,9 @@ def _train_and_export(fn_args: FnArgs, recipe: Recipe, chosen: tf.distribute.Str
     fitted = calibration.fit(*eval_logits, recipe.serving)
     if fitted.threshold == NEVER:
         print("no photo is sure: no threshold reaches serving.sure_accuracy on the eval split", flush=True)
-    export(served, transform, recipe.data.classes, serving_model, fitted, familiarity)
-    weights.save(model, weights_beside(serving_model))
-    record = {
-        "recipe": recipe.model_dump(mode="json"),
-        "devices": strategy.describe(chosen),
-        "strategy": strategy.details(chosen),
-        "precision": strategy.precision_policy(chosen, recipe.trainer.precision),
-        "parameters": model.count_params(),
-        "head": head.record if head else None,
-        "fitted": fitted._asdict(),
-        "familiarity": familiarity and familiarity.figures(),
-        **(figures or (head.figures() if head else {})),
-    }
-    with tf.io.gfile.GFile(f"{run_folder}/{HISTORY}", "w") as file:
-        file.write(json.dumps(record, indent=2))
-    if checkpoints:
-        tf.io.gfile.rename(checkpoints, f"{run_folder}/{_CHECKPOINTS}")
+    export(served, transform, recipe.data.classes, fn_args.serving_model_dir, fitted, familiarity)
+    weights.save(served, weights_beside(fn_args.serving_model_dir))
+    return fitted, familiarity
 
 
 def _fit(
@@ -101,11 +118,11 @@ def _fit(
     recipe: Recipe,
     transform: tft.TFTransformOutput,
     chosen: tf.distribute.Strategy,
-) -> tuple[dict[str, Any] | None, str | None]:
+) -> tuple[dict[str, Any] | None, str]:
     """Trains the model.
 
-    Returns the figures of `history.json` (None if there was no time for an epoch), and a folder of checkpoints to move
-    to the results (or None).
+    Returns the figures of `history.json` (None if there was no time for an epoch), and this worker's folder of
+    checkpoints.
     """
     inputs = inputs_of(fn_args, recipe, transform, chosen)
     final = f"{fn_args.model_run_dir}/{_CHECKPOINTS}"
@@ -116,9 +133,8 @@ def _fit(
     mirror = Mirror(folder, bucket) if bucket and strategy.is_chief(chosen) else None
     checkpoints = Checkpoints(folder, chosen, mirror)
     fitting.fit(model, recipe.trainer, chosen, inputs, checkpoints, start_counts=recipe.model.head == "probe")
-    kept = checkpoints.folder if temporary else None
     if not checkpoints.finished:
-        return None, kept
+        return None, checkpoints.folder
     history, trained = checkpoints.history, inputs.steps * inputs.batch * checkpoints.finished
     return {
         "global_batch": inputs.batch,
@@ -129,7 +145,7 @@ def _fit(
         "seconds": round(sum(history["seconds"]), 1),  # with validation; of all runs if the training was resumed
         "images_per_second": round(trained / sum(history["training_seconds"]), 1),
         "history": history,
-    }, kept
+    }, checkpoints.folder
 
 
 def _checkpoint_folder(fn_args: FnArgs, recipe: Recipe, replicas: int) -> str | None:

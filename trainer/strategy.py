@@ -224,8 +224,8 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def own_folder(strategy: tf.distribute.Strategy, folder: str) -> str:
     """Returns `folder` for the chief, and a sibling folder for each other worker.
 
-    All workers must export and save checkpoints, because these may be collective operations. The other workers' folders
-    can be deleted.
+    All workers must save checkpoints, because this may be a collective operation. The other workers' folders can be
+    deleted.
     """
     resolver = strategy.cluster_resolver
     return folder if is_chief(strategy) else f"{folder.rstrip('/')}-{resolver.task_type}-{resolver.task_id}"
@@ -259,6 +259,11 @@ def from_chief(strategy: tf.distribute.Strategy, values: Sequence[np.ndarray]) -
     received = strategy.experimental_local_results(strategy.run(tf.function(contribution)))[0].numpy()
     split = np.split(received, np.cumsum([part.size for part in parts])[:-1])
     return [part.view(value.dtype).reshape(value.shape) for part, value in zip(split, values, strict=True)]
+
+
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers have called this."""
+    from_chief(strategy, [np.zeros(1, np.int32)])
 
 
 def _chiefs(strategy: tf.distribute.Strategy) -> int:

@@ -13,7 +13,7 @@ from ingest.records import WILDCARDS
 from ingest.sources import SOURCES
 from pipeline import beam
 from pipeline.cluster import container_images, s3_access
-from pipeline.cluster.machines import MACHINES, REGIONS
+from pipeline.cluster.machines import MACHINES, REFUSED, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
 from trainer.families import FAMILIES, Weights
@@ -182,6 +182,9 @@ def _s3(config: Config) -> Iterator[str]:
 
 def _machine(config: Config, target: str) -> Iterator[str]:
     name, region = config.cluster.trainer, config.cluster.region
+    if name in REFUSED:
+        yield f"cluster.trainer: {name} cannot be used: {REFUSED[name]}"
+        return
     if name not in MACHINES:
         yield f"cluster.trainer: expected one of {', '.join(MACHINES)}; received {quoted(name)}"
         return
@@ -193,11 +196,25 @@ def _machine(config: Config, target: str) -> Iterator[str]:
         yield f"cluster.trainer: {name} is not available in {region}; expected cluster.region to be one of {regions}"
     if config.trainer.xla and machine.kind == "gpu" and machine.accelerators > 1:
         yield f"trainer.xla: expected false for the several GPUs of {name}, received true. Set it to false"
+    if config.cluster.workers > 1:
+        yield from _workers(config, target)
     if config.trainer.precision == "mixed_float16" and machine.kind == "tpu":
         yield (
             "trainer.precision: expected auto, float32 or mixed_bfloat16, because TPUs do not support float16; "
             "received mixed_float16"
         )
+
+
+def _workers(config: Config, target: str) -> Iterator[str]:
+    """Yields the reasons why several machines cannot train together."""
+    reasons = {
+        "Kubeflow Pipelines, where the Trainer is one pod": target == "kubeflow",
+        "a TPU, whose chips one machine drives": MACHINES[config.cluster.trainer].kind == "tpu",
+        "a model that reads embeddings, whose last layer one machine fits": config.model.reads_embeddings,
+        "trainer.xla, which compiles a step for one replica": config.trainer.xla,
+    }
+    for reason in (text for text, applies in reasons.items() if applies):
+        yield f"cluster.workers: expected 1 for {reason}; received {config.cluster.workers}"
 
 
 def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:

@@ -122,10 +122,10 @@ def with_image(job: Job, name: str, root: Path, allow_dirty: bool) -> Job:
     return job
 
 
-def worker_pool(job: Job) -> dict[str, Any] | None:
-    """Returns the worker pool of the Trainer's custom job on Vertex AI; None if the Trainer runs in its own task."""
+def job_spec(job: Job) -> dict[str, Any] | None:
+    """Returns the CustomJobSpec of the Trainer on Vertex AI; None if the Trainer runs in its own task."""
     training = _custom_config(job).get("ai_platform_training_args")  # the keys are TFX's
-    return training["job_spec"]["worker_pool_specs"][0] if training else None
+    return training["job_spec"] if training else None
 
 
 def _defaults(job: Job) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 
 from pipeline.cluster import s3_access
 from pipeline.cluster.compiled import Job
-from pipeline.cluster.machines import Machine
+from pipeline.cluster.machines import SPOT_LABEL, Machine
 from pipeline.cluster.parameters import PARAMETERS, defaults
 from pipeline.cluster.targets import TARGETS, Target, trainer_image
 from pipeline.config import Cluster, Config
@@ -50,8 +50,8 @@ def compile_job(config: Config, target_name: str) -> Job:
     if machine := target.trainer(config.cluster):
         trainer = executors["Trainer_executor"]["container"]
         trainer |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
-        if machine.selector:
-            job["platforms"] = _node_selector("Trainer_executor", machine)
+        if placement := _placement(machine, config.cluster.spot):
+            job["platforms"] = {"kubernetes": {"deploymentSpec": {"executors": {"Trainer_executor": placement}}}}
     if s3_access.uses(config):
         s3_access.grant(job, config.cluster)
     return job
@@ -98,6 +98,9 @@ def _limits(cpu: float, memory_gb: float) -> Job:
     }
 
 
-def _node_selector(executor: str, machine: Machine) -> Job:
-    selector = {"nodeSelector": {"labels": machine.selector}}
-    return {"kubernetes": {"deploymentSpec": {"executors": {executor: selector}}}}
+def _placement(machine: Machine, spot: bool) -> Job:
+    """Returns the node labels that the Trainer's pod selects, and the taint of spot nodes that it tolerates."""
+    key, value = SPOT_LABEL
+    labels = (machine.selector or {}) | ({key: value} if spot else {})
+    taint = {"key": key, "operator": "Equal", "value": value, "effect": "NoSchedule"}
+    return ({"nodeSelector": {"labels": labels}} if labels else {}) | ({"tolerations": [taint]} if spot else {})

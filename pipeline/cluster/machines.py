@@ -1,7 +1,8 @@
 """Machines for the Trainer: maps one name to the machine names of Vertex AI and of Kubernetes.
 
 Sources, as of 2026: Vertex AI's "Configure compute resources for training", "Train with TPU accelerators" and "TPU
-regions and zones"; GKE's "Plan TPUs in GKE". A project's quota is not checked.
+regions and zones"; GKE's "Plan TPUs in GKE"; Cloud TPU's "TPU v5e" and "Train a model using TPU v6e". A project's quota
+is not checked.
 """
 
 from typing import Any, NamedTuple
@@ -70,6 +71,8 @@ def _cloud_tpu(name: str) -> dict[str, Any]:
     return {"machine_type": "cloud-tpu", "accelerator_type": name, "accelerator_count": 8}
 
 
+SPOT_LABEL = ("cloud.google.com/gke-spot", "true")  # of GKE's spot nodes, and of a taint that administrators may add
+
 MACHINES = {
     "cpu-4": _cpu(4, "under 1"),
     "cpu-8": _cpu(8, "under 1"),
@@ -88,4 +91,15 @@ MACHINES = {
     "tpu-v5e-1": _v5e(1, "1x1", 22, 36, "1 to 5"),
     "tpu-v5e-4": _v5e(4, "2x2", 110, 160, "1 to 5"),
     "tpu-v5e-8": _v5e(8, "2x4", 220, 330, "5 to 20"),
+}
+
+_SEVERAL_HOSTS = (
+    "the slice has several hosts, and TensorFlow needs a server on each of them, but the Trainer is one process on one "
+    "host; expected at most tpu-v5e-8"
+)
+_V6E = "Google documents JAX and PyTorch for TPU v6e, but not TensorFlow; expected a tpu-v5e machine"
+# machines that exist but cannot train, and the reason: slices by their number of chips
+REFUSED = {
+    **{f"tpu-v5e-{chips}": _SEVERAL_HOSTS for chips in (16, 32, 64, 128, 256)},
+    **{f"tpu-v6e-{chips}": _V6E for chips in (1, 4, 8, 16, 32, 64, 128, 256)},
 }

@@ -8,7 +8,7 @@ from rich.table import Table
 from lineage.text import safe
 from pipeline.cluster import compiled
 from pipeline.cluster.compiled import Job
-from pipeline.cluster.machines import MACHINES, Machine
+from pipeline.cluster.machines import MACHINES, SPOT_LABEL, Machine
 
 
 class Task(NamedTuple):
@@ -41,10 +41,17 @@ def _task(job: Job, name: str, after: set[str]) -> Task:
     component = spec["components"][spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
     ((kind, executor),) = spec["deploymentSpec"]["executors"][component["executorLabel"]].items()
     image, resources = executor.get("image", ""), _resources(executor.get("resources", {}))
-    if name == "Trainer" and (pool := compiled.worker_pool(job)):
+    if name == "Trainer" and (custom := compiled.job_spec(job)):
+        pool = custom["worker_pool_specs"][0]
         kind, image = "custom job", pool["container_spec"]["image_uri"]
-        resources = _machine(pool["machine_spec"])
+        resources = f"{_several(custom)}{_machine(pool['machine_spec'])}"
     return Task(name, kind, tuple(sorted(after)), image, resources)
+
+
+def _several(custom: dict[str, Any]) -> str:
+    """Returns 'N × ' for a custom job on N machines, '' for one."""
+    machines = sum(pool["replica_count"] for pool in custom["worker_pool_specs"])
+    return f"{machines} × " if machines > 1 else ""
 
 
 def _machine(spec: dict[str, Any]) -> str:
@@ -82,21 +89,29 @@ def show(job: Job) -> None:
 
 def _name_and_cost(job: Job) -> tuple[str, str]:
     """Returns the name in MACHINES of the Trainer's machine, and the range of its list price."""
-    pool = compiled.worker_pool(job)
+    custom = compiled.job_spec(job)
+    strategy = custom.get("scheduling", {}).get("strategy") if custom else None
+    spot = strategy == "SPOT" or SPOT_LABEL in _labels(job)
     for name, machine in MACHINES.items():
-        if pool["machine_spec"] == machine.vertex if pool else _runs_on(job, machine):
-            return name, f"{machine.cost} $ per hour"
+        if custom["worker_pool_specs"][0]["machine_spec"] == machine.vertex if custom else _runs_on(job, machine):
+            each = " for each machine" if custom and _several(custom) else ""
+            return name, f"{machine.cost} $ per hour{each}{', less on spot capacity' if spot else ''}"
     return "a machine of another version of this project", "unknown"
 
 
 def _runs_on(job: Job, machine: Machine) -> bool:
     """Returns whether the Trainer's task, on Kubeflow, requests this machine."""
-    kubernetes = job.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
-    labels: dict[str, Any] = {}
-    for executor in kubernetes.values():
-        labels |= executor.get("nodeSelector", {}).get("labels", {})
+    labels = _labels(job) - {SPOT_LABEL}
     limits = job["pipelineSpec"]["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["resources"]
-    return (limits["cpuLimit"], limits["memoryLimit"], labels) == (machine.cpu, machine.memory_gb, machine.selector)
+    requested = limits["cpuLimit"], limits["memoryLimit"], dict(labels)
+    return requested == (machine.cpu, machine.memory_gb, machine.selector)
+
+
+def _labels(job: Job) -> set[tuple[str, str]]:
+    """Returns the node labels that the Trainer's pod selects on Kubeflow."""
+    kubernetes = job.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    selected = (executor.get("nodeSelector", {}).get("labels", {}) for executor in kubernetes.values())
+    return {label for labels in selected for label in labels.items()}
 
 
 def _print_line(line: str) -> None:

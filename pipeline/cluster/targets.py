@@ -53,6 +53,8 @@ def _vertex(config: Config) -> Environment:
         region=str(cluster.region),
         image=trainer_image(cluster),
         machine=MACHINES[cluster.trainer].vertex,
+        workers=cluster.workers,
+        spot=cluster.spot,
         service_account=cluster.service_account,
     )
     return Environment(

@@ -14,11 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer import balance, fitting, input_pipeline, strategy, tfrecords
+from trainer import balance, fitting, input_pipeline, run, strategy, tfrecords
 from trainer.checkpoints import Checkpoints
 from trainer.models.batch_norm import BatchNormalization
-from trainer.settings import LearningRate, Trainer
+from trainer.settings import LearningRate, Recipe, Trainer
 
 SIZE, BATCH, STEPS, CLASSES, RATE = 32, 16, 3, 5, 1e-3
 SHAPE = (SIZE, SIZE, 3)
@@ -137,6 +138,23 @@ def evaluate(chosen: tf.distribute.Strategy, folder: str) -> list[float]:
     return [float(by_keras), float(np.concatenate(losses).mean())]
 
 
+def export(chosen: tf.distribute.Strategy, records: str, folder: str) -> dict[str, list[str]]:
+    """Trains softmax regression on the records with the Trainer's code; returns the files when it returned."""
+    given = FnArgs(
+        train_files=[f"{records}/train*.tfrec"],
+        eval_files=[f"{records}/eval.tfrec"],
+        transform_graph_path=f"{records}/graph",
+        serving_model_dir=f"{folder}/model/serving",
+        model_run_dir=f"{folder}/run",
+        custom_config={"checkpoints": None, "code": ""},
+    )
+    classes = [f"class {number}" for number in range(RECORDS)]
+    data, training = {"classes": classes, "image_size": 48}, {"epochs": 1, "batch_size": BATCH // 2}
+    recipe = Recipe(data=data, model={"name": "softmax"}, trainer=training)
+    run._train_and_export(given, recipe, chosen)
+    return {name: sorted(path.name for path in Path(folder, name).iterdir()) for name in ("model", "run")}
+
+
 def _classes(chosen: tf.distribute.Strategy, batches: tf.data.Dataset) -> list[list[int]]:
     given = chosen.experimental_distribute_dataset(batches)
     steps = [chosen.experimental_local_results(classes) for _, classes in given]
@@ -160,6 +178,8 @@ def main() -> None:
     given = {}
     if args.records:
         given = {"evaluated": evaluate(chosen, args.records)} if args.cpus > 1 else read(chosen, args.records)
+        if strategy.several_workers(chosen):
+            given["exported"] = export(chosen, args.records, f"{args.folder}/exported")
     print("\n" + json.dumps(trained | {"average": average(chosen), **given}))
 
 

@@ -104,6 +104,14 @@ def test_two_workers_give_the_loss_of_one_though_one_lost_its_last_commit(worker
     assert chief["weights"] == other["weights"] == pytest.approx(one_device["dense"]["weights"], rel=1e-4)
 
 
+def test_the_chief_of_two_workers_writes_one_model(workers):
+    """Each worker returns after the chief has written everything, and has deleted its own checkpoints."""
+    chief, other = (result["exported"] for result in workers)
+    assert chief["model"] == other["model"] == ["model.weights.h5", "serving"]
+    assert other["run"] == ["checkpoints", "history.json"]
+    assert chief["run"] in (other["run"], ["checkpoints", "checkpoints-worker-1", "history.json"])
+
+
 def test_the_figures_of_a_validation_are_those_of_its_photos(eight_devices):
     """Without a known number of batches, batches of zeros counted as photos."""
     by_keras, by_hand = eight_devices["evaluated"]

@@ -10,6 +10,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+from pipeline.cluster.launcher import custom_job
+
 _PYTHON = ["python", "-m"]
 _PRELOADED = ["tensorflow", "tfx.v1", "pipeline.pipeline", "pipeline.cluster.launcher.containers"]
 
@@ -64,12 +66,8 @@ def _run_custom_jobs_locally() -> None:
             pass
 
         def launch_job(self, project: str, training_job: dict[str, Any]) -> None:
-            (pool,) = CustomJob(training_job).job_spec.worker_pool_specs  # validates the fields, as the service does
-            _, _, *module = pool.container_spec.command  # after "python -m"
-            process = multiprocessing.get_context("fork").Process(target=_main, args=module)  # the fork inherits TFX
-            process.start()
-            process.join()
-            state = JobState.JOB_STATE_FAILED if process.exitcode else JobState.JOB_STATE_SUCCEEDED
+            succeeded = custom_job.run(CustomJob(training_job).job_spec, _main)  # the type validates the fields
+            state = JobState.JOB_STATE_SUCCEEDED if succeeded else JobState.JOB_STATE_FAILED
             self._job_name, self._job = "local", CustomJob(state=state)
 
         def get_job(self) -> CustomJob:

@@ -62,6 +62,18 @@ def test_resolved_settings_have_uris_and_a_push_folder():
             "--region.*for example europe-west4.*'europe-west44'",
         ),
         ({"cluster__trainer": "tpu-v5e-5"}, "cluster.trainer: expected one of cpu-4.*tpu-v5e-4.*'tpu-v5e-5'"),
+        (
+            {"cluster__trainer": "tpu-v5e-16"},
+            "tpu-v5e-16 cannot be used: the slice has several hosts.*at most tpu-v5e-8",
+        ),
+        ({"cluster__trainer": "tpu-v6e-8"}, "tpu-v6e-8 cannot be used: Google documents JAX and PyTorch.*tpu-v5e"),
+        ({"cluster__workers": 3, "cluster__trainer": "tpu-v5e-4"}, "cluster.workers: expected 1 for a TPU.*received 3"),
+        ({"cluster__workers": 2, "trainer__xla": True}, "cluster.workers: expected 1 for trainer.xla"),
+        ({"cluster__workers": 0}, "cluster.workers: expected"),
+        (
+            {"cluster__workers": 2, "model__name": "probe", "embeddings__trunks": [{"name": "efficientnet_lite0"}]},
+            "cluster.workers: expected 1 for a model that reads embeddings",
+        ),
         ({"cluster__trainer": "tpu-v5e-4", "cluster__region": "me-west1"}, "not available in me-west1.*us-west4"),
         (
             {"cluster__trainer": "tpu-v5e-4", "cluster__image": f"r.io/a/b@sha256:{'0' * 64}"},
@@ -103,6 +115,7 @@ def test_settings_that_a_cluster_cannot_use(changes, says):
         ),
         ({"cluster__s3_endpoint": "http://me:secret@minio:9000"}, "cluster.s3_endpoint: expected http://HOST:PORT"),
         ({"beam__runner": "DataflowRunner"}, "beam.runner: expected DirectRunner on Kubeflow Pipelines"),
+        ({"cluster__workers": 2}, "cluster.workers: expected 1 for Kubeflow Pipelines, where the Trainer is one pod"),
         ({"cluster__endpoint": "https://me:secret@kubeflow.org"}, "expected http://HOST:PORT .* without a password$"),
         ({"cluster__endpoint": "kubeflow.org"}, "--endpoint.*expected http://HOST:PORT"),
     ],
