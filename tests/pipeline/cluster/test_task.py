@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cluster import task
 from pipeline.schema_file import SCHEMAS
+from storage import s3
 from tests.conftest import ROOT
+from tests.helpers.minio import BUCKET
+from trainer import weight_files
 
 EXECUTOR = "tfx.components.schema_gen.import_schema_gen.executor.Executor"
 
@@ -107,3 +111,22 @@ def test_an_abort_at_the_end_does_not_fail_a_task_that_succeeded(tmp_path, file,
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode == 0, (tmp_path / "output.json").exists()) == (succeeds, succeeds), done.stderr
     assert done.stdout == "no line end" if succeeds else "none.pbtxt" in done.stderr
+
+
+def test_a_task_reads_a_schema_and_weights_in_s3(minio, tmp_path):
+    s3.upload(SCHEMAS / "flowers.pbtxt", f"minio://{BUCKET}/mine.pbtxt")
+    given = {
+        "inputs": {"parameterValues": {"schema_file": f"minio://{BUCKET}/mine.pbtxt"}, "artifacts": {}},
+        "outputs": {
+            "artifacts": {"schema": {"artifacts": [_artifact("tfx.Schema", str(tmp_path / "schema"))]}},
+            "outputFile": str(tmp_path / "output.json"),
+        },
+    }
+    (tmp_path / "schema").mkdir()
+    _run(EXECUTOR, given)
+    assert (tmp_path / "schema" / "schema.pbtxt").read_bytes() == (SCHEMAS / "flowers.pbtxt").read_bytes()
+    np.savez(tmp_path / "w.npz", **{"layer/kernel": np.arange(3.0)})
+    s3.upload(tmp_path / "w.npz", f"s3://{BUCKET}/w.npz")
+    assert weight_files.read(f"s3://{BUCKET}/w.npz")["layer/kernel"].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=f"the weights file s3://{BUCKET}/none.npz cannot be read: .*does not exist"):
+        weight_files.read(f"s3://{BUCKET}/none.npz")
