@@ -47,16 +47,6 @@ def test_minio(tmp_path, monkeypatch):
     cluster_settings.check_compiled(compiled.config_of(job, {}, {}), "kubeflow")
 
 
-def test_the_proto_of_kubeflow_knows_the_fields(tmp_path):
-    """kfp-kubernetes has the proto; the lock does not have kfp-kubernetes."""
-    proto = pytest.importorskip("kfp.kubernetes.kubernetes_executor_config_pb2", reason="needs kfp-kubernetes")
-    from google.protobuf import json_format
-
-    _, platform = _compile(tmp_path / "sample.yaml", *MINIO, *TPU, "--set", f"cluster.s3_endpoint={SERVER}")
-    for executor in platform.values():
-        json_format.ParseDict(executor, proto.KubernetesExecutorConfig())
-
-
 def test_aws_with_a_role_of_the_pods(tmp_path):
     file = tmp_path / "sample.yaml"
     flags = [*FLAGS, "--pipeline-root", "gs://b/root", "--data", "s3://b/photos", "--set", "cluster.s3_secret=null"]
