@@ -1,10 +1,9 @@
-"""Submits to Kubeflow Pipelines' own API server, on Kubernetes' own API server and MariaDB, all on 127.0.0.1.
+"""Submits to Kubeflow Pipelines' own API server, on Kubernetes' own, MariaDB and MinIO, all on 127.0.0.1.
 
     python -m tests.kubeflow.api_server [VERSION]
 
-Needs git, Go, openssl and Debian's etcd-server and mariadb-server. The first run builds both servers. There is no
-object store, because a run with its pipeline in the request does not use it. Nothing runs the pods. Argo's reports of
-their states are imitated: submissions.py sends them to the API server.
+Needs git, Go, openssl and Debian's etcd-server and mariadb-server. The first run builds the other servers. Nothing runs
+the pods. Argo's reports of their states are imitated: submissions.py sends them to the API server.
 """
 
 import secrets
@@ -12,17 +11,19 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import requests
 
-from tests.helpers import databases
+from tests.helpers import databases, minio
 from tests.kubeflow import kubernetes, sources, submissions
 
 
 @contextmanager
-def server(version: str, folder: Path, cluster: kubernetes.Cluster, database: databases.Server) -> Iterator[str]:
+def server(
+    version: str, folder: Path, cluster: kubernetes.Cluster, database: databases.Server, store: dict[str, str]
+) -> Iterator[str]:
     """Starts the API server and yields its address."""
     program, source = sources.api_server(version), sources.source(version)
     for manifest in _manifests(source):
@@ -41,8 +42,10 @@ def server(version: str, folder: Path, cluster: kubernetes.Cluster, database: da
         "DBCONFIG_MYSQLCONFIG_PORT": str(database.port),
         "DBCONFIG_MYSQLCONFIG_DBNAME": databases.NAME,
         "OBJECTSTORECONFIG_HOST": "127.0.0.1",
-        "OBJECTSTORECONFIG_PORT": str(closed),
+        "OBJECTSTORECONFIG_PORT": store["AWS_ENDPOINT_URL"].rpartition(":")[2],
         "OBJECTSTORECONFIG_SECURE": "false",
+        "OBJECTSTORECONFIG_ACCESSKEY": store["AWS_ACCESS_KEY_ID"],
+        "OBJECTSTORECONFIG_SECRETACCESSKEY": store["AWS_SECRET_ACCESS_KEY"],
         "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST": "127.0.0.1",
         "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_PORT": str(closed),
     }
@@ -55,11 +58,11 @@ def server(version: str, folder: Path, cluster: kubernetes.Cluster, database: da
 
 
 def _manifests(source: Path) -> list[Path]:
-    """Returns the files that define Workflow (from Argo's module) and ScheduledWorkflow."""
+    """Returns the files of an installation that define Workflow (from Argo's module) and ScheduledWorkflow."""
     module = next(line.split()[0] for line in (source / "go.mod").read_text().splitlines() if "argo-workflows" in line)
     argo = Path(sources.run(["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", module], source).strip())
     own = source / "manifests" / "kustomize" / "base" / "pipeline" / "cluster-scoped" / "scheduled-workflow-crd.yaml"
-    return [argo / "manifests" / "base" / "crds" / "full" / "argoproj.io_workflows.yaml", own]
+    return [argo / "manifests" / "base" / "crds" / "minimal" / "argoproj.io_workflows.yaml", own]
 
 
 def _healthy(url: str) -> bool:
@@ -72,10 +75,14 @@ def _healthy(url: str) -> bool:
 def main() -> None:
     version = sys.argv[1] if len(sys.argv) > 1 else list(sources.VERSIONS)[-1]
     databases.PASSWORD = secrets.token_urlsafe()
-    with tempfile.TemporaryDirectory() as name, databases.server("mysql") as database:
-        folder = Path(name)
-        with kubernetes.cluster(folder) as cluster, server(version, folder, cluster, database) as url:
-            submissions.check(version, url, cluster, folder)
+    minio.build()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        database = stack.enter_context(databases.server("mysql"))
+        store = stack.enter_context(minio.serving(folder / "minio"))
+        cluster = stack.enter_context(kubernetes.cluster(folder))
+        url = stack.enter_context(server(version, folder, cluster, database, store))
+        submissions.check(version, url, cluster, folder)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,14 @@ def source(version: str) -> Path:
       SystemExit: if the version's tag does not name the expected commit.
     """
     folder = CACHE / version
-    if (folder / "go.mod").is_file():
-        return folder
+    if not (folder / "go.mod").is_file():
+        _check_out(version, folder)
+    for part in _SEPARATE:
+        run(["go", "mod", "edit", f"-replace={_MODULE}/{part}=./{part}"], folder)
+    return folder
+
+
+def _check_out(version: str, folder: Path) -> None:
     run(["git", "init", "--quiet", folder])
     repository = os.environ.get("KFP_SOURCE", REPOSITORY)
     run(["git", "fetch", "--quiet", "--depth=1", repository, f"refs/tags/{version}"], folder)
@@ -60,9 +66,6 @@ def source(version: str) -> Path:
     if commit != VERSIONS[version]:
         raise SystemExit(f"Kubeflow Pipelines {version}: expected commit {VERSIONS[version]}, received {commit}")
     run(["git", "checkout", "--quiet", commit], folder)
-    for part in _SEPARATE:
-        run(["go", "mod", "edit", f"-replace={_MODULE}/{part}=./{part}"], folder)
-    return folder
 
 
 def build(folder: Path, package: str, name: str) -> Path:
@@ -76,9 +79,11 @@ def run(command: Iterable[object], folder: Path | None = None) -> str:
     """Returns what a command prints; shows the command's errors.
 
     Raises:
-      SystemExit: if the command fails.
+      SystemExit: if the program is missing, or the command fails.
     """
     words = [str(word) for word in command]
+    if not shutil.which(words[0]):
+        raise SystemExit(f"{words[0]} is missing; tests/kubeflow/README.md lists what is needed")
     done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"failed with exit code {done.returncode}: {' '.join(words)}")
