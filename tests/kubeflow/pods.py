@@ -68,7 +68,11 @@ def expected(job: Job, cluster: Cluster) -> dict[str, Pod]:
     if machine.resource:
         trainer["image"] += f"-{machine.kind}"
         trainer["resources"]["limits"][machine.resource] = str(machine.accelerators)
-        trainer["nodeSelector"] = machine.selector
+        trainer["nodeSelector"] = dict(machine.selector or {})
+    if cluster.spot:
+        trainer.setdefault("nodeSelector", {})["cloud.google.com/gke-spot"] = "true"
+        taint = {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+        trainer["tolerations"] = [taint]
     return {**dict.fromkeys(names, _expected(cluster, cluster.cpu, cluster.memory_gb)), "Trainer": trainer}
 
 

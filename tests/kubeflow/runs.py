@@ -35,6 +35,7 @@ _S3 = {"s3_endpoint": "http://minio.kubeflow:9000", "s3_secret": "a-secret"}
 RUNS = {
     "flowers-xception on tpu-v5e-4": _run("tpu-v5e-4", "--preset=flowers-xception", cpu=2, memory_gb=9, retries=5),
     "sample with MinIO": _run("l4", "--pipeline-root=minio://a-bucket/root", **_S3),
+    "sample on spot capacity": _run("tpu-v5e-1", spot=True),
     **{f"sample on {name}": _run(name) for name, machine in MACHINES.items() if machine.selector is not None},
 }
 
