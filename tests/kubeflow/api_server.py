@@ -8,6 +8,7 @@ the pods. Argo's reports of their states are imitated: submissions.py sends them
 
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -74,6 +75,8 @@ def _healthy(url: str) -> bool:
 
 def main() -> None:
     version = sys.argv[1] if len(sys.argv) > 1 else list(sources.VERSIONS)[-1]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so its children
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops the servers
     databases.PASSWORD = secrets.token_urlsafe()
     minio.build()
     with ExitStack() as stack:
