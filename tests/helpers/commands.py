@@ -52,6 +52,7 @@ VALUES = {
     r"--output DIR": "--output other",
     r"\bDIR\b": "data",
     r"-o FILE": "-o new.json",
+    r"(submit|run-local) photos\.yaml": r"\1 sample.yaml",
     r"submit +FILE": "submit photos.json",
     r"run-local +FILE": "run-local sample.json",
     r"--html FILE": "--html page.html",
@@ -240,14 +241,14 @@ def _lineage_of_a_cluster(words: list[str], folder: Path) -> Done:
 
 @contextlib.contextmanager
 def _bucket(words: list[str], folder: Path, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """For `--store`, serves a bucket of Cloud Storage; yields the words with its scheme."""
+    """For `--store`, serves a bucket of Cloud Storage; yields the words with its URI."""
     if "--store" not in words:
         yield words
         return
     with cloud_storage.serving(folder) as environment:
         for name in ("STORAGE_EMULATOR_HOST", "no_proxy"):
             patch.setenv(name, environment[name])
-        yield [word.replace("minio://", "gs://") for word in words]
+        yield [re.sub(r"minio://[\w-]+", f"gs://{cloud_storage.BUCKET}", word) for word in words]
 
 
 @contextlib.contextmanager

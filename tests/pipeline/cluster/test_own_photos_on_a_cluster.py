@@ -1,4 +1,4 @@
-"""From a folder of photos to a submitted run, with the commands of docs/kubernetes.md."""
+"""From a folder of photos to a submitted run, with the commands of docs/first-run-*.md."""
 
 import re
 import shlex
