@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint stack bench bench-pytorch kubeflow-proof tensorboard inspect screenshot check tools image lock minio format clean
+.PHONY: help run test lint stack bench bench-pytorch kubeflow-proof tensorboard inspect screenshot check tools image sbom lock minio format clean
 
 help: ## list the targets
 	@echo "ARGS='…' passes arguments on: make run ARGS='--set trainer.epochs=5', make test ARGS=tests/pipeline/test_settings.py"
@@ -73,7 +73,7 @@ $(LOCKED): $(wildcard requirements/lock-$(CHOSEN).txt requirements/dev-$(CHOSEN)
 	@echo "Setting up $(VENV): one download of about 1 GB, then a minute of byte-compiling."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes \
 	  -r requirements/lock-$(CHOSEN).txt -r requirements/dev-$(CHOSEN).txt
 	@touch $@
 
@@ -95,14 +95,24 @@ image: ## build a container image; needs IMAGE=REGISTRY/NAME, accepts TARGET=cpu
 	  --build-arg DEBIAN=$(if $(filter tpu,$(TARGET)),trixie,bookworm) \
 	  --tag $(IMAGE):$$(git rev-parse --short=12 HEAD)$(patsubst %,-%,$(filter-out cpu,$(TARGET))) .
 
+sbom: $(READY) ## list the packages of the image cpu and their licences in build/sbom (needs Python 3.11)
+	@$(BIN)/uv venv --quiet --clear --python 3.11 build/sbom/environment
+	@$(BIN)/uv pip sync --quiet --python build/sbom/environment --require-hashes requirements/cpu.txt
+	@$(BIN)/cyclonedx-py environment build/sbom/environment --output-file build/sbom/cpu.cdx.json
+	@$(BIN)/pip-licenses --python build/sbom/environment/bin/python --with-urls --format markdown --output-file build/sbom/licences.md
+	@rm -r build/sbom/environment
+
 COMPILE := ../$(BIN)/uv pip compile --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header --quiet
+UNUSED := --override unused.in
 OLD := $(COMPILE) --python-platform x86_64-manylinux_2_28
 NEW := $(COMPILE) --universal
 
 lock: $(READY) ## resolve all versions again and write requirements/*.txt
-	cd requirements && for name in lock-old gpu uv pytorch; do $(OLD) $$name.in --output-file $$name.txt || exit; done
-	cd requirements && $(NEW) lock-new.in --output-file lock-new.txt
-	cd requirements && $(COMPILE:3.11=3.13) --python-platform x86_64-manylinux_2_40 tpu.in --override tpu-overrides.in \
+	cd requirements && for name in lock-old gpu; do $(OLD) $$name.in $(UNUSED) --output-file $$name.txt || exit; done
+	cd requirements && for name in uv pytorch; do $(OLD) $$name.in --output-file $$name.txt || exit; done
+	cd requirements && $(OLD) cpu.in $(UNUSED) --override other-tensorflow.in --output-file cpu.txt
+	cd requirements && $(NEW) lock-new.in $(UNUSED) --output-file lock-new.txt
+	cd requirements && $(COMPILE:3.11=3.13) --python-platform x86_64-manylinux_2_40 tpu.in $(UNUSED) --override other-tensorflow.in \
 	  --output-file tpu.txt
 	cd requirements && $(NEW) tpu-check.in --output-file tpu-check.txt
 	cd requirements && $(OLD) dev.in --constraints lock-old.txt --output-file dev-old.txt

@@ -155,7 +155,8 @@ def _lineage(sources: Sources) -> dict[str, Any]:
     nodes = [
         node._asdict() | {"reads": [name for name in node.reads if sources.folder(name)]} for node in sources.nodes
     ]
-    versions = {name: version(name) for name in ("tfx", "tensorflow", "keras")}
+    # In the images, the package of TensorFlow is tensorflow-cpu or tensorflow-tpu.
+    versions = {"tfx": version("tfx"), "tensorflow": tf.__version__, "keras": version("keras")}
     return {
         "nodes": nodes,
         "settings": sources.settings,
