@@ -23,13 +23,18 @@ RUN python3 -m venv /opt/uv \
  && python3 -m venv --without-pip /opt/pipeline
 ENV PATH=/opt/uv/bin:$PATH VIRTUAL_ENV=/opt/pipeline UV_PYTHON_DOWNLOADS=never UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1
 
+# TensorFlow's headers compile custom operations, which no node has. Some packages contain their tests.
 FROM build AS cpu-packages
-COPY requirements/lock-old.txt requirements/
-RUN uv pip sync --require-hashes requirements/lock-old.txt
+COPY requirements/cpu.txt requirements/
+RUN uv pip sync --require-hashes requirements/cpu.txt \
+ && rm -r /opt/pipeline/lib/python3*/site-packages/tensorflow/include \
+ && find /opt/pipeline -type d -name tests -prune -exec rm -r {} +
 
-FROM cpu-packages AS gpu-packages
-COPY requirements/gpu.txt requirements/
-RUN uv pip install --no-deps --require-hashes -r requirements/gpu.txt
+FROM build AS gpu-packages
+COPY requirements/lock-old.txt requirements/gpu.txt requirements/
+RUN uv pip sync --require-hashes requirements/lock-old.txt requirements/gpu.txt \
+ && rm -r /opt/pipeline/lib/python3*/site-packages/tensorflow/include \
+ && find /opt/pipeline -type d -name tests -prune -exec rm -r {} +
 
 FROM build AS tpu-packages
 RUN . /etc/os-release && { test "$VERSION_CODENAME" = trixie || { echo "expected --build-arg DEBIAN=trixie" >&2; exit 1; }; }
@@ -53,7 +58,7 @@ RUN useradd --uid 1000 --create-home pipeline \
  && install --directory --owner=pipeline /gcs /minio /s3
 ENV PATH=/opt/pipeline/bin:$PATH PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=1
 WORKDIR /home/pipeline
-# No entry point, because a cluster gives the whole command. This default prints its usage.
+# A cluster sets the whole command. This default prints its usage.
 CMD ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor", "--help"]
 ARG COMMIT=unknown
 ARG SOURCE=unknown
@@ -72,6 +77,13 @@ RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip i
 USER 1000
 
 FROM run AS cpu
+# The version is that of cpu.txt.
+COPY --from=apache/beam_python3.11_sdk:2.67.0 /opt/apache/beam/boot /opt/apache/beam/LICENSE /opt/apache/beam/NOTICE /opt/apache/beam/
 COPY --from=cpu-packages /opt/pipeline /opt/pipeline
 RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
 USER 1000
+# Without it, boot tries to create a virtual environment, which would not contain the packages of /opt/pipeline.
+ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
+# Beam's engines start the image as a worker, with arguments for boot. A cluster's command replaces this entry point.
+ENTRYPOINT ["/opt/apache/beam/boot"]
+CMD []
