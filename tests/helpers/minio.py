@@ -25,9 +25,13 @@ _START_S = 30
 
 
 def build() -> None:
-    """Builds the server with Go, from source that Go's checksum database verifies."""
-    if BINARY.exists():
-        return
+    """Builds the server with Go, from source that Go's checksum database verifies, and prints its path."""
+    if not BINARY.exists():
+        _install()
+    print(BINARY)
+
+
+def _install() -> None:
     go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
     if not go:
         sys.exit("Go is needed to build MinIO. On Debian: apt-get install golang-go")
