@@ -51,6 +51,9 @@ def read(file: BinaryIO, size: int = 0) -> Iterator[Record]:
     Args:
       file: the shard, at its start. Compression is detected.
       size: the length of the file in bytes, from which the number of lost records is estimated; 0 if unknown.
+
+    Raises:
+      OSError: when the file cannot be read, such as after a failure of the network; other errors of `file` pass too.
     """
     stream, compressed = _decompressed(file)
     index = position = 0
@@ -62,7 +65,7 @@ def read(file: BinaryIO, size: int = 0) -> Iterator[Record]:
                 return
             length, problem = _length(header)
             data = b"" if problem else stream.read(length + 4)
-        except (EOFError, OSError, zlib.error) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:  # other OSErrors are not the content's fault
             header, length, data, problem = b"", 0, b"", f"damaged compression ({error})"
         if not problem and len(data) < length + 4:
             problem = "truncated"

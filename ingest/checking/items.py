@@ -146,9 +146,20 @@ def _of_records(folder: Path, files: Sequence[Path], row: str | None) -> Source:
 
     def read(paths: Collection[Path] | None = None) -> Iterator[tuple[Item, bytes]]:
         for path in files if paths is None else sorted(paths):
-            yield from _read(path, str(path.relative_to(folder)), splits[path], row, unreadable)
+            name = str(path.relative_to(folder))
+            try:
+                yield from _read(path, name, splits[path], row, unreadable)
+            except OSError as error:
+                unreadable.append((name, error.strerror or str(error)))
 
-    return Source("records", sum(record_file.count(path, _MOST) for path in files), read, unreadable, [], set())
+    return Source("records", sum(map(_count, files)), read, unreadable, [], set())
+
+
+def _count(path: Path) -> int:
+    try:
+        return record_file.count(path, _MOST)
+    except OSError:  # `_of_records` reports it
+        return 0
 
 
 def _read(

@@ -5,17 +5,19 @@ import json
 import zlib
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 
-from components import photos, quarantine
+from components import photos, quarantine, record_check
 from components.record_check import Expected, check_file
 from ingest import record_file
 from ingest.feature_names import FEATURES
 from ingest.sample import CLASSES
 from testing import example_gen as runs
 from tests.helpers import records
+from tests.helpers.damage import Interrupted
 
 
 def _without(example, name):
@@ -143,6 +145,26 @@ def test_compressed_shards_are_read(tmp_path, compress):
         path.unlink()
     outputs = runs.run(folder, tmp_path / "out")
     assert (outputs.counts.good, outputs.counts.bad) == (40, 0)
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zlib.compress])
+def test_a_failure_of_the_network_fails_the_node(tmp_path, monkeypatch, compress):
+    """A cluster can retry a failed node, but the records of a quarantine are missing for good."""
+    folder = records.folder(tmp_path / "data", shards=4, per_shard=10)
+    files = record_check.FileSystems
+    data = compress((folder / "part2-10.tfrec").read_bytes())
+    opened = []
+
+    def interrupted(path, **options):
+        if not path.endswith("part2-10.tfrec"):
+            return files.open(path, **options)
+        opened.append(path)
+        return Interrupted(data[: len(data) // 2])
+
+    monkeypatch.setattr(record_check, "FileSystems", SimpleNamespace(open=interrupted))
+    with pytest.raises((OSError, RuntimeError), match="Input/output error"):  # RuntimeError: Beam's, by its version
+        runs.run(folder, tmp_path / "out")
+    assert opened
 
 
 def test_empty_and_miscounted_shards_are_named(tmp_path):

@@ -1,5 +1,8 @@
-"""A hypothesis strategy for damaged files."""
+"""A hypothesis strategy for damaged files, and a file whose reads fail."""
 
+import errno
+import io
+import os
 from collections.abc import Sequence
 
 from hypothesis import settings
@@ -38,3 +41,14 @@ def damaged(draw: st.DrawFn, contents: Sequence[bytes], most: int = 3) -> tuple[
             content = content[:at] + other[start : start + draw(st.integers(1, 200))] + content[at:]
         first = min(first, at)
     return content, first
+
+
+class Interrupted(io.BytesIO):
+    """The beginning of a file; the reads after it fail, as when a disk or a network fails."""
+
+    def readinto(self, buffer) -> int:
+        """Fills the buffer; raises OSError at the end."""
+        count = super().readinto(buffer)
+        if not count:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return count

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ingest import record_file
 from tests.helpers import records
+from tests.helpers.damage import Interrupted
 
 
 def _shard(tmp_path, count=4):
@@ -50,6 +51,16 @@ def test_compressed_files_can_be_joined(tmp_path, compress):
     data = compress(_shard(tmp_path).read_bytes())
     assert [record.problem for record in _read(data + data)] == [""] * 8
     assert "damaged compression" in _read(data + b"other")[-1].problem
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zlib.compress])
+@pytest.mark.parametrize("readable", [0.0, 0.5, 1.0])
+def test_a_failure_of_the_disk_or_the_network_is_not_damage(tmp_path, compress, readable):
+    data = compress(_shard(tmp_path, 40).read_bytes())
+    found = []
+    with pytest.raises(OSError, match="Input/output error"):
+        found.extend(record_file.read(Interrupted(data[: round(readable * len(data))]), len(data)))
+    assert not any(record.problem for record in found)
 
 
 def _cut(data: bytes) -> bytes:
