@@ -164,3 +164,12 @@ def test_the_trainer_gets_the_image_of_its_devices(tmp_path, trainer, devices, t
     assert executors["Evaluator_executor"]["container"]["image"].endswith(":1")
     config = _spec(file)["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]["custom_config"]
     assert json.loads(config["runtimeValue"]["constant"])["devices"] == devices
+
+
+def test_each_container_has_a_command_because_the_images_entry_point_is_a_worker_of_beam(tmp_path):
+    file = tmp_path / "sample.yaml"
+    assert kubeflow_runner.main(["compile", *KUBEFLOW, "-o", str(file)]) == 0
+    executors = _spec(file)["deploymentSpec"]["executors"].values()
+    commands = [executor["container"]["command"] for executor in executors if "container" in executor]
+    assert len(commands) > 5
+    assert {command[0] for command in commands} == {"python"}
