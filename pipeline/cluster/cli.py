@@ -16,6 +16,7 @@ from pipeline import cli
 from pipeline.cluster import cluster_settings, compiled, parameters, s3_access
 from pipeline.config import Config
 from pipeline.local.output import writable
+from storage import uris
 
 WORKING_COPY = Path(pipeline.__file__).parent.parent
 FLAGS = {
@@ -182,7 +183,7 @@ def _submit(args: argparse.Namespace) -> int:
     if not (args.file or args.target):
         raise UserError("submit: expected --target with settings, or a compiled FILE; received neither")
     if args.file and args.data:
-        values["data"] = args.data
+        values["data"] = uris.without_slash(args.data)
     _check_endpoint(args, args.target)
     job, config = (_read_and_show if args.file else _compile_and_show)(args, values)
     if compiled.target_of(job) == "vertex":

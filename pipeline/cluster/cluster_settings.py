@@ -4,7 +4,9 @@ import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+
+from pydantic import BaseModel
 
 from errors import UserError, collect_errors, quoted
 from ingest import download, label_edits
@@ -16,6 +18,7 @@ from pipeline.cluster import container_images, s3_access
 from pipeline.cluster.machines import MACHINES, REFUSED, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
+from storage import uris
 from trainer.families import FAMILIES, Weights
 from trainer.settings import ArchitectureType
 
@@ -39,6 +42,7 @@ def resolve(config: Config, target: str, root: Path, allow_dirty: bool, submitte
       UserError: naming all settings that a cluster cannot use.
     """
     problems: list[str] = []
+    config = _without_slashes(config)
     with collect_errors(problems):
         config = _with_uris(config, submitted)
     problems += [*_cluster(config, target), *_machine(config, target), *_data(config, target, submitted)]
@@ -81,6 +85,17 @@ def needs_local_files(config: Config) -> bool:
         )
         if path not in (None, "imagenet")
     )
+
+
+def _without_slashes(setting: Any) -> Any:
+    """Returns a setting or a section whose URIs have no slash at the end, so that paths below have no empty part."""
+    if isinstance(setting, str):
+        return uris.without_slash(setting)
+    if isinstance(setting, tuple):
+        return tuple(map(_without_slashes, setting))
+    if isinstance(setting, BaseModel):
+        return setting.model_copy(update={name: _without_slashes(value) for name, value in setting})
+    return setting
 
 
 def _with_uris(config: Config, submitted: bool) -> Config:
@@ -234,10 +249,10 @@ def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
 
 def _bucket(key: str, uri: str | Path | None, target: str) -> Iterator[str]:
     """Yields an error if this is not the URI of a bucket that the target's tasks can read and write."""
-    parts, schemes = urlsplit(str(uri or "")), SCHEMES[target]
-    if parts.scheme not in schemes or not parts.netloc or ".." in parts.path.split("/"):
+    parsed, schemes = uris.parse(str(uri or "")), SCHEMES[target]
+    if parsed is None or parsed.scheme not in schemes:
         expected = " or ".join(f"{scheme}://BUCKET/FOLDER" for scheme in schemes)
-        received = "nothing" if uri is None else uri
+        received = "nothing" if uri is None else uris.shown(str(uri))
         yield f"{key}: expected {expected}, which the cluster can read; received {received}"
     elif set(WILDCARDS) & set(str(uri)):
         yield f"{key}: expected no {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; received {uri}"

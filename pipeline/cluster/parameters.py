@@ -6,6 +6,7 @@ from errors import UserError, quoted
 from lineage.remote.spec import SETTINGS
 from pipeline import settings
 from pipeline.config import Config
+from storage import uris
 from trainer.features import FLOORS, THRESHOLDS, UNSET, setting_value
 
 
@@ -47,7 +48,7 @@ def _of_setting(name: str, config: Config) -> Any:
     value = _value(config, PARAMETERS[name].setting)
     if value is None:
         return UNSET if name in FLOORS else None
-    return PARAMETERS[name].kind(value)
+    return PARAMETERS[name].kind(uris.without_slash(value) if isinstance(value, str) else value)
 
 
 def settings_of(values: dict[str, Any]) -> dict[str, Any]:

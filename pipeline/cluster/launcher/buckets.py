@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from errors import UserError, quoted
+from errors import UserError
+from storage import uris
 
-SCHEMES = ("s3", "minio", "gs")
-_URI = re.compile(rf"({'|'.join(SCHEMES)})://([a-z0-9][a-z0-9._-]+)((?:/[\w.=-]+)*)/?")
+_KEY = re.compile(r"[\w.=/-]*")  # part of the local paths, which Beam and TensorFlow must not read as patterns
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _ENDPOINT = "AWS_ENDPOINT_URL"
 _TIMEOUT_S, _RETRY_S = 20, 2
@@ -46,13 +46,13 @@ class Bucket(Protocol):
 
 
 def split(uri: str) -> tuple[str, str, str] | None:
-    """Returns scheme, bucket and key of a URI; None if its scheme is not one of SCHEMES.
+    """Returns scheme, bucket and key of a URI; None if its scheme is not that of a bucket.
 
     >>> split("s3://bucket/root/model"), split("/a/path")
     (('s3', 'bucket', 'root/model'), None)
     """
     scheme, separator, rest = uri.partition("://")
-    if not separator or scheme not in SCHEMES:
+    if not separator or scheme not in uris.SCHEMES:
         return None
     bucket, _, key = rest.partition("/")
     return scheme, bucket, key.strip("/")
@@ -64,18 +64,18 @@ def check(uri: str) -> str:
     Raises:
       UserError: when the URI is malformed, the environment lacks the credentials, or the bucket cannot be listed.
     """
-    match = _URI.fullmatch(uri)
-    if not match or {".", ".."} & set(match[3].split("/")):
-        raise UserError(f"--store: expected s3://BUCKET/FOLDER, minio://… or gs://…, received {quoted(uri)}")
-    scheme, bucket, folder = match.groups()
+    parsed = uris.parse(uri)
+    if parsed is None or not _KEY.fullmatch(parsed.key):
+        raise UserError(f"--store: expected s3://BUCKET/FOLDER, minio://… or gs://…, received {uris.shown(uri)}")
+    scheme, bucket, folder = parsed
     needed = {"s3": _SECRETS, "minio": (*_SECRETS, _ENDPOINT), "gs": ()}[scheme]
     if missing := [name for name in needed if not os.environ.get(name)]:
         raise UserError(f"--store {uri}: expected {', '.join(needed)} in the environment; set {', '.join(missing)}")
     try:
-        next(open_bucket(scheme, bucket).objects(folder.strip("/")), None)
+        next(open_bucket(scheme, bucket).objects(folder), None)
     except BucketError as error:
         raise UserError(f"--store {uri}: cannot list it: {error}; check its name and the environment") from None
-    return f"{scheme}://{bucket}{folder}"
+    return uris.without_slash(uri)
 
 
 def open_bucket(scheme: str, name: str) -> Bucket:

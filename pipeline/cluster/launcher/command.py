@@ -11,6 +11,7 @@ from ingest.records import check_path
 from pipeline.cluster import compiled
 from pipeline.cluster.launcher import buckets, executor_input
 from pipeline.exit_codes import FAILED, PUSHED, REFUSED
+from storage import uris
 
 
 def run(
@@ -32,7 +33,7 @@ def run(
     job = compiled.read(path)
     spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, values)
     if data:
-        parameters["data"] = data
+        parameters["data"] = uris.without_slash(data)
     output = output.expanduser().resolve()
     check_path(output, "give another folder (--output DIR)")
     if store and compiled.target_of(job) != "kubeflow":

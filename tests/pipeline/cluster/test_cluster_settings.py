@@ -38,6 +38,35 @@ def test_resolved_settings_have_uris_and_a_push_folder():
     assert prepare(data__schema_file="gs://my-bucket/mine.pbtxt").data.schema_file == "gs://my-bucket/mine.pbtxt"
 
 
+def test_uris_lose_a_slash_at_the_end():
+    """MinIO and other programs refuse keys like root//checkpoints."""
+    uris = {name: f"s3://b/{name}" for name in ("data__directory", "data__edits", "data__schema_file", "model__weights",
+            "pusher__directory", "cluster__pipeline_root")}  # fmt: skip
+    slashes = {name: f"{uri}/" for name, uri in uris.items()}
+    assert prepare("kubeflow", **slashes) == prepare("kubeflow", **uris)
+    trunks = [{"name": "efficientnet_lite0", "weights": "s3://b/w.npz/"}]
+    config = prepare("kubeflow", model__name="probe", embeddings__trunks=trunks)
+    assert config.embeddings.trunks[0].weights == "s3://b/w.npz"
+    bucket = prepare("kubeflow", cluster__pipeline_root="minio://mlpipeline/", cluster__s3_endpoint="http://minio:9000")
+    assert bucket.pusher.directory == "minio://mlpipeline/pushed/sample"
+    assert parameters.read(["data=gs://b/more/"]) == {"data": "gs://b/more"}
+
+
+@pytest.mark.parametrize(
+    "uri", ["minio://b//root", "gs://b/./x", "gs://My_Bucket!/root", "gs://b/a#/../../x", "s3://b:9000/x"]
+)
+@pytest.mark.parametrize("key", ["cluster.pipeline_root", "pusher.directory", "data.directory", "data.schema_file"])
+def test_malformed_uris(key, uri):
+    with pytest.raises(UserError, match=f"{key}.*: expected gs://BUCKET/FOLDER or .*; received {re.escape(uri)}"):
+        prepare("kubeflow", **{key: uri})
+
+
+def test_the_password_in_a_uri_is_not_shown():
+    with pytest.raises(UserError, match="--pipeline-root.*received s3://…@b/x$") as error:
+        prepare("kubeflow", cluster__pipeline_root="s3://key:hunt/er2@b/x")
+    assert "er2" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -233,9 +233,12 @@ def files(tmp_path_factory) -> dict[str, str]:
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a-key", "AWS_SECRET_ACCESS_KEY": "a-secret", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
 REFUSED = {
-    "s3:/bucket/root": "--store: expected s3://BUCKET/FOLDER, minio://… or gs://…, received 's3:/bucket/root'",
-    "az://bucket/root": "--store: expected s3://BUCKET/FOLDER, .* received 'az://bucket/root'",
-    "gs://bucket/../root": "--store: expected .* received 'gs://bucket/../root'",
+    "s3:/bucket/root": "--store: expected s3://BUCKET/FOLDER, minio://… or gs://…, received s3:/bucket/root",
+    "az://bucket/root": "--store: expected s3://BUCKET/FOLDER, .* received az://bucket/root",
+    "gs://bucket/../root": "--store: expected .* received gs://bucket/../root",
+    "gs://bucket//root": "--store: expected .* received gs://bucket//root",
+    "gs://bucket/[root]": r"--store: expected .* received gs://bucket/\[root\]",
+    "s3://me:a-secret@bucket/root": "--store: expected .* received s3://…@bucket/root",
     "minio://bucket/root": "--store minio://bucket/root: expected AWS_ACCESS_KEY_ID, .*; set AWS_ENDPOINT_URL$",
     "s3://bucket/root": "--store s3://bucket/root: cannot list it: Could not connect .*127.0.0.1:9",
     "gs://bucket/root": "--store gs://bucket/root: cannot list it: .*127.0.0.1",
