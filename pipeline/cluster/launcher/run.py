@@ -5,14 +5,13 @@ tasks one at a time, and does not wait between retries. A local folder or a buck
 """
 
 import json
-import re
 import time
 import uuid
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.cluster.launcher import buckets, containers, executor_input
+from pipeline.cluster.launcher import buckets, containers, executor_input, folders
 from pipeline.cluster.launcher.disks import Disk, EmptyDisk, LaunchError, SharedFolder
 from pipeline.cluster.launcher.store import Artifact, Store
 from pipeline.cluster.spec import Json, constant, in_order
@@ -40,10 +39,7 @@ class Launcher:
     """
 
     def __init__(self, spec: Json, parameters: Json, folder: Path, work: Path, bucket: str | None = None):
-        self._root = bucket or str(folder)
-        self._spec = json.loads(
-            re.sub(rf"{re.escape(spec['defaultPipelineRoot'])}(?=[/\"\\])", self._root, json.dumps(spec))
-        )
+        self._root, self._spec = bucket or str(folder), spec
         self._parameters, self._work, self._bucket = parameters, work, bucket
         self._open_bucket = cache(buckets.open_bucket)
         self._run = f"{spec['pipelineInfo']['name']}-{time.strftime('%Y%m%d%H%M%S')}-{uuid.uuid4().hex[:6]}"
@@ -91,6 +87,7 @@ class Launcher:
             queries = executor["resolver"]["outputArtifactQueries"]
             return {key: self._store.latest(query["filter"], inputs) for key, query in queries.items()}
         values = executor_input.parameters_of(task, self._parameters)
+        values = folders.moved(name, values, self._spec["defaultPipelineRoot"], self._root)
         if name == "Trainer":
             values["custom_config"] = _without_devices(values["custom_config"])
         outputs = self._new_artifacts(name, component)

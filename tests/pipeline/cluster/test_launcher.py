@@ -157,7 +157,7 @@ def test_an_importer_returns_an_existing_artifact(tmp_path):
     spec["root"]["dag"]["tasks"]["task"]["inputs"] = {"artifacts": {"model": source}}
     assert _launch(spec, tmp_path)[0] == {"importer": DONE, "task": DONE}
     (model,) = json.loads((tmp_path / "given.json").read_text())["inputs"]["artifacts"]["model"]["artifacts"]
-    assert (model["uri"], model["metadata"]) == (f"{tmp_path}/model", {"epoch": 7})
+    assert (model["uri"], model["metadata"]) == ("gs://a-bucket/root/model", {"epoch": 7})
     assert model["type"] == {"instanceSchema": ""}  # the backend loses the type
 
 
