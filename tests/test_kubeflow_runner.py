@@ -183,6 +183,22 @@ def test_kubeflow_does_not_cache_example_gen(compiled):
     assert "preCacheCheck" in vertex["container"]["lifecycle"]
 
 
+@pytest.mark.parametrize("flags", [VERTEX, KUBEFLOW])
+def test_the_import_of_a_schema_in_a_bucket_is_not_cached(tmp_path, flags):
+    """The cache's key would have only the URI, so a corrected schema would be ignored."""
+    given = ["--set", "data.schema_file=gs://a-bucket/schema.pbtxt"]
+    assert kubeflow_runner.main(["compile", *flags, *given, "-o", str(tmp_path / "job")]) == 0
+    tasks = _spec(tmp_path / "job")["root"]["dag"]["tasks"]
+    assert "cachingOptions" not in tasks["ImportSchemaGen"]
+    assert tasks["StatisticsGen"]["cachingOptions"] == {"enableCache": True}
+
+
+def test_a_schema_in_the_compiled_file_is_cached(compiled):
+    for name in ("vertex-sample", "kubeflow-sample"):
+        tasks = _spec(compiled(name))["root"]["dag"]["tasks"]
+        assert tasks["ImportSchemaGen"]["cachingOptions"] == {"enableCache": True}
+
+
 def test_a_kubeflow_task_fills_in_the_artifact_types_that_the_backend_loses(compiled):
     container = _spec(compiled("kubeflow-sample"))["deploymentSpec"]["executors"]["StatisticsGen_executor"]["container"]
     assert container["command"] == ["python", "-m", "pipeline.cluster.task"]

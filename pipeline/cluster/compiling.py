@@ -47,6 +47,8 @@ def compile_job(config: Config, target_name: str) -> Job:
             if "lifecycle" in container and not target.has_driver:
                 del container["lifecycle"]
                 task.pop("cachingOptions", None)  # without a driver, the cache would not detect changed files
+    if isinstance(config.data.schema_file, str):  # the cache's key has the URI, not the content
+        spec["root"]["dag"]["tasks"]["ImportSchemaGen"].pop("cachingOptions", None)
     if machine := target.trainer(config.cluster):
         trainer = executors["Trainer_executor"]["container"]
         trainer |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}
