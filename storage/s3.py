@@ -106,7 +106,10 @@ def remove(uris: Sequence[str]) -> None:
         parts = [_parts(uri) for uri in uris[first : first + _MOST]]
         keys = [{"Key": key} for _, key in parts]
         with _as_os_error(uris[first]):
-            _client().delete_objects(Bucket=parts[0][0], Delete={"Objects": keys, "Quiet": True})
+            answer = _client().delete_objects(Bucket=parts[0][0], Delete={"Objects": keys, "Quiet": True})
+        if errors := [each for each in answer.get("Errors", ()) if each.get("Code") != "NoSuchKey"]:
+            refused = f"s3://{parts[0][0]}/{errors[0].get('Key')}"
+            raise OSError(f"cannot delete {refused}: {errors[0].get('Code')}: {errors[0].get('Message')}")
 
 
 def _parts(uri: str, folder: bool = False) -> tuple[str, str]:
@@ -135,7 +138,7 @@ def _as_os_error(uri: str) -> Iterator[None]:
         if error.response["Error"]["Code"] in _MISSING:
             raise FileNotFoundError(f"{uri} does not exist") from None
         raise OSError(f"cannot access {uri}: {error}") from error
-    except (Boto3Error, BotoCoreError) as error:
+    except (Boto3Error, BotoCoreError, ValueError) as error:  # ValueError: boto3's, for a malformed endpoint
         raise OSError(f"cannot access {uri}: {error}") from error
 
 

@@ -24,7 +24,9 @@ from trainer.settings import ArchitectureType
 
 TARGETS = ("vertex", "kubeflow")
 SCHEMES = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}  # of buckets
-_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?(/[^?#@]*)?")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ENDPOINT = re.compile(rf"https?://{_LABEL}(\.{_LABEL})*\.?(:(?P<port>\d{{1,5}}))?(/[^?#@\s]*)?")
+_SECRET = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")  # of Kubernetes
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
 
@@ -169,7 +171,7 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
                 f"received {quoted(cluster.region)}"
             )
         return
-    if cluster.endpoint is not None and not _ENDPOINT.fullmatch(cluster.endpoint):
+    if cluster.endpoint is not None and not _is_endpoint(cluster.endpoint):
         yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, without a password"
     yield from _s3(config)
     if config.beam.runner == "DataflowRunner":
@@ -186,13 +188,24 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
 
 def _s3(config: Config) -> Iterator[str]:
     endpoint = config.cluster.s3_endpoint
-    if endpoint is not None and not _ENDPOINT.fullmatch(endpoint):
-        yield f"cluster.s3_endpoint: expected http://HOST:PORT or https://HOST, received {quoted(endpoint)}"
+    if endpoint is not None and not _is_endpoint(endpoint):
+        yield "cluster.s3_endpoint: expected http://HOST:PORT or https://HOST, without a password"
     elif endpoint is None and s3_access.uses(config, "minio"):
         yield (
             "cluster.s3_endpoint: expected the S3 server of the minio:// URIs, for example "
             "http://minio-service.kubeflow:9000; received nothing"
         )
+    secret = config.cluster.s3_secret
+    if secret is not None and not _SECRET.fullmatch(secret):
+        yield (
+            "cluster.s3_secret: expected the name of a Kubernetes secret: lower-case letters, digits, dashes and dots, "
+            f"without a namespace; received {quoted(secret)}"
+        )
+
+
+def _is_endpoint(text: str) -> bool:
+    match = _ENDPOINT.fullmatch(text)
+    return match is not None and 0 < int(match["port"] or 1) < 2**16
 
 
 def _machine(config: Config, target: str) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Files in a real S3 server, and TFX's file operations on them."""
 
+import json
+
 import pytest
 from tfx.utils import io_utils
 
@@ -59,6 +61,32 @@ def test_refused_credentials(minio, monkeypatch):
     s3._client.cache_clear()
     with pytest.raises(OSError, match=f"cannot access s3://{BUCKET}/none: .*127.0.0.1:1"):
         s3.read(f"s3://{BUCKET}/none")
+
+
+def test_an_object_that_may_not_be_deleted(minio, monkeypatch):
+    """The server answers 200 with one error for each object. The bucket's policy lets anyone delete only `a/`."""
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    _write(f"s3://{BUCKET}", "a/x", "b/x")
+    allowed = {"Action": ["s3:DeleteObject"], "Resource": [f"arn:aws:s3:::{BUCKET}/a/*"]}
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ["*"]}, **allowed}]}
+    owner = s3._client()
+    owner.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
+    anonymous = boto3.session.Session().client("s3", config=Config(signature_version=UNSIGNED))
+    with monkeypatch.context() as patch:
+        patch.setattr(s3, "_client", lambda: anonymous)
+        with pytest.raises(OSError, match=f"cannot delete s3://{BUCKET}/b/x: AccessDenied"):
+            s3.remove([f"s3://{BUCKET}/a/x", f"s3://{BUCKET}/b/x"])
+    assert [file.name for file in s3.files(f"s3://{BUCKET}")] == ["b/x"]
+
+
+def test_a_malformed_endpoint_is_an_os_error(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://..:9000")
+    s3._client.cache_clear()
+    with pytest.raises(OSError, match="cannot access s3://b/x: .*http://..:9000"):
+        s3.read("s3://b/x")
 
 
 def test_tfx_copies_folders_and_reads_texts(minio, tmp_path):

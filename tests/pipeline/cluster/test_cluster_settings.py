@@ -154,6 +154,28 @@ def test_settings_that_kubeflow_cannot_use(changes, says):
         prepare("kubeflow", **changes)
 
 
+ADDRESSES = ["http://..:9000", "http://minio:99999", "http://minio:0", "http://minio:9000\n", "http://mi nio:9000",
+             "http://minio:9000/a b", "http://-minio", "http://user:hunter2@minio:9000", "minio:9000"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("key", ["s3_endpoint", "endpoint"])
+def test_addresses_that_are_refused_are_not_shown(key, address):
+    with pytest.raises(UserError, match=f"cluster.{key}.*: expected http://HOST:PORT .* without a password$"):
+        prepare("kubeflow", **{f"cluster.{key}": address})
+
+
+@pytest.mark.parametrize("address", ["http://10.0.0.1:9000", "https://s3.example.com/", "http://localhost:65535"])
+def test_addresses_of_an_s3_server(address):
+    assert prepare("kubeflow", cluster__s3_endpoint=address).cluster.s3_endpoint == address
+
+
+@pytest.mark.parametrize("name", ["My Secret!", "ns/secret", "a..b", "-a", "a\n", "a" * 254])
+def test_names_that_no_kubernetes_secret_has(name):
+    with pytest.raises(UserError, match="cluster.s3_secret: expected the name of a Kubernetes secret"):
+        prepare("kubeflow", cluster__s3_secret=name)
+
+
 def test_the_suggested_name_is_taken():
     assert prepare(name="my-run").name == "my-run"
 
