@@ -9,7 +9,7 @@ import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx import v1 as tfx
-from tfx.dsl.components.base import base_driver
+from tfx.dsl.components.base import base_driver, executor_spec
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable import data_types
@@ -17,6 +17,7 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types.standard_component_specs import MODEL_BLESSING_KEY, PUSH_DESTINATION_KEY
 
 from components.artifacts import Artifacts
+from components.pushing import Executor
 from components.stage import Stage
 
 
@@ -54,13 +55,14 @@ def _pushes(store: mlmd.MetadataStore, blessing: int, base_directory: str) -> li
 
 
 class Pusher(tfx.components.Pusher):
-    """TFX's Pusher with this module's Driver."""
+    """TFX's Pusher with this module's Driver and the executor of `components.pushing`."""
 
     DRIVER_CLASS = Driver
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
 def pusher(model: types.BaseChannel, model_blessing: types.BaseChannel, base_directory: str) -> tfx.components.Pusher:
-    """Returns the Pusher. The version of a pushed model is the time in seconds since 1970."""
+    """Returns the Pusher. The version of a pushed model is the time in microseconds since 1970."""
     return Pusher(
         model=model,
         model_blessing=model_blessing,

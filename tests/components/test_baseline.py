@@ -6,12 +6,11 @@ import ml_metadata as mlmd
 import pytest
 import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
-from tfx.components.pusher import executor as pusher
 from tfx.types import artifact_utils, channel_utils
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, PushedModel, TransformGraph
 from tfx.utils import path_utils
 
-from components import baseline
+from components import baseline, pushing
 from components.artifacts import EmbeddingTable, PhotoTable
 from components.pusher import pusher as pusher_node
 from tests.helpers.baselines import latest_pushed
@@ -51,9 +50,9 @@ class History:
         node = pusher_node(channel_utils.as_channel([model]), channel_utils.as_channel([blessing]), self.pushed)
         push = PushedModel()
         push.uri = str(self.folder / f"push-{second}")
-        monkeypatch.setattr(pusher.time, "time", lambda: second)
+        monkeypatch.setattr(pushing.time, "time_ns", lambda: 1000 * second)  # the version is in microseconds
         inputs = {"model": [model], "model_blessing": [blessing]}
-        pusher.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)
+        pushing.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)
 
     def _execute(self, node: str, read, written) -> None:
         kind = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name=node))

@@ -1,11 +1,11 @@
 """Data and pushed models in a real S3 server: ExampleGen, Pusher and LatestPushedModel."""
 
 import pytest
-from tfx.components.pusher import executor as pusher
 from tfx.types import channel_utils
 from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
 from tfx.utils import io_utils
 
+from components import pushing
 from components.pusher import pusher as pusher_node
 from ingest import records as record_files
 from storage import s3
@@ -65,17 +65,17 @@ def test_a_version_is_pushed_whole_and_becomes_the_baseline(minio, tmp_path, mon
 
 
 def _push(model: Model, second: int, pushed: str, folder, monkeypatch) -> list[str]:
-    """Pushes a model with TFX's Pusher; returns the keys of the objects in the order in which they are stored."""
+    """Pushes a model; returns the keys of the objects in the order in which they are stored."""
     stored, put = [], s3.write
     monkeypatch.setattr(s3, "write", lambda uri, content: (put(uri, content), stored.append(uri)))
-    monkeypatch.setattr(pusher.time, "time", lambda: second)
+    monkeypatch.setattr(pushing.time, "time_ns", lambda: 1000 * second)  # the version is in microseconds
     blessing, push = ModelBlessing(), PushedModel()
     blessing.uri, push.uri = str(folder / "blessing"), str(folder / f"push-{second}")
     blessing.set_int_custom_property("blessed", 1)
     channels = [channel_utils.as_channel([each]) for each in (model, blessing)]
     node = pusher_node(*channels, pushed)
     inputs = {"model": [model], "model_blessing": [blessing]}
-    pusher.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)
+    pushing.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)
     monkeypatch.setattr(s3, "write", put)
     assert push.get_string_custom_property("pushed_destination") == f"{pushed}/{second}"
     return [uri.partition(f"{BUCKET}/")[2] for uri in stored]
