@@ -1,9 +1,11 @@
 """The paths are those of LocalPathForURI in Kubeflow's launcher_v2.go."""
 
+import json
 from typing import NamedTuple
 
 import pytest
 
+from storage import local_paths
 from storage.local_paths import ROOT, to_local, to_uri, with_uris
 
 
@@ -41,14 +43,50 @@ def test_no_key_leaves_the_root(monkeypatch, tmp_path, uri):
         to_local(uri)
 
 
-def test_a_text_with_paths(monkeypatch):
+@pytest.fixture
+def attempt(monkeypatch):
+    """A task's root, and no paths of other tests."""
+    monkeypatch.setattr(local_paths, "_returned", {})
     monkeypatch.setenv(ROOT, "/an/attempt.d")
-    text = '<a href="/an/attempt.d/gcs/b/model">x</a> /an/attemptXd/gcs/b /other/an/attempt.d/s3/b (/an/attempt.d/s3/c)'
-    expected = '<a href="gs://b/model">x</a> /an/attemptXd/gcs/b /other/an/attempt.d/s3/b (s3://c)'
+    return "/an/attempt.d"
+
+
+def test_a_text_with_paths(attempt):
+    for uri in ("gs://b/model", "s3://c", "s3://c/größe"):
+        to_local(uri)
+    text = '<a href="/an/attempt.d/gcs/b/model/1">x</a> /an/attemptXd/gcs/b/model /other/an/attempt.d/s3/c '
+    text += "(/an/attempt.d/s3/c)\n/an/attempt.d/gcs/b/model."
+    expected = (
+        '<a href="gs://b/model/1">x</a> /an/attemptXd/gcs/b/model /other/an/attempt.d/s3/c (s3://c)\ngs://b/model.'
+    )
     assert with_uris(text) == expected
     assert with_uris({"a": [text, 1, None], "b": (True, "/x")}) == {"a": [expected, 1, None], "b": (True, "/x")}
     assert with_uris(Pair("/an/attempt.d/s3/c", 1)) == Pair("s3://c", 1)
     assert with_uris(picture := "data:image/jpeg;base64,A+/an/attempt.d/s3/cA") == picture
+    for nested in (json.dumps([text, "/an/attempt.d/s3/c/größe/x"]), json.dumps(json.dumps(["a\n/an/attempt.d/s3/c"]))):
+        assert "attempt.d/s3/c/" not in (changed := with_uris(nested)) and "n/an/attempt.d" not in changed
+    assert json.loads(with_uris(json.dumps([text, "/an/attempt.d/s3/c/größe/x"]))) == [expected, "s3://c/größe/x"]
+
+
+NAMES = [
+    "/s3/old",
+    "~/gcs/b",
+    "~/gcs/b/model",
+    "/gcs/b",
+    "/gcs/b/model-2",
+    "/gcs/b/models/x",
+    "/gcs/b/model.old",
+    "x/gcs/b/model",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_look_like_paths_do_not_change(monkeypatch, attempt, name):
+    """For example the name of a class."""
+    monkeypatch.setenv(ROOT, "/")
+    assert to_local("gs://b/model") == "/gcs/b/model"
+    assert with_uris({"class": name, "text": f"in {name}"}) == {"class": name, "text": f"in {name}"}
+    assert to_uri(name) == name
 
 
 def test_outside_a_task_paths_are_paths(monkeypatch):
