@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from google.api_core import exceptions, retry
 
-REQUEST_S = 30.0  # timeout for connecting, and for the answer
+from errors import UserError, shortened
+
+REQUEST_S = 30.0  # timeout for connecting, and for each part of the answer
+ANSWER_S = 300.0  # for a whole answer; a page of runs may have 5 MB
 FIRST_WAIT_S = 1.0  # before the first retry; each retry at most doubles the wait
 RETRY_S = 60.0  # for one request with its retries
 _TRANSIENT = (0, 429, 500, 502, 503, 504)
@@ -76,6 +79,16 @@ class Service:
             if fault is None:
                 raise
             raise failure(self.message(fault) + advice) from None
+
+    @contextmanager
+    def known_form(self) -> Iterator[None]:
+        """Raises UserError for an answer whose values are missing or have other types than the API's."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            reason = shortened(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            advice = "check the address, and whether docs/lineage.md names this version"
+            raise UserError(f"{self.name} answered in an unknown form ({reason}); {advice}") from error
 
     def fault(self, error: Exception) -> Fault | None:
         """Returns the fault of an error that a request with `retry` raised."""

@@ -5,10 +5,8 @@ has. Older versions list only the tasks' names, states and times.
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,21 +14,22 @@ import requests
 
 from errors import UserError
 from lineage.history import PUSHED_MODEL, Artifact
-from lineage.remote import calls, records, rest
+from lineage.remote import calls, records, rest, token
 from lineage.remote import spec as specs
 from lineage.remote.records import Channels, Record, Task, seconds
 from lineage.remote.rest import Json, Rest
 from lineage.remote.source import RemoteSource
 from lineage.source import Head
 
-TOKEN_FILE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 (the environment variable that kfp's client reads too)
 _TITLE = "_kfp_schema_title"  # metadata of an artifact: its type, unless it is one of Kubeflow's own
 _NO_ARTIFACTS = "this version of Kubeflow Pipelines has no API for artifacts"
 _ADVICE = {
-    **dict.fromkeys(rest.NOT_AN_API, f"give a token if this is a login page ({TOKEN_FILE}), or correct the address"),
+    **dict.fromkeys(
+        rest.NOT_AN_API, f"give a token if this is a login page ({token.VARIABLE}), or correct the address"
+    ),
     0: "check the address and the network, or try again later",
     400: "for Kubeflow with several users, end the address with ?namespace=NAME",
-    401: f"name a file with a valid token in {TOKEN_FILE}",
+    401: f"name a file with a valid token in {token.VARIABLE}",
     403: "allow the account to list and read runs",
     404: "check the address: expected the part of the UI's address before '/#/'",
 }
@@ -66,7 +65,8 @@ def connect(address: str) -> RemoteSource:
         raise _address_error(address)
     base = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/apis/v2beta1"
     service = calls.Service("Kubeflow Pipelines", rest.read_error, _ADVICE)
-    return RemoteSource(Kubeflow(Rest(service, base, requests.Session(), _token), query.get("namespace", [""])[0]))
+    api = Kubeflow(Rest(service, base, requests.Session(), _authorize), query.get("namespace", [""])[0])
+    return RemoteSource(api, service)
 
 
 def _address_error(address: str) -> UserError:
@@ -74,9 +74,10 @@ def _address_error(address: str) -> UserError:
     return UserError(f"expected http://HOST[:PORT][/PATH][?namespace=NAME] without a password, received {received}")
 
 
-def _token() -> dict[str, str]:
-    path = os.environ.get(TOKEN_FILE)
-    return {"Authorization": f"Bearer {Path(path).read_text().strip()}"} if path else {}
+def _authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    if found := token.read():
+        request.headers["Authorization"] = f"Bearer {found}"
+    return request
 
 
 class Kubeflow:

@@ -4,6 +4,8 @@ import datetime
 import time
 from typing import Any, NamedTuple
 
+from pydantic import ConfigDict, validate_call
+
 from lineage import history
 from lineage.history import Artifact, Execution, Facts, Run
 from lineage.metadata import BETWEEN_NODES
@@ -12,6 +14,7 @@ from lineage.remote.spec import Json
 
 Channels = dict[str, list[Artifact]]
 RUNNING, COMPLETE, CACHED, FAILED, INTERRUPTED = "running", "complete", "cached", "failed", "interrupted"
+_STRICT = ConfigDict(strict=True)  # a number is no text
 ARTIFACTS_UNKNOWN = "artifacts_unknown"  # a run's fact: why the API has no artifacts of it
 
 
@@ -77,8 +80,23 @@ def timestamp(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@validate_call(config=_STRICT)
+def checked(artifact: Artifact) -> Artifact:
+    """Returns the artifact.
+
+    Raises:
+      pydantic.ValidationError: when a value has another type than its field.
+    """
+    return artifact
+
+
+@validate_call(config=_STRICT, validate_return=True)
 def to_run(record: Record) -> Run:
-    """Returns the run with its executions in the order in which they started."""
+    """Returns the run with its executions in the order in which they started.
+
+    Raises:
+      pydantic.ValidationError: when a value of the record has another type than its field.
+    """
     order = {name: index for index, name in enumerate(specs.tasks_of(record.spec))}
     tasks = sorted(record.tasks, key=lambda each: (each.started or 0, order.get(each.name, 0)))
     artifacts = [artifact for task in tasks for some in (task.inputs, task.outputs) for artifact in _all(some)]

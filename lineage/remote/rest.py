@@ -1,19 +1,21 @@
 """GET requests to a JSON API, with retries; each problem becomes one line."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from http.client import BadStatusLine, RemoteDisconnected
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
-from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, ProtocolError
 
 from errors import UserError
-from lineage.remote import calls
+from lineage.remote import calls, token
 from lineage.remote.calls import Fault
 
 Json = dict[str, Any]
+_PART_BYTES = 2**16  # with a limit, `read1` notices a body that is cut off
 NOT_AN_API = (200, 301, 302, 303, 307, 308)  # statuses of answers that are a page or a redirect instead of JSON
 
 
@@ -28,7 +30,7 @@ class Rest:
       service: its name, and the advice for each HTTP status.
       url: the address before each path.
       session: sends the requests.
-      authorize: returns the headers of a request; may raise OSError if a token cannot be read.
+      authorize: adds a token to a request and returns it; may raise `token.Unusable`. Without it, the session does.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Rest:
         service: calls.Service,
         url: str,
         session: requests.Session,
-        authorize: Callable[[], dict[str, str]] = dict,
+        authorize: Callable[[requests.PreparedRequest], requests.PreparedRequest] = lambda request: request,
     ):
         self._service, self._url, self._session, self._authorize = service, url, session, authorize
 
@@ -67,14 +69,22 @@ class Rest:
           items: the key of a page's items.
           following: the key of the next page's token: "next_page_token" or "nextPageToken".
           query: further parameters.
+
+        Raises:
+          UserError: see `get`; or when the service repeats a page's token.
         """
         parameter = {"next_page_token": "page_token", "nextPageToken": "pageToken"}[following]
-        page: Json = {following: None}
-        while following in page:
-            page = self.get(*path, **query, **{parameter: page[following]})
+        asked: list[Any] = [None]
+        while True:
+            page = self.get(*path, **query, **{parameter: asked[-1]})
             yield from page.get(items, [])
             if not page.get(following):
                 return
+            if page[following] in asked:
+                raise UserError(
+                    f"{self._service.name} repeats the pages of a list; check the address, or try again later"
+                )
+            asked.append(page[following])
 
     def _retried(self, path: tuple[str, ...], query: Json) -> Json:
         url = "/".join([self._url, *(quote(part, safe=":") for part in path)])
@@ -84,22 +94,37 @@ class Rest:
         return retry(self._request)(url, asked)
 
     def _request(self, url: str, query: Json) -> Json:
-        timeout = calls.REQUEST_S
-        # a login page is reached by a redirect; following it would hide that the API was not reached
-        answer = self._session.get(
-            url, params=query, headers=self._authorize(), timeout=(timeout, timeout), allow_redirects=False
-        )
-        if answer.is_redirect:
-            raise Refusal(answer.status_code, f"a redirect to {_place(answer.headers['location'])}, not JSON")
+        timeout, until = calls.REQUEST_S, time.monotonic() + calls.ANSWER_S
+        # a login page is reached by a redirect; following it would hide that the API was not reached.
+        # without `auth`, requests would replace the token by a password of ~/.netrc
+        with self._session.get(
+            url, params=query, auth=self._authorize, timeout=(timeout, timeout), allow_redirects=False, stream=True
+        ) as answer:
+            if answer.is_redirect:
+                raise Refusal(answer.status_code, f"a redirect to {_place(answer.headers['location'])}, not JSON")
+            body = _body(answer, until)
         try:
-            content = answer.json()
-        except ValueError:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
             content = None
         if answer.status_code != 200:
             raise Refusal(answer.status_code, _message(content) or answer.reason or "no reason given")
         if not isinstance(content, dict):
             raise Refusal(200, "a web page or text, not JSON")
         return content
+
+
+def _body(answer: requests.Response, until: float) -> bytes:
+    """Returns the body; raises requests.ConnectionError if it is not complete at a time of the monotonic clock."""
+    parts = []
+    try:
+        while part := answer.raw.read1(_PART_BYTES, decode_content=True):
+            parts.append(part)
+            if time.monotonic() > until:
+                raise requests.ReadTimeout(request=answer.request)
+    except HTTPError as error:  # of urllib3
+        raise requests.ConnectionError(error, request=answer.request) from None
+    return b"".join(parts)
 
 
 def _place(url: str) -> str:
@@ -122,12 +147,10 @@ def read_error(error: BaseException) -> Fault | None:
     if isinstance(error, requests.exceptions.SSLError):
         advice = "if its certificate is private, name the authority's file in REQUESTS_CA_BUNDLE"
         return Fault(0, f"TLS failed with {_host(error)}: {_tls_reason(error)}; {advice}", maybe_processed=False)
-    if isinstance(error, requests.exceptions.InvalidHeader):
-        return Fault(401, "the token has characters that a header cannot have", maybe_processed=False)
     if isinstance(error, requests.RequestException):
         return _connection(error)
-    if isinstance(error, OSError) and error.filename:
-        return Fault(401, f"cannot read the token: {error}", maybe_processed=False)
+    if isinstance(error, token.Unusable):
+        return Fault(401, str(error), maybe_processed=False)
     return None
 
 

@@ -7,7 +7,8 @@ from typing import Protocol
 from errors import UserError
 from lineage import history
 from lineage.history import Artifact, Execution, Facts, Graph, Id, Run
-from lineage.remote.records import Record, to_run
+from lineage.remote import calls
+from lineage.remote.records import Record, checked, to_run
 from lineage.source import Head
 
 _MAX_STEPS = 50  # length of the longest chain of executions that `trace` follows
@@ -46,20 +47,23 @@ class Api(Protocol):
 
 
 class RemoteSource:
-    """Reads from `api`; see `lineage.source`. Each run is requested once."""
+    """Reads from `api`, which requests from `service`; see `lineage.source`. Each run is requested once."""
 
-    def __init__(self, api: Api):
-        self._api = api
+    def __init__(self, api: Api, service: calls.Service):
+        self._api, self._service = api, service
         self._runs: dict[Id, Run] = {}
 
     def runs(self, limit: int | None = None, pipeline: str | None = None, state: str | None = None) -> Iterator[Run]:
-        return map(self._kept, islice(self._api.records(limit, pipeline, None), limit))
+        return islice(self._records(limit, pipeline, None), limit)
 
     def find(self, name: str) -> list[Head]:
         if name == "latest":
             return [Head(each.id, each.name) for each in self.runs(limit=1)]
         run = self._run(name)
-        return [Head(run.id, run.name)] if run else self._api.find(name)
+        if run:
+            return [Head(run.id, run.name)]
+        with self._service.known_form():
+            return self._api.find(name)
 
     def read(self, head: Head) -> Run:
         run = self._run(head.id)
@@ -69,16 +73,19 @@ class RemoteSource:
 
     def before(self, run: Run) -> Iterator[Run]:
         until = None if run.started is None else run.started + 1  # Kubeflow compares whole seconds
-        found = map(self._kept, self._api.records(None, run.pipeline, until))
+        found = self._records(None, run.pipeline, until)
         earlier = islice(dropwhile(lambda each: each.id != run.id, found), 1, None)
         return (each for each in earlier if each.pipeline == run.pipeline)
 
     def artifact(self, name: str) -> Artifact | None:
-        self._api.check_artifacts()
-        return self._api.artifact(name)
+        with self._service.known_form():
+            self._api.check_artifacts()
+            found = self._api.artifact(name)
+            return found and checked(found)
 
     def artifacts_at(self, folders: Sequence[str]) -> list[Artifact]:
-        return self._api.artifacts_at(folders)
+        with self._service.known_form():
+            return [checked(each) for each in self._api.artifacts_at(folders)]
 
     def maker_of(self, cached: Execution) -> Execution | None:
         number = next((each for ids in cached.outputs.values() for each in ids), None)
@@ -101,7 +108,7 @@ class RemoteSource:
             frontier = {number for side in sides for ids in side.values() for number in ids}
             if not frontier:
                 break
-        if artifact not in artifacts and (alone := self._api.artifact(artifact)):  # no task made or used it
+        if artifact not in artifacts and (alone := self.artifact(artifact)):  # no task made or used it
             artifacts[artifact] = alone
         return history.link(dict(sorted(executions.items(), key=lambda item: item[1].started or 0)), artifacts)
 
@@ -110,11 +117,11 @@ class RemoteSource:
         return {run.id: run.facts for run in found if run}
 
     def models(self) -> tuple[list[Artifact], Graph]:
-        self._api.check_artifacts()
+        with self._service.known_form():
+            self._api.check_artifacts()
         executions: dict[Id, Execution] = {}
         artifacts: dict[Id, Artifact] = {}
-        for record in self._api.records(None, None, None):
-            run = to_run(record)
+        for run in self._records(None, None, None):
             executions |= {each.id: each for each in run.executions}
             artifacts |= run.artifacts
         copies = {number for each in executions.values() if each.type == COPIES for number in _outputs(each)}
@@ -122,16 +129,23 @@ class RemoteSource:
         return models, history.link(dict(reversed(executions.items())), artifacts)
 
     def _run(self, number: Id) -> Run | None:
-        if number not in self._runs and (record := self._api.record(str(number))):
-            self._kept(record)
+        with self._service.known_form():
+            if number not in self._runs and (record := self._api.record(str(number))):
+                self._kept(record)
         return self._runs.get(number)
+
+    def _records(self, limit: int | None, pipeline: str | None, until: float | None) -> Iterator[Run]:
+        with self._service.known_form():
+            for record in self._api.records(limit, pipeline, until):
+                yield self._kept(record)
 
     def _kept(self, record: Record) -> Run:
         return self._runs.setdefault(record.id, to_run(record))
 
     def _graph_around(self, artifact: Id) -> Graph:
         """Returns the executions of all runs that made or used an artifact, oldest first."""
-        runs = sorted(map(self._kept, self._api.runs_of(artifact)), key=lambda each: each.started or 0)
+        with self._service.known_form():
+            runs = sorted(map(self._kept, self._api.runs_of(artifact)), key=lambda each: each.started or 0)
         executions = {each.id: each for run in runs for each in run.executions}
         return history.link(executions, {number: each for run in runs for number, each in run.artifacts.items()})
 

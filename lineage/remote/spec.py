@@ -72,15 +72,25 @@ def facts_of_run(spec: Json, values: Json) -> dict[str, str]:
     """Returns the `pipeline`, the `settings` (JSON) and the `code` of a run, as far as the spec has them."""
     found = {"pipeline": spec.get("pipelineInfo", {}).get("name", "")}
     report = parameters(spec, _REPORT, values)
-    if "settings" in report:
-        found["settings"] = json.dumps(_changed(json.loads(report["settings"]), values))
-    if report.get("code"):
+    settings = _settings(report.get("settings"), values)
+    if settings is not None:
+        found["settings"] = json.dumps(settings)
+    if isinstance(report.get("code"), str):
         found["code"] = report["code"]
     return found
 
 
+def _settings(text: Any, values: Json) -> Json | None:
+    """Returns the settings with the values of the pipeline's parameters; None if another program wrote the text."""
+    try:
+        settings = json.loads(text)
+        sections = [settings.get(key.partition(".")[0], {}) for key in SETTINGS.values()]
+        return _changed(settings, values) if all(isinstance(each, dict) for each in sections) else None
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return None
+
+
 def _changed(settings: Json, values: Json) -> Json:
-    """Returns the settings with the values of the pipeline's parameters."""
     for name, key in SETTINGS.items():
         if name in values:
             *sections, last = key.split(".")

@@ -55,7 +55,7 @@ def connect(address: str) -> RemoteSource:
     with service.translate_errors(UserError):
         credentials, _ = google.auth.default(scopes=[_SCOPE])
     url = f"{_URL.format(region=region)}/v1/projects/{project}/locations/{region}"
-    return RemoteSource(Vertex(Rest(service, url, AuthorizedSession(credentials))))
+    return RemoteSource(Vertex(Rest(service, url, AuthorizedSession(credentials))), service)
 
 
 def _read_error(error: BaseException) -> Fault | None:

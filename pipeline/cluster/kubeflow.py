@@ -1,11 +1,10 @@
 """Submits a compiled pipeline to Kubeflow Pipelines.
 
-KF_PIPELINES_SA_TOKEN_PATH names a token file, which is read for each request. kfp.Client reads all other environment
-variables itself.
+The token's file is read for each request (`lineage.remote.token`). kfp.Client reads all other environment variables
+itself.
 """
 
 import json
-import os
 import re
 from collections.abc import Collection
 from typing import Any
@@ -13,10 +12,10 @@ from typing import Any
 import kfp
 import kfp_server_api
 from google.api_core.exceptions import RetryError
-from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
+from kfp.client.token_credentials_base import TokenCredentialsBase
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from lineage.remote import calls
+from lineage.remote import calls, token
 from lineage.remote.calls import Fault
 from pipeline.cluster import submission
 from pipeline.cluster.compiled import Job, with_platforms
@@ -25,7 +24,7 @@ from pipeline.cluster.submission import Progress, Service
 from pipeline.config import Cluster
 
 _ADVICE = {
-    401: f"name a file with a valid token in {KF_PIPELINES_SA_TOKEN_ENV}",
+    401: f"name a file with a valid token in {token.VARIABLE}",
     403: "allow the account to create runs",
     404: "check cluster.endpoint: expected the part of the UI's address before '/#/'",
 }
@@ -46,6 +45,13 @@ class _Client(kfp.Client):
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
         return _SERVICE.retry()(self.healthzs.healthz_service_get_healthz)(_request_timeout=_timeout())
+
+
+class _Token(TokenCredentialsBase):
+    """Gives the token to kfp's client before each request."""
+
+    def refresh_api_key_hook(self, config: kfp_server_api.Configuration) -> None:
+        config.api_key["authorization"] = token.read()
 
 
 def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, Any], wait: bool) -> int:
@@ -82,8 +88,7 @@ def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, An
 
 
 def _connect(endpoint: str) -> kfp.Client:
-    token = ServiceAccountTokenVolumeCredentials() if os.environ.get(KF_PIPELINES_SA_TOKEN_ENV) else None
-    return _Client(host=endpoint, credentials=token)
+    return _Client(host=endpoint, credentials=_Token() if token.read() else None)
 
 
 def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
@@ -163,8 +168,8 @@ def _read(error: BaseException) -> Fault | None:
         return Fault(0, "the connection broke or timed out", maybe_processed=True)
     if isinstance(error, _RunNotListed):
         return Fault(0, "the run is not listed", maybe_processed=True)
-    if isinstance(error, OSError) and error.filename:
-        return Fault(401, f"cannot read the token: {error}", maybe_processed=False)
+    if isinstance(error, token.Unusable):
+        return Fault(401, str(error), maybe_processed=False)
     return None
 
 

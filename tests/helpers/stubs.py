@@ -19,6 +19,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 TOKEN = "ya29.a-token-that-nobody-may-see"  # clients must send the token, and never print it
+NOT_TOKENS = [b"", b"a\nb", b"a b", "tökén☃".encode(), "tök".encode("latin-1"), b"\xff\xfe\x80", "t".encode("utf-16")]
 REASONS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 REASONS |= {409: "ALREADY_EXISTS", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
 

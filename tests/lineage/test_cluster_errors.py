@@ -1,5 +1,6 @@
 """`python -m lineage` on an API that cannot be used: each problem is one line that says what to do."""
 
+import contextlib
 import datetime
 import http.server
 import ipaddress
@@ -10,7 +11,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from tests.helpers import stubs
 from tests.helpers.kubeflow_runs import KubeflowRuns, OldKubeflowRuns
 from tests.helpers.stored_runs import Stored
 from tests.helpers.stores import Store
+from tests.helpers.stubs import NOT_TOKENS
 
 _DAY = datetime.timedelta(days=1)
 
@@ -72,7 +73,7 @@ def fails(capsys):
     return call
 
 
-@contextmanager
+@contextlib.contextmanager
 def _answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
     """Serves the same answer to each request."""
 
@@ -138,6 +139,7 @@ def test_a_closed_port_is_reported_at_once(fails):
     [
         (200, b"<html>Log in</html>", {}, "answered 200: a web page or text, not JSON; give a token if this is a"),
         (200, b"[]", {}, "answered 200: a web page or text, not JSON"),
+        (200, b"[" * 200_000, {}, "answered 200: a web page or text, not JSON"),
         (302, b"", {"Location": "https://example.com/auth?state=secret"}, "a redirect to https://example.com/auth,"),
         (400, b"Client sent an HTTP request to an HTTPS server.", {}, "answered 400: Bad Request; "),
         (404, b"<html>", {}, "answered 404: Not Found; check the address"),
@@ -171,12 +173,106 @@ def test_a_port_of_another_protocol(fails):
         assert "does not answer in HTTP" in fails(f"http://127.0.0.1:{other.getsockname()[1]}", "runs")
 
 
-@pytest.mark.parametrize(("content", "says"), [(None, "cannot read the token"), (b"a\nb", "characters that a header")])
-def test_an_unusable_token(server, fails, tmp_path, content, says):
+@pytest.mark.parametrize("content", [None, *NOT_TOKENS])
+def test_an_unusable_token(server, fails, tmp_path, content):
     (tmp_path / "token").unlink()
-    if content:
+    if content is not None:
         (tmp_path / "token").write_bytes(content)
+    says = "cannot read the token: " if content is None else "expected only a token (printable ASCII without spaces) in"
     assert says in fails(server.url, "runs")
+    assert server.request_counts == {}
+
+
+RUN = {"run_id": "11111111-1111-1111-1111-111111111111", "display_name": "flowers-1", "state": "SUCCEEDED"}
+TASK = {"type": "RUNTIME", "task_id": "t", "name": "Trainer", "state": "SUCCEEDED"}
+
+
+def _tasks(**channel: object) -> dict[str, object]:
+    return {"tasks": [TASK | {"outputs": {"artifacts": [{"artifact_key": "model", **channel}]}}]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"runs": None},
+        {"runs": "abc"},
+        {"runs": [1]},
+        {"runs": [{"display_name": "no id"}]},
+        *(
+            {"runs": [RUN | changed]}
+            for changed in (
+                {"created_at": 5},
+                {"created_at": "yesterday"},
+                {"created_at": "99999-01-01T00:00:00Z"},
+                {"run_id": 5},
+                {"display_name": 5},
+                {"state": []},
+                {"run_details": None},
+                {"pipeline_spec": "flowers"},
+                {"state": "FAILED", "error": {"message": 5}},
+                {"tasks": [TASK | {"name": 5}]},
+                _tasks(),
+                _tasks(artifacts=[{"artifact_id": "a", "uri": 5}]),
+                _tasks(artifacts=[{"artifact_id": [], "uri": "gs://bucket"}]),
+            )
+        ),
+    ],
+)
+def test_an_answer_of_an_unknown_form(fails, content):
+    with _answering(200, json.dumps(content).encode()) as address:
+        for words in (["runs"], ["show", "latest"], ["diff", "latest"]):
+            assert "Kubeflow Pipelines answered in an unknown form (" in fails(address, *words)
+
+
+@pytest.mark.parametrize("words", [["show", "flowers"], ["models"], ["lineage", "gs://bucket/model"]])
+def test_each_command_reports_an_unknown_form(fails, words):
+    content = {"runs": [None], "artifacts": [{"artifact_id": "a", "uri": 5}]}
+    with _answering(200, json.dumps(content).encode()) as address:
+        assert "Kubeflow Pipelines answered in an unknown form (" in fails(address, *words)
+
+
+@pytest.mark.parametrize("settings", ["weekly", "[1]", "3", "null", '{"trainer": "x"}', '{"data": []}', 3, None, {}])
+def test_a_run_of_another_program_has_unknown_settings(server, capsys, settings):
+    names = {name: {"runtimeValue": {"constant": settings}} for name in ("settings", "code")}
+    tasks = {"Report": {"inputs": {"parameters": names}}}
+    server.runs[0] = RUN | {
+        "pipeline_spec": {"pipelineInfo": {"name": "other"}, "root": {"dag": {"tasks": tasks}}},
+        "runtime_config": {"parameters": {"epochs": 3, "learning_rate": 0.1}},
+    }
+    for words in (["runs"], ["show", RUN["run_id"]], ["diff", RUN["run_id"], "flowers"], ["models"]):
+        assert main([*words, "--store", server.url]) == 0
+        assert words[0] == "models" or RUN["run_id"] in capsys.readouterr().out
+
+
+def test_a_server_that_repeats_its_pages(fails):
+    with _answering(200, json.dumps({"runs": [RUN], "next_page_token": "again"}).encode()) as address:
+        assert "Kubeflow Pipelines repeats the pages of a list; check the address" in fails(address, "models")
+        assert "repeats the pages of a list" in fails(address, "runs", "--pipeline", "flowers")
+
+
+def test_an_answer_that_is_cut_off(fails):
+    with _answering(200, b'{"runs": [', **{"Content-Length": "1000"}) as address:
+        assert "no answer from Kubeflow Pipelines: the connection to 127.0.0.1:" in fails(address, "runs")
+
+
+def test_an_answer_that_never_ends(fails, monkeypatch):
+    monkeypatch.setattr(calls, "ANSWER_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+
+        def drip() -> None:
+            connection, _ = slow.accept()
+            slow.close()
+            with contextlib.suppress(OSError), connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while True:
+                    connection.sendall(b" ")
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        address = f"http://127.0.0.1:{slow.getsockname()[1]}"
+        start = time.monotonic()
+        assert "no answer from Kubeflow Pipelines: " in fails(address, "runs")
+        assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize(

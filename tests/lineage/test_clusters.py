@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from lineage.__main__ import main
 from tests.helpers import stubs
@@ -149,6 +150,14 @@ def test_the_printed_text_is_that_of_ml_metadata(api, stored, made_runs, ask):
             for run in stored.runs:
                 expected = expected.replace(f"run      {run['name']}", f"run {run['number']}")
         assert [line.split() for line in printed.splitlines()] == [line.split() for line in expected.splitlines()]
+
+
+def test_a_password_in_netrc_does_not_replace_the_token(api, ask, monkeypatch, tmp_path):
+    place, server = api
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert requests.utils.get_netrc_auth(server.url) == ("ada", "secret")
+    assert len(ask(place, "runs", "--limit", 1)) == 1
 
 
 def test_a_killed_run_is_a_failed_task(api, stored, ask):

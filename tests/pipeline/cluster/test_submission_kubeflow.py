@@ -148,10 +148,14 @@ def test_lost_contact_says_that_the_run_continues(service, submit, hurried):
 
 @pytest.mark.parametrize(
     ("token", "says"),
-    [("another", "answered 401: Request is missing"), (None, "cannot read the token: [Errno 2] No such file")],
+    [
+        (b"another", "answered 401: Request is missing"),
+        (None, "cannot read the token: [Errno 2] No such file"),
+        *((each, "expected only a token (printable ASCII without spaces) in the file ") for each in stubs.NOT_TOKENS),
+    ],
 )
 def test_without_a_valid_token_nothing_is_started(service, submit, tmp_path, token, says):
-    (tmp_path / "token").write_text(token) if token else (tmp_path / "token").unlink()
+    (tmp_path / "token").unlink() if token is None else (tmp_path / "token").write_bytes(token)
     assert says in refusal(SubmissionFailed, submit)
     assert service.runs == {}
 
