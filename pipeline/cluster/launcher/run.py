@@ -45,7 +45,8 @@ class Launcher:
         self._run = f"{spec['pipelineInfo']['name']}-{time.strftime('%Y%m%d%H%M%S')}-{uuid.uuid4().hex[:6]}"
         self._folder = folder / self._run
         self._folder.mkdir(parents=True)
-        self._store = Store(folder / f"{spec['pipelineInfo']['name']}.sqlite")  # resolvers query one pipeline's store
+        # Resolvers query the store of all runs with local folders; they cannot use artifacts that are in a bucket.
+        self._store = Store((self._folder if bucket else folder) / f"{spec['pipelineInfo']['name']}.sqlite")
         self._tasks: Json = self._spec["root"]["dag"]["tasks"]
         self._context = containers.warm_up()
 

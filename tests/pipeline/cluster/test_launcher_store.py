@@ -109,6 +109,7 @@ def test_a_disk_has_only_the_inputs_and_only_outputs_are_kept(store, tmp_path):
     assert f"launcher: output result: uploaded 2 objects, 4 bytes, to {uri}\n" in logs["first"]
     assert f"launcher: input given: downloaded 2 objects, 4 bytes, from {uri}\n" in logs["second"]
     assert not [path for path in tmp_path.rglob("*") if path.name in ("file", "other", "more", "tmp", "home")]
+    assert not list(tmp_path.glob("*.sqlite"))  # no run with local folders takes its baseline from the bucket
 
 
 def test_an_output_that_no_task_writes_is_only_a_warning(store, tmp_path, capsys):
