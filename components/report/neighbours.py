@@ -52,8 +52,7 @@ def nearest(
             "was": relabelled.get(photos.digests[index].tobytes().hex()),
         }
 
-    rows = zip(similarities, order, strict=True)
-    return [[described(index, row[index]) for index in chosen] for row, chosen in rows]
+    return [[described(index, row[index]) for index in chosen] for row, chosen in zip(similarities, order, strict=True)]
 
 
 def _same_records(rows: embeddings.Embeddings, photos: Photos) -> bool:
