@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
 from components.photos import DIGEST, digests
-from trainer.features import CLASS, FAMILIAR, PAIRS, PREDICTIONS, PROBABILITIES
+from trainer.features import CLASS, FAMILIAR, PAIRS, PREDICTIONS, PROBABILITIES, STATUS
 from trainer.intervals import Pairs
 
 _CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names for the models when a baseline exists
@@ -68,8 +68,18 @@ def read_pairs(folder: str) -> Pairs | None:
 
 
 def _examples(batch: dict[str, Any]) -> Iterator[bytes]:
-    """Yields a serialized tf.Example for each record: its digest, class, probabilities and `familiar`, if any."""
+    """Yields a serialized tf.Example for each record: its digest, class, probabilities and `familiar`, if any.
+
+    Raises:
+      ValueError: when the candidate did not use a photo. Its probabilities are 0, and would count as a mistake.
+    """
     predictions, labels = (_candidate_values(batch[key]) for key in (tfma.PREDICTIONS_KEY, tfma.LABELS_KEY))
+    if unused := [text.decode() for text in np.ravel(predictions[STATUS]) if text]:
+        raise ValueError(
+            f"expected examples that the exported model can read, as ExampleGen could; received {len(unused)} in a "
+            f"batch that it cannot, the first because: {unused[0]}. Run the same command again; if it fails again, the "
+            "files of the examples have changed"
+        )
     familiar = predictions.get(FAMILIAR)  # only of a probe
     values = np.zeros([len(np.ravel(labels)), 0]) if familiar is None else np.reshape(familiar, [-1, 1])
     columns = digests(batch[tfma.INPUT_KEY]).numpy(), np.ravel(labels), predictions[PROBABILITIES], values

@@ -7,12 +7,14 @@ serving_default: `image_bytes` string [batch], encoded photos (REST: {"b64": …
   '' or the reason why a photo was not used; its label is then '', its index -1 and its probabilities are 0, because
   JSON has no NaN. With a threshold, `sure` bool [batch] is whether the largest probability reaches the threshold.
   Of a probe, `familiar` float32 [batch] is 0 to 1 (`trainer.familiarity`), and 0 for a photo that was not used.
-serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs without `status`.
+serve_examples: `examples` string [batch], serialised tf.Examples, to the same outputs.
+classify: `inputs`, the same tf.Examples, to `classes` string [batch, classes] and `scores`, the probabilities, as
+  TensorFlow Serving's Classify API expects. Of a photo that was not used, the classes are '' and the scores 0.
 prediction_set, only with a quantile: `image_bytes` to `labels` string [batch, classes], the classes of the set from
   the most to the least probable, then ''; `size` int32 [batch], their number; and `status`.
-transform_features: `examples` to `pixels`, the model's input.
+transform_features: `examples` to `pixels`, the model's input, and `status`.
 
-An empty batch gives empty outputs.
+A photo that cannot be used does not change the answers for the other photos. An empty batch gives empty outputs.
 """
 
 from __future__ import annotations
@@ -23,8 +25,15 @@ from typing import TYPE_CHECKING
 import keras
 import tensorflow as tf
 from keras.export import ExportArchive
+from tensorflow.compat.v1.saved_model import (
+    CLASSIFY_INPUTS,
+    CLASSIFY_METHOD_NAME,
+    CLASSIFY_OUTPUT_CLASSES,
+    CLASSIFY_OUTPUT_SCORES,
+    signature_def_utils,
+)
 
-from trainer import class_names, familiarity, formats, images, prediction_sets
+from trainer import class_names, familiarity, prediction_sets, served_pixels
 from trainer.calibration import UNFITTED, Fitted
 from trainer.familiarity import Familiarity
 from trainer.features import (
@@ -42,6 +51,8 @@ from trainer.features import (
     SURE,
 )
 from trainer.models.head import HEAD
+
+CLASSIFY = "classify"
 
 if TYPE_CHECKING:
     import tensorflow_transform as tft
@@ -68,44 +79,38 @@ def export(
       fitted: temperature, threshold and quantile.
       familiar: for the features that the last layer reads; None without `familiar`.
     """
-    to_pixels, predict = _to_pixels(transform), _predictor(model, classes, fitted, familiar)
-    names = tf.constant(list(classes))
+    predict, names = _predictor(model, classes, fitted, familiar), tf.constant(list(classes))
+    photos, examples = served_pixels.reader(transform), served_pixels.reader(transform, _photo_of(transform))
 
-    def answer(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        return predict(to_pixels(encoded))
+    def answer(pixels: tf.Tensor, status: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _with_status(predict(pixels), status)
 
-    def answer_with_set(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _set_of(answer(encoded)[PROBABILITIES], names, fitted.quantile)
+    def answer_with_set(pixels: tf.Tensor, status: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _with_status(_set_of(predict(pixels)[PROBABILITIES], names, fitted.quantile), status)
 
-    image_of = _image_of(transform)
     archive = ExportArchive()
     archive.track(model)  # not the transform graph, which has no variables and no files: 4 s more
     encoded = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)]
     serialized = [tf.TensorSpec([None], tf.string, name=EXAMPLES)]
-    archive.add_endpoint("serving_default", lambda photos: _with_status(answer, photos), encoded)
+    archive.add_endpoint("serving_default", lambda items: answer(*photos(items)), encoded)
     if fitted.quantile is not None:
-        archive.add_endpoint("prediction_set", lambda photos: _with_status(answer_with_set, photos), encoded)
-    archive.add_endpoint("serve_examples", lambda examples: answer(image_of(examples)), serialized)
-    archive.add_endpoint("transform_features", lambda examples: {PIXELS: to_pixels(image_of(examples))}, serialized)
+        archive.add_endpoint("prediction_set", lambda items: answer_with_set(*photos(items)), encoded)
+    archive.add_endpoint("serve_examples", lambda items: answer(*examples(items)), serialized)
+    inputs = [tf.TensorSpec([None], tf.string, name=CLASSIFY_INPUTS)]
+    archive.add_endpoint(CLASSIFY, lambda items: _classified(answer(*examples(items)), names), inputs)
+    pixels = (PIXELS, STATUS)
+    archive.add_endpoint(
+        "transform_features", lambda items: dict(zip(pixels, examples(items), strict=True)), serialized
+    )
     archive.write_out(directory, verbose=False)
+    _name_method(directory)
     class_names.write(directory, classes)
 
 
-def _image_of(transform: tft.TFTransformOutput) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function of serialised tf.Examples that returns their encoded photos."""
+def _photo_of(transform: tft.TFTransformOutput) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function of a serialised tf.Example that returns its encoded photo."""
     spec = {IMAGE: transform.raw_feature_spec()[IMAGE]}
-    return lambda examples: tf.io.parse_example(examples, spec)[IMAGE]
-
-
-def _to_pixels(transform: tft.TFTransformOutput) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function of encoded photos that checks them, and applies the transform graph."""
-    layer = transform.transform_features_layer()
-
-    def to_pixels(encoded: tf.Tensor) -> tf.Tensor:
-        photos = tf.map_fn(images.checked, tf.reshape(encoded, [-1]))
-        return layer({IMAGE: photos[:, tf.newaxis]})[PIXELS]
-
-    return to_pixels
+    return lambda example: tf.reshape(tf.io.parse_single_example(example, spec)[IMAGE], [])
 
 
 def _predictor(
@@ -133,12 +138,9 @@ def _predictor(
     return predict
 
 
-def _with_status(predict: Callable[[tf.Tensor], dict[str, tf.Tensor]], encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Predicts a blank photo in place of each photo that cannot be used, and returns the reasons as `status`."""
-    blank = tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8))
-    status = tf.map_fn(formats.problem, encoded)
+def _with_status(answer: dict[str, tf.Tensor], status: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Adds `status`, and replaces the outputs for the photos that were not used."""
     is_used = tf.equal(status, "")
-    answer = predict(tf.where(is_used, encoded, blank))
     used = {key: is_used[:, tf.newaxis] if value.shape.rank == 2 else is_used for key, value in answer.items()}
     return {key: tf.where(used[key], value, _UNUSED[key]) for key, value in answer.items()} | {STATUS: status}
 
@@ -148,6 +150,21 @@ def _set_of(probabilities: tf.Tensor, names: tf.Tensor, quantile: float | None) 
     inside = scores <= quantile
     labels = tf.where(inside, tf.gather(names, order), "")
     return {LABELS: labels, SIZE: tf.reduce_sum(tf.cast(inside, tf.int32), axis=1)}
+
+
+def _classified(answer: dict[str, tf.Tensor], names: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the outputs of TensorFlow Serving's Classify API."""
+    scores = answer[PROBABILITIES]
+    is_used = tf.equal(answer[STATUS], "")[:, tf.newaxis]
+    return {CLASSIFY_OUTPUT_CLASSES: tf.where(is_used, names, ""), CLASSIFY_OUTPUT_SCORES: scores}
+
+
+def _name_method(directory: str) -> None:
+    """Marks `classify` for TensorFlow Serving, whose Classify API refuses signatures of its Predict API."""
+    updater = signature_def_utils.MethodNameUpdater(directory)
+    updater.replace_method_name(signature_key=CLASSIFY, method_name=CLASSIFY_METHOD_NAME)
+    tf.io.gfile.remove(f"{directory}/saved_model.pb")  # not every file system replaces a file
+    updater.save()
 
 
 def in_float32(model: keras.Model) -> keras.Model:

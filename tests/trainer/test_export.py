@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from PIL import Image
+from tensorflow.python.saved_model import loader_impl as loader
 
 from ingest.sample import CLASSES
 from testing import graphs
@@ -38,7 +39,9 @@ def exported(request, real_data, tmp_path_factory):
     threshold = float(np.median(probabilities.max(axis=1)))  # between the photos, and a set of two or three classes
     fitted = Fitted(temperature=TEMPERATURE, threshold=threshold, quantile=0.5)
     export(in_float32(model), transform, CLASSES, str(folder / "model"), fitted)
-    return model, tf.saved_model.load(str(folder / "model")), photos
+    served = tf.saved_model.load(str(folder / "model"))
+    served.folder = str(folder / "model")
+    return model, served, photos
 
 
 def test_the_same_photos_give_the_same_probabilities_on_every_way(exported):
@@ -83,9 +86,57 @@ def test_a_photo_that_cannot_be_used_is_named_and_the_others_are_answered(export
     sets = served.signatures["prediction_set"](image_bytes=tf.constant(sent))
     assert sets["size"].numpy()[1:4].tolist() == [0] * 3 and set(sets["labels"].numpy()[1:4].ravel()) == {b""}
     assert sets["status"].numpy().tolist() == answer["status"].numpy().tolist()
-    example = records.example(0, bomb).SerializeToString()
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 178,956,970 pixels"):
-        served.signatures["serve_examples"](examples=tf.constant([example]))
+    examples = [records.example(0, photo).SerializeToString() for photo in sent]
+    by_example = served.signatures["serve_examples"](examples=tf.constant(examples))
+    assert by_example["status"].numpy().tolist() == answer["status"].numpy().tolist()
+    assert np.allclose(by_example["probabilities"], answer["probabilities"], atol=1e-5)
+
+
+def _damaged(photo):
+    """Returns damaged copies of a JPEG: cut off at several places, without its end, and with other bytes."""
+    yield from (photo[:size] for size in (3, 20, 700, len(photo) // 2, len(photo) - 500))
+    yield photo[:20] + bytes(680) + photo[700:]
+    yield b"\xff\xd8\xff" + b"no JPEG" * 100
+    png = tf.io.encode_png(tf.zeros([17, 31, 3], tf.uint8)).numpy()
+    yield from (png[:26], png[:-20], png[:40] + b"\0" * 8 + png[48:])
+
+
+def test_damaged_photos_are_named_and_the_others_have_the_answers_that_they_have_alone(exported):
+    _, served, photos = exported
+    damaged = list(_damaged(photos[0]))
+    sent = [photos[0], *damaged, photos[1], b"\0", photos[2]]
+    good = [0, len(damaged) + 1, len(damaged) + 3]
+    answer = served.signatures["serving_default"](image_bytes=tf.constant(sent))
+    alone = [served.signatures["serving_default"](image_bytes=tf.constant([photo])) for photo in photos[:3]]
+    status = [text.decode() for text in answer["status"].numpy()]
+    assert [place for place, text in enumerate(status) if not text] == good
+    assert all("the photo is damaged: it cannot be decoded" in text for text in status[1 : len(damaged) + 1])
+    assert not np.delete(answer["probabilities"].numpy(), good, axis=0).any()
+    expected = np.concatenate([each["probabilities"] for each in alone])
+    assert np.allclose(answer["probabilities"].numpy()[good], expected, atol=1e-5)
+    examples = [records.example(0, photo).SerializeToString() for photo in sent]
+    examples[1] = b"no tf.Example"
+    by_example = served.signatures["serve_examples"](examples=tf.constant(examples))
+    assert by_example["status"].numpy().tolist() == answer["status"].numpy().tolist()
+    pixels = served.signatures["transform_features"](examples=tf.constant(examples))
+    assert pixels["status"].numpy().tolist() == answer["status"].numpy().tolist()
+    assert not np.delete(pixels["pixels"].numpy(), good, axis=0).any()
+
+
+def test_classify_has_the_form_of_tensorflow_serving(exported, tmp_path):
+    _, served, photos = exported
+    examples = [records.example(0, photo).SerializeToString() for photo in (photos[0], b"", photos[1])]
+    answer = served.signatures["classify"](inputs=tf.constant(examples))
+    by_bytes = served.signatures["serving_default"](image_bytes=tf.constant(photos[:2]))
+    assert answer["classes"].numpy().tolist() == [[name.encode() for name in CLASSES], [b""] * 5] + [
+        [name.encode() for name in CLASSES]
+    ]
+    assert np.allclose(answer["scores"].numpy()[[0, 2]], by_bytes["probabilities"], atol=1e-5)
+    assert not answer["scores"].numpy()[1].any()
+    meta = loader.parse_saved_model(served.folder).meta_graphs[0]
+    methods = {name: each.method_name for name, each in meta.signature_def.items() if not name.startswith("__")}
+    assert methods.pop("classify") == "tensorflow/serving/classify"
+    assert set(methods.values()) == {"tensorflow/serving/predict"}
 
 
 def test_half_of_the_photos_are_sure_at_the_median(exported):
@@ -119,7 +170,7 @@ def test_without_settings_the_model_has_no_threshold_and_no_sets(real_data, tmp_
     transform = graphs.build(tmp_path / "graph", photos)
     export(_under("float32", "softmax", 48), transform, CLASSES, str(tmp_path / "model"))
     served = tf.saved_model.load(str(tmp_path / "model"))
-    assert set(served.signatures) == {"serving_default", "serve_examples", "transform_features"}
+    assert set(served.signatures) == {"serving_default", "serve_examples", "classify", "transform_features"}
     answer = served.signatures["serving_default"](image_bytes=tf.constant(photos))
     assert set(answer) == {"label", "class_index", "probabilities", "status"}
 
