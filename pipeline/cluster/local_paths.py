@@ -11,10 +11,13 @@ from typing import Any
 from storage.local_paths import to_local
 
 Json = dict[str, Any]
+# Output that the backend adds to each task since 2.5: a file that the launcher writes; TFX does not know its type
+LOGS = "executor-logs"
 
 
 def localize(executor_input: Json) -> None:
-    """Replaces the URIs of all artifacts by local paths, and creates the folders of the outputs."""
+    """Replaces the URIs of all artifacts by local paths, creates the folders of the outputs, and removes LOGS."""
+    executor_input.get("outputs", {}).get("artifacts", {}).pop(LOGS, None)
     for artifact in _artifacts(executor_input.get("inputs", {})):
         artifact["uri"] = to_local(artifact["uri"])
     for artifact in _artifacts(executor_input.get("outputs", {})):

@@ -14,6 +14,7 @@ from typing import Protocol
 from pipeline.cluster.launcher import buckets
 from pipeline.cluster.launcher.buckets import Bucket, BucketError
 from pipeline.cluster.launcher.store import Artifact
+from pipeline.cluster.local_paths import LOGS
 from storage.local_paths import ROOT, to_local
 
 Log = Callable[[str], None]
@@ -36,6 +37,9 @@ class Disk(Protocol):
 
     def make_folders(self, outputs: dict[str, Artifact]) -> None:
         """Creates the folders that the task may expect."""
+
+    def logs(self, uri: str) -> dict[str, Artifact]:
+        """Returns the output that the launcher adds to the task's, if any."""
 
     def upload(self, outputs: dict[str, Artifact]) -> None:
         """Keeps the outputs. Raises LaunchError."""
@@ -64,6 +68,10 @@ class SharedFolder:
         self.output_file.parent.mkdir(parents=True)
         for artifact in outputs.values():
             Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
+
+    def logs(self, uri: str) -> dict[str, Artifact]:
+        """Returns nothing."""
+        return {}
 
     def upload(self, outputs: dict[str, Artifact]) -> None:
         """Does nothing."""
@@ -110,6 +118,12 @@ class EmptyDisk:
         """Creates the parents of the outputs' folders."""
         for artifact in outputs.values():
             self._local(artifact["uri"]).parent.mkdir(parents=True, exist_ok=True)
+
+    def logs(self, uri: str) -> dict[str, Artifact]:
+        """Creates the file for the task's log, as the launcher does since 2.5; it stays empty and is not uploaded."""
+        self._local(uri).parent.mkdir(parents=True, exist_ok=True)
+        self._local(uri).touch()
+        return {LOGS: {"name": LOGS, "uri": uri, "type": {"schemaTitle": "system.Artifact"}, "metadata": {}}}
 
     def upload(self, outputs: dict[str, Artifact]) -> None:
         """Uploads each output's folder; a missing folder is only a warning."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pipeline.cluster.launcher import buckets, containers, executor_input, folders
 from pipeline.cluster.launcher.disks import Disk, EmptyDisk, LaunchError, SharedFolder
 from pipeline.cluster.launcher.store import Artifact, Store
+from pipeline.cluster.local_paths import LOGS
 from pipeline.cluster.spec import Json, constant, in_order
 
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
@@ -142,7 +143,8 @@ class Launcher:
                 return None
             values = values | executor_input.Format(self._spec).outputs(json.loads(disk.output_file.read_text()))
             driven = _updated(outputs, disk.output_file)
-        if code := self._start(name, container, given(values, outputs=driven), disk):
+        logs = disk.logs(f"{self._root}/{self._run}/{name}/{LOGS}")
+        if code := self._start(name, container, given(values, outputs=driven | logs), disk):
             self._log(name, f"the command ended with {code}")
             return None
         updated = _updated(outputs, disk.output_file)

@@ -24,7 +24,8 @@ from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
 BUCKET = minio.BUCKET
 FOLDERS = {"s3": "s3", "minio": "minio", "gs": "gcs"}
 HERE = "root = pathlib.Path(os.environ['LAUNCHER_ROOT'])\n"
-FILES = f"{HERE}files = sorted(str(p.relative_to(root)) for p in root.rglob('*') if p.is_file())\n"
+FILES = f"{HERE}paths = [p for p in root.rglob('*') if p.is_file() and p.name != 'executor-logs']\n"
+FILES += "files = sorted(str(p.relative_to(root)) for p in paths)\n"
 OUT = f"{HERE}out = root / FOLDER / given['outputs']['artifacts']['result']['artifacts'][0]['uri'].split('//')[1]\n"
 
 

@@ -39,16 +39,26 @@ def _run(executor: str, given: dict, spec: dict | None = None) -> dict:
 
 @pytest.mark.parametrize(("scheme", "folder"), [("gs", "gcs"), ("minio", "minio"), ("s3", "s3")])
 def test_a_task_writes_the_launchers_folder(tmp_path, monkeypatch, scheme, folder):
+    """Not the file of the log, which the launcher has created and writes."""
+    logs = tmp_path / "root" / folder / "a-bucket" / "run" / "executor-logs"
+    logs.parent.mkdir(parents=True)
+    logs.write_text("started\n")
+    log = {"name": "executor-logs", "uri": f"{scheme}://a-bucket/run/executor-logs"}
+    log |= {"type": {"schemaTitle": "system.Artifact"}}
     monkeypatch.setenv("LAUNCHER_ROOT", str(tmp_path / "root"))
     uri = f"{scheme}://a-bucket/run/schema"
     given = {
         "inputs": {"parameterValues": {"schema_file": str(SCHEMAS / "flowers.pbtxt")}, "artifacts": {}},
         "outputs": {
-            "artifacts": {"schema": {"artifacts": [_artifact("tfx.Schema", uri)]}},
+            "artifacts": {
+                "schema": {"artifacts": [_artifact("tfx.Schema", uri)]},
+                "executor-logs": {"artifacts": [log]},
+            },
             "outputFile": str(tmp_path / "output.json"),
         },
     }
     output = _run(EXECUTOR, given)
+    assert output["artifacts"].keys() == {"schema"}
     assert output["artifacts"]["schema"]["artifacts"][0]["uri"] == uri
     (written,) = (tmp_path / "root" / folder / "a-bucket" / "run" / "schema").iterdir()
     assert written.name == "schema.pbtxt"
