@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from urllib3.util.retry import Retry
 
 from errors import UserError
+from storage import certificates
 
 STORAGE = "https://storage.googleapis.com/"  # serves public buckets
 _CHUNK = 1 << 16  # bytes; a broken connection loses at most one chunk
@@ -97,6 +98,7 @@ def digest(path: Path, like: str) -> str:
 
 @contextmanager
 def _network(what: str, instead: str) -> Iterator[None]:
+    certificates.check()
     try:
         yield
     except requests.RequestException as error:  # other OSErrors concern the cache folder

@@ -10,6 +10,7 @@ from errors import UserError
 from lineage import metadata
 from lineage.mlmd_source import MlmdSource
 from lineage.source import Source
+from storage import certificates
 
 _SERVICES = ("http", "https", "vertex")  # schemes of addresses that are not a database
 _ANSWERED = "runs, show, lineage, diff or models"
@@ -27,6 +28,8 @@ def open_source(address: str, password_file: Path | None = None) -> Source:
       UserError: when the address is invalid, or the store cannot be used.
     """
     scheme = address.partition("://")[0] if "://" in address else ""
+    if scheme in _SERVICES:
+        certificates.check(address)
     if scheme in ("http", "https"):
         from lineage.remote import kubeflow  # imports google.api_core
 

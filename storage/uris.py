@@ -1,7 +1,7 @@
 """The URIs of buckets: SCHEME://BUCKET/KEY, where a key's parts are separated by single slashes.
 
 MinIO refuses keys with an empty part, '.' or '..'; other programs resolve these parts, or end the key at '#'. Bucket
-names are those that Cloud Storage and S3 accept. So no URI has a port or a password.
+names are those that Cloud Storage or S3 accepts. So no URI has a port or a password.
 """
 
 import re
@@ -10,7 +10,10 @@ from typing import NamedTuple
 from errors import shortened
 
 SCHEMES = ("gs", "s3", "minio")
-_BUCKET = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
+_LABEL = "[a-z0-9_-]{1,63}"
+# no address of IPv4; 3 to 63 characters, or with dots, as in Cloud Storage, at most 222
+_BUCKET = rf"(?!\d+(?:\.\d+){{3}}(?:/|\Z))(?=[a-z0-9][^/]{{1,220}}[a-z0-9](?:/|\Z)){_LABEL}(?:\.{_LABEL})*"
+_RULE = "The name of a bucket has 3 to 63 lower-case letters, digits and . _ -, and no IP address"
 _PART = r"(?!\.{1,2}(?:/|\Z))[^/#\x00-\x1f\x7f]+"
 _URI = re.compile(rf"({'|'.join(SCHEMES)})://({_BUCKET})(?:/({_PART}(?:/{_PART})*))?/?")
 
@@ -40,6 +43,12 @@ def without_slash(text: str) -> str:
     ('gs://bucket/root', 'http://host/', '/a/path/')
     """
     return text.removesuffix("/") if parse(text) else text
+
+
+def rule(text: str) -> str:
+    """Returns the rule for the name of a bucket, as the end of an error, if a text is a URI that breaks it, else ''."""
+    scheme, _, rest = text.partition("://")
+    return f". {_RULE}" if scheme in SCHEMES and not re.fullmatch(_BUCKET, rest.partition("/")[0]) else ""
 
 
 def shown(text: str) -> str:

@@ -331,7 +331,7 @@ def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_pat
             "--target, --set: cannot change a setting that is compiled into .* expected --para",
         ),
         (
-            ["--preset", "sample", "--pipeline-root", "gs://b/c"],
+            ["--preset", "sample", "--pipeline-root", "gs://bkt/c"],
             "--preset, --pipeline-root: cannot change a setting that is compiled into .* again$",
         ),
         (["--parameter", "data=here"], "--data.: expected gs://BUCKET/FOLDER, which the cluster can read; .* here"),

@@ -108,11 +108,11 @@ REMEDIES = {
     ),
     f"{CHECK} kubeflow … --set trainer.warm_start=true": f"{CHECK} kubeflow … --weights gs://a-bucket/weights.h5",
     f"{CHECK} kubeflow … --set beam.runner=DataflowRunner": f"{CHECK} kubeflow … --set beam.runner=DirectRunner",
-    f"{CHECK} kubeflow … --pipeline-root=minio://b/root": (
-        f"{CHECK} kubeflow … --pipeline-root=minio://b/root --set cluster.s3_endpoint=http://minio-service.kubeflow:9000"
+    f"{CHECK} kubeflow … --pipeline-root=minio://bkt/root": (
+        f"{CHECK} kubeflow … --pipeline-root=minio://bkt/root --set cluster.s3_endpoint=http://minio-service.kubeflow:9000"
     ),
-    f"{SUBMIT} sample.yaml --endpoint http://127.0.0.1:PORT --data s3://b/photos": (
-        f"{CHECK} kubeflow … --data s3://b/photos"
+    f"{SUBMIT} sample.yaml --endpoint http://127.0.0.1:PORT --data s3://bkt/photos": (
+        f"{CHECK} kubeflow … --data s3://bkt/photos"
     ),
     f"{CHECK} kubeflow … --endpoint=nothing": f"{CHECK} kubeflow … --endpoint=http://127.0.0.1:8080",
     f"{SUBMIT} sample.yaml": f"{SUBMIT} sample.yaml --endpoint http://127.0.0.1:8080",

@@ -13,6 +13,7 @@ REQUEST_S = 30.0  # timeout for connecting, and for each part of the answer
 ANSWER_S = 300.0  # for a whole answer; a page of runs may have 5 MB
 FIRST_WAIT_S = 1.0  # before the first retry; each retry at most doubles the wait
 RETRY_S = 60.0  # for one request with its retries
+NO_LOGIN = -1  # the status of a request that was not sent, because there are no valid credentials on this machine
 _TRANSIENT = (0, 429, 500, 502, 503, 504)
 
 
@@ -20,7 +21,7 @@ class Fault(NamedTuple):
     """Why a request failed.
 
     Attributes:
-      status: the HTTP status; 0 if there was no answer.
+      status: the HTTP status; 0 if there was no answer, NO_LOGIN if nothing was sent.
       text: the error's text.
       maybe_processed: whether the service may have processed the request.
     """
@@ -33,6 +34,11 @@ class Fault(NamedTuple):
     def transient(self) -> bool:
         """Whether the same request may succeed later."""
         return self.status in _TRANSIENT
+
+
+def at_first_contact(fault: Fault) -> bool:
+    """Returns whether to repeat a first request: a wrong address or a closed port is reported at once."""
+    return fault.transient and (fault.status != 0 or fault.maybe_processed)
 
 
 Reader = Callable[[BaseException], Fault | None]  # None if the error does not come from the service
@@ -96,7 +102,11 @@ class Service:
 
     def message(self, fault: Fault) -> str:
         """Returns the fault's text and the advice for its status."""
-        answer = f"{self.name} answered {fault.status}" if fault.status else f"no answer from {self.name}"
+        if fault.status == NO_LOGIN:
+            answer = f"cannot log in to {self.name}"
+        else:
+            answer = f"{self.name} answered {fault.status}" if fault.status else f"no answer from {self.name}"
         text = " ".join(fault.text.split())[:500]
-        advice = self.advice.get(fault.status, "try again later" if fault.transient else "")
+        status = 401 if fault.status == NO_LOGIN else fault.status
+        advice = self.advice.get(status, "try again later" if fault.transient else "")
         return "; ".join(part for part in (f"{answer}: {text}", advice) if part)

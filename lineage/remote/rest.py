@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, ProtocolError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
 from errors import UserError
 from lineage.remote import calls, token
 from lineage.remote.calls import Fault
+from storage import certificates
 
 Json = dict[str, Any]
 _PART_BYTES = 2**16  # with a limit, `read1` notices a body that is cut off
@@ -89,9 +90,7 @@ class Rest:
     def _retried(self, path: tuple[str, ...], query: Json) -> Json:
         url = "/".join([self._url, *(quote(part, safe=":") for part in path)])
         asked = {key: value for key, value in query.items() if value not in (None, "")}
-        # a wrong address or port is reported at once
-        retry = self._service.retry(lambda fault: fault.transient and (fault.status != 0 or fault.maybe_processed))
-        return retry(self._request)(url, asked)
+        return self._service.retry(calls.at_first_contact)(self._request)(url, asked)
 
     def _request(self, url: str, query: Json) -> Json:
         timeout, until = calls.REQUEST_S, time.monotonic() + calls.ANSWER_S
@@ -145,12 +144,11 @@ def read_error(error: BaseException) -> Fault | None:
     if isinstance(error, Refusal):
         return Fault(error.args[0], error.args[1], maybe_processed=error.args[0] != 429)
     if isinstance(error, requests.exceptions.SSLError):
-        advice = "if its certificate is private, name the authority's file in REQUESTS_CA_BUNDLE"
-        return Fault(0, f"TLS failed with {_host(error)}: {_tls_reason(error)}; {advice}", maybe_processed=False)
+        return tls_fault(error, _host(error))
     if isinstance(error, requests.RequestException):
         return _connection(error)
     if isinstance(error, token.Unusable):
-        return Fault(401, str(error), maybe_processed=False)
+        return Fault(calls.NO_LOGIN, str(error), maybe_processed=False)
     return None
 
 
@@ -167,12 +165,14 @@ def _connection(error: requests.RequestException) -> Fault:
     return Fault(0, f"the connection to {_host(error)} broke or timed out", maybe_processed=True)
 
 
-def _tls_reason(error: requests.exceptions.SSLError) -> str:
-    """Returns the reason of the innermost error, for example 'certificate has expired' or 'WRONG_VERSION_NUMBER'."""
+def tls_fault(error: Exception, host: str) -> Fault:
+    """Returns the fault of an SSLError of requests or urllib3; its text has the reason that `ssl` gives."""
     inner: Any = error
-    for _ in range(3):  # of requests, of urllib3's retries, of urllib3, of ssl
-        inner = getattr(inner, "reason", None) if isinstance(inner, MaxRetryError) else (inner.args or [inner])[0]
-    return str(getattr(inner, "verify_message", None) or getattr(inner, "reason", None) or inner)
+    while isinstance(cause := getattr(inner, "reason", None) or (inner.args or [None])[0], Exception):
+        inner = cause  # of requests, of urllib3's retries, of urllib3, of ssl
+    reason = getattr(inner, "verify_message", None) or getattr(inner, "reason", None) or inner
+    advice = f"if its certificate is private, name the authority's file in {certificates.VARIABLE}"
+    return Fault(0, f"TLS failed with {host}: {reason}; {advice}", maybe_processed=False)
 
 
 def _host(error: requests.RequestException) -> str:

@@ -62,7 +62,7 @@ def _read_error(error: BaseException) -> Fault | None:
     if isinstance(error, google.auth.exceptions.TransportError):
         return Fault(0, "cannot reach the OAuth token server", maybe_processed=False)
     if isinstance(error, google.auth.exceptions.GoogleAuthError):
-        return Fault(401, "found no usable credentials", maybe_processed=False)
+        return Fault(calls.NO_LOGIN, "found no usable credentials", maybe_processed=False)
     return rest.read_error(error)
 
 

@@ -13,7 +13,7 @@ import pipeline
 from errors import UserError
 from ingest.logs import log_to_file
 from pipeline import cli
-from pipeline.cluster import cluster_settings, compiled, parameters, s3_access
+from pipeline.cluster import cluster_settings, compiled, parameters, s3_access, unused_settings
 from pipeline.config import Config
 from pipeline.local.output import writable
 from storage import uris
@@ -90,7 +90,13 @@ def _resolve(args: argparse.Namespace, submitted: bool, values: dict[str, Any]) 
     changes = parameters.settings_of(values)  # parameters are validated by the rules of their settings
     args.set += [f"{key}={'null' if value is None else value}" for key, value in changes.items()]
     config = cli.config_from(args, FLAGS)
+    _print_unused(config, args.target)
     return cluster_settings.resolve(config, args.target, WORKING_COPY, args.allow_dirty, submitted)
+
+
+def _print_unused(config: Config, target: str) -> None:
+    if note := unused_settings.note(config.cluster, target):
+        print(note)
 
 
 def _compile_job(config: Config, target: str) -> compiled.Job:
@@ -161,6 +167,7 @@ def _read_and_show(args: argparse.Namespace, values: dict[str, Any]) -> tuple[co
     _check_endpoint(args, compiled.target_of(job))
     changes = {"cluster.endpoint": args.endpoint, "cluster.namespace": args.namespace}
     config = compiled.config_of(job, values, changes)
+    _print_unused(config, compiled.target_of(job))
     cluster_settings.check_compiled(config, compiled.target_of(job))
     s3_access.check(job, config)
     if args.image:

@@ -27,6 +27,7 @@ SCHEMES = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}  # of buckets
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ENDPOINT = re.compile(rf"https?://{_LABEL}(\.{_LABEL})*\.?(:(?P<port>\d{{1,5}}))?(/[^?#@\s]*)?")
 _SECRET = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")  # of Kubernetes
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # of Kubernetes
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
 
@@ -173,6 +174,11 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
         return
     if cluster.endpoint is not None and not _is_endpoint(cluster.endpoint):
         yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, without a password"
+    if cluster.namespace is not None and not _NAMESPACE.fullmatch(cluster.namespace):
+        yield (
+            "cluster.namespace (--namespace): expected the name of a Kubernetes namespace: at most 63 lower-case "
+            f"letters, digits and dashes; received {quoted(cluster.namespace)}. List the names: kubectl get namespaces"
+        )
     yield from _s3(config)
     if config.beam.runner == "DataflowRunner":
         yield (
@@ -266,7 +272,7 @@ def _bucket(key: str, uri: str | Path | None, target: str) -> Iterator[str]:
     if parsed is None or parsed.scheme not in schemes:
         expected = " or ".join(f"{scheme}://BUCKET/FOLDER" for scheme in schemes)
         received = "nothing" if uri is None else uris.shown(str(uri))
-        yield f"{key}: expected {expected}, which the cluster can read; received {received}"
+        yield f"{key}: expected {expected}, which the cluster can read; received {received}{uris.rule(str(uri))}"
     elif set(WILDCARDS) & set(str(uri)):
         yield f"{key}: expected no {' '.join(WILDCARDS)}, which Beam and TensorFlow read as a pattern; received {uri}"
 

@@ -5,6 +5,7 @@ itself.
 """
 
 import json
+import os
 import re
 from collections.abc import Collection
 from typing import Any
@@ -13,15 +14,16 @@ import kfp
 import kfp_server_api
 from google.api_core.exceptions import RetryError
 from kfp.client.token_credentials_base import TokenCredentialsBase
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
-from lineage.remote import calls, token
+from lineage.remote import calls, rest, token
 from lineage.remote.calls import Fault
 from pipeline.cluster import submission
 from pipeline.cluster.compiled import Job, with_platforms
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.cluster.submission import Progress, Service
 from pipeline.config import Cluster
+from storage import certificates
 
 _ADVICE = {
     401: f"name a file with a valid token in {token.VARIABLE}",
@@ -44,7 +46,8 @@ class _Client(kfp.Client):
         return config
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
-        return _SERVICE.retry()(self.healthzs.healthz_service_get_healthz)(_request_timeout=_timeout())
+        get = _SERVICE.retry(calls.at_first_contact)(self.healthzs.healthz_service_get_healthz)
+        return get(_request_timeout=_timeout())
 
 
 class _Token(TokenCredentialsBase):
@@ -74,7 +77,7 @@ def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, An
     with _SERVICE.translate_errors(SubmissionFailed):
         client = _connect(str(cluster.endpoint))
         # 409: another client has just created the experiment
-        retry = _SERVICE.retry(lambda fault: fault.transient or fault.status == 409)
+        retry = _SERVICE.retry(lambda fault: calls.at_first_contact(fault) or fault.status == 409)
         experiment_id = retry(_experiment)(client, experiment, cluster.namespace or client.get_user_namespace())
     body = {
         "experiment_id": experiment_id,
@@ -88,7 +91,9 @@ def submit(job: Job, cluster: Cluster, experiment: str, parameters: dict[str, An
 
 
 def _connect(endpoint: str) -> kfp.Client:
-    return _Client(host=endpoint, credentials=_Token() if token.read() else None)
+    certificates.check(endpoint)
+    authority = os.environ.get(certificates.VARIABLE)  # which kfp does not read
+    return _Client(host=endpoint, credentials=_Token() if token.read() else None, ssl_ca_cert=authority)
 
 
 def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
@@ -155,6 +160,8 @@ def _timeout() -> tuple[float, float]:
 
 
 def _read(error: BaseException) -> Fault | None:
+    if cause := _tls_error(error):
+        return rest.tls_fault(cause, "the server")
     if isinstance(error, kfp_server_api.ApiException):
         return Fault(error.status or 0, _text(error), maybe_processed=error.status != 429)
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
@@ -169,8 +176,15 @@ def _read(error: BaseException) -> Fault | None:
     if isinstance(error, _RunNotListed):
         return Fault(0, "the run is not listed", maybe_processed=True)
     if isinstance(error, token.Unusable):
-        return Fault(401, str(error), maybe_processed=False)
+        return Fault(calls.NO_LOGIN, str(error), maybe_processed=False)
     return None
+
+
+def _tls_error(error: BaseException | None) -> SSLError | None:
+    """Returns the SSLError behind an error: kfp's client raises AttributeError while it handles an SSLError."""
+    while error and not isinstance(error, SSLError):
+        error = error.__context__
+    return error if isinstance(error, SSLError) else None
 
 
 def _text(error: kfp_server_api.ApiException) -> str:

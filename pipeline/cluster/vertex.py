@@ -22,6 +22,7 @@ from pipeline.cluster.compiled import Job
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.cluster.submission import Progress, Service
 from pipeline.config import Cluster
+from storage import certificates
 
 _ADVICE = {
     401: "log in with 'gcloud auth application-default login', or name a key file in GOOGLE_APPLICATION_CREDENTIALS",
@@ -50,6 +51,7 @@ def submit(job: Job, cluster: Cluster, parameters: dict[str, Any], wait: bool) -
       SubmissionFailed: when Vertex AI does not accept the run.
       ContactLost: when it is unknown whether the run was accepted, or what its state is.
     """
+    certificates.check()
     with _SERVICE.translate_errors(SubmissionFailed):
         run, client = _build_request(job, cluster, parameters)
     project, region = cluster.project, cluster.region
@@ -92,7 +94,7 @@ def _build_request(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tu
 def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.PipelineJob, link: str) -> str:
     """Creates the run and returns its name; a retry cannot start a second run, because the id is unique."""
     errors: list[BaseException] = []
-    create = _SERVICE.retry(errors=errors)(client.create_pipeline_job)
+    create = _SERVICE.retry(calls.at_first_contact, errors)(client.create_pipeline_job)
     try:
         create(parent=parent, pipeline_job=run, pipeline_job_id=job_id, timeout=calls.REQUEST_S)
     except Exception as error:
@@ -120,7 +122,7 @@ def _read(error: BaseException) -> Fault | None:
     if isinstance(error, TransportError):
         return Fault(0, "cannot reach the OAuth token server", maybe_processed=False)
     if isinstance(error, GoogleAuthError):
-        return Fault(401, "found no usable credentials", maybe_processed=False)
+        return Fault(calls.NO_LOGIN, "found no usable credentials", maybe_processed=False)
     if isinstance(error, requests.RequestException):
         reason = getattr(error.args[0] if error.args else None, "reason", None)
         refused = isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError))

@@ -1,33 +1,23 @@
 """`python -m lineage` on an API that cannot be used: each problem is one line that says what to do."""
 
 import contextlib
-import datetime
 import http.server
-import ipaddress
 import json
 import re
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from lineage.__main__ import main
 from lineage.remote import calls
-from tests.helpers import stubs
+from tests.helpers import stubs, tls
 from tests.helpers.kubeflow_runs import KubeflowRuns, OldKubeflowRuns
 from tests.helpers.stored_runs import Stored
 from tests.helpers.stores import Store
 from tests.helpers.stubs import NOT_TOKENS
-
-_DAY = datetime.timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +169,7 @@ def test_an_unusable_token(server, fails, tmp_path, content):
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     says = "cannot read the token: " if content is None else "expected only a token (printable ASCII without spaces) in"
-    assert says in fails(server.url, "runs")
+    assert f"lineage: cannot log in to Kubeflow Pipelines: {says}" in fails(server.url, "runs")
     assert server.request_counts == {}
 
 
@@ -295,33 +285,24 @@ def test_an_address_of_another_form(fails, address, says):
 def test_vertex_without_credentials(fails, monkeypatch, tmp_path):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     said = fails("vertex://a-project/us-central1", "runs")
-    assert "answered 401: found no usable credentials; log in with 'gcloud auth application-default login'" in said
+    assert "cannot log in to Vertex AI: found no usable credentials; log in with 'gcloud auth application-" in said
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> Path:
-    """A file with a private key, and a certificate for 127.0.0.1 that it signed itself."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + _DAY)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = built.add_extension(address, critical=False).sign(key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    file.write_bytes(private + signed.public_bytes(pem))
-    return file
-
-
-def test_the_certificate_is_verified(server, certificate, fails, monkeypatch, capsys):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    address = server.url.replace("http:", "https:")
+def test_the_certificate_is_verified(server, tmp_path, fails, monkeypatch, capsys):
+    address = tls.wrap(server, tmp_path / "server.pem")
     assert "self-signed certificate; if its certificate is private, name" in fails(address, "runs")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "server.pem"))
     assert main(["runs", "--store", address]) == 0
     assert "flowers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("address", ["https://127.0.0.1:9", "vertex://a-project/us-central1"])
+def test_a_missing_certificate_file(fails, monkeypatch, server, capsys, name, address):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(name, "/no/such.pem")
+    assert f"lineage: {name}: expected the file of a certificate authority, received '" in fails(address, "runs")
+    assert main(["runs", "--store", server.url]) == 0  # http:// needs no certificates
 
 
 @pytest.mark.parametrize("words", [["why", "Trainer"], ["gc", "--output", "out"], ["report"], ["serve"]])

@@ -9,7 +9,7 @@ from tests.helpers.minio import BUCKET
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("gs://b", ("gs", "b", "")),
+        ("gs://abc", ("gs", "abc", "")),
         ("minio://mlpipeline/", ("minio", "mlpipeline", "")),
         ("s3://my.bucket-1/a/b/", ("s3", "my.bucket-1", "a/b")),
         ("gs://my_bucket/größe und/.a/..b/c:d@e=1.csv", ("gs", "my_bucket", "größe und/.a/..b/c:d@e=1.csv")),
@@ -20,15 +20,28 @@ def test_a_uri_has_three_parts_and_loses_one_slash(text, parts):
     assert uris.without_slash(text) == "{}://{}{}".format(*parts[:2], f"/{parts[2]}" if parts[2] else "")
 
 
-OTHERS = ["", "/a", "gs:/b", "gs://", "gs:///a", "oci://b/a", "minio://b//root", "s3://b/a//", "s3://b//", "gs://b/./x",
-          "gs://b/..", "gs://b/../x", "gs://My_Bucket!/root", "gs://b-/a", "gs://b/a#/../../x", "s3://b:9000/x",
-          "s3://key:secret@b/x", "gs://b/a\n", "gs://b\n", "gs://b/a\tb"]  # fmt: skip
+OTHERS = ["", "/a", "gs:/b", "gs://", "gs:///a", "oci://bkt/a", "minio://bkt//root", "s3://bkt/a//", "s3://bkt//", "gs://bkt/./x",
+          "gs://bkt/..", "gs://bkt/../x", "gs://My_Bucket!/root", "gs://bkt-/a", "gs://bkt/a#/../../x", "s3://bkt:9000/x",
+          "s3://key:secret@bkt/x", "gs://bkt/a\n", "gs://bkt\n", "gs://bkt/a\tb"]  # fmt: skip
+BUCKETS = ["", "b", "ab", "-abc", "abc.", "a..b", "10.0.0.1", "Bucket", "a" * 64, ".".join(["a" * 55] * 4)]
 
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_other_texts_are_no_uris_and_do_not_change(text):
     assert uris.parse(text) is None
     assert uris.without_slash(text) == text
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_names_that_no_bucket_has(name):
+    assert uris.parse(f"gs://{name}/a") is None
+    assert uris.rule(f"gs://{name}/a").startswith(". The name of a bucket has 3 to 63 ")
+
+
+@pytest.mark.parametrize("name", ["abc", "a" * 63, "10.0.0.1.example", ".".join(["a" * 54] * 4), "a-.b", "a_b"])
+def test_names_of_buckets(name):
+    assert uris.parse(f"s3://{name}") == ("s3", name, "")
+    assert uris.rule(f"s3://{name}//") == uris.rule("/a/path") == ""
 
 
 @pytest.mark.parametrize("text", ["s3://key:pass/word@b/x", "s3://key:p@ss\n/word@b/x"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from errors import UserError
-from storage import uris
+from storage import certificates, uris
 
 _KEY = re.compile(r"[\w.=/-]*")  # part of the local paths, which Beam and TensorFlow must not read as patterns
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -66,11 +66,13 @@ def check(uri: str) -> str:
     """
     parsed = uris.parse(uri)
     if parsed is None or not _KEY.fullmatch(parsed.key):
-        raise UserError(f"--store: expected s3://BUCKET/FOLDER, minio://… or gs://…, received {uris.shown(uri)}")
+        received = f"{uris.shown(uri)}{uris.rule(uri)}"
+        raise UserError(f"--store: expected s3://BUCKET/FOLDER, minio://… or gs://…, received {received}")
     scheme, bucket, folder = parsed
     needed = {"s3": _SECRETS, "minio": (*_SECRETS, _ENDPOINT), "gs": ()}[scheme]
     if missing := [name for name in needed if not os.environ.get(name)]:
         raise UserError(f"--store {uri}: expected {', '.join(needed)} in the environment; set {', '.join(missing)}")
+    certificates.check(os.environ.get("STORAGE_EMULATOR_HOST" if scheme == "gs" else _ENDPOINT) or "https://")
     try:
         next(open_bucket(scheme, bucket).objects(folder), None)
     except BucketError as error:

@@ -40,20 +40,20 @@ def test_resolved_settings_have_uris_and_a_push_folder():
 
 def test_uris_lose_a_slash_at_the_end():
     """MinIO and other programs refuse keys like root//checkpoints."""
-    uris = {name: f"s3://b/{name}" for name in ("data__directory", "data__edits", "data__schema_file", "model__weights",
-            "pusher__directory", "cluster__pipeline_root")}  # fmt: skip
+    uris = {name: f"s3://abc/{name}" for name in ("data__directory", "data__edits", "data__schema_file",
+            "model__weights", "pusher__directory", "cluster__pipeline_root")}  # fmt: skip
     slashes = {name: f"{uri}/" for name, uri in uris.items()}
     assert prepare("kubeflow", **slashes) == prepare("kubeflow", **uris)
-    trunks = [{"name": "efficientnet_lite0", "weights": "s3://b/w.npz/"}]
+    trunks = [{"name": "efficientnet_lite0", "weights": "s3://bkt/w.npz/"}]
     config = prepare("kubeflow", model__name="probe", embeddings__trunks=trunks)
-    assert config.embeddings.trunks[0].weights == "s3://b/w.npz"
+    assert config.embeddings.trunks[0].weights == "s3://bkt/w.npz"
     bucket = prepare("kubeflow", cluster__pipeline_root="minio://mlpipeline/", cluster__s3_endpoint="http://minio:9000")
     assert bucket.pusher.directory == "minio://mlpipeline/pushed/sample"
-    assert parameters.read(["data=gs://b/more/"]) == {"data": "gs://b/more"}
+    assert parameters.read(["data=gs://bkt/more/"]) == {"data": "gs://bkt/more"}
 
 
 @pytest.mark.parametrize(
-    "uri", ["minio://b//root", "gs://b/./x", "gs://My_Bucket!/root", "gs://b/a#/../../x", "s3://b:9000/x"]
+    "uri", ["minio://bkt//root", "gs://bkt/./x", "gs://My_Bucket!/root", "gs://bkt/a#/../../x", "s3://bkt:9000/x"]
 )
 @pytest.mark.parametrize("key", ["cluster.pipeline_root", "pusher.directory", "data.directory", "data.schema_file"])
 def test_malformed_uris(key, uri):
@@ -62,8 +62,8 @@ def test_malformed_uris(key, uri):
 
 
 def test_the_password_in_a_uri_is_not_shown():
-    with pytest.raises(UserError, match="--pipeline-root.*received s3://…@b/x$") as error:
-        prepare("kubeflow", cluster__pipeline_root="s3://key:hunt/er2@b/x")
+    with pytest.raises(UserError, match="--pipeline-root.*received s3://…@bkt/x") as error:
+        prepare("kubeflow", cluster__pipeline_root="s3://key:hunt/er2@bkt/x")
     assert "er2" not in str(error.value)
 
 
@@ -147,11 +147,32 @@ def test_settings_that_a_cluster_cannot_use(changes, says):
         ({"cluster__workers": 2}, "cluster.workers: expected 1 for Kubeflow Pipelines, where the Trainer is one pod"),
         ({"cluster__endpoint": "https://me:secret@kubeflow.org"}, "expected http://HOST:PORT .* without a password$"),
         ({"cluster__endpoint": "kubeflow.org"}, "--endpoint.*expected http://HOST:PORT"),
+        *(
+            ({"cluster__namespace": name}, f"--namespace.*at most 63 lower.*received '{name}'.*kubectl get namespaces")
+            for name in ("My_Team", "team-", "a.b", "", "n" * 64)
+        ),
+        ({"cluster__pipeline_root": "s3://ab/root"}, "received s3://ab/root. The name of a bucket has 3 to 63"),
     ],
 )
 def test_settings_that_kubeflow_cannot_use(changes, says):
     with pytest.raises(UserError, match=says):
         prepare("kubeflow", **changes)
+
+
+@pytest.mark.parametrize(
+    ("target", "printed"),
+    [
+        ("vertex", "no effect on Vertex AI: cluster.endpoint, cluster.s3_secret\n"),
+        ("kubeflow", "no effect on Kubeflow Pipelines: cluster.project, cluster.region, cluster.service_account\n"),
+    ],
+)
+def test_settings_of_the_other_target_are_allowed_and_named(tmp_path, capsys, target, printed):
+    changes = (
+        SOUND | {"cluster.endpoint": "http://kubeflow", "cluster.s3_secret": "mine"} | {"cluster.service_account": "a"}
+    )
+    flags = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    assert kubeflow_runner.main(["compile", "--target", target, *flags, "-o", str(tmp_path / "file")]) == 0
+    assert capsys.readouterr().out.startswith(printed)
 
 
 ADDRESSES = ["http://..:9000", "http://minio:99999", "http://minio:0", "http://minio:9000\n", "http://mi nio:9000",
@@ -199,12 +220,12 @@ def test_kubeflow_needs_no_project():
 
 def test_kubeflow_reads_and_writes_s3_and_minio():
     uris = {
-        "data__edits": "s3://b/edits.csv",
-        "data__schema_file": "s3://b/schema.pbtxt",
-        "model__weights": "s3://b/w.h5",
+        "data__edits": "s3://bkt/edits.csv",
+        "data__schema_file": "s3://bkt/schema.pbtxt",
+        "model__weights": "s3://bkt/w.h5",
     }
-    config = prepare("kubeflow", cluster__pipeline_root="s3://b/root", data__directory="s3://b/photos", **uris)
-    assert config.pusher.directory == "s3://b/root/pushed/sample"
+    config = prepare("kubeflow", cluster__pipeline_root="s3://bkt/root", data__directory="s3://bkt/photos", **uris)
+    assert config.pusher.directory == "s3://bkt/root/pushed/sample"
     assert config.cluster.s3_secret == "mlpipeline-minio-artifact"  # the secret of a default installation
     server = "http://minio-service.kubeflow:9000"
     config = prepare("kubeflow", cluster__pipeline_root="minio://mlpipeline/root", cluster__s3_endpoint=server)
@@ -271,8 +292,8 @@ def test_unknown_and_invalid_parameters(text, says):
 
 
 def test_parameters_have_the_types_of_their_settings():
-    given = parameters.read(["epochs=3", "learning_rate=0.01", "data=gs://b/other"])
-    assert given == {"epochs": 3, "learning_rate": 0.01, "data": "gs://b/other"}
+    given = parameters.read(["epochs=3", "learning_rate=0.01", "data=gs://bkt/other"])
+    assert given == {"epochs": 3, "learning_rate": 0.01, "data": "gs://bkt/other"}
     assert parameters.read([]) == {}
 
 
@@ -355,7 +376,8 @@ def test_a_file_with_settings_of_another_version(tmp_path, capsys):
     custom = json.dumps({"recipe": {"model": {"alpha": 0.5}}})
     task = {"inputs": {"parameters": {"custom_config": {"runtimeValue": {"constant": custom}}}}}
     root = {"inputDefinitions": {"parameters": {}}, "dag": {"tasks": {"Trainer": task}}}
-    job = {"schemaVersion": "2.1.0", "defaultPipelineRoot": "gs://b", "pipelineInfo": {"name": "sample"}, "root": root}
+    job = {"schemaVersion": "2.1.0", "pipelineInfo": {"name": "sample"}, "root": root}
+    job["defaultPipelineRoot"] = "gs://bkt"
     (file := tmp_path / "pipeline.yaml").write_text(json.dumps(job))  # JSON is YAML
     for command in ("run-local", "submit"):
         assert kubeflow_runner.main([command, str(file)]) == 2

@@ -49,7 +49,7 @@ def test_minio(tmp_path, monkeypatch):
 
 def test_aws_with_a_role_of_the_pods(tmp_path):
     file = tmp_path / "sample.yaml"
-    flags = [*FLAGS, "--pipeline-root", "gs://b/root", "--data", "s3://b/photos", "--set", "cluster.s3_secret=null"]
+    flags = [*FLAGS, "--pipeline-root", "gs://bkt/root", "--data", "s3://bkt/photos", "--set", "cluster.s3_secret=null"]
     executors, platform = _compile(file, *flags)
     assert not platform
     assert all("AWS_ENDPOINT_URL" not in _variables(container) for container in executors.values())
@@ -58,9 +58,9 @@ def test_aws_with_a_role_of_the_pods(tmp_path):
 
 def test_cloud_storage_needs_no_access_to_s3(tmp_path):
     file = tmp_path / "sample.yaml"
-    executors, platform = _compile(file, *FLAGS, "--pipeline-root", "gs://b/root", "--data", "gs://b/photos")
+    executors, platform = _compile(file, *FLAGS, "--pipeline-root", "gs://bkt/root", "--data", "gs://bkt/photos")
     assert not platform and not any(map(_variables, executors.values()))
     job = compiled.read(file)
-    s3_access.check(job, compiled.config_of(job, {"data": "gs://b/more"}, {}))
+    s3_access.check(job, compiled.config_of(job, {"data": "gs://bkt/more"}, {}))
     with pytest.raises(UserError, match="compiled without access to S3; compile again with this data"):
-        s3_access.check(job, compiled.config_of(job, {"data": "s3://b/more"}, {}))
+        s3_access.check(job, compiled.config_of(job, {"data": "s3://bkt/more"}, {}))

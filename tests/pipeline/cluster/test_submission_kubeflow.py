@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from errors import UserError
 from lineage.remote import calls
 from pipeline.cluster import kubeflow, submission
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.config import Cluster
-from tests.helpers import compiled, stubs
+from tests.helpers import compiled, stubs, tls
 from tests.helpers.stubs import refusal
 
 
@@ -134,10 +135,27 @@ def test_an_experiment_is_found_after_a_lost_answer(service, submit):
     assert len(service.experiments) == 1
 
 
-def test_an_unreachable_service(submit, hurried):
+def test_an_unreachable_service_is_reported_at_once(submit, monkeypatch):
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 1000.0)
     says = refusal(SubmissionFailed, submit, endpoint="http://127.0.0.1:9")
     advice = "check the address and its port-forward; try again later"
     assert says == f"no answer from Kubeflow Pipelines: cannot reach 127.0.0.1:9; {advice}"
+
+
+def test_the_certificate_is_verified(service, submit, monkeypatch, tmp_path):
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 1000.0)
+    address = tls.wrap(service, tmp_path / "server.pem")
+    says = refusal(SubmissionFailed, submit, endpoint=address)
+    assert "TLS failed with the server: self-signed certificate; if its certificate is private, name" in says
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "server.pem"))
+    assert submit(endpoint=address)[0] == 0
+    (tmp_path / "server.pem").unlink()
+    assert "REQUESTS_CA_BUNDLE: expected the file" in refusal(UserError, submit, endpoint=address)
+
+
+def test_https_at_a_port_without_tls(service, submit):
+    says = refusal(SubmissionFailed, submit, endpoint=service.url.replace("http:", "https:"))
+    assert "TLS failed with the server: WRONG_VERSION_NUMBER; " in says
 
 
 def test_lost_contact_says_that_the_run_continues(service, submit, hurried):
@@ -150,7 +168,7 @@ def test_lost_contact_says_that_the_run_continues(service, submit, hurried):
     ("token", "says"),
     [
         (b"another", "answered 401: Request is missing"),
-        (None, "cannot read the token: [Errno 2] No such file"),
+        (None, "cannot log in to Kubeflow Pipelines: cannot read the token: [Errno 2] No such file"),
         *((each, "expected only a token (printable ASCII without spaces) in the file ") for each in stubs.NOT_TOKENS),
     ],
 )

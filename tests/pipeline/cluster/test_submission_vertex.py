@@ -103,7 +103,7 @@ def test_a_lost_answer_does_not_start_a_second_run(service, submit, monkeypatch,
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (401, "Vertex AI answered 401: found no usable credentials; log in with 'gcloud auth"),
+        (401, "cannot log in to Vertex AI: found no usable credentials; log in with 'gcloud auth"),
         (403, "Vertex AI answered 403: made to answer 403; give the account the role 'Vertex AI User'"),
         (404, "Vertex AI answered 404: made to answer 404; check cluster.project and cluster.region"),
         (409, "Vertex AI answered 409: made to answer 409"),
@@ -129,7 +129,8 @@ def test_after_a_lasting_fault_a_run_may_have_started(service, submit, hurried, 
     assert service.jobs == {}
 
 
-def test_an_unreachable_service(service, submit, hurried, monkeypatch):
+def test_an_unreachable_service_is_reported_at_once(service, submit, monkeypatch):
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 1000.0)
     monkeypatch.setattr(aiplatform.initializer.global_config, "_api_endpoint", "http://127.0.0.1:9")
     assert refusal(SubmissionFailed, submit) == "no answer from Vertex AI: cannot reach 127.0.0.1:9; try again later"
 
@@ -157,6 +158,12 @@ def test_a_spec_without_its_executors_is_refused(service, submit, job):
     spec = {**job["pipelineSpec"], "deploymentSpec": {"executors": {}}}
     says = refusal(SubmissionFailed, submit, changed={**job, "pipelineSpec": spec})
     assert "answered 400: The executor of task CsvExampleGen is not in the deployment spec" in says
+
+
+def test_a_missing_certificate_file_is_reported(service, submit, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+    assert "REQUESTS_CA_BUNDLE: expected the file of a certificate authority" in refusal(UserError, submit)
+    assert not service.request_counts
 
 
 def test_without_credentials_nothing_is_sent(service, submit, monkeypatch, tmp_path):
