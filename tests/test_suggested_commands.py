@@ -115,6 +115,7 @@ REMEDIES = {
         f"{CHECK} kubeflow … --data s3://bkt/photos"
     ),
     f"{CHECK} kubeflow … --endpoint=nothing": f"{CHECK} kubeflow … --endpoint=http://127.0.0.1:8080",
+    f"{CHECK} kubeflow … --namespace=My_Team": f"{CHECK} kubeflow … --namespace=my-team",
     f"{SUBMIT} sample.yaml": f"{SUBMIT} sample.yaml --endpoint http://127.0.0.1:8080",
     f"{SUBMIT} photos.json --preset sample": (
         f"{SUBMIT} photos.json --parameter epochs=2 --data gs://a-bucket/more --image r.io/photos:2 --wait"
