@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.python.data.ops import multi_device_iterator_ops
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from trainer import balance, fitting, input_pipeline, run, strategy, tfrecords
@@ -51,6 +52,18 @@ def inputs_of(chosen: tf.distribute.Strategy, uneven: bool) -> fitting.Inputs:
     part = photos.take(BATCH - 3).batch(BATCH) if uneven else photos.batch(size, drop_remainder=drop)
     whole = weighted.map(lambda photo, weight: (*photo, weight)).batch(BATCH, drop_remainder=True).repeat()
     return fitting.Inputs(BATCH, STEPS, lambda first_epoch: whole, part)
+
+
+def end_at_once() -> None:
+    """Lets TensorFlow's iterators on each device end at once, by switching off their autotuning, as ours has it off.
+
+    The thread that tunes an iterator is woken just before TensorFlow marks it as cancelled. If it looks too early, it
+    sleeps on, up to a minute, and whoever deletes the iterator waits. There is no option for these iterators.
+    """
+    create = multi_device_iterator_ops._create_device_dataset
+    multi_device_iterator_ops._create_device_dataset = lambda *arguments: create(*arguments).with_options(
+        tfrecords.reading_options()
+    )
 
 
 def average(chosen: tf.distribute.Strategy) -> list[float]:
@@ -168,6 +181,7 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--records")
     args = parser.parse_args()
+    end_at_once()
     if args.cpus > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * args.cpus)
