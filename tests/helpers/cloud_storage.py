@@ -62,7 +62,7 @@ def _serve(certificate: Path) -> None:
         server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.tls.load_cert_chain(_certificate(certificate))
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         sys.stdin.read()  # returns when the test closes it or dies
         server.shutdown()
 

@@ -82,7 +82,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def storage(monkeypatch) -> Iterator[Storage]:
     server = Storage()
     monkeypatch.setattr(download, "STORAGE", server.url)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server
     server.shutdown()
@@ -190,7 +190,7 @@ def test_two_first_runs_at_once_fetch_once(tmp_path):
     """
     server = Storage()
     server.go_on.clear()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     code = f"""
 from ingest import download, prepare
 print(prepare.prepare_weights("imagenet", None, download.{_remote(server)!r}))

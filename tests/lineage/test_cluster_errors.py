@@ -38,7 +38,7 @@ def token(monkeypatch, tmp_path):
     (tmp_path / "token").write_text(stubs.TOKEN)
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for name, value in {"REQUEST_S": 1.0, "FIRST_WAIT_S": 0.02, "RETRY_S": 1.0}.items():
+    for name, value in {"REQUEST_S": 1.0, "FIRST_WAIT_S": 0.02, "RETRY_S": 0.3}.items():
         monkeypatch.setattr(calls, name, value)
 
 
@@ -79,7 +79,7 @@ def _answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
+        threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{served.server_port}"
         served.shutdown()
 
