@@ -49,6 +49,13 @@ class _Handler(emulator.RequestHandler):
         with self.server.tls.wrap_socket(self.connection, server_side=True) as inner:
             type(self)(self.storage, inner, self.client_address, self.server)
 
+    def parse_request(self) -> bool:
+        """Lets a client send its file that asks first whether it may; else TensorFlow waits for a second."""
+        parsed = super().parse_request()
+        if parsed and self.headers.get("Expect") == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return parsed
+
     def send_header(self, keyword: str, value: str) -> None:
         """Makes upload addresses use TLS; the emulator, which has no TLS, returns http://www.googleapis.com."""
         super().send_header(keyword, value.replace("http://www.", "https://www."))
