@@ -1,5 +1,6 @@
 """kubeflow_runner.py from the command line: compile, check, and submit to local servers."""
 
+import itertools
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from lineage.remote.source import COPIES
 from pipeline.cluster import compiled as files
 from pipeline.cluster import container_images, submission, summary, task
 from tests.conftest import ROOT
-from tests.helpers import stubs
+from tests.helpers import stubs, tls
 
 COMMON = ["--image", "r.io/photos/pipeline:1", "--pipeline-root", "gs://a-bucket/root"]
 COMMON += ["--data", "gs://a-bucket/photos"]
@@ -321,6 +322,21 @@ def test_submitting_a_compiled_file_to_kubeflow_imports_no_tfx(compiled, tmp_pat
     spec, platforms = yaml.safe_load_all(file.read_text())
     assert run["pipeline_spec"] == {"pipeline_spec": spec, "platform_spec": platforms}
     assert run["runtime_config"] == {"pipeline_root": "gs://a-bucket/root", "parameters": {"min_accuracy": 0.5}}
+
+
+@pytest.mark.parametrize("answer", ["a login page", "a private certificate"])
+def test_a_failed_submission_is_one_line_and_code_2(compiled, tmp_path, monkeypatch, capfd, answer):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("KF_PIPELINES_SA_TOKEN_PATH", raising=False)
+    with stubs.serving(stubs.Kubeflow()) as server:
+        server.faulty, server.faults = "GET /healthz", itertools.repeat(stubs.Page(200, b"<html>Log in</html>"))
+        address = tls.wrap(server, tmp_path / "server.pem") if "certificate" in answer else server.url
+        assert kubeflow_runner.main(["submit", str(compiled("kubeflow-sample")), "--endpoint", address, "--wait"]) == 2
+    captured = capfd.readouterr()
+    says = "TLS failed with the server: self-signed certificate" if "certificate" in answer else "answered 200: a web"
+    assert says in captured.err
+    assert captured.err.count("\n") == 1
+    assert "started" not in captured.out
 
 
 @pytest.mark.parametrize(

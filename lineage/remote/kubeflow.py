@@ -24,9 +24,7 @@ from lineage.source import Head
 _TITLE = "_kfp_schema_title"  # metadata of an artifact: its type, unless it is one of Kubeflow's own
 _NO_ARTIFACTS = "this version of Kubeflow Pipelines has no API for artifacts"
 _ADVICE = {
-    **dict.fromkeys(
-        rest.NOT_AN_API, f"give a token if this is a login page ({token.VARIABLE}), or correct the address"
-    ),
+    **dict.fromkeys(rest.NOT_AN_API, token.ADVICE),
     0: "check the address and the network, or try again later",
     400: "for Kubeflow with several users, end the address with ?namespace=NAME",
     401: f"name a file with a valid token in {token.VARIABLE}",

@@ -17,6 +17,7 @@ from storage import certificates
 
 Json = dict[str, Any]
 _PART_BYTES = 2**16  # with a limit, `read1` notices a body that is cut off
+NOT_JSON = "a web page or text, not JSON"
 NOT_AN_API = (200, 301, 302, 303, 307, 308)  # statuses of answers that are a page or a redirect instead of JSON
 
 
@@ -100,7 +101,7 @@ class Rest:
             url, params=query, auth=self._authorize, timeout=(timeout, timeout), allow_redirects=False, stream=True
         ) as answer:
             if answer.is_redirect:
-                raise Refusal(answer.status_code, f"a redirect to {_place(answer.headers['location'])}, not JSON")
+                raise Refusal(answer.status_code, redirect(answer.headers["location"]))
             body = _body(answer, until)
         try:
             content = json.loads(body)
@@ -109,7 +110,7 @@ class Rest:
         if answer.status_code != 200:
             raise Refusal(answer.status_code, _message(content) or answer.reason or "no reason given")
         if not isinstance(content, dict):
-            raise Refusal(200, "a web page or text, not JSON")
+            raise Refusal(200, NOT_JSON)
         return content
 
 
@@ -126,10 +127,11 @@ def _body(answer: requests.Response, until: float) -> bytes:
     return b"".join(parts)
 
 
-def _place(url: str) -> str:
-    """Returns an address without its query, which may contain secrets."""
+def redirect(url: str) -> str:
+    """Returns the text of a redirect without the address's query, which may contain secrets."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.netloc else parts.path
+    place = f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.netloc else parts.path
+    return f"a redirect to {place}, not JSON"
 
 
 def _message(content: Any) -> str:
@@ -154,15 +156,21 @@ def read_error(error: BaseException) -> Fault | None:
 
 def _connection(error: requests.RequestException) -> Fault:
     cause = error.args[0] if error.args else None
-    if isinstance(cause, ProtocolError) and len(cause.args) > 1:
-        inner = cause.args[1]
-        if isinstance(inner, BadStatusLine) and not isinstance(inner, RemoteDisconnected):
-            return Fault(0, f"{_host(error)} does not answer in HTTP", maybe_processed=False)
+    if fault := protocol_fault(cause, _host(error)):
+        return fault
     unreached = isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError))
     unreached = unreached or isinstance(getattr(cause, "reason", None), NewConnectionError)
     if unreached:
         return Fault(0, f"cannot reach {_host(error)}", maybe_processed=False)
     return Fault(0, f"the connection to {_host(error)} broke or timed out", maybe_processed=True)
+
+
+def protocol_fault(error: object, host: str) -> Fault | None:
+    """Returns the fault of an error of urllib3 after an answer that is not HTTP; None for another error."""
+    inner = error.args[1] if isinstance(error, ProtocolError) and len(error.args) > 1 else None
+    if not isinstance(inner, BadStatusLine) or isinstance(inner, RemoteDisconnected):
+        return None
+    return Fault(0, f"{host} does not answer in HTTP", maybe_processed=False)
 
 
 def tls_fault(error: Exception, host: str) -> Fault:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # kfp's client reads it too
+ADVICE = f"give a token if this is a login page ({VARIABLE}), or correct the address"  # for a page instead of JSON
 _TOKEN = re.compile(rb"[!-~]+")  # a header's value without spaces
 
 

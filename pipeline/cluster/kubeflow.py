@@ -7,7 +7,7 @@ itself.
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import kfp
@@ -26,6 +26,7 @@ from pipeline.config import Cluster
 from storage import certificates
 
 _ADVICE = {
+    **dict.fromkeys(rest.NOT_AN_API, token.ADVICE),
     401: f"name a file with a valid token in {token.VARIABLE}",
     403: "allow the account to create runs",
     404: "check cluster.endpoint: expected the part of the UI's address before '/#/'",
@@ -37,6 +38,10 @@ class _RunNotListed(Exception):
     """The submitted run is not in the list of runs."""
 
 
+class _NotTheApi(Exception):
+    """An answer that is not from the API of Kubeflow Pipelines; the text says what it is."""
+
+
 class _Client(kfp.Client):
     """A client without kfp's own retries. These do not wait, and print a stack trace for each of the first five."""
 
@@ -46,8 +51,7 @@ class _Client(kfp.Client):
         return config
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
-        get = _SERVICE.retry(calls.at_first_contact)(self.healthzs.healthz_service_get_healthz)
-        return get(_request_timeout=_timeout())
+        return _SERVICE.retry(calls.at_first_contact)(_ask)(self.healthzs.healthz_service_get_healthz)
 
 
 class _Token(TokenCredentialsBase):
@@ -99,13 +103,11 @@ def _connect(endpoint: str) -> kfp.Client:
 def _experiment(client: kfp.Client, name: str, namespace: str) -> str:
     """Returns the id of the experiment with this name; creates the experiment if it does not exist."""
     api = client.experiments
-    found = api.experiment_service_list_experiments(
-        filter=_named(name), namespace=namespace, _request_timeout=_timeout()
-    ).experiments
+    found = _ask(api.experiment_service_list_experiments, filter=_named(name), namespace=namespace).experiments
     if found:
-        return found[0].experiment_id
+        return _value(found[0], "experiment_id")
     body = {"display_name": name, "namespace": namespace}
-    return api.experiment_service_create_experiment(body, _request_timeout=_timeout()).experiment_id
+    return _value(_ask(api.experiment_service_create_experiment, body), "experiment_id")
 
 
 def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
@@ -117,31 +119,32 @@ def _create(client: kfp.Client, body: dict[str, Any], runs: str) -> str:
     """
     retry = _SERVICE.retry(lambda fault: fault.transient and not fault.maybe_processed)
     try:
-        return retry(client.runs.run_service_create_run)(body, _request_timeout=_timeout()).run_id
+        return _value(retry(_ask)(client.runs.run_service_create_run, body), "run_id")
     except Exception as error:
         fault = _SERVICE.fault(error)
-        if fault is None or not (fault.transient and fault.maybe_processed):
+        unclear = fault and fault.maybe_processed and (fault.transient or fault.status == 200)
+        if fault is None or not unclear:
             with _SERVICE.translate_errors(SubmissionFailed):
                 raise
     try:
         return _SERVICE.retry()(_find)(client, body)
-    except (RetryError, kfp_server_api.ApiException, HTTPError):
+    except (RetryError, kfp_server_api.ApiException, HTTPError, _NotTheApi):
         advice = f"before you submit again, check whether {body['display_name']} is running: {runs}"
         raise ContactLost(f"{_SERVICE.message(fault)}; {advice}") from None
 
 
 def _find(client: kfp.Client, body: dict[str, Any]) -> str:
-    runs = client.runs.run_service_list_runs(
-        experiment_id=body["experiment_id"], filter=_named(body["display_name"]), _request_timeout=_timeout()
-    ).runs
+    listed = {"experiment_id": body["experiment_id"], "filter": _named(body["display_name"])}
+    runs = _ask(client.runs.run_service_list_runs, **listed).runs
     if not runs:
         raise _RunNotListed
-    return runs[0].run_id
+    return _value(runs[0], "run_id")
 
 
 def _progress(client: kfp.Client, run_id: str, names: Collection[str]) -> Progress:
     """Returns the state of the run and of the tasks with these names; the API also lists the workflow and its pods."""
-    run = _SERVICE.retry()(client.runs.run_service_get_run)(run_id=run_id, _request_timeout=_timeout())
+    run = _SERVICE.retry()(_ask)(client.runs.run_service_get_run, run_id=run_id)
+    _value(run, "run_id")
     details = (run.run_details and run.run_details.task_details) or []
     tasks = {
         task.task_id: (task.display_name, task.state, task.error.message if task.error else "")
@@ -155,15 +158,38 @@ def _named(name: str) -> str:
     return json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})  # 1: equals
 
 
-def _timeout() -> tuple[float, float]:
-    return calls.REQUEST_S, calls.REQUEST_S
+def _ask(request: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Returns the answer to a request of kfp's client, which makes an empty answer of any page or text.
+
+    Raises:
+      _NotTheApi: when the answer is not a JSON object, or has other types than the API's.
+    """
+    timeout = calls.REQUEST_S, calls.REQUEST_S
+    try:
+        answer = request(*arguments, **options, _request_timeout=timeout)
+        content = json.loads(request.__self__.api_client.last_response.data)  # type: ignore[attr-defined]
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise _NotTheApi(rest.NOT_JSON) from error
+    if not isinstance(content, dict):
+        raise _NotTheApi(rest.NOT_JSON)
+    return answer
+
+
+def _value(answer: Any, name: str) -> str:
+    """Returns a value that each answer of the API has."""
+    if not (value := getattr(answer, name)):
+        raise _NotTheApi(f"JSON without {name}, so not the API of Kubeflow Pipelines")
+    return str(value)
 
 
 def _read(error: BaseException) -> Fault | None:
-    if cause := _tls_error(error):
+    # kfp's client may raise another error while it handles one of these
+    if cause := _behind(error, SSLError):
         return rest.tls_fault(cause, "the server")
-    if isinstance(error, kfp_server_api.ApiException):
-        return Fault(error.status or 0, _text(error), maybe_processed=error.status != 429)
+    if refused := _behind(error, kfp_server_api.ApiException):
+        return Fault(refused.status, _text(refused), maybe_processed=refused.status != 429)
+    if isinstance(error, _NotTheApi):
+        return Fault(200, str(error), maybe_processed=True)
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
         connection = error.conn if isinstance(error, NewConnectionError) else error.args[0]
         return Fault(
@@ -171,6 +197,8 @@ def _read(error: BaseException) -> Fault | None:
             f"cannot reach {connection.host}:{connection.port}; check the address and its port-forward",
             maybe_processed=False,
         )
+    if fault := rest.protocol_fault(error, "the server"):
+        return fault
     if isinstance(error, HTTPError):
         return Fault(0, "the connection broke or timed out", maybe_processed=True)
     if isinstance(error, _RunNotListed):
@@ -180,15 +208,17 @@ def _read(error: BaseException) -> Fault | None:
     return None
 
 
-def _tls_error(error: BaseException | None) -> SSLError | None:
-    """Returns the SSLError behind an error: kfp's client raises AttributeError while it handles an SSLError."""
-    while error and not isinstance(error, SSLError):
+def _behind(error: BaseException | None, kind: type[Exception]) -> Any:
+    """Returns an error, or the one in whose handling it was raised, that is of this type; None if there is none."""
+    while error and not isinstance(error, kind):
         error = error.__context__
-    return error if isinstance(error, SSLError) else None
+    return error
 
 
 def _text(error: kfp_server_api.ApiException) -> str:
     """Returns the server's message without stack frames and without the headers, which may contain cookies."""
+    if error.status in rest.NOT_AN_API and "Location" in error.headers:
+        return rest.redirect(error.headers["Location"])
     try:
         return _GO_FRAME.sub("", json.loads(error.body)["message"])
     except (KeyError, TypeError, ValueError):

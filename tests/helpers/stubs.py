@@ -3,13 +3,14 @@
 import http.server
 import json
 import socket
+import socketserver
 import struct
 import threading
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from google.cloud import aiplatform
@@ -32,11 +33,19 @@ class Refused(Exception):
     """An error answer of the service: a status and a text."""
 
 
+class Page(NamedTuple):
+    """An answer of another program: a status, a body, and a header's name and value."""
+
+    status: int
+    body: bytes
+    header: tuple[str, str] = ("Content-Type", "text/html")
+
+
 class Stub(http.server.ThreadingHTTPServer):
     """A service. `request_counts` counts requests by method and path.
 
-    Each request to `faulty` (a method and the end of a path) gets the next of `faults`: a status; 'reset' or 'hang' of
-    the connection before the request is processed; 'reset after' or 'hang after' it is processed; or None.
+    Each request to `faulty` (a method and the end of a path) gets the next of `faults`: a status; a Page; 'reset' or
+    'hang' of the connection before the request is processed; 'reset after' or 'hang after' it is processed; or None.
     """
 
     faulty = "GET /nothing"
@@ -45,7 +54,7 @@ class Stub(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.request_counts: Counter[str] = Counter()
-        self.faults: Iterator[int | str | None] = iter(())
+        self.faults: Iterator[int | Page | str | None] = iter(())
         self.states: Iterator[str | None] = iter(())  # the run's state for each poll; None or the end: a 503
         self.stopped = threading.Event()
 
@@ -81,6 +90,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(fault, int):
             self._send(*self.server.error(fault, f"made to answer {fault}"))
             return
+        if isinstance(fault, Page):
+            self._send_bytes(fault.status, fault.body, fault.header)
+            return
         if fault in (None, "reset after", "hang after"):
             answer = self._answer(path, dict(urllib.parse.parse_qsl(query)), body)
         if fault is None:
@@ -100,9 +112,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.server.error(*refused.args)
 
     def _send(self, status: int, content: dict[str, Any]) -> None:
-        data = json.dumps(content).encode()
+        self._send_bytes(status, json.dumps(content).encode(), ("Content-Type", "application/json"))
+
+    def _send_bytes(self, status: int, data: bytes, header: tuple[str, str]) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header(*header)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Set-Cookie", f"session={TOKEN}")
         self.end_headers()
@@ -270,6 +284,21 @@ def point_vertex_sdk_at(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(settings, name, getattr(settings, name))
     monkeypatch.setattr(settings, "_api_endpoint", server.url)
     monkeypatch.setattr(settings, "_credentials", Credentials(token=TOKEN))
+
+
+@contextmanager
+def greeting(text: bytes) -> Iterator[str]:
+    """Serves another protocol than HTTP, which begins with this text; yields the address as http://."""
+
+    class Greeter(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(10)
+            self.request.sendall(text)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeter) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 @contextmanager

@@ -151,16 +151,8 @@ def test_https_at_a_port_without_tls(server, fails):
 
 
 def test_a_port_of_another_protocol(fails):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-
-        def greet() -> None:
-            connection, _ = other.accept()
-            connection.recv(10)
-            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-            connection.close()
-
-        threading.Thread(target=greet, daemon=True).start()
-        assert "does not answer in HTTP" in fails(f"http://127.0.0.1:{other.getsockname()[1]}", "runs")
+    with stubs.greeting(b"SSH-2.0-OpenSSH_9.2\r\n") as address:
+        assert "does not answer in HTTP" in fails(address, "runs")
 
 
 @pytest.mark.parametrize("content", [None, *NOT_TOKENS])

@@ -11,7 +11,7 @@ from pipeline.cluster import kubeflow, submission
 from pipeline.cluster.errors import ContactLost, SubmissionFailed
 from pipeline.config import Cluster
 from tests.helpers import compiled, stubs, tls
-from tests.helpers.stubs import refusal
+from tests.helpers.stubs import Page, refusal
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,56 @@ def test_an_experiment_is_found_after_a_lost_answer(service, submit):
     service.faults = iter(["reset after"])
     assert submit()[0] == 0
     assert len(service.experiments) == 1
+
+
+LOGIN = Page(200, b"<html>Log in</html>")
+PAGES = [
+    (LOGIN, "answered 200: a web page or text, not JSON; give a token if this is a login page (KF_PIPELINES_SA_TOKEN_"),
+    (Page(200, b"[]"), "answered 200: a web page or text, not JSON; give a token"),
+    (Page(200, b"[" * 200_000), "answered 200: a web page or text, not JSON; give a token"),
+    (Page(200, b"\xff\xfe"), "answered 200: a web page or text, not JSON; give a token"),
+    (Page(200, b"{}", ("Content-Type", "text/html; charset=none")), "answered 200: a web page or text, not JSON; give"),
+    (Page(302, b"", ("Location", "https://example.com/auth?state=secret")), "302: a redirect to https://example.com/auth,"),
+    (Page(404, b"Seite nicht verf\xfcgbar"), "answered 404: Not Found; check cluster.endpoint"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "says"), PAGES)
+@pytest.mark.parametrize("faulty", ["GET /healthz", "GET /experiments", "POST /experiments"])
+def test_another_program_gets_no_run(service, submit, faulty, page, says):
+    service.faulty, service.faults = faulty, itertools.repeat(page)
+    said = refusal(SubmissionFailed, submit)
+    assert says in said
+    assert "secret" not in said
+    assert service.request_counts["POST runs"] == 0
+
+
+def test_a_server_that_answers_everything_with_an_empty_object(service, submit):
+    service.faulty, service.faults = "POST /experiments", itertools.repeat(Page(200, b"{}"))
+    says = "answered 200: JSON without experiment_id, so not the API of Kubeflow Pipelines; give a token"
+    assert says in refusal(SubmissionFailed, submit)
+
+
+@pytest.mark.parametrize("page", [LOGIN, Page(200, b"{}")])
+def test_a_run_whose_answer_is_lost_in_a_page_is_looked_up(service, submit, hurried, page):
+    service.faults = iter([page])
+    assert f" is running: {service.url}/#/runs" in refusal(ContactLost, submit)
+    assert (service.runs, service.request_counts["POST runs"]) == ({}, 1)
+    assert service.request_counts["GET runs"] > 1
+
+
+@pytest.mark.parametrize("page", [LOGIN, Page(200, b"{}")])
+def test_a_login_that_ends_while_waiting(service, submit, page):
+    service.faulty, service.faults = "GET /runs-0", iter([page])
+    says = refusal(ContactLost, submit, wait=True)
+    assert "; the run continues: " in says
+    assert "answered 200: " in says
+
+
+def test_a_port_of_another_protocol(submit, hurried):
+    with stubs.greeting(b"SSH-2.0-OpenSSH_9.2\r\n") as address:
+        says = refusal(SubmissionFailed, submit, endpoint=address)
+    assert "no answer from Kubeflow Pipelines: the server does not answer in HTTP; " in says
 
 
 def test_an_unreachable_service_is_reported_at_once(submit, monkeypatch):
