@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from rich.console import Console
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
@@ -46,7 +47,7 @@ def compare(before: Run, after: Run) -> dict[str, Any]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    return json.loads(run.facts.get("settings", "{}"))
+    return text.json_object(run.facts.get("settings"))
 
 
 def _fingerprint(run: Run) -> str | None:
@@ -65,15 +66,22 @@ def _counts(run: Run) -> dict[str, dict[str, int]]:
 
 def _statistics(run: Run) -> dict[str, float]:
     """Returns the means of the photos by split, from the run's report; empty if it is not on this machine."""
-    splits = (read_json(run.output(f"{REPORT_NODE}.report"), NUMBERS, {}).get("data") or {}).get("splits", {})
+    report = read_json(run.output(f"{REPORT_NODE}.report"), NUMBERS, {})
     keys = ("side", "brightness", "contrast", "red", "green", "blue")
-    return {f"{name}.{key}": each[key]["mean"] for name, each in splits.items() for key in keys if each[key]}
+    try:
+        splits = (report.get("data") or {}).get("splits", {})
+        return {f"{name}.{key}": each[key]["mean"] for name, each in splits.items() for key in keys if each[key]}
+    except (AttributeError, LookupError, TypeError):  # another program's file
+        return {}
 
 
 def _classes(file: Path) -> dict[str, int]:
     """Returns StatisticsGen's number of photos per class, keyed by name, or by index if there are no names."""
-    listed = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes())
-    features = {feature.path.step[0]: feature for feature in listed.datasets[0].features}
+    try:
+        listed = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes())
+    except (DecodeError, OSError):
+        return {}
+    features = {each.name or ".".join(each.path.step): each for some in listed.datasets[:1] for each in some.features}
     feature = features.get("label") or features.get("class")
     if feature is None:
         return {}
@@ -83,7 +91,7 @@ def _classes(file: Path) -> dict[str, int]:
 def _drift(before: dict[str, int], after: dict[str, int]) -> float | None:
     if not before or not after:
         return None
-    shares = [{name: count / sum(each.values()) for name, count in each.items()} for each in (before, after)]
+    shares = [{name: count / max(sum(each.values()), 1) for name, count in each.items()} for each in (before, after)]
     return max(abs(shares[0].get(name, 0) - shares[1].get(name, 0)) for name in {*before, *after})
 
 

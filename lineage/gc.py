@@ -113,7 +113,7 @@ def _has_readable_entries(folder: Path) -> bool:
     """Returns whether a folder has an entry that can be read; if so, a version missing from the folder was removed."""
     try:
         return any(each.lstat() for each in folder.iterdir())  # a folder without x permission can only be listed
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
 
 

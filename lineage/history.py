@@ -25,6 +25,21 @@ _STATES = {
 }
 PUSHED_MODEL = "PushedModel"  # artifact type; the property pushed_destination is the folder that is served
 Facts = dict[str, Any]  # values that JSON can represent
+_NUMBERS = ("accuracy", "blessed", "parameters", "pushed", "val_accuracy")
+_TEXTS = ("devices", "input_fingerprint", "judged_split", "pushed_destination", "refused")  # of artifacts
+_TEXTS_OF_RUNS = (
+    "code",
+    "command",
+    "ended",
+    "error",
+    "failed",
+    "interrupted",
+    "log",
+    "pipeline",
+    "process",
+    "settings",
+)
+_KINDS: dict[str, Any] = dict.fromkeys(_NUMBERS, int | float) | dict.fromkeys((*_TEXTS, *_TEXTS_OF_RUNS), str)
 Id = Any  # a number in ML Metadata, a text on a cluster
 
 
@@ -208,7 +223,9 @@ def _execution(
         state = _refine_state(facts(run), name, state)
     started, ended = found.create_time_since_epoch / 1000, found.last_update_time_since_epoch / 1000
     number = run.id if run else 0
-    return Execution(found.id, number, pipeline, name, found.type, state, started, ended, facts(found), inputs, outputs)
+    return Execution(
+        found.id, number, pipeline, name, found.type, state, started, ended, _properties(found), inputs, outputs
+    )
 
 
 def _refine_state(run: Facts, node: str, state: str) -> str:
@@ -218,7 +235,21 @@ def _refine_state(run: Facts, node: str, state: str) -> str:
     return "stale" if is_over(run) else state
 
 
+def known(facts: Facts) -> Facts:
+    """Returns the facts of an artifact or a run without those whose value is of another type than this project writes.
+
+    >>> known({"accuracy": "high", "devices": "CPU", "mine": "high"})
+    {'devices': 'CPU', 'mine': 'high'}
+    """
+    return {key: value for key, value in facts.items() if isinstance(value, _KINDS.get(key, object))}
+
+
 def facts(found: Any) -> Facts:
+    """Returns the properties of an artifact or a run's context as plain values; see `known`."""
+    return known(_properties(found))
+
+
+def _properties(found: Any) -> Facts:
     """Returns the properties and custom properties of a message as plain values."""
     values = [*found.properties.items(), *found.custom_properties.items()]
     return {key: _plain(getattr(value, str(value.WhichOneof("value")))) for key, value in values}

@@ -175,13 +175,15 @@ def interrupted_in(facts: Mapping[str, str]) -> str | None:
 
 def is_alive(process: str) -> bool | None:
     """Returns whether the process that `record_start` recorded still runs; None if it is on another host."""
-    host, pid, started = process.rsplit(" ", 2)
-    if host != socket.gethostname():
-        return None
     try:
+        host, pid, started = process.rsplit(" ", 2)
+        if host != socket.gethostname():
+            return None
         return abs(psutil.Process(int(pid)).create_time() - float(started)) < 2  # tolerates a small clock adjustment
     except psutil.NoSuchProcess:
         return False
+    except ValueError:  # another program's record
+        return None
 
 
 def _process() -> str:

@@ -155,7 +155,8 @@ def show_run(source: Source, run: Run) -> dict[str, Any]:
 
 def provenance(facts: Facts) -> str | None:
     """Returns how the data of a run were made (data.provenance), given the runner's record; None if it is unknown."""
-    return json.loads(facts.get("settings", "{}")).get("data", {}).get("provenance") or None
+    data = text.json_object(facts.get("settings")).get("data")
+    return str(data.get("provenance") or "") or None if isinstance(data, dict) else None
 
 
 def _failed_checks(run: Run) -> list[dict[str, Any]]:
@@ -172,7 +173,17 @@ def _failed_checks(run: Run) -> list[dict[str, Any]]:
 
 def gate_checks(run: Run) -> list[dict[str, Any]]:
     """Returns the checks that `components.checks` wrote; empty if they are not on this machine."""
-    return read_json(run.output("Evaluator.evaluation"), CHECKS, [])
+    found = read_json(run.output("Evaluator.evaluation"), CHECKS, [])
+    return [each for each in found if _is_check(each)] if isinstance(found, list) else []
+
+
+def _is_check(found: Any) -> bool:
+    """Returns whether this has the form that `components.checks` writes, and not another program."""
+    if not (
+        isinstance(found, dict) and isinstance(found.get("what"), str) and isinstance(found.get("floor"), int | float)
+    ):
+        return False
+    return isinstance(found.get("value"), int | float | None)
 
 
 def read_json(artifact: Artifact | None, name: str, default: Any) -> Any:
@@ -183,7 +194,10 @@ def read_json(artifact: Artifact | None, name: str, default: Any) -> Any:
         content = (Path(artifact.uri) / name).read_bytes()
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return default
-    return json.loads(content)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return default
 
 
 def _node(source: Source, run: Run, execution: Execution) -> dict[str, Any]:

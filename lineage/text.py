@@ -1,8 +1,10 @@
 """Formats text for the terminal and for pages: tables, times, durations, sizes, paths."""
 
 import datetime
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -75,6 +77,19 @@ def relative_path(uri: str) -> str:
 def format_size(number: int | None) -> str:
     """Returns a number of bytes with a unit; None is a file that is not on this machine."""
     return "not on this machine" if number is None else decimal(number)
+
+
+def json_object(text: object) -> dict[str, Any]:
+    """Returns the object that a JSON text has; {} for any other value, which another program may have stored.
+
+    >>> json_object('{"a": 1}'), json_object("[1]"), json_object("high"), json_object(None)
+    ({'a': 1}, {}, {}, {})
+    """
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def changes(before: object, after: object, key: str = "") -> list[tuple[str, object, object]]:

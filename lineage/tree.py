@@ -86,17 +86,15 @@ _FACTS = (
 
 def _settings(execution: Execution, provenance: str | None) -> dict[str, Any]:
     """Returns a node's configuration: `code` (a digest), `data` (the folder) with its `provenance`, and `settings`."""
-    custom = execution.facts.get("custom_config")
-    config = json.loads(custom) if isinstance(custom, str) and custom.startswith("{") else {}
-    config = config.get("custom_config", config)  # ExampleGen stores a protobuf message as JSON
-    config = config.get("value", config)
+    config = text.json_object(execution.facts.get("custom_config"))
+    for key in ("custom_config", "value"):  # ExampleGen stores a protobuf message as JSON
+        config = nested if isinstance(nested := config.get(key), dict) else config
     config = {key: value for key, value in config.items() if key not in ("checkpoints", "devices")}
     if _PIXELS in execution.facts:  # of Embeddings, whose other settings are those of Transform
-        config = json.loads(execution.facts["settings"])
+        config = text.json_object(execution.facts.get("settings"))
     code = config.pop("code", None)  # early stores: a digest of all code of the trainer
-    files = execution.facts.get(CODE)
-    if files:
-        code = source_code.digest(json.loads(files))
+    if files := text.json_object(execution.facts.get(CODE)):
+        code = source_code.digest(files)
     data = execution.facts.get(_DATA)
     found = {"code": code, "data": data, "provenance": provenance if data else None}
     found["settings"] = with_effect(config["recipe"]) if "recipe" in config else config

@@ -68,7 +68,8 @@ def _differences(run: Run, now: Execution, before: Run, last: Execution) -> Iter
         if key.startswith("__"):  # internal properties of TFX, which are not part of the cache key
             continue
         earlier, later = (_parse(each.facts.get(key)) for each in (last, now))
-        yield from _files(key, earlier, later) if key in _FILES else text.changes(earlier, later, key)
+        are_files = key in _FILES and all(isinstance(each, dict | None) for each in (earlier, later))
+        yield from _files(key, earlier, later) if are_files else text.changes(earlier, later, key)
 
 
 def _files(key: str, before: dict[str, str] | None, after: dict[str, str] | None) -> Iterator[tuple[str, Any, Any]]:

@@ -205,7 +205,8 @@ def with_effect(recipe: dict[str, Any]) -> dict[str, Any]:
     >>> with_effect({"model": {"name": "probe", "head": "random"}, "trainer": {"epochs": 9, "seed": 0}})
     {'model': {'name': 'probe'}, 'trainer': {'seed': 0}}
     """
-    if not isinstance(recipe, dict) or recipe["model"]["name"] != PROBE:  # a store may have text in its place
-        return recipe
-    trainer = {key: value for key, value in recipe["trainer"].items() if key in _OF_PROBE}
+    model, trainer = (recipe.get("model"), recipe.get("trainer")) if isinstance(recipe, dict) else (None, None)
+    if not (isinstance(model, dict) and isinstance(trainer, dict) and model.get("name") == PROBE):
+        return recipe  # a store may have anything in its place
+    trainer = {key: value for key, value in trainer.items() if key in _OF_PROBE}
     return {**recipe, "model": {"name": PROBE}, "trainer": trainer}

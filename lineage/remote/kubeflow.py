@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from errors import UserError
+from lineage import history
 from lineage.history import PUSHED_MODEL, Artifact
 from lineage.remote import calls, records, rest, token
 from lineage.remote import spec as specs
@@ -201,7 +202,7 @@ def _channels(side: Json) -> Channels:
 
 
 def _artifact(found: Json) -> Artifact:
-    facts = dict(found.get("metadata", {}))
+    facts = history.known(found.get("metadata", {}))
     kind = specs.type_name(facts.pop(_TITLE, "") or found.get("type", ""))
     return Artifact(
         found["artifact_id"], kind, found.get("uri", ""), None, seconds(found.get("created_at")) or 0.0, facts

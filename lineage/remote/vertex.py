@@ -10,6 +10,7 @@ import google.auth.exceptions
 from google.auth.transport.requests import AuthorizedSession
 
 from errors import UserError
+from lineage import history
 from lineage.history import PUSHED_MODEL, Artifact
 from lineage.remote import calls, records, rest
 from lineage.remote import spec as specs
@@ -192,7 +193,7 @@ def _artifact(found: Json) -> Artifact:
         found.get("uri", ""),
         None if state in (None, "STATE_UNSPECIFIED") else state == "LIVE",
         seconds(found.get("createTime")) or 0.0,
-        found.get("metadata", {}),
+        history.known(found.get("metadata", {})),
     )
 
 

@@ -28,7 +28,7 @@ class Store:
             uri=str(uri),
             state=mlmd_pb2.Artifact.LIVE,
         )
-        _set(made, facts)
+        set_facts(made, facts)
         return self.store.put_artifacts([made])[0]
 
     def run(self, name: str, facts: dict[str, str]) -> int:
@@ -43,7 +43,7 @@ class Store:
         """Writes the execution of a node in a run, and returns its id. The type is `kind`, or else the node's name."""
         type_id = self.store.put_execution_type(mlmd_pb2.ExecutionType(name=kind or node))
         made = mlmd_pb2.Execution(type_id=type_id, last_known_state=state)
-        _set(made, {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()})
+        set_facts(made, {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()})
         sides = ((mlmd_pb2.Event.INPUT, inputs), (mlmd_pb2.Event.OUTPUT, outputs))
         pairs = [_event(side, key, each) for side, channels in sides for key in channels for each in channels[key]]
         contexts = [self.store.get_contexts_by_id([run])[0], self._node(node)]
@@ -64,7 +64,8 @@ def _event(side: int, channel: str, artifact: int) -> mlmd_pb2.Event:
     return event
 
 
-def _set(to: Any, facts: dict[str, Any]) -> None:
+def set_facts(to: Any, facts: dict[str, Any]) -> None:
+    """Sets custom properties of an artifact, an execution or a context."""
     fields = {str: "string_value", int: "int_value", float: "double_value"}
     for key, value in facts.items():
         setattr(to.custom_properties[key], fields[type(value)], value)
