@@ -16,6 +16,7 @@ from ingest.flags import Flag, Number
 from ingest.paths import absolute
 from ingest.sources import INSPECTIONS, SOURCES, Command, Inspection
 from ingest.split_names import SPLITS
+from storage import uris
 
 if TYPE_CHECKING:
     from ingest.output import WrittenDataset
@@ -65,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     kinds = result.add_subparsers(required=True, metavar=" | ".join(names))
     for name, command in commands.items():
         kind = _add(kinds, name, command, {**command.flags, "seed": _SEED})
-        kind.add_argument("--to", metavar="DIR", type=Path, required=True, help="a new folder for the dataset")
+        kind.add_argument(
+            "--to", metavar="DIR", type=uris.local_path, required=True, help="a new folder for the dataset"
+        )
         kind.set_defaults(function=command.make)
     for name, inspection in INSPECTIONS.items():
         _add(kinds, name, inspection, inspection.flags).set_defaults(function=inspection.run)
@@ -74,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add(kinds: Any, name: str, command: Command | Inspection, flags: Mapping[str, Flag]) -> argparse.ArgumentParser:
     kind = kinds.add_parser(name, help=command.help)
-    kind.add_argument("source", metavar=command.source, type=Path, help=command.source_help)
+    kind.add_argument("source", metavar=command.source, type=uris.local_path, help=command.source_help)
     for flag, takes in flags.items():
         kind.add_argument(f"--{flag}", **takes.arguments())
     return kind

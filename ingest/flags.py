@@ -2,8 +2,9 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from storage import uris
 
 
 class Number(NamedTuple):
@@ -76,7 +77,7 @@ class File(NamedTuple):
 
     def arguments(self) -> dict[str, Any]:
         """Returns the keyword arguments of `add_argument`."""
-        return {"type": Path, "metavar": self.metavar, "help": self.help}
+        return {"type": uris.local_path, "metavar": self.metavar, "help": self.help}
 
 
 Flag = Number | Fraction | Choice | Switch | Text | File

@@ -13,6 +13,7 @@ from ingest.paths import exists, is_folder
 from lineage import compare, gc, models, names, report_command, runs, store, tree, why
 from lineage.mlmd_source import MlmdSource
 from lineage.source import Source
+from storage import uris
 
 _ABOUT = "Shows runs, artifacts and models from ML Metadata; see docs/lineage.md."
 _RUN = "a run's id, the start of its name, a pipeline's name (its latest run), or 'latest' (default: latest)"
@@ -29,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
         default="runs",
         help="an output folder, a database, or a cluster: docs/lineage.md (runs)",
     )
-    store_flags.add_argument("--password-file", metavar="FILE", type=Path, help="file with the database password")
+    store_flags.add_argument(
+        "--password-file", metavar="FILE", type=uris.local_path, help="file with the database password"
+    )
     common = argparse.ArgumentParser(add_help=False, parents=[store_flags])
     common.add_argument("--json", action="store_true", help="print the answer as JSON")
     commands = result.add_subparsers(required=True, metavar="COMMAND")
@@ -60,7 +63,7 @@ def _add_run_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     explain.add_argument("--run", metavar="RUN", default="latest", help=_RUN)
     report = add("report", "write the report of a run again; imports TensorFlow", _report, report_command.print_report)
     report.add_argument("run", metavar="RUN", nargs="?", default="latest", help=_RUN)
-    report.add_argument("--to", metavar="DIR", type=Path, help="the folder for report.html (report-ID)")
+    report.add_argument("--to", metavar="DIR", type=uris.local_path, help="the folder for report.html (report-ID)")
 
 
 def _add_artifact_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -71,7 +74,7 @@ def _add_artifact_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     list_.add_argument("--served", action="store_true", help="only models in service")
     collect = add("gc", "list folders that are no longer needed, or delete them", _gc, gc.print_collected)
     collect.add_argument("--older-than", metavar="DAYS", type=float, default=30.0, help="not used for DAYS days (30)")
-    collect.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
+    collect.add_argument("--output", metavar="DIR", type=uris.local_path, help=_OUTPUT)
     collect.add_argument("--delete", action="store_true", help="delete the folders and mark their artifacts as deleted")
 
 
@@ -85,7 +88,7 @@ def _add_serve(commands: Any, store_flags: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         help="address to bind; also the only Host header accepted besides localhost and 127.0.0.1 (127.0.0.1)",
     )
-    serve.add_argument("--output", metavar="DIR", type=Path, help=_OUTPUT)
+    serve.add_argument("--output", metavar="DIR", type=uris.local_path, help=_OUTPUT)
 
 
 def _answer(args: argparse.Namespace) -> None:

@@ -1,12 +1,12 @@
 """Command-line flags of the runners. Imports nothing heavy, so that `--help` is fast."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from errors import UserError
 from pipeline import settings
 from pipeline.config import Config
+from storage import uris
 
 _FEWEST_MINUTES = 2  # for --minutes
 
@@ -15,7 +15,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     """Returns local_runner.py's parser."""
     result = argparse.ArgumentParser(description=description, allow_abbrev=False)
     add_settings(result)
-    result.add_argument("--output", metavar="DIR", type=Path, help="folder for all outputs (default: runs)")
+    result.add_argument("--output", metavar="DIR", type=uris.local_path, help="folder for all outputs (default: runs)")
     result.add_argument(
         "--minutes",
         metavar="N",
@@ -51,7 +51,9 @@ def _minutes(text: str) -> float:
 def add_settings(to: argparse.ArgumentParser) -> None:
     """Adds the flags for settings to a parser."""
     to.add_argument("--preset", metavar="NAME", help="a preset from local_runner.py --list-presets (default: sample)")
-    to.add_argument("--config", metavar="FILE.yaml", type=Path, help="a settings file, in the format of the presets")
+    to.add_argument(
+        "--config", metavar="FILE.yaml", type=uris.local_path, help="a settings file, in the format of the presets"
+    )
     to.add_argument("--data", metavar="DIR", help="a folder of TFRecords (data.directory)")
     to.add_argument("--weights", metavar="FILE", help="pretrained weights: .h5, .keras or .npz (model.weights)")
     to.add_argument(

@@ -4,7 +4,9 @@ MinIO refuses keys with an empty part, '.' or '..'; other programs resolve these
 names are those that Cloud Storage or S3 accepts. So no URI has a port or a password.
 """
 
+import argparse
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from errors import shortened
@@ -43,6 +45,17 @@ def without_slash(text: str) -> str:
     ('gs://bucket/root', 'http://host/', '/a/path/')
     """
     return text.removesuffix("/") if parse(text) else text
+
+
+def local_path(text: str) -> Path:
+    """Returns a flag's path. Path would make the folder 's3:' of a URI.
+
+    Raises:
+      argparse.ArgumentTypeError: when the text is a URI.
+    """
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"expected a path on this machine, received the URI {shown(text)}")
+    return Path(text)
 
 
 def rule(text: str) -> str:

@@ -111,6 +111,9 @@ REMEDIES = {
     f"{CHECK} kubeflow … --pipeline-root=minio://bkt/root": (
         f"{CHECK} kubeflow … --pipeline-root=minio://bkt/root --set cluster.s3_endpoint=http://minio-service.kubeflow:9000"
     ),
+    f"{CHECK} kubeflow … --set cluster.s3_endpoint=http://localhost:9000": (
+        f"{CHECK} kubeflow … --set cluster.s3_endpoint=http://minio-service.kubeflow:9000"
+    ),
     f"{SUBMIT} sample.yaml --endpoint http://127.0.0.1:PORT --data s3://bkt/photos": (
         f"{CHECK} kubeflow … --data s3://bkt/photos"
     ),

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from storage import uris
+
 
 def main(argv: list[str] | None = None) -> int:
     """Writes an array for each variable, named 'layer/variable', and returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainer.to_npz", description="Write weights as .npz.")
-    parser.add_argument("file", type=Path, help="weights: .weights.h5, .keras, .h5 or .npz")
+    parser.add_argument("file", type=uris.local_path, help="weights: .weights.h5, .keras, .h5 or .npz")
     parser.add_argument("to", type=_npz, help="the new file, which ends in .npz")
     args = parser.parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow prints when it is imported
@@ -32,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 def _npz(text: str) -> Path:
     if not text.endswith(".npz"):
         raise argparse.ArgumentTypeError(f"expected a file that ends in .npz, received {text!r}")
-    return Path(text)
+    return uris.local_path(text)
 
 
 if __name__ == "__main__":

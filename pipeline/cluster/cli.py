@@ -41,13 +41,20 @@ def parser() -> argparse.ArgumentParser:
     commands = result.add_subparsers(required=True, metavar="compile | check | submit | run-local")
     make = commands.add_parser("compile", help="write the pipeline file for a cluster")
     make.add_argument(
-        "-o", dest="file", metavar="FILE", type=Path, required=True, help=".json for Vertex AI, .yaml for Kubeflow"
+        "-o",
+        dest="file",
+        metavar="FILE",
+        type=uris.local_path,
+        required=True,
+        help=".json for Vertex AI, .yaml for Kubeflow",
     )
     make.set_defaults(command=_compile)
     check = commands.add_parser("check", help="compile, run all checks that need no network, print the tasks")
     check.set_defaults(command=_check)
     submit = commands.add_parser("submit", help="compile, check and submit; or check and submit a compiled file")
-    submit.add_argument("file", metavar="FILE", nargs="?", type=Path, help="a compiled file, instead of settings")
+    submit.add_argument(
+        "file", metavar="FILE", nargs="?", type=uris.local_path, help="a compiled file, instead of settings"
+    )
     submit.add_argument("--experiment", metavar="NAME", help="experiment of Kubeflow Pipelines (the run's name)")
     submit.add_argument("--wait", action="store_true", help="print task states until the run ends; exit with its code")
     submit.set_defaults(command=_submit)
@@ -55,9 +62,11 @@ def parser() -> argparse.ArgumentParser:
         each.add_argument("--target", choices=cluster_settings.TARGETS, required=each is not submit)
         _add_cluster(each)
     local = commands.add_parser("run-local", help="execute a compiled file on this machine, task by task")
-    local.add_argument("file", metavar="FILE", type=Path, help="a compiled file")
+    local.add_argument("file", metavar="FILE", type=uris.local_path, help="a compiled file")
     local.add_argument("--data", metavar="DIR", help="a data folder on this machine, instead of the file's")
-    local.add_argument("--output", metavar="DIR", type=Path, default=Path("runs/cluster"), help="(runs/cluster)")
+    local.add_argument(
+        "--output", metavar="DIR", type=uris.local_path, default=Path("runs/cluster"), help="(runs/cluster)"
+    )
     local.add_argument(
         "--store",
         metavar="URI",

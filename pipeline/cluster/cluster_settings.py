@@ -15,6 +15,7 @@ from ingest.records import WILDCARDS
 from ingest.sources import SOURCES
 from pipeline import beam
 from pipeline.cluster import container_images, s3_access
+from pipeline.cluster.addresses import is_address, is_loopback
 from pipeline.cluster.machines import MACHINES, REFUSED, REGIONS
 from pipeline.config import Cluster, Config, Metadata
 from pipeline.schema_file import SCHEMAS, check_schema
@@ -24,8 +25,6 @@ from trainer.settings import ArchitectureType
 
 TARGETS = ("vertex", "kubeflow")
 SCHEMES = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}  # of buckets
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ENDPOINT = re.compile(rf"https?://{_LABEL}(\.{_LABEL})*\.?(:(?P<port>\d{{1,5}}))?(/[^?#@\s]*)?")
 _SECRET = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")  # of Kubernetes
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # of Kubernetes
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
@@ -172,7 +171,7 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
                 f"received {quoted(cluster.region)}"
             )
         return
-    if cluster.endpoint is not None and not _is_endpoint(cluster.endpoint):
+    if cluster.endpoint is not None and not is_address(cluster.endpoint):
         yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, without a password"
     if cluster.namespace is not None and not _NAMESPACE.fullmatch(cluster.namespace):
         yield (
@@ -194,8 +193,13 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
 
 def _s3(config: Config) -> Iterator[str]:
     endpoint = config.cluster.s3_endpoint
-    if endpoint is not None and not _is_endpoint(endpoint):
+    if endpoint is not None and not is_address(endpoint):
         yield "cluster.s3_endpoint: expected http://HOST:PORT or https://HOST, without a password"
+    elif endpoint is not None and is_loopback(endpoint):
+        yield (
+            f"cluster.s3_endpoint: expected the S3 server's address inside the cluster, received {endpoint}, which is "
+            "the pod itself there. List the servers: kubectl get services -A"
+        )
     elif endpoint is None and s3_access.uses(config, "minio"):
         yield (
             "cluster.s3_endpoint: expected the S3 server of the minio:// URIs, for example "
@@ -207,11 +211,6 @@ def _s3(config: Config) -> Iterator[str]:
             "cluster.s3_secret: expected the name of a Kubernetes secret: lower-case letters, digits, dashes and dots, "
             f"without a namespace; received {quoted(secret)}"
         )
-
-
-def _is_endpoint(text: str) -> bool:
-    match = _ENDPOINT.fullmatch(text)
-    return match is not None and 0 < int(match["port"] or 1) < 2**16
 
 
 def _machine(config: Config, target: str) -> Iterator[str]:

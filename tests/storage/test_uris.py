@@ -3,6 +3,7 @@
 import pytest
 
 from storage import uris
+from tests.helpers import commands
 from tests.helpers.minio import BUCKET
 
 
@@ -56,3 +57,27 @@ def test_minio_refuses_the_keys_that_the_grammar_refuses(minio, key):
     assert uris.parse(f"s3://{BUCKET}/{key}") is None
     with pytest.raises(OSError, match=r"XMinioInvalid\w+"):
         s3.write(f"s3://{BUCKET}/{key}", b"")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ingest photos here --to URI",
+        "ingest photos URI --to here",
+        "ingest check here --html URI",
+        "local_runner.py --output URI",
+        "local_runner.py --config URI",
+        "kubeflow_runner.py compile --target vertex -o URI",
+        "kubeflow_runner.py run-local URI",
+        "kubeflow_runner.py run-local here --output URI",
+        "lineage report --to URI",
+        "trainer.to_npz here URI.npz",
+    ],
+)
+@pytest.mark.parametrize("uri", ["s3://bucket/folder", "gs://bucket/folder", "minio://bucket/folder"])
+def test_a_flag_for_a_path_takes_no_uri(tmp_path, words, uri):
+    """Path makes the folder 's3:' of a URI."""
+    done = commands.typed(words.replace("URI", uri).split(), tmp_path)
+    assert done.code == 2
+    assert f"expected a path on this machine, received the URI {uri}" in done.printed
+    assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from errors import UserError
+from storage import uris
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--show",
         metavar="DATA",
-        type=Path,
+        type=uris.local_path,
         nargs="+",
         required=True,
         help="files or folders with TFRecords, or with JPEG, PNG, GIF or BMP photos",
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 def _png(text: str) -> Path:
     if not text.endswith(".png"):
         raise argparse.ArgumentTypeError(f"expected a file that ends in .png, received {text!r}")
-    return Path(text)
+    return uris.local_path(text)
 
 
 if __name__ == "__main__":

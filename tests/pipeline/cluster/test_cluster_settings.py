@@ -186,9 +186,23 @@ def test_addresses_that_are_refused_are_not_shown(key, address):
         prepare("kubeflow", **{f"cluster.{key}": address})
 
 
-@pytest.mark.parametrize("address", ["http://10.0.0.1:9000", "https://s3.example.com/", "http://localhost:65535"])
+@pytest.mark.parametrize(
+    "address", ["http://10.0.0.1:9000", "https://s3.example.com/", "http://minio.localhosts:65535"]
+)
 def test_addresses_of_an_s3_server(address):
     assert prepare("kubeflow", cluster__s3_endpoint=address).cluster.s3_endpoint == address
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost", "127.0.0.1:9000", "127.1", "minio.localhost", "0.0.0.0"])
+def test_a_pod_cannot_reach_a_server_on_this_machine(host, capsys):
+    says = f"cluster.s3_endpoint: expected the S3 server's address inside the cluster, received http://{host}, which"
+    with pytest.raises(UserError, match=says):
+        prepare("kubeflow", cluster__s3_endpoint=f"http://{host}")
+    assert prepare("kubeflow", cluster__endpoint=f"http://{host}").cluster.endpoint == f"http://{host}"
+    flags = [word for key, value in SOUND.items() for word in ("--set", f"{key}={value}")]
+    flags += ["--set", f"cluster.s3_endpoint=http://{host}"]
+    assert kubeflow_runner.main(["check", "--target", "kubeflow", *flags]) == 2
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["My Secret!", "ns/secret", "a..b", "-a", "a\n", "a" * 254])
