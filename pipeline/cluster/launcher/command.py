@@ -1,9 +1,11 @@
 """`kubeflow_runner.py run-local`: executes a compiled file."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
+from components.report.sources import REPORT, REPORT_NODE
 from errors import UserError
 from ingest import prepare
 from ingest.logs import log_to_file
@@ -44,6 +46,7 @@ def run(
         parameters["data"] = str(prepare.prepare_data(None, folder, _pattern(spec), 0)[0])
     from pipeline.cluster.launcher import run as tasks
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     output.mkdir(parents=True, exist_ok=True)
     with log_to_file(output / "launcher.log", also_terminal=False):
         launcher = tasks.Launcher(spec, parameters, output, work, store)
@@ -66,7 +69,9 @@ def _pattern(spec: dict[str, Any]) -> str:
 
 
 def _verdict(finished: dict[str, Any]) -> int:
-    """Prints the gate's decision and returns the exit code."""
+    """Prints the report's file and the gate's decision; returns the exit code."""
+    (report,) = finished[REPORT_NODE].outputs["report"]
+    print(f"report: {report['uri']}/{REPORT}")
     evaluator = finished["Evaluator"].outputs
     (blessing,), (evaluation,) = evaluator["blessing"], evaluator["evaluation"]
     if blessing["metadata"].get("blessed") != 1:

@@ -3,15 +3,19 @@
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.launcher import custom_job
 
+_GRACE_S = 5  # between SIGTERM and SIGKILL
 _PYTHON = ["python", "-m"]
 _PRELOADED = ["tensorflow", "tfx.v1", "pipeline.pipeline", "pipeline.cluster.launcher.containers"]
 
@@ -26,20 +30,48 @@ def warm_up() -> ForkServerContext:
 def run(context: ForkServerContext, command: list[str], log: Path, folder: Path, environment: dict[str, str]) -> int:
     """Runs a container's command in `folder`, appends its output to `log` and returns its exit code.
 
-    The exit code is negative if a signal ended the command.
+    The exit code is negative if a signal ended the command. An interrupt ends all processes of the command.
     """
     if command[:2] == _PYTHON:
         process = context.Process(target=_module, args=(command[2], command[3:], log, folder, environment))
         process.start()
-        process.join()
+        with _ended_by_an_interrupt(int(process.pid or 0), process.join):
+            process.join()
         return int(process.exitcode or 0)
     with log.open("ab") as output:
-        done = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603
-    return done.returncode
+        started = subprocess.Popen(  # noqa: S603
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, process_group=0
+        )
+    with started, _ended_by_an_interrupt(started.pid, started.wait):
+        return started.wait()
+
+
+@contextmanager
+def _ended_by_an_interrupt(pid: int, wait: Callable[[float], object]) -> Iterator[None]:
+    """Ends a process and its group if the block is interrupted, as a cluster does: SIGTERM, later SIGKILL."""
+    try:
+        yield
+    except BaseException:
+        try:
+            _send(pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                wait(_GRACE_S)
+        finally:
+            _send(pid, signal.SIGKILL)
+        raise
+
+
+def _send(pid: int, signum: int) -> None:
+    try:
+        os.killpg(pid, signum)
+    except ProcessLookupError:  # it has ended, or is not the leader of its group yet
+        with suppress(ProcessLookupError):
+            os.kill(pid, signum)
 
 
 def _module(name: str, arguments: list[str], log: Path, folder: Path, environment: dict[str, str]) -> None:
     """Does in a fork what `python -m NAME ARGUMENTS` does."""
+    os.setpgrp()  # its own processes are in its group; see `run`
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # of the fork server's environment

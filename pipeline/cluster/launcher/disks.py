@@ -44,6 +44,9 @@ class Disk(Protocol):
     def upload(self, outputs: dict[str, Artifact]) -> None:
         """Keeps the outputs. Raises LaunchError."""
 
+    def clear(self, outputs: dict[str, Artifact]) -> None:
+        """Deletes the outputs of an interrupted attempt."""
+
     def discard(self) -> None:
         """Deletes what the attempt leaves."""
 
@@ -75,6 +78,11 @@ class SharedFolder:
 
     def upload(self, outputs: dict[str, Artifact]) -> None:
         """Does nothing."""
+
+    def clear(self, outputs: dict[str, Artifact]) -> None:
+        """Deletes the outputs' folders."""
+        for artifact in outputs.values():
+            shutil.rmtree(artifact["uri"], ignore_errors=True)
 
     def discard(self) -> None:
         """Does nothing."""
@@ -139,6 +147,9 @@ class EmptyDisk:
             except (BucketError, OSError) as error:
                 raise LaunchError(f'failed to upload output artifact "{name}" to "{uri}": {error}') from None
             self._log(f"output {name}: uploaded {len(sizes)} objects, {sum(sizes):,} bytes, to {uri}")
+
+    def clear(self, outputs: dict[str, Artifact]) -> None:
+        """Does nothing: nothing was uploaded, or whole objects were."""
 
     def discard(self) -> None:
         """Deletes the disk."""

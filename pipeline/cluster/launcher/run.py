@@ -104,6 +104,9 @@ class Launcher:
             except LaunchError as error:
                 self._warn(name, str(error))
                 continue
+            except KeyboardInterrupt:
+                disk.clear(outputs)
+                raise
             finally:
                 disk.discard()
             if updated is not None:

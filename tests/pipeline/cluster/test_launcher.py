@@ -44,7 +44,8 @@ def test_the_sample_compiled_for_vertex(vertex, first_run):
     states = {name: state for state, name in LINE.findall(done.stdout)}
     assert states == dict.fromkeys([*NODES, *RESOLVERS], "done")
     (pushed,) = (output / "pushed" / "sample").iterdir()
-    assert done.stdout.endswith(f"blessed and pushed to {pushed}\n")
+    (report,) = output.glob("sample-*/Report/report/report.html")
+    assert done.stdout.endswith(f"report: {report}\nblessed and pushed to {pushed}\n")
     local_output, local = first_run
     assert "Blessed and pushed to" in local.stdout
     runs = (local_output / "artifacts" / "sample" / "Trainer" / "model_run").iterdir()
