@@ -198,3 +198,20 @@ def minio(tmp_path, monkeypatch):
         s3._client.cache_clear()
         yield
     s3._client.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> Callable[[str], Path]:
+    """Compiles a run of tests/test_kubeflow_runner.py once for the session and returns its file."""
+    import kubeflow_runner
+    from tests.test_kubeflow_runner import RUNS
+
+    folder, made = tmp_path_factory.mktemp("compiled"), {}
+
+    def compile_run(name: str) -> Path:
+        if name not in made:
+            made[name] = folder / f"{name}.{'json' if name.startswith('vertex') else 'yaml'}"
+            assert kubeflow_runner.main(["compile", *RUNS[name], "-o", str(made[name])]) == 0
+        return made[name]
+
+    return compile_run

@@ -1,6 +1,5 @@
 """`python -m ingest photos` on growing data, copies, edits, splits of a layout, few photos and unusual photos."""
 
-import csv
 import re
 import zlib
 from collections import Counter
@@ -202,27 +201,6 @@ def test_originals_need_no_second_ingest_for_another_size(tmp_path, ingest):
     assert made.image("cat/4.webp")[:2] == b"\xff\xd8"
     assert (made.config.data.image_size, made.config.data.resize) == (32, "plain")
     assert list(made.records["cat/4.webp"]["size"].int64_list.value) == [48, 64]
-
-
-def test_many_skipped_files_are_in_a_file_and_the_first_are_printed(tmp_path, capsys):
-    source = _photos(tmp_path / "in", {"cat": range(6), "dog": range(6)})
-    for number in range(25):
-        (source / "cat" / f"note {number:02}.txt").write_text("no photo")
-    target = tmp_path / "out"
-    assert command_line.main(["photos", str(source), "--to", str(target)]) == 0
-    said = capsys.readouterr().out
-    assert "25 skipped:" in said and "note 19.txt" in said and "note 20.txt" not in said
-    assert f"  … all of them: {target / 'skipped.csv'}" in said
-    with (target / "skipped.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["file"] for row in rows] == [str(source / "cat" / f"note {number:02}.txt") for number in range(25)]
-    assert all(row["reason"].startswith("not a photo in a supported format") for row in rows)
-
-
-def test_without_skipped_files_there_is_no_list(tmp_path):
-    source = _photos(tmp_path / "in", {"cat": range(6), "dog": range(6)})
-    assert command_line.main(["photos", str(source), "--to", str(tmp_path / "out")]) == 0
-    assert not (tmp_path / "out" / "skipped.csv").exists()
 
 
 def test_classes_with_nearly_the_same_name_are_named(tmp_path, ingest):

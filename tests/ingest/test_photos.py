@@ -1,7 +1,6 @@
 """`python -m ingest photos`, and a run on its result."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,6 @@ import tensorflow as tf
 from PIL import Image
 
 from errors import UserError
-from ingest import __main__ as command_line
 from ingest import decoding, output, prepare, record_file
 from ingest.names import run_name
 from pipeline import schema_file, settings
@@ -53,17 +51,6 @@ def native(real_data, tmp_path_factory) -> Path:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(record["image"].bytes_list.value[0])
     return folder
-
-
-@pytest.fixture
-def make(capfd):
-    """Calls `python -m ingest ...` in this process; returns its exit code and output."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        code = command_line.main([str(argument) for argument in arguments])
-        return code, "".join(capfd.readouterr())
-
-    return call
 
 
 def test_real_photos_reach_the_settings_of_a_run(native, tmp_path, make):
@@ -114,54 +101,6 @@ def test_a_record_is_the_centre_of_the_photo_with_all_features(native, tmp_path,
         with Image.open(path) as photo:
             digest = decoding.digest(photo.convert("RGB")).hex()
         assert record["digest"].bytes_list.value[0].decode() == digest
-
-
-def test_the_settings_go_together_with_a_preset(tmp_path, make):
-    make("photos", _folders(tmp_path / "in", cat=3, dog=3), "--to", tmp_path / "pets")
-    config = settings.load("flowers-xception", tmp_path / "pets" / "settings.yaml")
-    assert (config.name, config.model.name, config.data.classes) == (
-        run_name((tmp_path / "in").resolve()),
-        "xception",
-        ("cat", "dog"),
-    )
-    assert (config.evaluator.min_accuracy, config.evaluator.min_class_recall) == (
-        None,
-        None,
-    )  # unlike the flowers' preset
-    header = (tmp_path / "pets" / "settings.yaml").read_text().splitlines()[:4]
-    assert f"python -m ingest photos {tmp_path}/in --to {tmp_path}/pets" in header[0]
-    assert "--preset flowers-convnet --config" in header[3]
-
-
-@pytest.mark.parametrize(("size", "model"), [(32, "probe"), (31, "convnet")])
-def test_the_settings_name_a_preset_that_accepts_the_size(tmp_path, make, size, model):
-    make("photos", _folders(tmp_path / "in", cat=3, dog=3), "--to", tmp_path / "pets", "--size", size)
-    written = tmp_path / "pets" / "settings.yaml"
-    assert settings.load(None, written).model.name == model
-    others = re.findall("--preset ([a-z-]+)", written.read_text())  # the header suggests another model, if any
-    assert model not in [settings.load(other, written).model.name for other in others]
-
-
-def test_class_names_that_yaml_or_protos_could_misread(tmp_path, make):
-    photos = _folders(tmp_path / "写真", **{"yes": 2, "1": 2, "Gänse: [x]": 2, '"a\\b': 2})
-    assert make("photos", photos, "--to", tmp_path / "名前")[0] == 0
-    config = settings.load(None, tmp_path / "名前" / "settings.yaml")
-    assert config.data.classes == ('"a\\b', "1", "Gänse: [x]", "yes")
-    assert re.fullmatch("photos-[0-9a-f]{8}", config.name)
-    assert schema_file.check_schema(config.data.schema_file, config.data.classes)
-
-
-def test_folders_of_the_same_last_name_share_nothing(tmp_path, make):
-    """The cache, the baseline and pushed models are stored by the run's name, which depends on the folder's path."""
-    names = []
-    for place, classes in (("pets", ("cat", "dog")), ("flowers", ("rose", "tulip")), ("pets", ("cat", "dog", "owl"))):
-        photos = _folders(tmp_path / place / "data", **dict.fromkeys(classes, 2))
-        target = tmp_path / f"records-{len(names)}" / "data"
-        assert make("photos", photos, "--to", target)[0] == 0
-        names.append(settings.load(None, target / "settings.yaml").name)
-    assert names[0] == names[2] != names[1]
-    assert all(re.fullmatch("data-[0-9a-f]{8}", name) for name in names)
-    assert len(run_name(tmp_path / ("long" * 60))) == 60
 
 
 def test_the_same_seed_gives_the_same_bytes(native, tmp_path, make):

@@ -19,70 +19,7 @@ from lineage.runs import read_json
 from pipeline.local.dag_runner import NodeFailed, _recorded
 from pipeline.local.failure import Interrupted
 from tests.helpers import stores
-
-KNOWN = {"pipeline": "flowers", "settings": "{}"}
-
-
-class Runs:
-    """A store of runs with an evaluated model, with the same entries as the pipeline writes."""
-
-    def __init__(self, output: Path):
-        self.output = output
-        self.store = stores.Store(output, "flowers")
-        self.count = 0
-        self.blessing: int | None = None
-
-    def _folder(self, kind: str, node: str, channel: str, **facts) -> int:
-        folder = self.output / "artifacts" / "flowers" / node / channel / f"1{self.count}"
-        folder.mkdir(parents=True)
-        (folder / "file").write_text("x" * 10)
-        return self.store.artifact(kind, folder, **facts)
-
-    def judge(self, blessed: bool, split: str = "", **facts: str) -> int:
-        """Writes a run that trained and evaluated a model; returns the run's id.
-
-        Without `split`, the evaluation has no property of its split, as in early stores.
-        """
-        self.count += 1
-        run = self.store.run(f"2026-01-{self.count:02d}T00:00:00", KNOWN | facts)
-        model = self._folder("Model", "Trainer", "model")
-        evaluation = self._folder(
-            "ModelEvaluation",
-            "Evaluator",
-            "evaluation",
-            accuracy=0.5,
-            refused="" if blessed else "accuracy",
-            **({"judged_split": split} if split else {}),
-        )
-        blessing = self._folder("ModelBlessing", "Evaluator", "blessing", blessed=int(blessed))
-        version = self.output / "pushed" / "flowers" / str(self.count)
-        served = {"pushed": 1, "pushed_destination": str(version)} if blessed else {"pushed": 0}
-        pushed = self._folder("PushedModel", "Pusher", "pushed_model", **served)
-        self.store.execution(run, "Trainer", {}, {"model": [model]})
-        found = {"model_blessing": [self.blessing]} if self.blessing else {}
-        self.store.execution(run, "LatestBlessedModel", {}, found, kind="tfx.dsl.components.common.resolver.Resolver")
-        self.store.execution(run, "Evaluator", {"model": [model]}, {"evaluation": [evaluation], "blessing": [blessing]})
-        self.store.execution(
-            run, "Pusher", {"model": [model], "model_blessing": [blessing]}, {"pushed_model": [pushed]}
-        )
-        if blessed:
-            version.mkdir(parents=True)
-            self.blessing = blessing
-        return run
-
-
-@pytest.fixture
-def runs(tmp_path) -> Runs:
-    return Runs(tmp_path / "out")
-
-
-@pytest.fixture
-def ask(tmp_path, capsys):
-    def call(*words: object):
-        assert main([*map(str, words), "--store", str(tmp_path / "out"), "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
-
-    return call
+from tests.helpers.judged_runs import KNOWN
 
 
 @pytest.fixture
@@ -290,44 +227,6 @@ def test_an_older_store_records_an_interrupt_as_an_error(runs, ask):
     (row,) = ask("runs", "--state", "interrupted")
     assert (row["id"], row["error"]) == (run, "interrupted in Trainer")
     assert ask("runs", "--state", "failed") == []
-
-
-def _trained(runs: Runs, **facts) -> int:
-    runs.count += 1
-    run = runs.store.run(f"2026-05-{runs.count:02d}T00:00:00", KNOWN)
-    runs.store.execution(run, "Trainer", {}, {}, **facts)
-    return run
-
-
-def test_why_names_the_files_that_changed(runs, ask, capsys):
-    code = {"trainer/run.py": "a1", "trainer/fitting.py": "b1", "trainer/old.py": "c1"}
-    _trained(runs, code_files=code, input_files={"1.tfrec": "d1", "2.tfrec": "e1"})
-    newer = {"trainer/run.py": "a2", "trainer/fitting.py": "b1", "trainer/new.py": "f1"}
-    _trained(runs, code_files=newer, input_files={"1.tfrec": "d2", "2.tfrec": "e1"})
-    assert ask("why", "Trainer")["differs"] == [
-        {"what": "file trainer/new.py", "before": None, "now": "f1"},
-        {"what": "file trainer/old.py", "before": "c1", "now": None},
-        {"what": "file trainer/run.py", "before": "a1", "now": "a2"},
-        {"what": "data file 1.tfrec", "before": "d1", "now": "d2"},
-    ]
-    assert main(["why", "Trainer", "--store", str(runs.output)]) == 0
-    said = capsys.readouterr().out
-    for line in (
-        "file trainer/new.py  added",
-        "file trainer/old.py  removed",
-        "file trainer/run.py  changed",
-        "data file 1.tfrec    changed",
-    ):
-        assert f"  {line}\n" in said
-
-
-def test_why_compares_the_codes_digest_if_a_run_has_no_list_of_files(runs, ask):
-    _trained(runs)
-    _trained(runs, code_files={f"trainer/{number}.py": "a1" for number in range(20)}, input_files={"1.tfrec": "d1"})
-    (differs,) = ask("why", "Trainer")["differs"]
-    assert differs["what"] == "code"
-    assert differs["before"] is None
-    assert len(differs["now"]) > 8
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's rights")
