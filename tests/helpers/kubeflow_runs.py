@@ -4,7 +4,8 @@ import functools
 import json
 
 from tests.helpers.stored_runs import Json, Stored, facts_of, found_in, key, page_of, time_of, title
-from tests.helpers.stubs import Answer, Refused, Stub
+from tests.helpers.stubs import Answer, Stub
+from tests.helpers.submission_checks import Refused
 
 
 class KubeflowRuns(Stub):

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 
 from lineage import metadata
-from tests.helpers.stubs import Refused
+from tests.helpers.submission_checks import Refused
 
 Json = dict[str, Any]
 _INPUTS = (mlmd_pb2.Event.INPUT, mlmd_pb2.Event.DECLARED_INPUT)

@@ -14,23 +14,19 @@ from typing import Any, NamedTuple
 
 import pytest
 from google.cloud import aiplatform
-from google.cloud.aiplatform_v1 import CustomJob, PipelineJob
+from google.cloud.aiplatform_v1 import CustomJob
 from google.oauth2.credentials import Credentials
 from google.protobuf import json_format
-from kfp.pipeline_spec import pipeline_spec_pb2
+
+from tests.helpers import submission_checks
+from tests.helpers.submission_checks import Refused
 
 TOKEN = "ya29.a-token-that-nobody-may-see"  # clients must send the token, and never print it
 NOT_TOKENS = [b"", b"a\nb", b"a b", "tökén☃".encode(), "tök".encode("latin-1"), b"\xff\xfe\x80", "t".encode("utf-16")]
 REASONS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 REASONS |= {409: "ALREADY_EXISTS", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
 
-_FRAMES = "\ngithub.com/a/b/util.Wrap\n\t/home/error.go:361\nmain.(*Server).create\n\t/home/run.go:71"  # of Go
-
 Answer = tuple[int, dict[str, Any]]
-
-
-class Refused(Exception):
-    """An error answer of the service: a status and a text."""
 
 
 class Page(NamedTuple):
@@ -154,7 +150,7 @@ class Vertex(Stub):
             job_id = "1234"
         else:
             job_id = query["pipelineJobId"]
-            _check_pipeline_job(body)
+            submission_checks.check_pipeline_job(body)
         if job_id in self.jobs:
             raise Refused(409, f"PipelineJob {job_id} already exists.")
         self.jobs[job_id] = {**body, "name": f"{path.removeprefix('/v1/')}/{job_id}"}
@@ -170,21 +166,6 @@ class Vertex(Stub):
         error = {"error": {"code": 9, "message": f"it {state.lower()}"}} if state == "FAILED" else {}
         tasks = [{"taskId": "1", "taskName": "CsvExampleGen", "state": state, **error}]
         return 200, {**job, "state": f"PIPELINE_STATE_{state}", "jobDetail": {"taskDetails": tasks}, **error}
-
-
-def _check_pipeline_job(job: dict[str, Any]) -> None:
-    try:
-        json_format.ParseDict(job, PipelineJob.pb(PipelineJob()))
-        spec = json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
-    except (KeyError, json_format.ParseError) as error:
-        raise Refused(400, f"Invalid PipelineJob: {error}") from None
-    root = job["runtimeConfig"]["gcsOutputDirectory"]
-    if not root.startswith("gs://"):
-        raise Refused(400, f"Invalid gcs_output_directory: {root}. It must be a Cloud Storage path, gs://…")
-    for name, task in sorted(spec.root.dag.tasks.items()):
-        component = spec.components[task.component_ref.name]
-        if component.executor_label not in spec.deployment_spec["executors"]:
-            raise Refused(400, f"The executor of task {name} is not in the deployment spec.")
 
 
 class Kubeflow(Stub):
@@ -215,7 +196,7 @@ class Kubeflow(Stub):
         if method == "GET":
             return 200, (self._details(known[key]) if key else {collection: self._named(known, query)})
         if collection == "runs":
-            _check_run(body, self.experiments)
+            submission_checks.check_run(body, self.experiments)
         elif any(each["display_name"] == body["display_name"] for each in known.values()):
             raise Refused(409, f"Already exist error: The name {body['display_name']} already exists.")
         field = f"{collection.removesuffix('s')}_id"
@@ -240,30 +221,6 @@ class Kubeflow(Stub):
             {"task_id": "5", "display_name": "executor(0)", "state": state},
         ]
         return {**run, "state": state, "run_details": {"task_details": tasks}, **error}
-
-
-def _check_run(run: dict[str, Any], experiments: dict[str, Any]) -> None:
-    """Makes the checks of the API server, with the answers of its version 2.17.0."""
-    if run["experiment_id"] not in experiments:
-        raise Refused(404, f"Failed to create a new run: Experiment {run['experiment_id']} not found")
-    invalid = "Failed to create a new run: InternalServerError: Failed to create a run due to error fetching manifest: "
-    invalid += "Failed to fetch a template with an invalid pipeline spec manifest: InvalidInputError: "
-    content = run["pipeline_spec"]
-    platforms = content.get("platform_spec", {})  # if present, the spec is one level deeper (model_converter.go)
-    try:
-        spec = json_format.ParseDict(content.get("pipeline_spec", content), pipeline_spec_pb2.PipelineSpec())
-        json_format.ParseDict(platforms, pipeline_spec_pb2.PlatformSpec())
-    except json_format.ParseError as error:
-        raise Refused(500, f"{invalid}invalid v2 pipeline spec: {error}: pipeline spec is invalid") from None
-    if spec.schema_version != "2.1.0":
-        version = f"KFP only supports schema version 2.1.0, but the pipeline spec has version {spec.schema_version}"
-        raise Refused(500, f"{invalid}{version}: pipeline spec is invalid")
-    executors = json_format.MessageToDict(spec.deployment_spec)["executors"]
-    for name, component in sorted(spec.components.items()):
-        if not {"container", "importer"} & set(executors[component.executor_label]):
-            text = f'error processing component name="{name}": executor(label="{component.executor_label}"): '
-            text += f"non-container and non-importer executor not implemented\nFailed to compile job{_FRAMES}"
-            raise Refused(500, f"Internal error: {text}\nFailed to generate the ExecutionSpec{_FRAMES}")
 
 
 def refusal(kind: type[Exception], submit: Callable[..., object], **changes: Any) -> str:

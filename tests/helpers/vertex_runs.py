@@ -13,7 +13,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 
 from lineage.remote import vertex
 from tests.helpers.stored_runs import Json, Stored, facts_of, found_in, key, page_of, time_of, title
-from tests.helpers.stubs import TOKEN, Answer, Refused, Vertex, serving
+from tests.helpers.stubs import TOKEN, Answer, Vertex, serving
+from tests.helpers.submission_checks import Refused
 
 _FIELDS = {"display_name": "displayName", "create_time": "createTime", "end_time": "endTime", "state": "state"}
 _FIELDS |= {"schema_title": "schemaTitle", "uri": "uri"}
