@@ -69,14 +69,19 @@ build() {  # target, Debian's release
   container=$(buildah from --pull-never "$image")
   tests/image/check.sh "$1" "$container" || status=1
   buildah rm "$container" > /dev/null
-  [ "$status" = 0 ] && summary+=("$1: all checks passed") || { summary+=("$1: a check FAILED"); failed=1; }
+  if [ "$status" = 0 ]; then
+    summary+=("$1: all checks passed")
+  else
+    summary+=("$1: a check FAILED")
+    failed=1
+  fi
 }
 
 failed=0
 summary=()
 for target; do
   # cpu and tpu used 10 to 12 GB; the figure of gpu is an estimate.
-  case $target in cpu) debian=bookworm needed=15 ;; gpu) debian=bookworm needed=30 ;; tpu) debian=trixie needed=15 ;; esac
+  case $target in cpu) debian=bookworm needed=15 ;; gpu) debian=bookworm needed=35 ;; tpu) debian=trixie needed=15 ;; esac
   free=$(df --output=avail --block-size=G "${TMPDIR:-/var/tmp}" /var/lib | tail -n +2 | tr -dc '0-9\n' | sort -n | head -1)
   if [ "$free" -lt "$needed" ]; then
     summary+=("$target: skipped, because it needs $needed GB of disk and $free GB are free")

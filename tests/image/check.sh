@@ -28,10 +28,16 @@ case $target in
       until grep -q "Listening for beam jobs" jobs.log; do sleep 1; done
       no_proxy=127.0.0.1,localhost "$@" --output portable --set beam.runner=PortableRunner \
         --set "beam.args=[--job_endpoint=127.0.0.1:8099, --environment_type=EXTERNAL, --environment_config=127.0.0.1:50000]"
-      grep -c "^Starting worker with command ./opt/apache/beam/boot" pool.log' sh "${sample[@]}" ;;
+      grep -c "^Starting worker with command .*/opt/apache/beam/boot" pool.log' sh "${sample[@]}" ;;
+  gpu)  # any library stands in for the driver's, to show that TensorFlow looks where a cluster mounts it
+    buildah run --user 0 "$container" -- install -D /lib/x86_64-linux-gnu/libm.so.6 /usr/local/nvidia/lib64/libcuda.so.1
+    inside python - < tests/image/cuda_libraries.py
+    inside sh -ec 'ldd /opt/pipeline/lib/python3*/site-packages/nvidia/*/lib/*.so* > ldd.txt 2>&1; ! grep "not found" ldd.txt' ;;
   tpu)  # exits with 1, because no TPU is here
     report=$(inside python -m trainer.tpu_check --models mlp convnet) || true
     echo "$report"
-    grep -q "^FAILED  devices" <<< "$report" && grep -q "^4 of 5 checks passed" <<< "$report" ||
-      { echo "expected that only the check of the devices fails" >&2; exit 1; } ;;
+    if ! grep -q "^FAILED  devices" <<< "$report" || ! grep -q "^4 of 5 checks passed" <<< "$report"; then
+      echo "expected that only the check of the devices fails" >&2
+      exit 1
+    fi ;;
 esac
