@@ -44,12 +44,7 @@ COPY requirements/tpu.txt requirements/
 RUN uv pip sync --require-hashes requirements/tpu.txt \
  && TPU_SKIP_MDS_QUERY=1 /opt/pipeline/bin/python -c "import tensorflow"
 
-# Each target has its own, so that its build needs no packages of another target.
-FROM cpu-packages AS cpu-wheel
-COPY . .
-RUN /opt/pipeline/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
-
-FROM gpu-packages AS gpu-wheel
+FROM cpu-packages AS wheel
 COPY . .
 RUN /opt/pipeline/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
 
@@ -81,14 +76,14 @@ FROM run AS gpu
 # TensorFlow does not look there by itself.
 ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/opt/pipeline/lib/python3.11/site-packages/nvidia/cuda_cupti/lib
 COPY --from=gpu-packages /opt/pipeline /opt/pipeline
-RUN --mount=type=bind,from=gpu-wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
+RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
 USER 1000
 
 FROM run AS cpu
 # The version is that of cpu.txt.
 COPY --from=apache/beam_python3.11_sdk:2.67.0 /opt/apache/beam/boot /opt/apache/beam/LICENSE /opt/apache/beam/NOTICE /opt/apache/beam/
 COPY --from=cpu-packages /opt/pipeline /opt/pipeline
-RUN --mount=type=bind,from=cpu-wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
+RUN --mount=type=bind,from=wheel,source=/build/dist,target=/dist python -m pip install --no-cache-dir --no-deps /dist/*.whl
 USER 1000
 # Without it, boot tries to create a virtual environment, which would not contain the packages of /opt/pipeline.
 ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
