@@ -44,13 +44,13 @@ def _install() -> None:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[dict[str, str]]:
-    """Serves an empty bucket from files in `folder`; yields the environment variables for clients."""
+def serving(folder: Path, port: int = 0) -> Iterator[dict[str, str]]:
+    """Serves an empty bucket from files in `folder`; yields the environment variables for clients. 0 is a free port."""
     user, password = secrets.token_hex(8), secrets.token_hex(16)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
     environment |= {"MINIO_ROOT_USER": user, "MINIO_ROOT_PASSWORD": password}
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind(("127.0.0.1", port))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     (folder / "data" / BUCKET).mkdir(parents=True)  # a folder is a bucket
     command = [BINARY, "server", str(folder / "data"), "--address", address]

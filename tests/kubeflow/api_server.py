@@ -23,14 +23,19 @@ from tests.kubeflow import kubernetes, sources, submissions
 
 @contextmanager
 def server(
-    version: str, folder: Path, cluster: kubernetes.Cluster, database: databases.Server, store: dict[str, str]
+    version: str,
+    folder: Path,
+    cluster: kubernetes.Cluster,
+    database: databases.Server,
+    store: dict[str, str],
+    rpc: int | None = None,
 ) -> Iterator[str]:
-    """Starts the API server and yields its address."""
+    """Starts the API server and yields its address; `rpc` is the port for gRPC, by default a free one."""
     program, source = sources.api_server(version), sources.source(version)
     for manifest in _manifests(source):
         for definition in kubernetes.definitions(manifest):
             cluster.create(definition)
-    port, rpc, closed = (databases.free_port() for _ in range(3))
+    port, closed, rpc = databases.free_port(), databases.free_port(), rpc or databases.free_port()
     config = folder / "config"
     shutil.copytree(source / "backend" / "src" / "apiserver" / "config", config)
     (config / "sample_config.json").write_text("[]")

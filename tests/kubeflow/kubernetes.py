@@ -25,6 +25,8 @@ _MODULE = f"k8s.io/kubernetes@v{VERSION}"
 _KINDS = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "Namespace": "/api/v1/namespaces",
+    "ConfigMap": "/api/v1/namespaces/kubeflow/configmaps",
+    "Secret": "/api/v1/namespaces/kubeflow/secrets",
 }
 
 
@@ -33,11 +35,13 @@ class Cluster:
 
     Attributes:
       home: the home folder of clients, with their configuration in .kube/config.
+      address: the host and the port.
     """
 
     def __init__(self, url: str, token: str, certificate: Path, home: Path) -> None:
         self.home = home
-        self._url = url
+        self.address = tuple(url.removeprefix("https://").split(":"))
+        self._url, self._token, self._certificate = url, token, certificate
         self._session = requests.Session()
         self._session.trust_env = False  # REQUESTS_CA_BUNDLE would replace the certificate
         self._session.headers["Authorization"] = f"Bearer {token}"
@@ -66,6 +70,10 @@ class Cluster:
         answer = self._session.post(self._url + _KINDS[thing["kind"]], json=thing, timeout=30)
         assert answer.ok, answer.text
 
+    def service_account(self) -> dict[str, str]:
+        """Returns the files that Kubernetes gives to a pod, by name; the token is the administrator's."""
+        return {"token": self._token, "ca.crt": self._certificate.read_text(), "namespace": "kubeflow"}
+
     def ready(self) -> bool:
         try:
             return self._session.get(self._url + "/readyz", timeout=5).ok
@@ -88,6 +96,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     store += ["--listen-peer-urls", neighbour, "--initial-advertise-peer-urls", neighbour]
     store += ["--initial-cluster", f"default={neighbour}", "--unsafe-no-fsync"]
     server = [program, f"--etcd-servers={address}", "--bind-address=127.0.0.1", f"--secure-port={port}"]
+    server += ["--advertise-address=192.0.2.1"]  # unused; the default needs a network route
     server += [f"--cert-dir={folder / 'certificates'}", f"--token-auth-file={tokens}", "--authorization-mode=RBAC"]
     server += ["--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.0.0.0/24"]
     server += ["--feature-gates=SizeBasedListCostEstimate=false"]  # needs a newer etcd than Debian 12 has

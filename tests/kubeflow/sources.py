@@ -44,6 +44,14 @@ def api_server(version: str) -> Path:
     return build(folder, "./backend/src/apiserver", f"api-server-{version}")
 
 
+def pod_programs(version: str) -> dict[str, Path]:
+    """Returns the programs that run in a version's pods, by the names that its workflows call, unchanged."""
+    return {
+        name: build(source(version), f"./backend/src/v2/cmd/{name}", f"{name}-{version}")
+        for name in ("driver", "launcher-v2")
+    }
+
+
 def source(version: str) -> Path:
     """Returns the folder with a version's source; gets it if it is missing.
 
