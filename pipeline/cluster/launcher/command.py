@@ -1,19 +1,23 @@
 """`kubeflow_runner.py run-local`: executes a compiled file."""
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
 
 from components.report.sources import REPORT, REPORT_NODE
-from errors import UserError
+from errors import UserError, shortened
 from ingest import prepare
 from ingest.logs import log_to_file
 from ingest.records import check_path
+from lineage.text import safe
 from pipeline.cluster import compiled
 from pipeline.cluster.launcher import buckets, executor_input
 from pipeline.exit_codes import FAILED, PUSHED, REFUSED
 from storage import uris
+
+_ERROR = re.compile(r"([A-Za-z_]\w*\.)*[A-Z]\w*(Error|Exception|Failed|Refused)\b")  # the end of a stack trace
 
 
 def run(
@@ -53,8 +57,15 @@ def run(
         finished = launcher.run()
     failed = [name for name, result in finished.items() if result.state == tasks.FAILED]
     for name in failed:
-        print(f"{name} failed; log: {launcher.log(name)}")
+        print(f"{name} failed{_cause(launcher.log(name))}; log: {launcher.log(name)}")
     return FAILED if failed else _verdict(finished)
+
+
+def _cause(log: Path) -> str:
+    """Returns ': ' and the last error in a task's log, without Beam's list of steps; '' if there is none."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    error = next((each for each in reversed(lines) if _ERROR.match(each)), "")
+    return f": {safe(shortened(error.split(' [while running')[0]))}" if error else ""
 
 
 def _local_folder(data: str | None) -> Path | None:

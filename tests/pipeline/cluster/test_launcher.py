@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
+from pipeline.cluster.launcher import command
 from pipeline.cluster.launcher.run import DONE, FAILED, SKIPPED, Launcher
 from pipeline.cluster.launcher.store import Store
 from tests.conftest import ROOT
@@ -37,9 +38,9 @@ def _accuracy(folder: Path) -> float:
 def test_the_sample_compiled_for_vertex(vertex, first_run):
     """With drivers and resolvers, from the command line; the Trainer's custom job runs on this machine."""
     file, output = vertex
-    command = [sys.executable, "kubeflow_runner.py", "run-local", str(file), "--output", str(output)]
-    command += ["--parameter", f"epochs={EPOCHS}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    words = [sys.executable, "kubeflow_runner.py", "run-local", str(file), "--output", str(output)]
+    words += ["--parameter", f"epochs={EPOCHS}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     states = {name: state for state, name in LINE.findall(done.stdout)}
     assert states == dict.fromkeys([*NODES, *RESOLVERS], "done")
@@ -102,6 +103,15 @@ def test_only_tasks_downstream_of_a_failed_task_are_skipped(tmp_path):
     states, launcher = _launch(spec, tmp_path)
     assert states == {"first": DONE, "second": FAILED, "third": SKIPPED, "other": DONE}
     assert "it broke" in launcher.log("second").read_text()
+
+
+def test_the_last_error_of_a_failed_task_is_printed(tmp_path):
+    beam = "a.b.S3ClientError: ('Could not connect', None) [while running 'Read']"
+    (tmp_path / "a.log").write_text(
+        f"Traceback:\nOSError: first\nTraceback:\n{beam}\nlauncher: the command ended with 1\n"
+    )
+    assert str(command._cause(tmp_path / "a.log")) == ": a.b.S3ClientError: ('Could not connect', None)"
+    assert command._cause(tmp_path / "none.log") == ""
 
 
 @pytest.mark.parametrize(("tries", "state"), [(1, FAILED), (2, DONE)])
