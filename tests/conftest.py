@@ -183,21 +183,29 @@ def without_network(cache: Path) -> dict[str, str]:
     return {**os.environ, **closed, "XDG_CACHE_HOME": str(cache), "COLUMNS": "120"}
 
 
-@pytest.fixture
-def minio(tmp_path, monkeypatch):
-    """A real S3 server with an empty bucket, to which the environment variables point."""
-    from storage import s3
+@pytest.fixture(scope="session")
+def minio_server(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """A real S3 server for the session: the environment variables for its clients."""
     from tests.helpers import minio as server
 
     if not server.BINARY.exists():
         pytest.skip(server.MISSING)
-    (folder := tmp_path / "minio").mkdir()
-    with server.serving(folder) as environment:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        s3._client.cache_clear()
-        yield
+    with server.serving(tmp_path_factory.mktemp("minio")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def minio(minio_server, monkeypatch):
+    """A real S3 server with an empty bucket, to which the environment variables point."""
+    from storage import s3
+    from tests.helpers.minio import empty
+
+    for name, value in minio_server.items():
+        monkeypatch.setenv(name, value)
     s3._client.cache_clear()
+    yield
+    s3._client.cache_clear()
+    empty(minio_server)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 MinIO has the licence AGPL-3.0. It is only a server of the tests: nothing of the project contains or distributes it.
 """
 
+import functools
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -68,6 +70,24 @@ def serving(folder: Path, port: int = 0) -> Iterator[dict[str, str]]:
     finally:
         server.terminate()
         server.wait()
+
+
+@functools.cache
+def _bucket(address: str, user: str, password: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.session.Session(aws_access_key_id=user, aws_secret_access_key=password)
+    config = Config(proxies={"http": ""}, region_name="us-east-1")
+    return session.resource("s3", endpoint_url=address, config=config).Bucket(BUCKET)
+
+
+def empty(environment: dict[str, str]) -> None:
+    """Deletes the objects and the policy of the bucket, whatever the environment of the test is now."""
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    bucket = _bucket(*(environment[name] for name in names))
+    bucket.objects.all().delete()
+    bucket.Policy().delete()
 
 
 def _wait(server: subprocess.Popen, address: str, log: Path) -> None:
