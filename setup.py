@@ -4,6 +4,7 @@ from setuptools import setup
 
 setup(
     packages=[
+        "serving",
         "pipeline",
         "pipeline.local",
         "pipeline.cluster",

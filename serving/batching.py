@@ -1,0 +1,153 @@
+"""Joins the inputs of waiting requests into batches, because a model is faster on a batch than on single photos."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from serving import metrics
+from serving.errors import RequestError
+from serving.forms import Arrays
+
+
+class Limits(NamedTuple):
+    """The limits of one batcher; see `serving.settings.Settings`."""
+
+    max_batch: int
+    max_queue: int
+    timeout_s: float
+
+
+class _Waiting(NamedTuple):
+    inputs: Arrays
+    size: int
+    answer: "asyncio.Future[Arrays]"
+
+
+class Batcher:
+    """Runs a function of arrays on batches of waiting inputs.
+
+    A batch starts as soon as the executor has a free thread, so a single client never waits for others. While all
+    threads are busy, inputs wait, and the next batch takes as many as fit. Its methods run in the event loop.
+    """
+
+    def __init__(self, run: Callable[[Arrays], Arrays], limits: Limits, executor: Executor, parallel: int):
+        """Makes a batcher.
+
+        Args:
+          run: gives outputs for inputs; the first axis of each array is the batch.
+          limits: the limits.
+          executor: runs `run`.
+          parallel: the largest number of batches that run at once.
+        """
+        self._run = run
+        self._limits = limits
+        self._executor = executor
+        self._free = parallel
+        self._waiting: deque[_Waiting] = deque()
+        self._photos = 0  # in `_waiting`
+
+    async def __call__(self, inputs: Arrays) -> Arrays:
+        """Returns the outputs for the inputs of one request.
+
+        Raises:
+          RequestError: 413, when the request is larger than the queue; 429, when the queue is full; 503, when the
+            answer takes longer than `timeout_s`.
+        """
+        size = _size(inputs)
+        if size > self._limits.max_queue:
+            most = self._limits.max_queue
+            raise RequestError(
+                413, f"expected at most {most} photos in a request, received {size}; send several requests"
+            )
+        if self._photos + size > self._limits.max_queue:
+            raise RequestError(429, f"{self._photos} photos are waiting; send the request again later", retry_after=1)
+        pieces = [self._enqueue(each) for each in _pieces(inputs, size, self._limits.max_batch)]
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                answers = [await piece for piece in pieces]
+        except TimeoutError:
+            text = f"no answer within {self._limits.timeout_s:g} s; send the request again later"
+            raise RequestError(503, text, retry_after=1) from None
+        finally:
+            for piece in pieces:
+                piece.cancel()  # those that still wait are skipped
+        return (
+            answers[0]
+            if len(answers) == 1
+            else {key: np.concatenate([each[key] for each in answers]) for key in answers[0]}
+        )
+
+    def _enqueue(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
+        waiting = _Waiting(inputs, _size(inputs), asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._photos += waiting.size
+        metrics.QUEUE.inc(waiting.size)
+        self._start()
+        return waiting.answer
+
+    def _start(self) -> None:
+        """Starts batches while threads are free."""
+        while self._free and (batch := self._next()):
+            self._free -= 1
+            task = asyncio.get_running_loop().run_in_executor(
+                self._executor, self._call, [each.inputs for each in batch]
+            )
+            task.add_done_callback(partial(self._answer, batch))
+
+    def _call(self, requests: list[Arrays]) -> list[Arrays | Exception]:
+        """Returns the outputs, or the error, of each request. If a batch of several fails, each is run alone."""
+        try:
+            outputs = self._run(_joined(requests))
+        except Exception as error:  # TensorFlow raises many kinds
+            return [error] if len(requests) == 1 else [self._call([each])[0] for each in requests]
+        ends = np.cumsum([_size(each) for each in requests])
+        return [
+            {key: each[end - _size(inputs) : end] for key, each in outputs.items()}
+            for inputs, end in zip(requests, ends, strict=True)
+        ]
+
+    def _next(self) -> list[_Waiting]:
+        """Takes the waiting inputs of the next batch; those of requests that have ended are left out."""
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and (not batch or size + self._waiting[0].size <= self._limits.max_batch):
+            waiting = self._waiting.popleft()
+            self._photos -= waiting.size
+            metrics.QUEUE.dec(waiting.size)
+            if not waiting.answer.cancelled():
+                batch.append(waiting)
+                size += waiting.size
+        if batch:
+            metrics.BATCH_SIZE.observe(size)
+        return batch
+
+    def _answer(self, batch: list[_Waiting], done: "asyncio.Future[list[Arrays | Exception]]") -> None:
+        self._free += 1
+        self._start()
+        for waiting, result in zip(batch, done.result(), strict=True):
+            if waiting.answer.cancelled():
+                continue
+            if isinstance(result, Exception):
+                waiting.answer.set_exception(result)
+            else:
+                waiting.answer.set_result(result)
+
+
+def _pieces(inputs: Arrays, size: int, most: int) -> list[Arrays]:
+    starts = range(0, max(size, 1), most)
+    return [{key: each[start : start + most] for key, each in inputs.items()} for start in starts]
+
+
+def _joined(requests: list[Arrays]) -> Arrays:
+    if len(requests) == 1:
+        return requests[0]
+    return {key: np.concatenate([each[key] for each in requests]) for key in requests[0]}
+
+
+def _size(inputs: Arrays) -> int:
+    return len(next(iter(inputs.values())))

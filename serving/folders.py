@@ -1,0 +1,61 @@
+"""Finds the versions of a model in a folder, as Pusher writes them and TensorFlow Serving reads them."""
+
+import importlib
+from pathlib import Path, PurePath
+from typing import Any
+
+from errors import UserError
+
+_LAST = "saved_model.pb"  # Pusher copies it last: a version without it is not complete
+
+
+def find(folder: str) -> dict[int, str]:
+    """Returns the folders of the complete versions by their numbers.
+
+    Args:
+      folder: contains a folder for each version, or is the folder of one version, whose name may be any. It may be in
+        Cloud Storage (`gs://`).
+    """
+    files = _files(folder)
+    if files.exists(f"{folder}/{_LAST}"):
+        name = PurePath(folder).name
+        return {_number(name) or 1: folder}
+    names = [name.rstrip("/") for name in files.listdir(folder)] if files.isdir(folder) else []
+    numbers = {number: f"{folder}/{name}" for name in names if (number := _number(name)) is not None}
+    return {number: each for number, each in numbers.items() if files.exists(f"{each}/{_LAST}")}
+
+
+def check(folder: str) -> None:
+    """Checks that there is a version to serve.
+
+    Raises:
+      UserError: when the folder has no complete version.
+    """
+    if not find(folder):
+        raise UserError(
+            f"--model: expected a SavedModel, or a folder with numbered versions of one, in {folder}; received "
+            "neither. Run the pipeline until it pushes a model, and give its folder, such as runs/pushed/sample"
+        )
+
+
+def _number(name: str) -> int | None:
+    return int(name) if name.isascii() and name.isdecimal() and len(name) < 19 else None
+
+
+def _files(folder: str) -> Any:
+    """Returns the functions for files in a folder. TensorFlow's, whose import takes seconds, are only for buckets."""
+    return importlib.import_module("tensorflow").io.gfile if "://" in folder else _Local
+
+
+class _Local:
+    @staticmethod
+    def exists(path: str) -> bool:
+        return Path(path).exists()
+
+    @staticmethod
+    def isdir(path: str) -> bool:
+        return Path(path).is_dir()
+
+    @staticmethod
+    def listdir(path: str) -> list[str]:
+        return [each.name for each in Path(path).iterdir()]

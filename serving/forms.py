@@ -1,0 +1,212 @@
+"""Converts the bodies of TensorFlow Serving's REST API to arrays, and arrays to answers.
+
+The forms: https://www.tensorflow.org/tfx/serving/api_rest. A row form (`instances`) gives `predictions`, a column form
+(`inputs`) gives `outputs`. `{"b64": …}` stands for bytes. A body that is a photo is one instance.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from errors import choices, quoted
+from serving.errors import RequestError
+
+DEFAULT = "serving_default"
+_BYTES = "_bytes"  # names with this end contain bytes, which JSON needs in base64
+
+Arrays = dict[str, np.ndarray]
+
+
+class Input(NamedTuple):
+    """An input of a signature: its dtype, and its shape without the batch."""
+
+    dtype: np.dtype
+    shape: tuple[int | None, ...]
+
+
+class Query(NamedTuple):
+    """A request of the Predict API: the signature's name, its inputs, and whether the answer has the row form."""
+
+    signature: str
+    inputs: Arrays
+    by_row: bool = True
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Returns the object in a JSON body.
+
+    Raises:
+      RequestError: 400, when the body is not a JSON object.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(
+            400, f"the body is not JSON: {error}; send a JSON object, or a photo as image/jpeg"
+        ) from None
+    if not isinstance(value, dict):
+        raise RequestError(400, f"expected a JSON object, received {quoted(value)}")
+    return value
+
+
+def signature_of(body: Mapping[str, Any]) -> str:
+    """Returns the name of the signature that a body asks for.
+
+    Raises:
+      RequestError: 400, when it is not a string.
+    """
+    name = body.get("signature_name") or DEFAULT
+    if not isinstance(name, str):
+        raise RequestError(400, f"signature_name: expected a string, received {quoted(name)}")
+    return name
+
+
+def query(body: Mapping[str, Any], expected: Mapping[str, Input]) -> Query:
+    """Returns the request of the Predict API in a body.
+
+    Args:
+      body: the parsed body.
+      expected: the inputs of the signature.
+
+    Raises:
+      RequestError: 400, when the inputs are not those of the signature.
+    """
+    forms = [key for key in ("instances", "inputs") if key in body]
+    if len(forms) != 1:
+        raise RequestError(
+            400, f"expected instances (rows) or inputs (columns), received {_named(forms or list(body))}"
+        )
+    values, by_row = body[forms[0]], forms == ["instances"]
+    columns = _columns_of_rows(values, expected) if by_row else _columns(values, expected)
+    arrays = {name: _array(name, columns[name], expected[name]) for name in expected}
+    if len({len(each) for each in arrays.values()}) != 1:
+        raise RequestError(400, "expected the same number of values for each input, received different numbers")
+    return Query(signature_of(body), arrays, by_row)
+
+
+def _columns_of_rows(rows: Any, expected: Mapping[str, Input]) -> dict[str, Any]:
+    if not isinstance(rows, list):
+        raise RequestError(400, f"instances: expected a list, received {quoted(rows)}")
+    if any(isinstance(row, dict) and set(row) != {"b64"} for row in rows):
+        for row in rows:
+            _check_names(row, expected, "each instance")
+        return {name: [row[name] for row in rows] for name in expected}
+    return {_only(expected): rows}
+
+
+def _columns(columns: Any, expected: Mapping[str, Input]) -> dict[str, Any]:
+    if isinstance(columns, dict) and set(columns) != {"b64"}:
+        _check_names(columns, expected, "inputs")
+        return columns
+    return {_only(expected): columns}
+
+
+def _check_names(values: Any, expected: Mapping[str, Input], what: str) -> None:
+    if not isinstance(values, dict):
+        raise RequestError(
+            400, f"{what}: expected an object with the keys {_named(expected)}, received {quoted(values)}"
+        )
+    if unknown := sorted(set(values) - set(expected)):
+        raise RequestError(400, f"{what}: unknown input {unknown[0]!r}; {choices(unknown[0], expected)}")
+    if missing := sorted(set(expected) - set(values)):
+        raise RequestError(400, f"{what}: expected the keys {_named(expected)}, received none for {missing[0]}")
+
+
+def _only(expected: Mapping[str, Input]) -> str:
+    if len(expected) != 1:
+        raise RequestError(
+            400, f"expected an object with the keys {_named(expected)}, because the signature has several inputs"
+        )
+    return next(iter(expected))
+
+
+def _array(name: str, values: Any, expected: Input) -> np.ndarray:
+    """Returns an array whose first axis is the batch."""
+    try:
+        array = _strings(values) if expected.dtype == np.object_ else np.asarray(values, dtype=expected.dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise RequestError(
+            400, f"{name}: expected values of {expected.dtype.name}, received {quoted(values)}"
+        ) from None
+    if array.ndim == 0:  # TensorFlow Serving accepts a scalar in the column form as a batch of one
+        array = array[np.newaxis]
+    shape = array.shape[1:]
+    if len(shape) != len(expected.shape) or any(
+        want not in (None, got) for want, got in zip(expected.shape, shape, strict=True)
+    ):
+        wanted = [size or "any" for size in expected.shape]
+        raise RequestError(400, f"{name}: expected values of the shape {wanted}, received {list(shape)}")
+    return array
+
+
+def _strings(values: Any) -> np.ndarray:
+    """Returns an array of bytes, with the shape of the nested lists.
+
+    Raises:
+      RequestError: 400, when a value is no string, or its base64 cannot be decoded.
+    """
+    if not isinstance(values, list):
+        return np.array(to_bytes(values), dtype=object)
+    parts = [_strings(each) for each in values]
+    if len({part.shape for part in parts}) > 1:
+        raise RequestError(400, "expected nested lists of equal lengths, received different lengths")
+    array = np.empty((len(parts), *(parts[0].shape if parts else ())), dtype=object)
+    for index, part in enumerate(parts):
+        array[index] = part.item() if part.ndim == 0 else part
+    return array
+
+
+def to_bytes(value: Any) -> bytes:
+    """Returns the bytes of a string or of `{"b64": …}`.
+
+    Raises:
+      RequestError: 400, when it is neither, or its base64 cannot be decoded.
+    """
+    if isinstance(value, str):
+        return value.encode()
+    encoded = value.get("b64") if isinstance(value, dict) and set(value) == {"b64"} else None
+    if not isinstance(encoded, str):
+        raise RequestError(400, f'expected {{"b64": …}} or a string, received {quoted(value)}')
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise RequestError(
+            400, f"b64: expected standard base64 without line breaks, received {quoted(encoded)}"
+        ) from None
+
+
+def answer(outputs: Arrays, by_row: bool) -> bytes:
+    """Returns the JSON of an answer: `predictions` by row, or `outputs` by column."""
+    columns = {name: _json_values(name, array) for name, array in outputs.items()}
+    single = len(columns) == 1
+    if not by_row:
+        return _dump({"outputs": next(iter(columns.values())) if single else columns})
+    if single:
+        return _dump({"predictions": next(iter(columns.values()))})
+    rows = zip(*(column for column in columns.values()), strict=True)
+    return _dump({"predictions": [dict(zip(columns, row, strict=True)) for row in rows]})
+
+
+def _json_values(name: str, array: np.ndarray) -> Any:
+    """Returns a list whose elements orjson can write; rows of numbers remain arrays."""
+    if array.dtype != np.object_:
+        return list(array)  # numpy's float32 keeps its short form
+    if name.endswith(_BYTES):
+        return _mapped(array.tolist(), lambda value: {"b64": base64.b64encode(value).decode()})
+    return _mapped(array.tolist(), lambda value: value.decode(errors="replace"))
+
+
+def _mapped(values: Any, convert: Any) -> Any:
+    return [_mapped(each, convert) for each in values] if isinstance(values, list) else convert(values)
+
+
+def _dump(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _named(names: Any) -> str:
+    return ", ".join(names) or "nothing"

@@ -1,0 +1,55 @@
+"""The server's metrics, in Prometheus' form."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+REQUESTS = Counter("serving_requests", "Answered requests", ["path", "status"])
+SECONDS = Histogram("serving_request_seconds", "Time of a request", ["path"], buckets=_SECONDS)
+BATCH_SIZE = Histogram("serving_batch_photos", "Photos in a call of the model", buckets=(1, 2, 4, 8, 16, 32, 64, 128))
+QUEUE = Gauge("serving_waiting_photos", "Photos that wait for a call", multiprocess_mode="livesum")
+CLASSES = Counter("serving_classes", "Photos by the most probable class", ["label"])
+CONFIDENCE = Histogram(
+    "serving_confidence", "Largest probability of a photo", buckets=[step / 20 for step in range(1, 21)]
+)
+NOT_SURE = Counter("serving_not_sure", "Photos whose largest probability is below the threshold of `sure`")
+UNUSED = Counter("serving_unused_photos", "Photos that the model could not use")
+VERSION = Gauge("serving_version", "The newest served version", multiprocess_mode="max")
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+
+def text() -> bytes:
+    """Returns the metrics; of all workers, if there are several (`PROMETHEUS_MULTIPROC_DIR`)."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry)
+
+
+def count(outputs: Mapping[str, np.ndarray]) -> None:
+    """Counts the answers for photos; the outputs are those of `serving_default`."""
+    if not {"label", "probabilities", "status"} <= set(outputs):
+        return
+    for index, status in enumerate(outputs["status"]):
+        if status:
+            UNUSED.inc()
+            continue
+        CLASSES.labels(outputs["label"][index].decode()).inc()
+        CONFIDENCE.observe(float(outputs["probabilities"][index].max()))
+        if "sure" in outputs and not outputs["sure"][index]:
+            NOT_SURE.inc()

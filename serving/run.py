@@ -1,0 +1,41 @@
+"""Runs uvicorn: in this process, or in several workers that share the port."""
+
+import json
+import os
+import socket
+import tempfile
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from serving import logs
+from serving.settings import Settings
+
+SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worker, as JSON
+_STARTING_S = 120  # a worker that loads a large model does not answer the parent for seconds
+
+
+def serve(settings: Settings, listening: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM; then requests that have begun are answered."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ messages of the import are not JSON
+    os.environ[SETTINGS] = json.dumps(settings._asdict() | {"token_file": str(settings.token_file or "")})
+    config = uvicorn.Config(
+        "serving.app:from_environment",
+        factory=True,
+        workers=settings.workers,
+        log_config=logs.CONFIG,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.timeout_s) + 1,
+        timeout_worker_healthcheck=_STARTING_S,
+    )
+    if settings.workers == 1:
+        try:
+            uvicorn.Server(config).run([listening])
+        except KeyboardInterrupt:
+            return
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before the workers import their metrics
+            Multiprocess(config, [listening]).run()

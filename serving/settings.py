@@ -1,0 +1,34 @@
+"""The server's settings; `serving.__main__` makes them from the flags."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Settings(NamedTuple):
+    """The settings of one server.
+
+    Attributes:
+      model: the folder of the versions, such as `runs/pushed/NAME`, or of one version.
+      name: the model's name in URLs.
+      host: the address to bind.
+      port: the port; 0 for any free port.
+      workers: the number of processes.
+      max_batch: the largest number of photos in one call of the model.
+      max_queue: the largest number of photos that wait for a call, in each worker.
+      max_body_mb: the largest body of a request, in MiB.
+      timeout_s: seconds after which a request is answered with 503.
+      poll_s: seconds between two looks for new versions.
+      token_file: the file of the bearer token that requests must have; None for no token.
+    """
+
+    model: str
+    name: str
+    host: str = "127.0.0.1"
+    port: int = 8501
+    workers: int = 1
+    max_batch: int = 32
+    max_queue: int = 512
+    max_body_mb: int = 32
+    timeout_s: float = 30.0
+    poll_s: float = 2.0
+    token_file: Path | None = None
