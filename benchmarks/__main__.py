@@ -13,6 +13,7 @@ from benchmarks import (
     many_runs,
     measure,
     runs,
+    serving,
     trainer_input,
 )
 
@@ -30,5 +31,6 @@ if __name__ == "__main__":
         fine_tuning.main()
         data_review.main()
         ingest_photos.main()
+        serving.main()
     else:
         print(f"skipped the benchmarks of the flowers: {measure.DATA} has no folder flowers-192 (set FLOWERS_DATA)")

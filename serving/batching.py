@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serving import metrics
-from serving.errors import RequestError
+from serving.errors import RequestError, check_count
 from serving.forms import Arrays
 
 
@@ -59,28 +59,20 @@ class Batcher:
             answer takes longer than `timeout_s`.
         """
         size = _size(inputs)
-        if size > self._limits.max_queue:
-            most = self._limits.max_queue
-            raise RequestError(
-                413, f"expected at most {most} photos in a request, received {size}; send several requests"
-            )
+        check_count(size, self._limits.max_queue)
         if self._photos + size > self._limits.max_queue:
             raise RequestError(429, f"{self._photos} photos are waiting; send the request again later", retry_after=1)
         pieces = [self._enqueue(each) for each in _pieces(inputs, size, self._limits.max_batch)]
         try:
             async with asyncio.timeout(self._limits.timeout_s):
-                answers = [await piece for piece in pieces]
+                answers = await asyncio.gather(*pieces)
         except TimeoutError:
             text = f"no answer within {self._limits.timeout_s:g} s; send the request again later"
             raise RequestError(503, text, retry_after=1) from None
         finally:
             for piece in pieces:
                 piece.cancel()  # those that still wait are skipped
-        return (
-            answers[0]
-            if len(answers) == 1
-            else {key: np.concatenate([each[key] for each in answers]) for key in answers[0]}
-        )
+        return _joined(answers)
 
     def _enqueue(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
         waiting = _Waiting(inputs, _size(inputs), asyncio.get_running_loop().create_future())
@@ -102,14 +94,9 @@ class Batcher:
     def _call(self, requests: list[Arrays]) -> list[Arrays | Exception]:
         """Returns the outputs, or the error, of each request. If a batch of several fails, each is run alone."""
         try:
-            outputs = self._run(_joined(requests))
+            return list(_split(self._run(_joined(requests)), [_size(each) for each in requests]))
         except Exception as error:  # TensorFlow raises many kinds
             return [error] if len(requests) == 1 else [self._call([each])[0] for each in requests]
-        ends = np.cumsum([_size(each) for each in requests])
-        return [
-            {key: each[end - _size(inputs) : end] for key, each in outputs.items()}
-            for inputs, end in zip(requests, ends, strict=True)
-        ]
 
     def _next(self) -> list[_Waiting]:
         """Takes the waiting inputs of the next batch; those of requests that have ended are left out."""
@@ -143,10 +130,17 @@ def _pieces(inputs: Arrays, size: int, most: int) -> list[Arrays]:
     return [{key: each[start : start + most] for key, each in inputs.items()} for start in starts]
 
 
-def _joined(requests: list[Arrays]) -> Arrays:
-    if len(requests) == 1:
-        return requests[0]
-    return {key: np.concatenate([each[key] for each in requests]) for key in requests[0]}
+def _joined(parts: Sequence[Arrays]) -> Arrays:
+    if len(parts) == 1:
+        return parts[0]
+    return {key: np.concatenate([each[key] for each in parts]) for key in parts[0]}
+
+
+def _split(outputs: Arrays, sizes: Sequence[int]) -> Iterator[Arrays]:
+    start = 0
+    for size in sizes:
+        yield {key: each[start : start + size] for key, each in outputs.items()}
+        start += size
 
 
 def _size(inputs: Arrays) -> int:

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from serving.errors import RequestError
 
 _MOST_FILES = 1000
+_DIGITS = 20  # of a length; Python converts no number of thousands of digits
 _MOST_BODIES = 8  # in memory at once, if all have the largest size
 
 
@@ -28,7 +29,7 @@ class Reader:
 
     def __init__(self, most: int, timeout_s: float):
         """Makes a reader; see `read`."""
-        self._most = most
+        self.most = most
         self._most_held = _MOST_BODIES * most
         self._timeout_s = timeout_s
         self._held = 0
@@ -46,7 +47,7 @@ class Reader:
         async def chunks() -> AsyncGenerator[bytes, None]:
             nonlocal held
             async for chunk in _stream(request):
-                if held + len(chunk) > self._most:
+                if held + len(chunk) > self.most:
                     self._too_large()
                 if self._held + len(chunk) > self._most_held:
                     raise RequestError(429, "too many bytes of requests are in memory; send the request again later", 1)
@@ -55,20 +56,24 @@ class Reader:
                 yield chunk
 
         try:
-            if int(request.headers.get("content-length") or 0) > self._most:
-                self._too_large()
-            async with asyncio.timeout(self._timeout_s):
-                body = await _body(request, chunks())
-            yield body
-        except TimeoutError:
-            text = f"the body was not complete after {self._timeout_s:g} s; send the request again"
-            raise RequestError(408, text) from None
+            yield await self._complete(request, chunks())
         finally:
             self._held -= held
 
+    async def _complete(self, request: Request, chunks: AsyncGenerator[bytes, None]) -> Body:
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length[:_DIGITS]) > self.most:
+            self._too_large()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await _body(request, chunks)
+        except TimeoutError:
+            text = f"the body was not complete after {self._timeout_s:g} s; send the request again"
+            raise RequestError(408, text) from None
+
     def _too_large(self) -> None:
         raise RequestError(
-            413, f"expected a body of at most {self._most:,} bytes (--max-body-mb); send smaller or fewer photos"
+            413, f"expected a body of at most {self.most:,} bytes (--max-body-mb); send smaller or fewer photos"
         )
 
 
@@ -90,14 +95,27 @@ async def _body(request: Request, chunks: AsyncGenerator[bytes, None]) -> Body:
     return Body(content)
 
 
+class _Form(MultiPartParser):
+    """A form in memory, whose size `Reader` limits; no photo is written to a file."""
+
+    spool_max_size = 0
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
 async def _files(request: Request, chunks: AsyncGenerator[bytes, None]) -> list[bytes]:
+    parser = _Form(request.headers, chunks, max_files=_MOST_FILES)
     try:
-        form = await MultiPartParser(request.headers, chunks, max_files=_MOST_FILES).parse()
+        form = await parser.parse()
     except (MultiPartException, MultipartParseError, KeyError) as error:
         raise RequestError(400, f"the multipart form is damaged: {error}; send each photo as a file") from None
     parts = [value for _, value in form.multi_items()]
     files = [part for part in parts if isinstance(part, UploadFile)]
     try:
+        if not parser.ended:
+            raise RequestError(400, "the multipart form is damaged: it has no end; send each photo as a file")
         if not files or len(files) < len(parts):
             raise RequestError(400, "expected a form of files, each a photo; curl sends one with -F photo=@rose.jpg")
         return [await file.read() for file in files]

@@ -7,23 +7,37 @@ import numpy as np
 import orjson
 import tensorflow as tf
 
-from errors import quoted
-from serving.errors import RequestError
+from serving.errors import RequestError, brief, check_count
 from serving.forms import Arrays, to_bytes
 
 
-def examples(body: Mapping[str, Any]) -> np.ndarray:
+def examples(body: Mapping[str, Any], most: int, most_bytes: int) -> np.ndarray:
     """Returns the serialised tf.Examples of a body, object [n].
 
     The features of `context` belong to each example.
 
+    Args:
+      body: the parsed body.
+      most: the largest number of examples.
+      most_bytes: the largest size of all examples, because a large context is multiplied.
+
     Raises:
-      RequestError: 400, when the body has not the form of the Classify API.
+      RequestError: 400, when the body has not the form of the Classify API; 413, when it has too many examples.
     """
     listed, context = body.get("examples"), body.get("context", {})
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in [*listed, context]):
-        raise RequestError(400, f"examples: expected a list of objects with features, received {quoted(listed)}")
-    serialized = [_example({**context, **each}).SerializeToString() for each in listed]
+        raise RequestError(400, f"examples: expected a list of objects with features, received {brief(listed)}")
+    check_count(len(listed), most)
+    _example(context)  # it must be valid without examples, too
+    serialized: list[bytes] = []
+    size = 0
+    for each in listed:
+        serialized.append(_example({**context, **each}).SerializeToString())
+        size += len(serialized[-1])
+        if size > most_bytes:
+            raise RequestError(
+                413, f"expected examples of at most {most_bytes:,} bytes with their context; send fewer examples"
+            )
     return np.array([*serialized, None], dtype=object)[:-1]  # None keeps numpy from making a string dtype
 
 
@@ -35,14 +49,18 @@ def _example(features: Mapping[str, Any]) -> tf.train.Example:
 
 def _feature(name: str, value: Any) -> tf.train.Feature:
     values = value if isinstance(value, list) else [value]
-    if all(isinstance(each, bool | int) for each in values):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-    if all(isinstance(each, int | float) for each in values):
-        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    try:
+        if all(isinstance(each, bool | int) for each in values):
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        if all(isinstance(each, int | float) for each in values):
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    except ValueError:
+        raise RequestError(400, f"{name[:100]}: expected numbers of 64 bits, received {brief(value)}") from None
     if all(isinstance(each, str | dict) for each in values):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[to_bytes(each) for each in values]))
     raise RequestError(
-        400, f'{name}: expected a number, a string or {{"b64": …}}, or a list of one kind, received {quoted(value)}'
+        400,
+        f'{name[:100]}: expected a number, a string or {{"b64": …}}, or a list of one kind, received {brief(value)}',
     )
 
 

@@ -31,7 +31,11 @@ def check(folder: str) -> None:
     Raises:
       UserError: when the folder has no complete version.
     """
-    if not find(folder):
+    try:
+        found = find(folder)
+    except Exception as error:  # TensorFlow's file systems raise many kinds
+        raise UserError(f"--model: cannot read {folder}: {error}; check the path and its permissions") from None
+    if not found:
         raise UserError(
             f"--model: expected a SavedModel, or a folder with numbered versions of one, in {folder}; received "
             "neither. Run the pipeline until it pushes a model, and give its folder, such as runs/pushed/sample"

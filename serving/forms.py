@@ -5,18 +5,18 @@ The forms: https://www.tensorflow.org/tfx/serving/api_rest. A row form (`instanc
 """
 
 import base64
-import binascii
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
-from errors import choices, quoted
-from serving.errors import RequestError
+from serving.errors import RequestError, brief, check_count, refuse_unknown
 
 DEFAULT = "serving_default"
 _BYTES = "_bytes"  # names with this end contain bytes, which JSON needs in base64
+_FITS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # for a kind of dtype, the kinds of numbers that it can hold
 
 Arrays = dict[str, np.ndarray]
 
@@ -49,31 +49,32 @@ def parse(body: bytes) -> dict[str, Any]:
             400, f"the body is not JSON: {error}; send a JSON object, or a photo as image/jpeg"
         ) from None
     if not isinstance(value, dict):
-        raise RequestError(400, f"expected a JSON object, received {quoted(value)}")
+        raise RequestError(400, f"expected a JSON object, received {brief(value)}")
     return value
 
 
-def signature_of(body: Mapping[str, Any]) -> str:
-    """Returns the name of the signature that a body asks for.
+def signature_of(body: Mapping[str, Any], default: str = DEFAULT) -> str:
+    """Returns the name of the signature that a body asks for; without a name, or with an empty one, the default.
 
     Raises:
       RequestError: 400, when it is not a string.
     """
-    name = body.get("signature_name") or DEFAULT
+    name = body.get("signature_name", "")
     if not isinstance(name, str):
-        raise RequestError(400, f"signature_name: expected a string, received {quoted(name)}")
-    return name
+        raise RequestError(400, f"signature_name: expected a string, received {brief(name)}")
+    return name or default
 
 
-def query(body: Mapping[str, Any], expected: Mapping[str, Input]) -> Query:
+def query(body: Mapping[str, Any], expected: Mapping[str, Input], most: int) -> Query:
     """Returns the request of the Predict API in a body.
 
     Args:
       body: the parsed body.
       expected: the inputs of the signature.
+      most: the largest number of photos.
 
     Raises:
-      RequestError: 400, when the inputs are not those of the signature.
+      RequestError: 400, when the inputs are not those of the signature; 413, when there are too many.
     """
     forms = [key for key in ("instances", "inputs") if key in body]
     if len(forms) != 1:
@@ -81,6 +82,8 @@ def query(body: Mapping[str, Any], expected: Mapping[str, Input]) -> Query:
             400, f"expected instances (rows) or inputs (columns), received {_named(forms or list(body))}"
         )
     values, by_row = body[forms[0]], forms == ["instances"]
+    for listed in values.values() if isinstance(values, dict) else [values]:
+        check_count(len(listed) if isinstance(listed, list) else 1, most)
     columns = _columns_of_rows(values, expected) if by_row else _columns(values, expected)
     arrays = {name: _array(name, columns[name], expected[name]) for name in expected}
     if len({len(each) for each in arrays.values()}) != 1:
@@ -90,7 +93,7 @@ def query(body: Mapping[str, Any], expected: Mapping[str, Input]) -> Query:
 
 def _columns_of_rows(rows: Any, expected: Mapping[str, Input]) -> dict[str, Any]:
     if not isinstance(rows, list):
-        raise RequestError(400, f"instances: expected a list, received {quoted(rows)}")
+        raise RequestError(400, f"instances: expected a list, received {brief(rows)}")
     if any(isinstance(row, dict) and set(row) != {"b64"} for row in rows):
         for row in rows:
             _check_names(row, expected, "each instance")
@@ -108,10 +111,10 @@ def _columns(columns: Any, expected: Mapping[str, Input]) -> dict[str, Any]:
 def _check_names(values: Any, expected: Mapping[str, Input], what: str) -> None:
     if not isinstance(values, dict):
         raise RequestError(
-            400, f"{what}: expected an object with the keys {_named(expected)}, received {quoted(values)}"
+            400, f"{what}: expected an object with the keys {_named(expected)}, received {brief(values)}"
         )
-    if unknown := sorted(set(values) - set(expected)):
-        raise RequestError(400, f"{what}: unknown input {unknown[0]!r}; {choices(unknown[0], expected)}")
+    if others := sorted(set(values) - set(expected)):
+        refuse_unknown(400, f"input of {what}", others[0], expected)
     if missing := sorted(set(expected) - set(values)):
         raise RequestError(400, f"{what}: expected the keys {_named(expected)}, received none for {missing[0]}")
 
@@ -127,11 +130,10 @@ def _only(expected: Mapping[str, Input]) -> str:
 def _array(name: str, values: Any, expected: Input) -> np.ndarray:
     """Returns an array whose first axis is the batch."""
     try:
-        array = _strings(values) if expected.dtype == np.object_ else np.asarray(values, dtype=expected.dtype)
+        is_text = expected.dtype == np.object_
+        array = _strings(values, 1 + len(expected.shape)) if is_text else _numbers(values, expected.dtype)
     except (TypeError, ValueError, OverflowError):
-        raise RequestError(
-            400, f"{name}: expected values of {expected.dtype.name}, received {quoted(values)}"
-        ) from None
+        raise RequestError(400, f"{name}: expected values of {expected.dtype.name}, received {brief(values)}") from None
     if array.ndim == 0:  # TensorFlow Serving accepts a scalar in the column form as a batch of one
         array = array[np.newaxis]
     shape = array.shape[1:]
@@ -143,15 +145,29 @@ def _array(name: str, values: Any, expected: Input) -> np.ndarray:
     return array
 
 
-def _strings(values: Any) -> np.ndarray:
-    """Returns an array of bytes, with the shape of the nested lists.
+def _numbers(values: Any, dtype: np.dtype) -> np.ndarray:
+    """Returns an array of numbers.
+
+    Raises:
+      ValueError: when a conversion would change a value, as from 1.5 to an integer or from a text to a number.
+    """
+    array = np.asarray(values)
+    cast = array.astype(dtype)
+    is_exact = array.dtype.kind in _FITS.get(dtype.kind, "") and (dtype.kind == "f" or np.array_equal(cast, array))
+    if array.size and not is_exact:
+        raise ValueError
+    return cast
+
+
+def _strings(values: Any, rank: int) -> np.ndarray:
+    """Returns an array of bytes, with the shape of the nested lists, which may have `rank` levels.
 
     Raises:
       RequestError: 400, when a value is no string, or its base64 cannot be decoded.
     """
-    if not isinstance(values, list):
+    if rank == 0 or not isinstance(values, list):
         return np.array(to_bytes(values), dtype=object)
-    parts = [_strings(each) for each in values]
+    parts = [_strings(each, rank - 1) for each in values]
     if len({part.shape for part in parts}) > 1:
         raise RequestError(400, "expected nested lists of equal lengths, received different lengths")
     array = np.empty((len(parts), *(parts[0].shape if parts else ())), dtype=object)
@@ -170,13 +186,12 @@ def to_bytes(value: Any) -> bytes:
         return value.encode()
     encoded = value.get("b64") if isinstance(value, dict) and set(value) == {"b64"} else None
     if not isinstance(encoded, str):
-        raise RequestError(400, f'expected {{"b64": …}} or a string, received {quoted(value)}')
+        raise RequestError(400, f'expected {{"b64": …}} or a string, received {brief(value)}')
+    plain = "".join(encoded.split()).rstrip("=")  # TensorFlow Serving accepts white space, and no padding
     try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise RequestError(
-            400, f"b64: expected standard base64 without line breaks, received {quoted(encoded)}"
-        ) from None
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError:
+        raise RequestError(400, f"b64: expected standard base64, received {brief(encoded)}") from None
 
 
 def answer(outputs: Arrays, by_row: bool) -> bytes:
@@ -208,5 +223,5 @@ def _dump(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _named(names: Any) -> str:
-    return ", ".join(names) or "nothing"
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(name[:100] for name in itertools.islice(names, 20)) or "nothing"

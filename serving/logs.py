@@ -22,5 +22,6 @@ CONFIG: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": Formatter}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "loggers": {name: {"handlers": ["stderr"], "level": "INFO", "propagate": False} for name in ("serving", "uvicorn")},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"serving": {"level": "INFO"}, "uvicorn": {"level": "INFO"}},
 }

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import psutil
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -13,8 +15,9 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable with the folder that the workers share
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 REQUESTS = Counter("serving_requests", "Answered requests", ["path", "status"])
@@ -27,18 +30,26 @@ CONFIDENCE = Histogram(
 )
 NOT_SURE = Counter("serving_not_sure", "Photos whose largest probability is below the threshold of `sure`")
 UNUSED = Counter("serving_unused_photos", "Photos that the model could not use")
-VERSION = Gauge("serving_version", "The newest served version", multiprocess_mode="max")
+VERSION = Gauge("serving_version", "The newest served version", multiprocess_mode="livemostrecent")
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
 
 def text() -> bytes:
     """Returns the metrics; of all workers, if there are several (`PROMETHEUS_MULTIPROC_DIR`)."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if _FOLDER not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     return generate_latest(registry)
+
+
+def forget_dead_workers() -> None:
+    """Removes the gauges of workers that were killed, such as the photos that waited there."""
+    for file in Path(os.environ[_FOLDER]).glob("gauge_live*.db") if _FOLDER in os.environ else []:
+        pid = int(file.stem.rpartition("_")[2])
+        if not psutil.pid_exists(pid):
+            mark_process_dead(pid)
 
 
 def count(outputs: Mapping[str, np.ndarray]) -> None:

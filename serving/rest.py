@@ -4,37 +4,43 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from http import HTTPMethod
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from errors import choices, quoted, shortened
-from serving import bodies, classify, forms, metrics
-from serving.errors import RequestError
+from errors import shortened
+from serving import bodies, classify, forms, metrics, openapi
+from serving.errors import RequestError, brief, refuse_unknown
 from serving.forms import Arrays
 from serving.versions import Signature, Version, Versions
 
 _NAME = r"[^/:]+"
 _MODEL = re.compile(
-    rf"(?P<name>{_NAME})(?:/versions/(?P<version>\d{{1,18}})|/labels/(?P<label>{_NAME}))?(?P<rest>/metadata|:{_NAME})?"
+    rf"(?P<name>{_NAME})(?:/versions/(?P<version>[0-9]{{1,18}})|/labels/(?P<label>{_NAME}))?(?P<rest>/metadata|:{_NAME})?"
 )
 _PREDICT, _CLASSIFY, _METADATA, _STATUS = ":predict", ":classify", "/metadata", ""
-_METHODS = {_PREDICT: "POST", _CLASSIFY: "POST", _METADATA: "GET", _STATUS: "GET"}
+_GET, _POST = ("GET", "HEAD"), ("POST",)
+_METHODS = {_PREDICT: _POST, _CLASSIFY: _POST, _METADATA: _GET, _STATUS: _GET}
 _PHOTO = "image_bytes"  # the input of a body that is a photo
+
+_log = logging.getLogger("serving")
 
 
 class Rest:
     """The routes of one model."""
 
-    def __init__(self, versions: Versions, reader: bodies.Reader):
-        """Makes the routes."""
+    def __init__(self, versions: Versions, reader: bodies.Reader, most: int):
+        """Makes the routes; `most` is the largest number of photos in a request."""
         self._versions = versions
         self._reader = reader
+        self._most = most
         self._actions: dict[str, Callable[[Request, Version], Awaitable[Response]]] = {
             _PREDICT: self._predict,
             _CLASSIFY: self._classify,
@@ -47,7 +53,8 @@ class Rest:
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._readiness, methods=["GET"]),
             Route("/metrics", self._metrics, methods=["GET"]),
-            Route("/v1/models/{rest:path}", self._model, methods=["GET", "POST"]),
+            Route("/openapi.json", self._openapi, methods=["GET"]),
+            Route("/v1/models/{rest:path}", self._model, methods=list(HTTPMethod)),  # it refuses the others
         ]
 
     async def _health(self, request: Request) -> Response:
@@ -60,20 +67,20 @@ class Rest:
     async def _metrics(self, request: Request) -> Response:
         return Response(metrics.text(), media_type=metrics.MEDIA_TYPE)
 
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(openapi.description(self._versions.name))
+
     async def _model(self, request: Request) -> Response:
         target = _target(request.path_params["rest"])
         if target.name != self._versions.name:
-            raise RequestError(
-                404, f"unknown model {quoted(target.name)}; {choices(target.name, [self._versions.name])}"
-            )
+            refuse_unknown(404, "model", target.name, [self._versions.name])
         if target.action not in _METHODS:
-            raise RequestError(
-                404, f"unknown method {quoted(target.action)}; {choices(target.action, filter(None, _METHODS))}"
-            )
-        if request.method != _METHODS[target.action]:
-            raise RequestError(405, f"expected {_METHODS[target.action]}, received {request.method}")
+            refuse_unknown(404, "method", target.action, filter(None, _METHODS))
+        if request.method not in _METHODS[target.action]:
+            allowed = ", ".join(_METHODS[target.action])
+            raise HTTPException(405, f"expected the method {allowed}, received {request.method}", {"Allow": allowed})
         if target.label:
-            raise RequestError(404, f"unknown label {quoted(target.label)}; the model has no labels")
+            raise RequestError(404, f"unknown label {brief(target.label)}; the model has no labels")
         request.state.action = target.action or "status"
         if target.action == _STATUS:
             return JSONResponse({"model_version_status": self._status(target.version)})
@@ -95,8 +102,9 @@ class Rest:
 
     async def _predict(self, request: Request, version: Version) -> Response:
         async with self._reader.read(request) as body:
-            query, signature = await asyncio.to_thread(_parse, body, version)
+            query, signature = await asyncio.to_thread(_parse, body, version, self._most)
             outputs = await _run(signature, query.inputs)
+        self._check_answer(outputs)
         request.state.version, request.state.photos = version.number, len(next(iter(outputs.values()), ()))
         metrics.count(outputs)
         return Response(await asyncio.to_thread(forms.answer, outputs, query.by_row), media_type="application/json")
@@ -104,11 +112,16 @@ class Rest:
     async def _classify(self, request: Request, version: Version) -> Response:
         async with self._reader.read(request) as body:
             parsed = await asyncio.to_thread(forms.parse, body.content)
-            signature = _signature(version, parsed.get("signature_name") or "classify", "tensorflow/serving/classify")
-            examples = await asyncio.to_thread(classify.examples, parsed)
+            signature = _signature(version, forms.signature_of(parsed, "classify"), "tensorflow/serving/classify")
+            examples = await asyncio.to_thread(classify.examples, parsed, self._most, self._reader.most)
             outputs = await _run(signature, {"inputs": examples})
         request.state.version, request.state.photos = version.number, len(examples)
         return Response(classify.answer(outputs), media_type="application/json")
+
+    def _check_answer(self, outputs: Arrays) -> None:
+        """Refuses answers that are much larger than their requests, such as the pixels of many small photos."""
+        if sum(each.nbytes for each in outputs.values()) > self._reader.most:
+            raise RequestError(413, f"the answer has more than {self._reader.most:,} bytes; send fewer photos")
 
 
 class _Target(NamedTuple):
@@ -122,20 +135,20 @@ def _target(path: str) -> _Target:
     found = _MODEL.fullmatch(path)
     if not found:
         raise RequestError(
-            404, f"unknown path {quoted(path)}; expected NAME[/versions/V]:predict, :classify or /metadata"
+            404, f"unknown path {brief(path)}; expected NAME[/versions/V]:predict, :classify or /metadata"
         )
     version = found["version"]
     return _Target(found["name"], int(version) if version else None, found["label"], found["rest"] or "")
 
 
-def _signature(version: Version, name: object, method: str) -> Signature:
+def _signature(version: Version, name: str, method: str) -> Signature:
     known = [each for each, signature in version.signatures.items() if signature.method == method]
-    if not isinstance(name, str) or name not in known:
-        raise RequestError(400, f"unknown signature {quoted(name)} of {method}; {choices(str(name), known)}")
+    if name not in known:
+        refuse_unknown(400, f"signature of {method}", name, known)
     return version.signatures[name]
 
 
-def _parse(body: bodies.Body, version: Version) -> tuple[forms.Query, Signature]:
+def _parse(body: bodies.Body, version: Version, most: int) -> tuple[forms.Query, Signature]:
     """Returns the request in a body, and the signature that answers it. It runs outside the event loop."""
     method = "tensorflow/serving/predict"
     if body.photos is not None:
@@ -143,7 +156,7 @@ def _parse(body: bodies.Body, version: Version) -> tuple[forms.Query, Signature]
         return forms.Query(forms.DEFAULT, {_PHOTO: photos}), _signature(version, forms.DEFAULT, method)
     parsed = forms.parse(body.content)
     signature = _signature(version, forms.signature_of(parsed), method)
-    return forms.query(parsed, signature.inputs), signature
+    return forms.query(parsed, signature.inputs, most), signature
 
 
 async def _run(signature: Signature, inputs: Arrays) -> Arrays:
@@ -152,5 +165,5 @@ async def _run(signature: Signature, inputs: Arrays) -> Arrays:
     except tf.errors.InvalidArgumentError as error:
         raise RequestError(400, f"the model refuses the inputs: {shortened(error.message)}") from None
     except tf.errors.OpError as error:
-        logging.exception("the model failed")
+        _log.exception("the model failed")
         raise RequestError(500, f"the model failed: {shortened(error.message)}; see the server's log") from None

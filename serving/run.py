@@ -1,11 +1,14 @@
 """Runs uvicorn: in this process, or in several workers that share the port."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import tempfile
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from serving import logs
@@ -15,8 +18,8 @@ SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worke
 _STARTING_S = 120  # a worker that loads a large model does not answer the parent for seconds
 
 
-def serve(settings: Settings, listening: socket.socket) -> None:
-    """Serves until SIGINT or SIGTERM; then requests that have begun are answered."""
+def serve(settings: Settings, listening: socket.socket) -> bool:
+    """Serves until SIGINT or SIGTERM, answers the requests that have begun, and returns whether the server started."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ messages of the import are not JSON
     os.environ[SETTINGS] = json.dumps(settings._asdict() | {"token_file": str(settings.token_file or "")})
     config = uvicorn.Config(
@@ -31,11 +34,13 @@ def serve(settings: Settings, listening: socket.socket) -> None:
         timeout_worker_healthcheck=_STARTING_S,
     )
     if settings.workers == 1:
-        try:
-            uvicorn.Server(config).run([listening])
-        except KeyboardInterrupt:
-            return
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before the workers import their metrics
-            Multiprocess(config, [listening]).run()
+        server = uvicorn.Server(config)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises the signal again when it has ended
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run([listening])
+        return server.started
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before the workers import their metrics
+        supervisor = Multiprocess(config, [listening])
+        supervisor.run()
+    return not any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)

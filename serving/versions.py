@@ -1,6 +1,8 @@
 """Loads the versions of a model, and new versions while the server runs."""
 
+import gc
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,12 +10,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.saved_model import loader_impl
 
+from serving import metrics
 from serving.batching import Batcher
 from serving.errors import RequestError
 from serving.folders import find
 from serving.forms import Arrays, Input
 
 _STATES = {True: "AVAILABLE", False: "END"}
+_RETRY_S = 60.0  # until a version that cannot be loaded is tried again: it may still be copied
+
+_log = logging.getLogger("serving")
 
 
 class Signature(NamedTuple):
@@ -39,6 +45,11 @@ class Version(NamedTuple):
     definitions: dict[str, Any]
 
 
+class _Failure(NamedTuple):
+    reason: str
+    retry_at: float  # of time.monotonic()
+
+
 MakeBatcher = Callable[[Callable[[Arrays], Arrays]], Batcher]
 
 
@@ -54,30 +65,40 @@ class Versions:
         self._folder = folder.rstrip("/")
         self._make_batcher = make_batcher
         self._loaded: dict[int, Version] = {}
-        self._failed: dict[int, str] = {}
+        self._failed: dict[int, _Failure] = {}
 
     def refresh(self) -> None:
-        """Loads the newest version, if it is not loaded, and then drops the others.
+        """Loads the newest version, if it is not loaded, and then drops the one before it.
 
-        A version that cannot be loaded is logged, and the version before it is served on. It is not tried again until
-        the server starts again.
+        A version that cannot be loaded is logged, the version before it is served on, and the failed version is tried
+        again after a minute. If the folder cannot be read, or has no version, the loaded version is served on.
         """
-        found = find(self._folder)
-        self._failed = {number: reason for number, reason in self._failed.items() if number in found}
-        for number in sorted(set(found) - set(self._failed), reverse=True):
+        try:
+            found = find(self._folder)
+        except Exception as error:  # TensorFlow's file systems raise many kinds
+            _log.error("cannot look for new versions: %s", error)
+            return
+        self._failed = {number: failure for number, failure in self._failed.items() if number in found}
+        for number in sorted(found, reverse=True):
             if number in self._loaded or self._load(number, found[number]):
-                self._loaded = {number: self._loaded[number]}
                 return
 
     def _load(self, number: int, folder: str) -> bool:
+        failure = self._failed.get(number)
+        if failure and time.monotonic() < failure.retry_at:
+            return False
         try:
             version = load(number, folder, self._make_batcher)
         except Exception as error:  # TensorFlow's loader raises many kinds
-            logging.exception("version %d cannot be loaded", number)
-            self._failed = {**self._failed, number: f"{type(error).__name__}: {error}"}
+            _log.exception("version %d cannot be loaded", number)
+            reason = f"{type(error).__name__}: {error}"
+            self._failed = {**self._failed, number: _Failure(reason, time.monotonic() + _RETRY_S)}
             return False
-        self._loaded = {**self._loaded, number: version}
-        logging.info("version %d is loaded", number)
+        self._loaded = {number: version}
+        self._failed = {other: failure for other, failure in self._failed.items() if other != number}
+        metrics.VERSION.set(number)
+        _log.info("version %d is loaded", number)
+        gc.collect()  # the replaced version has reference cycles
         return True
 
     @property
@@ -104,7 +125,7 @@ class Versions:
     def status(self) -> list[dict[str, Any]]:
         """Returns the state of each version, as TensorFlow Serving's model status API does."""
         states = [(number, True, "OK", "") for number in self._loaded]
-        states += [(number, False, "UNKNOWN", reason) for number, reason in self._failed.items()]
+        states += [(number, False, "UNKNOWN", failure.reason) for number, failure in self._failed.items()]
         return [
             {"version": str(number), "state": _STATES[loaded], "status": {"error_code": code, "error_message": reason}}
             for number, loaded, code, reason in sorted(states, reverse=True)

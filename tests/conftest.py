@@ -12,7 +12,7 @@ from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 RUNNERS = {"run", "main", "made_runs", "written"}  # the fixtures that run a pipeline
-PACKAGES = ("components", "ingest", "lineage", "pipeline", "schemas", "storage", "trainer")  # and errors.py
+PACKAGES = ("components", "ingest", "lineage", "pipeline", "schemas", "serving", "storage", "trainer")  # and errors.py
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 # Class names with a list item of YAML, a format character, an ideographic space, a pattern, quotes, an emoji of several

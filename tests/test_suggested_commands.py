@@ -151,6 +151,9 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"printable characters \(--to\)": "test_target.py",
     r"add --html FILE|--features names others": "checking/test_command.py",
     r"^suggested: --set trainer": "test_local_runner.py",
+    r"^--(?:model|name|token-file): ": "serving/test_process.py",
+    r"\(--max-body-mb\)": "serving/test_bodies.py",
+    r"start the server with --host": "serving/test_access.py",
 }
 
 

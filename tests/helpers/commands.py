@@ -34,6 +34,7 @@ MAINS = {
     "kubeflow_runner.py": "kubeflow_runner",
     "ingest": "ingest.__main__",
     "lineage": "lineage.__main__",
+    "serving": "serving.__main__",
     "trainer.augmentation": "trainer.augmentation.__main__",
     "trainer.to_npz": "trainer.to_npz",
     "trainer.tpu_check": "trainer.tpu_check",
@@ -133,6 +134,8 @@ def execute(text: str, folder: Path) -> Done:
         return _make(text, folder)
     if words[:4] == ["python", "-m", "lineage", "serve"]:
         return _answers([*words, *([] if "--port" in words else ["--port", "0"])], folder)
+    if words[:3] == ["python", "-m", "serving"] and len(words) > 3:
+        return _answers([*words, "--port", "0"], folder, "/readyz")
     if words[:3] == ["python", "-m", "lineage"] and re.search(r"--store '?(https?|vertex)://", text):
         return _lineage_of_a_cluster(words, folder)
     if words[:3] == ["python", "-m", "apache_beam.runners.portability.local_job_service_main"]:
@@ -171,8 +174,8 @@ def _make(text: str, folder: Path) -> Done:
     return Done(done.returncode, done.stdout + done.stderr)
 
 
-def _answers(words: list[str], folder: Path) -> Done:
-    """Starts a server, requests its first page and stops it."""
+def _answers(words: list[str], folder: Path, page_path: str = "") -> Done:
+    """Starts a server, requests its first page, or the page of a path, and stops it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
     process = subprocess.Popen(
@@ -183,7 +186,7 @@ def _answers(words: list[str], folder: Path) -> Done:
         for line in process.stdout:
             lines.append(line)
             if at := SERVING.search(line):
-                page = requests.get(at[0], timeout=30, proxies={"http": ""})
+                page = requests.get(at[0] + page_path, timeout=60, proxies={"http": ""})
                 return Done(0 if page.ok else 1, "".join(lines) + page.text[:500])
         return Done(process.wait(), "".join(lines))
     finally:

@@ -19,7 +19,7 @@ WORD = re.compile(r"(?<!\S)[^\s…]*[A-Za-z]{2,}\S*")
 BUILTINS = {"OSError", "RuntimeError", "ValueError"}  # the other built-in exceptions tell programmers of mistakes
 # of TensorFlow, Flask, an exception; tuples of the project, whose texts are arguments or these keywords
 CALLS, KEYWORDS = (
-    {"Assert", "repeat", "abort", "__init__", "Fault", "Skipped", "Problem", "Record", "_replace"},
+    {"Assert", "repeat", "abort", "__init__", "Fault", "Skipped", "Problem", "Record", "_replace", "error_answer"},
     {"reason", "detail"},
 )
 

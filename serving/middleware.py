@@ -1,0 +1,128 @@
+"""What happens to each request before and after its route: the log, the rest of a body, the host and the token."""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import errors, metrics
+
+_OPEN = {"/healthz", "/readyz"}  # paths without a token
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_DRAIN_S = 2.0
+_LONGEST = 200  # characters of a path in the log
+
+_log = logging.getLogger("serving")
+
+
+class Log:
+    """Counts each request, and logs a line of JSON for it, without the content of photos."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+
+        async def send_and_keep_status(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_keep_status)
+        finally:
+            _write(scope, status, time.perf_counter() - start)
+
+
+def _write(scope: Scope, status: int, seconds: float) -> None:
+    state, path = scope.get("state", {}), scope["path"]
+    action = state.get("action", path if path in _OPEN else "other")
+    metrics.REQUESTS.labels(action, status).inc()
+    metrics.SECONDS.labels(action).observe(seconds)
+    line = {"method": scope["method"], "path": path[:_LONGEST], "status": status, "ms": round(seconds * 1000, 1)}
+    _log.info(line | {key: state[key] for key in ("version", "photos") if key in state})
+
+
+class Drain:
+    """Reads the rest of a body before an error is answered.
+
+    The server closes a connection with an unread body, and the client would see the closed connection, not the answer.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request."""
+        more = scope["type"] == "http" and "expect" not in Headers(scope=scope)  # Expect: the client waits for a word
+
+        async def receive_and_keep_more() -> Message:
+            nonlocal more
+            message = await receive()
+            more = more and message.get("more_body", False)
+            return message
+
+        async def drain() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_S):
+                    while more:
+                        await receive_and_keep_more()
+
+        async def send_after_body(message: Message) -> None:
+            if message.get("status", 0) >= 400:
+                await drain()
+            await send(message)
+
+        await self._app(scope, receive_and_keep_more, send_after_body)
+
+
+class Guard:
+    """Refuses requests for other hosts and requests without the token."""
+
+    def __init__(self, app: ASGIApp, host: str, token: str | None):
+        """Makes a guard.
+
+        Args:
+          app: the application behind it.
+          host: the address that the server listens on. On a loopback address, other Host headers are refused, to
+            prevent DNS rebinding.
+          token: the bearer token; None accepts all requests.
+        """
+        self._app = app
+        self._hosts = _LOOPBACK if host in _LOOPBACK else None
+        self._token = token.encode() if token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request."""
+        answer = self._refusal(scope) if scope["type"] == "http" else None
+        await (answer or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._hosts and _hostname(host) not in self._hosts:
+            text = f"expected one of the hosts {', '.join(sorted(self._hosts))}, received {errors.brief(host)}"
+            return errors.error_answer(400, f"{text}; for other names, start the server with --host")
+        if self._token and scope["path"] not in _OPEN:
+            kind, _, given = headers.get("authorization", "").partition(" ")
+            if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+                text = "expected the header 'Authorization: Bearer TOKEN', received none or another token"
+                return errors.error_answer(401, text, {"WWW-Authenticate": "Bearer"})
+        return None
+
+
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None

@@ -1,0 +1,103 @@
+"""Serves a small model: in a thread of this process, or in processes as a user starts them."""
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+import uvicorn
+
+from serving import app
+from serving.settings import Settings
+from tests.conftest import ROOT
+from tests.helpers import records
+
+NAME = "pets"
+PHOTOS = [records.jpeg((40 * index, 250 - 40 * index, 30 * index)) for index in range(6)]
+SMALL = Settings(NAME, NAME, port=0, max_batch=4, max_queue=16, max_body_mb=1, timeout_s=5.0, poll_s=0.05)
+
+
+class Client(requests.Session):
+    """Sends requests to a server, by path."""
+
+    def __init__(self, url: str):
+        super().__init__()
+        self.url = url
+        self.trust_env = False  # no proxy
+
+    def request(self, method, url, **options):
+        return super().request(method, self.url + url if url.startswith("/") else url, **{"timeout": 30} | options)
+
+    def predict(self, body=None, end=":predict", **options) -> requests.Response:
+        """Posts a JSON body, or what `options` has, to the model."""
+        return self.post(f"/v1/models/{NAME}{end}", json=body, **options)
+
+    def connection(self) -> socket.socket:
+        """Returns a connection for bytes that no client sends."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), timeout=30)
+
+    def exchange(self, *parts: bytes, pause: float = 0.0) -> str:
+        """Sends bytes, with a pause after each part, and returns everything that is received."""
+        with self.connection() as connection:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def wait_for(self, version: int) -> None:
+        """Waits until a version is served."""
+        for _ in range(600):
+            if self.get(f"/v1/models/{NAME}/versions/{version}").status_code == 200:
+                return
+            time.sleep(0.05)
+        raise AssertionError(self.get(f"/v1/models/{NAME}").text)
+
+
+@contextlib.contextmanager
+def in_thread(settings: Settings) -> Iterator[Client]:
+    """Serves in a thread of this process, whose TensorFlow is already imported."""
+    with socket.create_server((settings.host, 0)) as listening:
+        config = uvicorn.Config(app.make(settings), log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield Client(f"http://{settings.host}:{listening.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class Process(Client):
+    """A server as a user starts it."""
+
+    def __init__(self, model: Path, *flags: object):
+        command = [sys.executable, "-m", "serving", "--model", str(model), "--name", NAME, "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, *map(str, flags)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        super().__init__(re.search(r"http://[^/]+", self.process.stdout.readline())[0])
+
+    def stopped(self) -> tuple[int, list[dict]]:
+        """Waits for the end; returns the exit code and the lines of the log."""
+        _, printed = self.process.communicate(timeout=60)
+        return self.process.returncode, [json.loads(line) for line in printed.splitlines()]
+
+
+@contextlib.contextmanager
+def process(model: Path, *flags: object) -> Iterator[Process]:
+    """Starts a server, and stops it at the end if it runs."""
+    started = Process(model, *flags)
+    try:
+        yield started
+    finally:
+        started.process.terminate()
+        started.process.communicate(timeout=60)

@@ -1,0 +1,88 @@
+"""A small pushed model, and a server for it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from ingest.sample import CLASSES
+from tests.helpers import served
+from trainer import models
+from trainer.calibration import Fitted
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> Path:
+    """The folder of an exported model of 48 px, one for all processes of pytest."""
+    from testing import graphs  # Beam
+    from trainer.export import export
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "served"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            transform = graphs.build(tmp_path_factory.mktemp("graph"), served.PHOTOS)
+            fitted = Fitted(temperature=1.0, threshold=0.3, quantile=0.9)
+            export(models.build("softmax", (48, 48, 3), 5), transform, CLASSES, str(folder), fitted)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    """The folder of a model that is loaded in a moment. The label of a photo is its size in bytes."""
+    import tensorflow as tf
+
+    model = tf.Module()
+    model.weights = tf.Variable([1.0, 0.0])
+    encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
+
+    @tf.function(input_signature=[encoded])
+    def label(image_bytes):
+        sizes = tf.strings.length(image_bytes)
+        probabilities = tf.fill([tf.size(image_bytes), 1], model.weights[0])
+        return {
+            "label": tf.strings.as_string(sizes),
+            "probabilities": probabilities,
+            "status": tf.fill([tf.size(sizes)], ""),
+        }
+
+    @tf.function(input_signature=[encoded])
+    def pixels(image_bytes):
+        return {"pixels": tf.fill([tf.size(image_bytes), 48, 48, 3], model.weights[1])}
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": label, "pixels": pixels})
+    return folder
+
+
+@pytest.fixture
+def push(tiny, tmp_path):
+    """Returns a function that pushes `tiny` as a version, as Pusher does, and returns the folder of the versions."""
+
+    def copy(version: int = 1) -> Path:
+        part, whole = tmp_path / f"part-{version}", tmp_path / served.NAME / str(version)
+        shutil.copytree(tiny, part)
+        whole.parent.mkdir(exist_ok=True)
+        part.rename(whole)
+        return whole.parent
+
+    return copy
+
+
+@pytest.fixture(scope="package")
+def client(exported):
+    """A client of a server of version 7, with small limits."""
+    folder = exported.parent / f"{served.NAME}-{os.getpid()}"
+    shutil.copytree(exported, folder / "7")
+    with served.in_thread(served.SMALL._replace(model=str(folder))) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def loaded(exported):
+    """The model, called directly."""
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(exported))

@@ -1,0 +1,122 @@
+"""The server as a process: errors before it starts, its end, and several workers."""
+
+import concurrent.futures
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import psutil
+import pytest
+
+from serving import __main__ as command
+from tests.conftest import ROOT
+from tests.helpers import served
+from tests.helpers.served import NAME, PHOTOS
+
+PHOTO = {"data": PHOTOS[0], "headers": {"Content-Type": "image/jpeg"}}
+PREDICT = f"/v1/models/{NAME}:predict"
+
+
+def _main(*flags, capsys):
+    try:
+        code = command.main([*map(str, flags)])
+    except SystemExit as end:
+        code = end.code
+    return code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--model", "none"], "--model: expected a SavedModel, or a folder with numbered versions of one, in none"),
+        (["--model", "x" * 300], "--model: cannot read xxx"),
+        (["--model", "token"], "--model: expected a SavedModel"),
+        (["--model", "pets", "--port", "99999"], "cannot listen on 127.0.0.1, port 99999: "),
+        (["--model", "pets", "--host", "203.0.113.1"], "cannot listen on 203.0.113.1, port 8501: "),
+        (["--model", "pets", "--token-file", "none"], "--token-file: cannot read none: "),
+        (["--model", "pets", "--token-file", "token"], "--token-file: expected one line of printable ASCII"),
+        (["--model", "pets", "--token-file", "pets"], "--token-file: cannot read pets: "),
+        (["--model", "pets", "--workers", "0"], "--workers: expected a number above 0, received 0"),
+        (["--model", "pets", "--timeout-s", "nan"], "--timeout-s: expected a number above 0, received nan"),
+        (["--model", "pets", "--poll-s", "inf"], "--poll-s: expected a number above 0, received inf"),
+        (["--model", "pets", "--name", "a/b"], "--name: expected a name for URLs without / and :, received 'a/b'"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_exit_code_2(push, tmp_path, monkeypatch, capsys, flags, text):
+    push(), (tmp_path / "token").write_text("two words")
+    monkeypatch.chdir(tmp_path)
+    code, printed = _main(*flags, capsys=capsys)
+    assert (code, printed.out) == (2, "")
+    assert printed.err.startswith(f"serving: {text}") and printed.err.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_line(push, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        flags = ["--model", push(), "--port", used.getsockname()[1]]
+        code, printed = _main(*flags, capsys=capsys)
+    assert code == 2 and "Address already in use" in printed.err
+
+
+def test_an_error_needs_no_tensorflow():
+    program = "import sys; from serving.__main__ import main; code = main(['--model', 'none']); "
+    program += "sys.exit('tensorflow' in sys.modules or 'uvicorn' in sys.modules or code)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_name_is_that_of_the_folder_of_versions():
+    assert [command._name(path) for path in ("runs/pushed/sample", "runs/pushed/sample/17", "gs://b/x")] == [
+        "sample",
+        "sample",
+        "x",
+    ]
+
+
+def test_sigterm_answers_what_has_begun(push):
+    with served.process(push(), "--max-batch", 1, "--poll-s", 0.2) as server:
+        server.wait_for(1)
+        files = [("photo", photo) for photo in PHOTOS * 10]  # takes a while
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(served.Client(server.url).post, PREDICT, files=files) for _ in range(8)]
+            wait = threading.Event()
+            while not any(future.done() for future in sent):
+                wait.wait(0.005)
+            server.process.send_signal(signal.SIGTERM)
+            answers = [future.result() for future in sent]
+        code, lines = server.stopped()
+    assert code == 0
+    assert [(answer.status_code, len(answer.json()["predictions"])) for answer in answers] == [(200, 60)] * 8
+    logged = [line for line in lines if line.get("path") == PREDICT]
+    assert [(line["status"], line["photos"]) for line in logged] == [(200, 60)] * 8
+    assert [line["message"] for line in lines if "version 1 is loaded" in line.get("message", "")]
+
+
+def test_other_workers_answer_when_one_is_killed(push):
+    with served.process(push(), "--workers", 2) as server:
+        server.wait_for(1)
+        parent = psutil.Process(server.process.pid)
+        workers = _serving(parent)
+        assert len(workers) == 2
+        for _ in range(40):
+            assert server.post(PREDICT, **PHOTO).status_code == 200
+        workers[0].kill()
+        answered = 0
+        while len({each.pid for each in _serving(parent)} - {workers[0].pid}) < 2 or answered < 20:
+            with served.Client(server.url) as fresh:  # a new connection, which any worker may accept
+                assert fresh.post(PREDICT, **PHOTO).status_code == 200
+            answered += 1
+        text = server.get("/metrics").text
+        (counted,) = re.findall(r'^serving_requests_total{path=":predict",.* (\S+)$', text, re.MULTILINE)
+        assert float(counted) == 40 + answered  # of the killed worker, too
+        server.process.send_signal(signal.SIGTERM)
+        code, lines = server.stopped()
+    assert code == 0 and any("died" in line.get("message", "") for line in lines)
+
+
+def _serving(parent: psutil.Process) -> list[psutil.Process]:
+    """Returns the workers: the parent's children that run Python's `spawn_main`."""
+    children = [each for each in parent.children() if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
