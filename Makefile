@@ -88,12 +88,15 @@ bench-pytorch: $(READY) ## compare the speed with PyTorch; downloads 5 GB
 	@$(BIN)/python -m benchmarks.pytorch
 
 # pipeline/cluster/container_images.py uses the same tag.
+TAG = $(shell git rev-parse --short=12 HEAD)$(patsubst %,-%,$(filter-out cpu,$(TARGET)))
 image: ## build a container image; needs IMAGE=REGISTRY/NAME, accepts TARGET=cpu, gpu or tpu
 	@test -n "$(IMAGE)" || { echo "Name the image: make image IMAGE=REGISTRY/NAME TARGET=cpu (or gpu, tpu)" >&2; exit 1; }
+	@case "$(IMAGE)" in *.*/*|*:*/*|localhost/*) ;; *) \
+	  echo "Name the image with its registry, for example IMAGE=docker.io/$(IMAGE)" >&2; exit 1;; esac
 	@test -z "$$(git status --porcelain)" || { echo "Commit or stash the changes first: the image is named by its commit" >&2; exit 1; }
-	docker build --target $(TARGET) --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg SOURCE \
-	  --build-arg DEBIAN=$(if $(filter tpu,$(TARGET)),trixie,bookworm) \
-	  --tag $(IMAGE):$$(git rev-parse --short=12 HEAD)$(patsubst %,-%,$(filter-out cpu,$(TARGET))) .
+	docker build --target $(TARGET) --build-arg COMMIT=$(shell git rev-parse HEAD) --build-arg SOURCE \
+	  --build-arg DEBIAN=$(if $(filter tpu,$(TARGET)),trixie,bookworm) --tag $(IMAGE):$(TAG) .
+	@echo "next: docker push $(IMAGE):$(TAG)"
 
 sbom: $(READY) ## list the packages of the image cpu and their licences in build/sbom (needs Python 3.11)
 	@$(BIN)/uv venv --quiet --clear --python 3.11 build/sbom/environment

@@ -1,13 +1,15 @@
 """Commands and errors that must not import TFX or TensorFlow."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+import kubeflow_runner
 from tests.conftest import ROOT
-from tests.test_kubeflow_runner import VERTEX
+from tests.test_kubeflow_runner import KUBEFLOW, VERTEX
 
 
 @pytest.mark.parametrize("flag", ["--help", "--list-presets", "--show-config"])
@@ -76,5 +78,25 @@ def test_compile_as_a_command(tmp_path):
     file = tmp_path / "sample.json"
     command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    said = f"{file}: sample for vertex, 12 tasks\nnext: python kubeflow_runner.py submit {file}\n"
+    said = f"{file}: sample for vertex, 12 tasks\nnext: python kubeflow_runner.py submit {file} --wait\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+def test_next_commands_work_from_any_folder_and_rehearse_on_kubeflow(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert kubeflow_runner.main(["compile", *KUBEFLOW, "-o", "sample.yaml"]) == 0
+    _, rehearsal, submission = capsys.readouterr().out.splitlines()
+    program = os.path.relpath(ROOT / "kubeflow_runner.py")
+    assert rehearsal == f"try: python {program} run-local sample.yaml --store gs://a-bucket/root/rehearsal"
+    assert submission == f"next: python {program} submit sample.yaml --endpoint http://127.0.0.1:8080 --wait"
+    assert (tmp_path / program).samefile(ROOT / "kubeflow_runner.py")
+
+
+@pytest.mark.parametrize(("target", "name"), [("kubeflow", "photos.json"), ("vertex", "photos.yaml")])
+def test_a_compiled_file_is_not_named_as_that_of_the_other_target(tmp_path, monkeypatch, capsys, target, name):
+    monkeypatch.chdir(tmp_path)
+    expected = {"photos.json": "photos.yaml", "photos.yaml": "photos.json"}[name]
+    assert kubeflow_runner.main(["compile", *(KUBEFLOW if target == "kubeflow" else VERTEX), "-o", name]) == 2
+    says = f"kubeflow_runner.py: -o: expected a file like {expected} with --target {target}, received {name}\n"
+    assert capsys.readouterr().err == says
+    assert list(tmp_path.iterdir()) == []

@@ -207,6 +207,11 @@ def test_check_prints_tasks_images_and_machines(capfd):
     assert "LatestBlessedModel-model-resolver" in printed
 
 
+def test_the_nodes_of_ones_own_cluster_have_no_list_price(capfd):
+    assert kubeflow_runner.main(["check", *KUBEFLOW]) == 0
+    assert "\nTrainer: on cpu-8 (cpu 7, memory 24Gi)\n" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("recipe", [[], XCEPTION], ids=["sample", "flowers-xception on a TPU"])
 def test_submitting_to_vertex(monkeypatch, capfd, recipe):
     monkeypatch.setattr(submission, "POLL_S", 0.01)

@@ -25,6 +25,7 @@ TEXTS = dict.fromkeys(variant for each in ALL for variant in suggestions.variant
 LOCAL, INGEST = "python local_runner.py --output out", "python -m ingest photos"
 PHOTOS = f"{INGEST} photos --to"
 CHECK, SUBMIT = "python kubeflow_runner.py check --target", "python kubeflow_runner.py submit"
+COMPILE = "python kubeflow_runner.py compile --target"
 BEAM = (
     f"{LOCAL} --set beam.runner=PortableRunner --set 'beam.args=[--job_endpoint=127.0.0.1:%s, --environment_type=%s]'"
 )
@@ -94,6 +95,7 @@ REMEDIES = {
     f"{PHOTOS} new --edits nowhere.csv": f"{PHOTOS} new --edits edits.csv",
     "python -m ingest mnist emnist --to new": "python -m ingest mnist emnist --to new --dataset emnist-digits",
     f"{SUBMIT}": f"{SUBMIT} --target vertex …",
+    f"{COMPILE} kubeflow … -o new.json": f"{COMPILE} kubeflow … -o new.yaml",
     f"{CHECK} vertex": f"{CHECK} vertex …",
     f"{CHECK} vertex … --weights weights.h5": f"{CHECK} vertex … --weights gs://a-bucket/weights.h5",
     f"{CHECK} vertex … --set name=my_run": f"{CHECK} vertex … --set name=my-run",

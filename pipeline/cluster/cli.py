@@ -29,6 +29,7 @@ FLAGS = {
     "cluster.endpoint": "endpoint",
     "cluster.namespace": "namespace",
 }
+SUFFIXES = {"vertex": ".json", "kubeflow": ".yaml"}  # of compiled files
 ENDPOINT = "http://127.0.0.1:8080"  # of kubectl port-forward, see docs/kubernetes.md
 # flags whose values are fixed in a compiled file
 COMPILED = ("target", "preset", "config", "weights", "set", "project", "region", "pipeline_root")
@@ -127,6 +128,9 @@ def _quiet() -> Iterator[None]:
 def _compile(args: argparse.Namespace) -> int:
     if args.file.is_dir():
         raise UserError(f"cannot write {args.file}: it is a folder; give a file (-o FILE)")
+    if args.file.suffix in SUFFIXES.values() and args.file.suffix != SUFFIXES[args.target]:
+        expected = args.file.with_suffix(SUFFIXES[args.target])
+        raise UserError(f"-o: expected a file like {expected} with --target {args.target}, received {args.file}")
     writable(args.file.parent, "the folder", "-o FILE", make=False)
     config = _resolve(args, submitted=False, values={})
     job = _compile_job(config, args.target)
@@ -135,21 +139,28 @@ def _compile(args: argparse.Namespace) -> int:
     if cluster_settings.needs_local_files(config):
         _print_next("run-local", str(args.file))
     else:
-        endpoint = ["--endpoint", config.cluster.endpoint or ENDPOINT] if args.target == "kubeflow" else []
-        _print_next("submit", str(args.file), *endpoint)
+        endpoint = []
+        if args.target == "kubeflow":
+            endpoint = ["--endpoint", config.cluster.endpoint or ENDPOINT]
+            _print_next(
+                "run-local", str(args.file), "--store", f"{config.cluster.pipeline_root}/rehearsal", label="try"
+            )
+        _print_next("submit", str(args.file), *endpoint, "--wait")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
     _, config = _compile_and_show(args, values={})
-    suffix = "json" if args.target == "vertex" else "yaml"
-    file = config.output / f"{config.name}.{suffix}"  # in runs/, which git ignores, so that the checkout stays clean
+    file = (
+        config.output / f"{config.name}{SUFFIXES[args.target]}"
+    )  # in runs/, which git ignores, so that the checkout stays clean
     _print_next("compile", *args.words[1:], "-o", str(file))
     return 0
 
 
-def _print_next(*words: str) -> None:
-    print(f"next: {shlex.join(['python', 'kubeflow_runner.py', *words])}")
+def _print_next(*words: str, label: str = "next") -> None:
+    program = os.path.relpath(WORKING_COPY / "kubeflow_runner.py")
+    print(f"{label}: {shlex.join(['python', program, *words])}")
 
 
 def _compile_and_show(args: argparse.Namespace, values: dict[str, Any]) -> tuple[compiled.Job, Config]:

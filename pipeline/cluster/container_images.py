@@ -30,7 +30,8 @@ def image_of(name: str, kind: str, root: Path, allow_dirty: bool) -> str:
     if not match:
         raise UserError(
             "cluster.image: expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case with the registry's host, for "
-            "example europe-docker.pkg.dev/PROJECT/REPOSITORY/photos or localhost:5000/photos; "
+            "example europe-docker.pkg.dev/PROJECT/REPOSITORY/photos, localhost:5000/photos or, on Docker Hub, "
+            "docker.io/USER/photos; "
             f"received {received}"
         )
     if match["digest"]:

@@ -225,4 +225,5 @@ def _text(error: kfp_server_api.ApiException) -> str:
         return str(error.reason)
 
 
-_SERVICE = Service("Kubeflow Pipelines", _read, _ADVICE)
+_WAITING = "no change for 5 minutes; pods that wait for a node or an image: kubectl get pods -n NAMESPACE (kubeflow)"
+_SERVICE = Service("Kubeflow Pipelines", _read, _ADVICE, _WAITING)

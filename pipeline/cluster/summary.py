@@ -72,7 +72,7 @@ def _resources(limits: dict[str, Any]) -> str:
 
 
 def show(job: Job) -> None:
-    """Prints the tasks with their images and resources, and the range of the Trainer's list price."""
+    """Prints the tasks with their images and resources, and the Trainer's machine with the range of its list price."""
     console, table = Console(), Table("task", "image", "resources")
     rows = tasks(job)
     numbers = {image: str(number) for number, image in enumerate(sorted({row.image for row in rows if row.image}), 1)}
@@ -84,19 +84,23 @@ def show(job: Job) -> None:
     (trainer,) = (row for row in rows if row.name == "Trainer")
     where = "as a custom job on" if trainer.kind == "custom job" else "on"
     name, cost = _name_and_cost(job)
-    _print_line(f"Trainer: {where} {name} ({trainer.resources}); list price {cost}")
+    _print_line(f"Trainer: {where} {name} ({trainer.resources}){cost}")
 
 
 def _name_and_cost(job: Job) -> tuple[str, str]:
-    """Returns the name in MACHINES of the Trainer's machine, and the range of its list price."""
+    """Returns the name in MACHINES of the Trainer's machine, and the text of its list price.
+
+    The text is empty for a task on Kubeflow that selects no nodes, because they may be anybody's.
+    """
     custom = compiled.job_spec(job)
     strategy = custom.get("scheduling", {}).get("strategy") if custom else None
     spot = strategy == "SPOT" or SPOT_LABEL in _labels(job)
     for name, machine in MACHINES.items():
         if custom["worker_pool_specs"][0]["machine_spec"] == machine.vertex if custom else _runs_on(job, machine):
             each = " for each machine" if custom and _several(custom) else ""
-            return name, f"{machine.cost} $ per hour{each}{', less on spot capacity' if spot else ''}"
-    return "a machine of another version of this project", "unknown"
+            price = f"; list price {machine.cost} $ per hour{each}{', less on spot capacity' if spot else ''}"
+            return name, price if custom or _labels(job) else ""
+    return "a machine of another version of this project", "; list price unknown"
 
 
 def _runs_on(job: Job, machine: Machine) -> bool:

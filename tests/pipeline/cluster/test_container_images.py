@@ -108,6 +108,8 @@ def test_an_invalid_name_is_refused_with_an_example(checkout, name):
     with pytest.raises(UserError, match="expected REGISTRY/NAME or REGISTRY/NAME:TAG in lower case") as caught:
         image_of(name, "cpu", checkout, allow_dirty=False)
     assert repr(name) in str(caught.value)
+    assert "on Docker Hub, docker.io/USER/photos" in str(caught.value)
+    assert image_of("docker.io/user/photos:1", "cpu", checkout, allow_dirty=False) == "docker.io/user/photos:1"
 
 
 def test_a_tag_too_long_for_the_tpus_suffix_is_refused(tmp_path):
@@ -146,6 +148,12 @@ def test_make_builds_the_image_that_a_cluster_runs(checkout, target):
     assert f"--target {target} " in done.stdout
     assert f"COMMIT={git(checkout, 'rev-parse', 'HEAD')} " in done.stdout
     assert f"--build-arg DEBIAN={'trixie' if target == 'tpu' else 'bookworm'} --tag {image} . " in done.stdout
+    assert done.stdout.endswith(f"next: docker push {image}\n")
+    command[3] = "IMAGE=user/photos"  # which Docker accepts
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Name the image with its registry, for example IMAGE=docker.io/user/photos\n" in done.stderr
+    command[3] = f"IMAGE={NAME}"
     (checkout / "file").write_text("2")
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
     assert done.returncode != 0

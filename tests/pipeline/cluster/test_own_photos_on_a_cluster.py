@@ -38,7 +38,7 @@ def call(folder, monkeypatch, capfd):
     def typed(words) -> tuple[str, list[str]]:
         assert kubeflow_runner.main(words) == 0
         printed = capfd.readouterr().out
-        last = re.fullmatch(r"next: python kubeflow_runner\.py (.*)", printed.splitlines()[-1])
+        last = re.fullmatch(r"next: python \S*kubeflow_runner\.py (.*)", printed.splitlines()[-1])
         return printed, shlex.split(last[1]) if last else []
 
     return typed
@@ -55,6 +55,7 @@ def test_each_command_says_the_next_one_until_the_run_is_submitted(folder, call,
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with stubs.serving(stubs.Vertex()) as vertex, stubs.serving(stubs.Kubeflow()) as kubeflow:
         stubs.point_vertex_sdk_at(vertex, monkeypatch)
+        vertex.states, kubeflow.states = iter(["SUCCEEDED"]), iter(["SUCCEEDED"])
         again, _ = call([kubeflow.url if word == "http://127.0.0.1:8080" else word for word in words])
     (run,) = [*vertex.jobs.values(), *kubeflow.runs.values()]
     # the tasks, the images, the Trainer's machine and its cost
@@ -76,4 +77,4 @@ def test_a_machine_that_this_version_does_not_know_is_said(folder, call, monkeyp
     job = compiled.read(folder / "old.yaml")
     from pipeline.cluster import summary
 
-    assert summary._name_and_cost(job) == ("a machine of another version of this project", "unknown")
+    assert summary._name_and_cost(job) == ("a machine of another version of this project", "; list price unknown")

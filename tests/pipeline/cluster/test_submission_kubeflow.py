@@ -77,6 +77,15 @@ def test_with_waiting_each_change_of_a_task_is_printed(service, submit, states, 
     assert [line.removesuffix(": it failed") for line in heard[1:-1]] == changes
 
 
+@pytest.mark.parametrize("quiet_s", [0.0, 600.0])
+def test_if_nothing_changes_the_pods_are_named_once(service, submit, monkeypatch, quiet_s):
+    monkeypatch.setattr(submission, "QUIET_S", quiet_s)
+    service.states = iter(["PENDING", "PENDING", "PENDING", "RUNNING", "RUNNING", "SUCCEEDED"])
+    _, heard = submit(wait=True)
+    hints = [line for line in heard if line.endswith("kubectl get pods -n NAMESPACE (kubeflow)")]
+    assert len(hints) == (1 if quiet_s == 0.0 else 0)
+
+
 def test_a_request_that_was_not_processed_is_retried(service, submit):
     service.faults = iter([429, 429, None])
     assert submit()[0] == 0
