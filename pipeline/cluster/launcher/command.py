@@ -1,23 +1,20 @@
 """`kubeflow_runner.py run-local`: executes a compiled file."""
 
 import json
-import re
 import signal
 from pathlib import Path
 from typing import Any
 
 from components.report.sources import REPORT, REPORT_NODE
-from errors import UserError, shortened
+from errors import UserError
 from ingest import prepare
 from ingest.logs import log_to_file
-from ingest.records import check_path
 from lineage.text import safe
 from pipeline.cluster import compiled
-from pipeline.cluster.launcher import buckets, executor_input
+from pipeline.cluster.launcher import buckets, causes, executor_input
 from pipeline.exit_codes import FAILED, PUSHED, REFUSED
+from pipeline.local.output import writable
 from storage import uris
-
-_ERROR = re.compile(r"([A-Za-z_]\w*\.)*[A-Z]\w*(Error|Exception|Failed|Refused)\b")  # the end of a stack trace
 
 
 def run(
@@ -40,8 +37,7 @@ def run(
     spec, parameters = job["pipelineSpec"], compiled.parameters_of(job, values)
     if data:
         parameters["data"] = uris.without_slash(data)
-    output = output.expanduser().resolve()
-    check_path(output, "give another folder (--output DIR)")
+    output = writable(output, "the folder", "--output DIR", make=False)
     if store and compiled.target_of(job) != "kubeflow":
         raise UserError(f"--store: expected a file that was compiled with --target kubeflow, received {path}")
     store = buckets.check(store) if store else None
@@ -57,15 +53,9 @@ def run(
         finished = launcher.run()
     failed = [name for name, result in finished.items() if result.state == tasks.FAILED]
     for name in failed:
-        print(f"{name} failed{_cause(launcher.log(name))}; log: {launcher.log(name)}")
+        error = causes.last_error(log := launcher.log(name))
+        print(f"{name} failed{': ' if error else ''}{safe(error)}; log: {log}")
     return FAILED if failed else _verdict(finished)
-
-
-def _cause(log: Path) -> str:
-    """Returns ': ' and the last error in a task's log, without Beam's list of steps; '' if there is none."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    error = next((each for each in reversed(lines) if _ERROR.match(each)), "")
-    return f": {safe(shortened(error.split(' [while running')[0]))}" if error else ""
 
 
 def _local_folder(data: str | None) -> Path | None:

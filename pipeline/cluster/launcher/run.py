@@ -1,7 +1,8 @@
 """Runs the tasks of a compiled pipeline in topological order.
 
 Unlike a cluster, the launcher starts no containers (every task runs in this Python environment), has no cache, runs
-tasks one at a time, and does not wait between retries. A local folder or a bucket replaces the pipeline root.
+tasks one at a time, does not wait between retries, and gives up after two equal errors. A local folder or a bucket
+replaces the pipeline root.
 """
 
 import json
@@ -11,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.cluster.launcher import buckets, containers, executor_input, folders
+from pipeline.cluster.launcher import buckets, causes, containers, executor_input, folders
 from pipeline.cluster.launcher.disks import Disk, EmptyDisk, LaunchError, SharedFolder
 from pipeline.cluster.launcher.store import Artifact, Store
 from pipeline.cluster.local_paths import LOGS
@@ -95,23 +96,42 @@ class Launcher:
         outputs = self._new_artifacts(name, component)
         if "importer" in executor:
             return self._import(executor["importer"], values, outputs)
+        before = ""
         for attempt in range(1 + int(task.get("retryPolicy", {}).get("maxRetryCount", 0))):
             if attempt:
                 print(f"retry    {name} (attempt {attempt + 1}); log: {self.log(name)}", flush=True)
-            disk = self._disk(name, attempt)
-            try:
-                updated = self._attempt(name, executor["container"], values, inputs, outputs, disk)
-            except LaunchError as error:
-                self._warn(name, str(error))
-                continue
-            except KeyboardInterrupt:
-                disk.clear(outputs)
-                raise
-            finally:
-                disk.discard()
+            start = self.log(name).stat().st_size if attempt else 0
+            updated = self._one_attempt(name, attempt, executor["container"], values, inputs, outputs)
             if updated is not None:
                 return {key: [artifact] for key, artifact in updated.items()}
+            error = causes.last_error(self.log(name), start)
+            if error and error == before:
+                self._log(name, "two attempts failed with the same error, so there is no other")
+                break
+            before = error
         return None
+
+    def _one_attempt(
+        self,
+        name: str,
+        attempt: int,
+        container: Json,
+        values: Json,
+        inputs: dict[str, list[Artifact]],
+        outputs: dict[str, Artifact],
+    ) -> dict[str, Artifact] | None:
+        """Runs a task once, on a new disk; returns its outputs, or None if it failed."""
+        disk = self._disk(name, attempt)
+        try:
+            return self._attempt(name, container, values, inputs, outputs, disk)
+        except LaunchError as error:
+            self._warn(name, str(error))
+            return None
+        except KeyboardInterrupt:
+            disk.clear(outputs)
+            raise
+        finally:
+            disk.discard()
 
     def _disk(self, name: str, attempt: int) -> Disk:
         folder = self._folder / name / str(attempt)

@@ -131,6 +131,11 @@ def test_a_compiled_file_is_validated(compiled, tmp_path, capfd):
         assert re.search(said, capfd.readouterr().err, re.MULTILINE)
     assert kubeflow_runner.main(["run-local", str(file), "--output", f"{tmp_path}/out*"]) == 2
     assert f"received * in {tmp_path}/out*; rename it, or give another folder (--output" in capfd.readouterr().err
+    for output in (file, file / "out", "/proc/out"):
+        assert kubeflow_runner.main(["run-local", str(file), "--output", str(output)]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert f"cannot write to the folder {output}: " in line
+        assert line.endswith("; give another folder (--output DIR)")
     file.write_text(json.dumps(job | {"jobSpec": {}}))
     assert kubeflow_runner.main(["submit", str(file)]) == 2
     assert "expected a pipeline that vertex can parse" in capfd.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
-from pipeline.cluster.launcher import command
+from pipeline.cluster.launcher import causes
 from pipeline.cluster.launcher.run import DONE, FAILED, SKIPPED, Launcher
 from pipeline.cluster.launcher.store import Store
 from tests.conftest import ROOT
@@ -110,8 +110,8 @@ def test_the_last_error_of_a_failed_task_is_printed(tmp_path):
     (tmp_path / "a.log").write_text(
         f"Traceback:\nOSError: first\nTraceback:\n{beam}\nlauncher: the command ended with 1\n"
     )
-    assert str(command._cause(tmp_path / "a.log")) == ": a.b.S3ClientError: ('Could not connect', None)"
-    assert command._cause(tmp_path / "none.log") == ""
+    assert causes.last_error(tmp_path / "a.log") == "a.b.S3ClientError: ('Could not connect', None)"
+    assert causes.last_error(tmp_path / "none.log") == ""
 
 
 @pytest.mark.parametrize(("tries", "state"), [(1, FAILED), (2, DONE)])
@@ -123,6 +123,16 @@ def test_a_failed_task_is_retried(tmp_path, tries, state, capsys):
     states, _ = _launch(spec, tmp_path)
     assert states == {"task": state}
     assert ("retry    task (attempt 2)" in capsys.readouterr().out) == (tries == 2)
+
+
+@pytest.mark.parametrize(("error", "tries"), [("ValueError('the same')", 2), ("ValueError(os.getpid())", 4)])
+def test_the_same_error_twice_ends_the_retries(tmp_path, error, tries):
+    count = f"with open({str(tmp_path / 'tries')!r}, 'a') as file: file.write('x')\nimport os\nraise {error}"
+    spec = _spec("task", task={"container": _script(count)})
+    spec["root"]["dag"]["tasks"]["task"]["retryPolicy"] = {"maxRetryCount": 3}
+    states, _ = _launch(spec, tmp_path)
+    assert states == {"task": FAILED}
+    assert (tmp_path / "tries").read_text() == "x" * tries
 
 
 def test_a_task_gets_the_compiled_environment_except_what_this_machine_sets(tmp_path, monkeypatch):
