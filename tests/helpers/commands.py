@@ -23,6 +23,7 @@ from typing import NamedTuple
 import pytest
 import requests
 
+from pipeline.cluster.launcher import buckets
 from tests.conftest import ROOT
 from tests.helpers import cloud_storage, databases, stubs
 from tests.helpers.kubeflow_runs import KubeflowRuns
@@ -256,13 +257,14 @@ def _lineage_of_a_cluster(words: list[str], folder: Path) -> Done:
 
 @contextlib.contextmanager
 def _bucket(words: list[str], folder: Path, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """For `--store`, serves a bucket of Cloud Storage; yields the words with its URI."""
+    """For `--store`, serves a bucket of Cloud Storage with records; yields the words with its URI."""
     if "--store" not in words:
         yield words
         return
     with cloud_storage.serving(folder) as environment:
         for name in ("STORAGE_EMULATOR_HOST", "no_proxy"):
             patch.setenv(name, environment[name])
+        buckets.open_bucket("gs", cloud_storage.BUCKET).upload(min((folder / "data").iterdir()), "photos/0.tfrec")
         yield [re.sub(r"minio://[\w-]+", f"gs://{cloud_storage.BUCKET}", word) for word in words]
 
 

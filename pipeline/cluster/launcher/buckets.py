@@ -80,6 +80,22 @@ def check(uri: str) -> str:
     return uris.without_slash(uri)
 
 
+def check_data(uri: str) -> None:
+    """Checks that a folder of data in a bucket has an object, unless the bucket cannot be listed.
+
+    Raises:
+      UserError: when it has none.
+    """
+    if place := split(uri):
+        scheme, bucket, folder = place
+        try:
+            found = next(open_bucket(scheme, bucket).objects(f"{folder}/" if folder else ""), None)
+        except BucketError:  # a bucket with other credentials, which the task may read
+            return
+        if found is None:
+            raise UserError(f"expected records in {uri}, received an empty folder; upload them, or correct --data")
+
+
 def open_bucket(scheme: str, name: str) -> Bucket:
     """Returns a bucket; this sends no request.
 

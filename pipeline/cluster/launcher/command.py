@@ -41,7 +41,9 @@ def run(
     if store and compiled.target_of(job) != "kubeflow":
         raise UserError(f"--store: expected a file that was compiled with --target kubeflow, received {path}")
     store = buckets.check(store) if store else None
-    if not (store and "://" in str(parameters.get("data"))):
+    if store and "://" in str(parameters.get("data")):
+        buckets.check_data(parameters["data"])
+    else:
         folder = _local_folder(parameters.get("data"))
         parameters["data"] = str(prepare.prepare_data(None, folder, _pattern(spec), 0)[0])
     from pipeline.cluster.launcher import run as tasks
@@ -73,6 +75,8 @@ def _verdict(finished: dict[str, Any]) -> int:
     """Prints the report's file and the gate's decision; returns the exit code."""
     (report,) = finished[REPORT_NODE].outputs["report"]
     print(f"report: {report['uri']}/{REPORT}")
+    if across := _copies_across_splits(finished):
+        print(f"warning: {across:,} pairs of equal or similar photos are in different splits; the accuracy is too high")
     evaluator = finished["Evaluator"].outputs
     (blessing,), (evaluation,) = evaluator["blessing"], evaluator["evaluation"]
     if blessing["metadata"].get("blessed") != 1:
@@ -81,3 +85,8 @@ def _verdict(finished: dict[str, Any]) -> int:
     (pushed,) = finished["Pusher"].outputs["pushed_model"]
     print(f"blessed and pushed to {pushed['metadata'].get('pushed_destination')}")
     return PUSHED
+
+
+def _copies_across_splits(finished: dict[str, Any]) -> int:
+    review = finished.get("DataReview")  # only pipelines with embeddings have this node
+    return int(review.outputs["duplicates"][0]["metadata"].get("across", 0)) if review else 0

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import kubeflow_runner
-from pipeline.cluster.launcher import causes
-from pipeline.cluster.launcher.run import DONE, FAILED, SKIPPED, Launcher
+from pipeline.cluster.launcher import causes, command
+from pipeline.cluster.launcher.run import DONE, FAILED, SKIPPED, Launcher, TaskResult
 from pipeline.cluster.launcher.store import Store
 from tests.conftest import ROOT
 from tests.test_kubeflow_runner import VERTEX
@@ -123,6 +123,20 @@ def test_a_failed_task_is_retried(tmp_path, tries, state, capsys):
     states, _ = _launch(spec, tmp_path)
     assert states == {"task": state}
     assert ("retry    task (attempt 2)" in capsys.readouterr().out) == (tries == 2)
+
+
+@pytest.mark.parametrize(("across", "warned"), [(50, True), (0, False), (None, False)])
+def test_copies_in_different_splits_are_counted(capsys, across, warned):
+    """For example of two data sets in one folder. Without embeddings, there is no DataReview."""
+
+    def result(**outputs: dict) -> TaskResult:
+        return TaskResult(DONE, 1.0, {name: [{"uri": "a", "metadata": facts}] for name, facts in outputs.items()})
+
+    finished = {"Report": result(report={}), "Evaluator": result(blessing={"blessed": 1}, evaluation={})}
+    finished["Pusher"] = result(pushed_model={"pushed_destination": "a/1"})
+    finished |= {} if across is None else {"DataReview": result(duplicates={"across": across})}
+    assert command._verdict(finished) == 0
+    assert ("warning: 50 pairs of equal or similar photos are in different" in capsys.readouterr().out) == warned
 
 
 @pytest.mark.parametrize(("error", "tries"), [("ValueError('the same')", 2), ("ValueError(os.getpid())", 4)])

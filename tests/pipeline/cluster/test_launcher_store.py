@@ -270,6 +270,22 @@ def test_a_bucket_that_does_not_exist_and_a_wrong_key(files, store, monkeypatch,
     assert "SignatureDoesNotMatch" in capfd.readouterr().err
 
 
+@EVERYWHERE
+def test_a_misspelt_folder_of_data_is_found_before_the_first_task(files, store, tmp_path, monkeypatch, capfd):
+    scheme, bucket, key = buckets.split(store)
+    (tmp_path / "a.tfrec").touch()
+    buckets.open_bucket(scheme, bucket).upload(tmp_path / "a.tfrec", f"{key}/tfrecords/a.tfrec")
+    monkeypatch.setattr(Launcher, "run", lambda self: pytest.fail("a task started"))
+    for wrong in (f"{store}/tfrecrds", f"{store}/tf"):
+        assert kubeflow_runner.main(["run-local", files["kubeflow"], "--store", store, "--data", wrong]) == 2
+        said = (
+            f"kubeflow_runner.py: expected records in {wrong}, received an empty folder; upload them, or correct --data"
+        )
+        assert capfd.readouterr().err == f"{said}\n"
+    buckets.check_data(f"{store}/tfrecords")
+    buckets.check_data(f"{scheme}://{bucket}")
+
+
 def test_a_store_is_only_for_kubeflow(files, store, capfd):
     assert kubeflow_runner.main(["run-local", files["vertex"], "--store", store]) == 2
     said = "--store: expected a file that was compiled with --target kubeflow, received"
