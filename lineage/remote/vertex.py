@@ -48,7 +48,10 @@ def connect(address: str) -> RemoteSource:
     """
     found = re.fullmatch(r"vertex://([a-z][-a-z0-9:.]*)/([a-z]+-[a-z]+\d+)/?", address)
     if not found:
-        raise UserError(f"expected vertex://PROJECT/REGION, for example vertex://my-project/us-central1; not {address}")
+        raise UserError(
+            "expected vertex://PROJECT/REGION with the project's id in lower case, for example "
+            f"vertex://my-project/us-central1; not {address}"
+        )
     project, region = found.groups()
     for name in ("google.auth", "urllib3"):  # they would warn that no project is configured, and of each retry
         logging.getLogger(name).setLevel(logging.ERROR)

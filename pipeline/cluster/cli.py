@@ -214,6 +214,8 @@ def _submit(args: argparse.Namespace) -> int:
     _check_endpoint(args, args.target)
     job, config = (_read_and_show if args.file else _compile_and_show)(args, values)
     if compiled.target_of(job) == "vertex":
+        if args.experiment:
+            print("no effect on Vertex AI: --experiment")
         with _quiet():
             from pipeline.cluster import vertex
         return vertex.submit(job, config.cluster, values, args.wait)

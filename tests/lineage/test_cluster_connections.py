@@ -73,6 +73,7 @@ def test_an_answer_that_never_ends(fails, monkeypatch):
         ("https://me:secret@host", "without a password, received host"),
         ("http://host?experiment=1", "expected http://HOST"),
         ("vertex://project", "expected vertex://PROJECT/REGION"),
+        ("vertex://PROJECT/us-central1", "with the project's id in lower case, for example vertex://my-project/us"),
         ("vertex://project/us-central1/store", "expected vertex://PROJECT/REGION"),
     ],
 )

@@ -34,6 +34,7 @@ def test_submitting_a_compiled_file_to_vertex(compiled, monkeypatch, capfd):
     with stubs.serving(stubs.Vertex()) as server:
         stubs.point_vertex_sdk_at(server, monkeypatch)
         said = ["--parameter", "epochs=3", "--data", "gs://a-bucket/more", "--image", "r.io/other"]
+        said += ["--endpoint", "http://127.0.0.1:1", "--experiment", "photos"]
         assert kubeflow_runner.main(["submit", str(file), *said, "--allow-dirty"]) == 0
     (job,) = server.jobs.values()
     defaults = json.loads(file.read_text())["runtimeConfig"]["parameters"]
@@ -41,6 +42,8 @@ def test_submitting_a_compiled_file_to_vertex(compiled, monkeypatch, capfd):
     assert job["runtimeConfig"] == {"gcsOutputDirectory": "gs://a-bucket/root", "parameters": defaults | changed}
     image = container_images.image_of("r.io/other", "cpu", ROOT, allow_dirty=True)
     printed = capfd.readouterr().out
+    for flag in ("cluster.endpoint", "--experiment"):
+        assert f"no effect on Vertex AI: {flag}\n" in printed
     assert f"image 1: {image}" in printed
     assert TRAINER in printed
     (pool,) = files.job_spec(job)["worker_pool_specs"]
