@@ -25,8 +25,6 @@ from serving.run import SETTINGS
 from serving.settings import Settings
 from serving.versions import Versions
 
-_PARALLEL = 2  # calls of the model at once: one decodes photos while the other computes
-
 
 def from_environment() -> Starlette:
     """Returns the application of a worker process."""
@@ -38,9 +36,9 @@ def from_environment() -> Starlette:
 
 def make(settings: Settings) -> Starlette:
     """Returns the application."""
-    executor = ThreadPoolExecutor(_PARALLEL, "model")
+    executor = ThreadPoolExecutor(1, "model")  # more threads make smaller batches: docs/decisions/serving.md
     limits = Limits(settings.max_batch, settings.max_queue, settings.timeout_s)
-    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor, _PARALLEL))
+    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor))
     reader = Reader(settings.max_body_mb * 2**20, settings.timeout_s)
 
     @asynccontextmanager

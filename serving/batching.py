@@ -31,23 +31,22 @@ class _Waiting(NamedTuple):
 class Batcher:
     """Runs a function of arrays on batches of waiting inputs.
 
-    A batch starts as soon as the executor has a free thread, so a single client never waits for others. While all
-    threads are busy, inputs wait, and the next batch takes as many as fit. Its methods run in the event loop.
+    A batch starts as soon as no other runs, so a single client never waits for others. Meanwhile, inputs wait, and the
+    next batch takes as many as fit. Its methods run in the event loop.
     """
 
-    def __init__(self, run: Callable[[Arrays], Arrays], limits: Limits, executor: Executor, parallel: int):
+    def __init__(self, run: Callable[[Arrays], Arrays], limits: Limits, executor: Executor):
         """Makes a batcher.
 
         Args:
           run: gives outputs for inputs; the first axis of each array is the batch.
           limits: the limits.
           executor: runs `run`.
-          parallel: the largest number of batches that run at once.
         """
         self._run = run
         self._limits = limits
         self._executor = executor
-        self._free = parallel
+        self._is_running = False
         self._waiting: deque[_Waiting] = deque()
         self._photos = 0  # in `_waiting`
 
@@ -83,9 +82,9 @@ class Batcher:
         return waiting.answer
 
     def _start(self) -> None:
-        """Starts batches while threads are free."""
-        while self._free and (batch := self._next()):
-            self._free -= 1
+        """Starts the next batch, if none runs."""
+        if not self._is_running and (batch := self._next()):
+            self._is_running = True
             task = asyncio.get_running_loop().run_in_executor(
                 self._executor, self._call, [each.inputs for each in batch]
             )
@@ -114,7 +113,7 @@ class Batcher:
         return batch
 
     def _answer(self, batch: list[_Waiting], done: "asyncio.Future[list[Arrays | Exception]]") -> None:
-        self._free += 1
+        self._is_running = False
         self._start()
         for waiting, result in zip(batch, done.result(), strict=True):
             if waiting.answer.cancelled():

@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPMethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,7 @@ _PREDICT, _CLASSIFY, _METADATA, _STATUS = ":predict", ":classify", "/metadata", 
 _GET, _POST = ("GET", "HEAD"), ("POST",)
 _METHODS = {_PREDICT: _POST, _CLASSIFY: _POST, _METADATA: _GET, _STATUS: _GET}
 _PHOTO = "image_bytes"  # the input of a body that is a photo
+_LARGE = 2**17  # bytes that take about as long to convert as to hand over to a thread
 
 _log = logging.getLogger("serving")
 
@@ -102,17 +103,19 @@ class Rest:
 
     async def _predict(self, request: Request, version: Version) -> Response:
         async with self._reader.read(request) as body:
-            query, signature = await asyncio.to_thread(_parse, body, version, self._most)
+            query, signature = await _away(len(body.content), _parse, body, version, self._most)
             outputs = await _run(signature, query.inputs)
         self._check_answer(outputs)
         request.state.version, request.state.photos = version.number, len(next(iter(outputs.values()), ()))
         metrics.count(outputs)
-        return Response(await asyncio.to_thread(forms.answer, outputs, query.by_row), media_type="application/json")
+        size = sum(each.nbytes for each in outputs.values())
+        return Response(await _away(size, forms.answer, outputs, query.by_row), media_type="application/json")
 
     async def _classify(self, request: Request, version: Version) -> Response:
         async with self._reader.read(request) as body:
-            parsed = await asyncio.to_thread(forms.parse, body.content)
+            parsed = await _away(len(body.content), forms.parse, body.content)
             signature = _signature(version, forms.signature_of(parsed, "classify"), "tensorflow/serving/classify")
+            # in a thread in any case: a small body may have a context for many examples
             examples = await asyncio.to_thread(classify.examples, parsed, self._most, self._reader.most)
             outputs = await _run(signature, {"inputs": examples})
         request.state.version, request.state.photos = version.number, len(examples)
@@ -122,6 +125,11 @@ class Rest:
         """Refuses answers that are much larger than their requests, such as the pixels of many small photos."""
         if sum(each.nbytes for each in outputs.values()) > self._reader.most:
             raise RequestError(413, f"the answer has more than {self._reader.most:,} bytes; send fewer photos")
+
+
+async def _away(size: int, function: Callable[..., Any], *args: Any) -> Any:
+    """Returns what a function returns; for many bytes, in a thread, so that other requests do not wait."""
+    return await asyncio.to_thread(function, *args) if size > _LARGE else function(*args)
 
 
 class _Target(NamedTuple):
@@ -149,7 +157,7 @@ def _signature(version: Version, name: str, method: str) -> Signature:
 
 
 def _parse(body: bodies.Body, version: Version, most: int) -> tuple[forms.Query, Signature]:
-    """Returns the request in a body, and the signature that answers it. It runs outside the event loop."""
+    """Returns the request in a body, and the signature that answers it. It may run in a thread."""
     method = "tensorflow/serving/predict"
     if body.photos is not None:
         photos = np.array([*body.photos, None], dtype=object)[:-1]

@@ -38,7 +38,7 @@ def _run(model, scenario, limits=LIMITS):
     with ThreadPoolExecutor(1) as executor:
 
         async def run():
-            return await scenario(Batcher(model, limits, executor, 1))
+            return await scenario(Batcher(model, limits, executor))
 
         try:
             return asyncio.run(run())
@@ -159,7 +159,7 @@ def test_requests_of_different_shapes_are_run_alone():
 
     async def scenario():
         with ThreadPoolExecutor(1) as executor:
-            batcher = Batcher(run, LIMITS, executor, 1)
+            batcher = Batcher(run, LIMITS, executor)
             executor.submit(threading.Event().wait, 0.2)
             sizes = [2, 3, 4]
             answers = await asyncio.gather(*(batcher({"x": np.ones((1, size))}) for size in sizes))
@@ -172,7 +172,7 @@ def test_requests_of_different_shapes_are_run_alone():
 def test_outputs_without_a_batch_fail_the_request_and_not_the_batcher():
     async def scenario():
         with ThreadPoolExecutor(1) as executor:
-            batcher = Batcher(lambda inputs: {"y": np.float32(1)}, LIMITS, executor, 1)
+            batcher = Batcher(lambda inputs: {"y": np.float32(1)}, LIMITS, executor)
             for _ in range(2):
                 with pytest.raises(IndexError):
                     await batcher(_inputs(1))
