@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPMethod
 from typing import Any, NamedTuple
 
@@ -94,10 +94,7 @@ class Rest:
         return listed
 
     async def _metadata(self, request: Request, version: Version) -> Response:
-        definitions = {
-            name: json_format.MessageToDict(each, preserving_proto_field_name=True)
-            for name, each in version.definitions.items()
-        }
+        definitions = await asyncio.to_thread(_json, version.definitions)
         spec = {"name": self._versions.name, "signature_name": "", "version": str(version.number)}
         return JSONResponse({"model_spec": spec, "metadata": {"signature_def": {"signature_def": definitions}}})
 
@@ -125,6 +122,10 @@ class Rest:
         """Refuses answers that are much larger than their requests, such as the pixels of many small photos."""
         if sum(each.nbytes for each in outputs.values()) > self._reader.most:
             raise RequestError(413, f"the answer has more than {self._reader.most:,} bytes; send fewer photos")
+
+
+def _json(protos: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: json_format.MessageToDict(each, preserving_proto_field_name=True) for name, each in protos.items()}
 
 
 async def _away(size: int, function: Callable[..., Any], *args: Any) -> Any:
