@@ -26,6 +26,7 @@ setup(
     ],
     py_modules=["errors"],
     package_data={
+        "serving": ["pages/*"],
         "pipeline.presets": ["*.yaml"],
         "schemas": ["*.pbtxt"],
         "lineage": ["pages/*"],

@@ -15,11 +15,12 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import errors, metrics
+from serving import errors, grpc_api, metrics, tokens
 from serving.batching import Batcher, Limits
 from serving.bodies import Reader
 from serving.errors import RequestError
 from serving.middleware import Drain, Guard, Log
+from serving.page import Page
 from serving.rest import Rest
 from serving.run import SETTINGS
 from serving.settings import Settings
@@ -36,6 +37,7 @@ def from_environment() -> Starlette:
 
 def make(settings: Settings) -> Starlette:
     """Returns the application."""
+    token = tokens.read(settings.token_file) if settings.token_file else None
     executor = ThreadPoolExecutor(1, "model")  # more threads make smaller batches: docs/decisions/serving.md
     limits = Limits(settings.max_batch, settings.max_queue, settings.timeout_s)
     versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor))
@@ -45,14 +47,17 @@ def make(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(versions.refresh)
         watch = asyncio.create_task(_watch(versions, settings.poll_s))
-        yield
+        if settings.grpc_port is None:
+            yield
+        else:
+            async with grpc_api.serving(versions, settings, token):
+                yield
         watch.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
 
     handlers: Any = {RequestError: _refused, HTTPException: _not_routed, Exception: _failed}
-    token = settings.token_file.read_text().strip() if settings.token_file else None
     app = Starlette(
-        routes=Rest(versions, reader, settings.max_queue).routes(),
+        routes=[*Rest(versions, reader, settings.max_queue).routes(), *Page(versions).routes()],
         exception_handlers=handlers,
         middleware=[Middleware(Log), Middleware(Drain), Middleware(Guard, host=settings.host, token=token)],
         lifespan=lifespan,

@@ -42,6 +42,12 @@ def check(folder: str) -> None:
         )
 
 
+def name(folder: str) -> str:
+    """Returns the model's name: that of its folder; of a version's folder, that of the folder above it."""
+    path = Path(folder).absolute()
+    return path.parent.name if path.name.isdecimal() else path.name
+
+
 def _number(name: str) -> int | None:
     return int(name) if name.isascii() and name.isdecimal() and len(name) < 19 else None
 

@@ -86,9 +86,18 @@ def query(body: Mapping[str, Any], expected: Mapping[str, Input], most: int) -> 
         check_count(len(listed) if isinstance(listed, list) else 1, most)
     columns = _columns_of_rows(values, expected) if by_row else _columns(values, expected)
     arrays = {name: _array(name, columns[name], expected[name]) for name in expected}
+    check_lengths(arrays)
+    return Query(signature_of(body), arrays, by_row)
+
+
+def check_lengths(arrays: Arrays) -> None:
+    """Checks that all inputs have the same batch size.
+
+    Raises:
+      RequestError: 400, when they have different sizes.
+    """
     if len({len(each) for each in arrays.values()}) != 1:
         raise RequestError(400, "expected the same number of values for each input, received different numbers")
-    return Query(signature_of(body), arrays, by_row)
 
 
 def _columns_of_rows(rows: Any, expected: Mapping[str, Input]) -> dict[str, Any]:
@@ -96,20 +105,25 @@ def _columns_of_rows(rows: Any, expected: Mapping[str, Input]) -> dict[str, Any]
         raise RequestError(400, f"instances: expected a list, received {brief(rows)}")
     if any(isinstance(row, dict) and set(row) != {"b64"} for row in rows):
         for row in rows:
-            _check_names(row, expected, "each instance")
+            check_names(row, expected, "each instance")
         return {name: [row[name] for row in rows] for name in expected}
     return {_only(expected): rows}
 
 
 def _columns(columns: Any, expected: Mapping[str, Input]) -> dict[str, Any]:
     if isinstance(columns, dict) and set(columns) != {"b64"}:
-        _check_names(columns, expected, "inputs")
+        check_names(columns, expected, "inputs")
         return columns
     return {_only(expected): columns}
 
 
-def _check_names(values: Any, expected: Mapping[str, Input], what: str) -> None:
-    if not isinstance(values, dict):
+def check_names(values: Any, expected: Mapping[str, Input], what: str) -> None:
+    """Checks the names of inputs.
+
+    Raises:
+      RequestError: 400, when `values` is no mapping, or its keys are not those of `expected`.
+    """
+    if not isinstance(values, Mapping):
         raise RequestError(
             400, f"{what}: expected an object with the keys {_named(expected)}, received {brief(values)}"
         )
@@ -136,13 +150,22 @@ def _array(name: str, values: Any, expected: Input) -> np.ndarray:
         raise RequestError(400, f"{name}: expected values of {expected.dtype.name}, received {brief(values)}") from None
     if array.ndim == 0:  # TensorFlow Serving accepts a scalar in the column form as a batch of one
         array = array[np.newaxis]
+    check_shape(name, array, expected)
+    return array
+
+
+def check_shape(name: str, array: np.ndarray, expected: Input) -> None:
+    """Checks the shape of an input.
+
+    Raises:
+      RequestError: 400, when it is not that of the signature.
+    """
     shape = array.shape[1:]
     if len(shape) != len(expected.shape) or any(
         want not in (None, got) for want, got in zip(expected.shape, shape, strict=True)
     ):
         wanted = [size or "any" for size in expected.shape]
         raise RequestError(400, f"{name}: expected values of the shape {wanted}, received {list(shape)}")
-    return array
 
 
 def _numbers(values: Any, dtype: np.dtype) -> np.ndarray:

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import errors, metrics
+from serving import errors, metrics, page
 
-_OPEN = {"/healthz", "/readyz"}  # paths without a token
+_OPEN = {"/healthz", "/readyz", *page.OPEN}  # paths without a token
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _DRAIN_S = 2.0
 _LONGEST = 200  # characters of a path in the log

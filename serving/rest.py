@@ -8,17 +8,15 @@ from http import HTTPMethod
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from errors import shortened
 from serving import bodies, classify, forms, metrics, openapi
+from serving.calls import CLASSIFY, PREDICT, run, signature_of
 from serving.errors import RequestError, brief, refuse_unknown
-from serving.forms import Arrays
 from serving.versions import Signature, Version, Versions
 
 _NAME = r"[^/:]+"
@@ -84,14 +82,8 @@ class Rest:
             raise RequestError(404, f"unknown label {brief(target.label)}; the model has no labels")
         request.state.action = target.action or "status"
         if target.action == _STATUS:
-            return JSONResponse({"model_version_status": self._status(target.version)})
+            return JSONResponse({"model_version_status": self._versions.status(target.version)})
         return await self._actions[target.action](request, self._versions.get(target.version))
-
-    def _status(self, number: int | None) -> list[dict]:
-        listed = [each for each in self._versions.status() if number is None or each["version"] == str(number)]
-        if number is not None and not listed:
-            self._versions.get(number)
-        return listed
 
     async def _metadata(self, request: Request, version: Version) -> Response:
         definitions = await asyncio.to_thread(_json, version.definitions)
@@ -101,8 +93,7 @@ class Rest:
     async def _predict(self, request: Request, version: Version) -> Response:
         async with self._reader.read(request) as body:
             query, signature = await _away(len(body.content), _parse, body, version, self._most)
-            outputs = await _run(signature, query.inputs)
-        self._check_answer(outputs)
+            outputs = await run(signature, query.inputs, self._reader.most)
         request.state.version, request.state.photos = version.number, len(next(iter(outputs.values()), ()))
         metrics.count(outputs)
         size = sum(each.nbytes for each in outputs.values())
@@ -111,17 +102,12 @@ class Rest:
     async def _classify(self, request: Request, version: Version) -> Response:
         async with self._reader.read(request) as body:
             parsed = await _away(len(body.content), forms.parse, body.content)
-            signature = _signature(version, forms.signature_of(parsed, "classify"), "tensorflow/serving/classify")
+            signature = signature_of(version, forms.signature_of(parsed, "classify"), CLASSIFY)
             # in a thread in any case: a small body may have a context for many examples
             examples = await asyncio.to_thread(classify.examples, parsed, self._most, self._reader.most)
-            outputs = await _run(signature, {"inputs": examples})
+            outputs = await run(signature, {"inputs": examples}, self._reader.most)
         request.state.version, request.state.photos = version.number, len(examples)
         return Response(classify.answer(outputs), media_type="application/json")
-
-    def _check_answer(self, outputs: Arrays) -> None:
-        """Refuses answers that are much larger than their requests, such as the pixels of many small photos."""
-        if sum(each.nbytes for each in outputs.values()) > self._reader.most:
-            raise RequestError(413, f"the answer has more than {self._reader.most:,} bytes; send fewer photos")
 
 
 def _json(protos: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,29 +136,11 @@ def _target(path: str) -> _Target:
     return _Target(found["name"], int(version) if version else None, found["label"], found["rest"] or "")
 
 
-def _signature(version: Version, name: str, method: str) -> Signature:
-    known = [each for each, signature in version.signatures.items() if signature.method == method]
-    if name not in known:
-        refuse_unknown(400, f"signature of {method}", name, known)
-    return version.signatures[name]
-
-
 def _parse(body: bodies.Body, version: Version, most: int) -> tuple[forms.Query, Signature]:
     """Returns the request in a body, and the signature that answers it. It may run in a thread."""
-    method = "tensorflow/serving/predict"
     if body.photos is not None:
         photos = np.array([*body.photos, None], dtype=object)[:-1]
-        return forms.Query(forms.DEFAULT, {_PHOTO: photos}), _signature(version, forms.DEFAULT, method)
+        return forms.Query(forms.DEFAULT, {_PHOTO: photos}), signature_of(version, forms.DEFAULT, PREDICT)
     parsed = forms.parse(body.content)
-    signature = _signature(version, forms.signature_of(parsed), method)
+    signature = signature_of(version, forms.signature_of(parsed), PREDICT)
     return forms.query(parsed, signature.inputs, most), signature
-
-
-async def _run(signature: Signature, inputs: Arrays) -> Arrays:
-    try:
-        return await signature.batch(inputs)
-    except tf.errors.InvalidArgumentError as error:
-        raise RequestError(400, f"the model refuses the inputs: {shortened(error.message)}") from None
-    except tf.errors.OpError as error:
-        _log.exception("the model failed")
-        raise RequestError(500, f"the model failed: {shortened(error.message)}; see the server's log") from None

@@ -18,6 +18,7 @@ class Settings(NamedTuple):
       max_body_mb: the largest body of a request, in MiB.
       timeout_s: seconds after which a request is answered with 503.
       poll_s: seconds between two looks for new versions.
+      grpc_port: the port of gRPC; 0 for any free port; None for no gRPC.
       token_file: the file of the bearer token that requests must have; None for no token.
     """
 
@@ -31,4 +32,5 @@ class Settings(NamedTuple):
     max_body_mb: int = 32
     timeout_s: float = 30.0
     poll_s: float = 2.0
+    grpc_port: int | None = None
     token_file: Path | None = None

@@ -15,6 +15,7 @@ from serving.batching import Batcher
 from serving.errors import RequestError
 from serving.folders import find
 from serving.forms import Arrays, Input
+from trainer import class_names
 
 _STATES = {True: "AVAILABLE", False: "END"}
 _RETRY_S = 60.0  # until a version that cannot be loaded is tried again: it may still be copied
@@ -37,12 +38,12 @@ class Signature(NamedTuple):
 
 
 class Version(NamedTuple):
-    """A loaded version: its number, its folder, its signatures by name and their protos."""
+    """A loaded version: its number, its signatures by name, their protos, and the class names, if it has any."""
 
     number: int
-    folder: str
     signatures: dict[str, Signature]
     definitions: dict[str, Any]
+    classes: list[str] | None
 
 
 class _Failure(NamedTuple):
@@ -122,13 +123,20 @@ class Versions:
             raise RequestError(404, f"version {number} of {self.name} is not served; expected one of: {served}")
         return loaded[number]
 
-    def status(self) -> list[dict[str, Any]]:
-        """Returns the state of each version, as TensorFlow Serving's model status API does."""
-        states = [(number, True, "OK", "") for number in self._loaded]
-        states += [(number, False, "UNKNOWN", failure.reason) for number, failure in self._failed.items()]
+    def status(self, number: int | None = None) -> list[dict[str, Any]]:
+        """Returns the state of each version, or of one, as TensorFlow Serving's model status API does.
+
+        Raises:
+          RequestError: 404, when there is no version of this number.
+        """
+        states = [(each, True, "OK", "") for each in self._loaded]
+        states += [(each, False, "UNKNOWN", failure.reason) for each, failure in self._failed.items()]
+        if number is not None and number not in (each for each, *_ in states):
+            self.get(number)
         return [
-            {"version": str(number), "state": _STATES[loaded], "status": {"error_code": code, "error_message": reason}}
-            for number, loaded, code, reason in sorted(states, reverse=True)
+            {"version": str(each), "state": _STATES[loaded], "status": {"error_code": code, "error_message": reason}}
+            for each, loaded, code, reason in sorted(states, reverse=True)
+            if number in (None, each)
         ]
 
 
@@ -146,7 +154,8 @@ def load(number: int, folder: str, make_batcher: MakeBatcher) -> Version:
         run = _runner(model, function)
         run({key: np.zeros((0, *(size or 1 for size in each.shape)), each.dtype) for key, each in inputs.items()})
         signatures[name] = Signature(protos[name].method_name, inputs, make_batcher(run))
-    return Version(number, folder, signatures, {name: protos[name] for name in signatures})
+    definitions = {name: protos[name] for name in signatures}
+    return Version(number, signatures, definitions, class_names.read(folder))
 
 
 def _input(spec: tf.TensorSpec) -> Input:

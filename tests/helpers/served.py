@@ -14,7 +14,7 @@ from pathlib import Path
 import requests
 import uvicorn
 
-from serving import app
+from serving import app, ports
 from serving.settings import Settings
 from tests.conftest import ROOT
 from tests.helpers import records
@@ -27,9 +27,11 @@ SMALL = Settings(NAME, NAME, port=0, max_batch=4, max_queue=16, max_body_mb=1, t
 class Client(requests.Session):
     """Sends requests to a server, by path."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, grpc: str = ""):
         super().__init__()
         self.url = url
+        self.model = f"{url}/v1/models/{NAME}"
+        self.grpc = grpc
         self.trust_env = False  # no proxy
 
     def request(self, method, url, **options):
@@ -64,13 +66,15 @@ class Client(requests.Session):
 @contextlib.contextmanager
 def in_thread(settings: Settings) -> Iterator[Client]:
     """Serves in a thread of this process, whose TensorFlow is already imported."""
-    with socket.create_server((settings.host, 0)) as listening:
+    settings = settings._replace(grpc_port=0)
+    with socket.create_server((settings.host, 0)) as listening, ports.reserved(settings) as settings:
         config = uvicorn.Config(app.make(settings), log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
-            yield Client(f"http://{settings.host}:{listening.getsockname()[1]}")
+            grpc = ports.address(settings.host, settings.grpc_port)
+            yield Client(f"http://{settings.host}:{listening.getsockname()[1]}", grpc)
         finally:
             server.should_exit = True
             thread.join()

@@ -72,11 +72,32 @@ def push(tiny, tmp_path):
 
 
 @pytest.fixture(scope="package")
-def client(exported):
-    """A client of a server of version 7, with small limits."""
+def pushed(exported) -> Path:
+    """A folder of versions that contains version 7."""
     folder = exported.parent / f"{served.NAME}-{os.getpid()}"
     shutil.copytree(exported, folder / "7")
-    with served.in_thread(served.SMALL._replace(model=str(folder))) as client:
+    return folder
+
+
+@pytest.fixture(scope="package")
+def client(pushed):
+    """A client of a server of version 7, with small limits."""
+    with served.in_thread(served.SMALL._replace(model=str(pushed))) as client:
+        yield client
+
+
+@pytest.fixture(scope="package")
+def token_file(pushed) -> Path:
+    """A file with a token."""
+    file = pushed.parent / f"token-{os.getpid()}"
+    file.write_text("s3cret\n")
+    return file
+
+
+@pytest.fixture(scope="package")
+def protected(pushed, token_file):
+    """A client, without a token, of a server that expects one."""
+    with served.in_thread(served.SMALL._replace(model=str(pushed), token_file=token_file)) as client:
         yield client
 
 

@@ -1,0 +1,230 @@
+"""TensorFlow Serving's gRPC services, PredictionService and ModelService, for the versions that REST serves.
+
+https://github.com/tensorflow/serving/blob/master/tensorflow_serving/apis/prediction_service.proto
+"""
+
+import hmac
+import math
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from serving import forms, metrics, ports
+from serving.calls import CLASSIFY, PREDICT, run, signature_of
+from serving.errors import RequestError, brief, check_count, refuse_unknown
+from serving.forms import Arrays, Input
+from serving.settings import Settings
+from serving.versions import Version, Versions
+
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
+_METADATA = "signature_def"
+_MOST_CALLS = 64  # at once in a worker; each may have the largest message
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict, Classify and GetModelMetadata; Regress and MultiInference are not implemented."""
+
+    def __init__(self, versions: Versions, most: int, most_bytes: int):
+        """Makes the service; `most` photos and `most_bytes` bytes are the limits of a request."""
+        self._versions = versions
+        self._most = most
+        self._most_bytes = most_bytes
+
+    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answers a PredictRequest."""
+        version = _version(self._versions, request.model_spec)
+        name = request.model_spec.signature_name or forms.DEFAULT
+        signature = signature_of(version, name, PREDICT)
+        outputs = await run(signature, self._inputs(request.inputs, signature.inputs), self._most_bytes)
+        metrics.count(outputs)
+        wanted = list(request.output_filter) or list(outputs)
+        if others := [each for each in wanted if each not in outputs]:
+            refuse_unknown(400, "output of output_filter", others[0], outputs)
+        response = predict_pb2.PredictResponse(model_spec=_spec(self._versions, version, name))
+        for each in wanted:
+            response.outputs[each].CopyFrom(tf.make_tensor_proto(outputs[each]))
+        return response
+
+    def _inputs(self, tensors: Mapping[str, Any], expected: Mapping[str, Input]) -> Arrays:
+        """Returns the tensors of a request as arrays.
+
+        Raises:
+          RequestError: 400, when they are not the inputs of the signature; 413, when there are too many values.
+        """
+        forms.check_names(tensors, expected, "inputs")
+        arrays = {name: self._array(name, tensor, expected[name]) for name, tensor in tensors.items()}
+        forms.check_lengths(arrays)
+        return arrays
+
+    def _array(self, name: str, tensor: Any, expected: Input) -> np.ndarray:
+        sizes = [each.size for each in tensor.tensor_shape.dim]
+        # A tensor may state a large shape and contain one value, which `make_ndarray` repeats.
+        if any(size < 0 for size in sizes) or math.prod(sizes) > self._most_bytes:
+            raise RequestError(
+                413, f"{name}: expected a tensor of at most {self._most_bytes:,} values, received {sizes}"
+            )
+        check_count(sizes[0] if sizes else 1, self._most)
+        try:
+            array = tf.make_ndarray(tensor)
+        except (TypeError, ValueError) as error:
+            raise RequestError(400, f"{name}: expected a tensor, received one that cannot be read: {error}") from None
+        if array.dtype != expected.dtype:
+            raise RequestError(400, f"{name}: expected values of {expected.dtype.name}, received {array.dtype.name}")
+        array = array if array.ndim else array[np.newaxis]
+        forms.check_shape(name, array, expected)
+        return array
+
+    async def Classify(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answers a ClassificationRequest."""
+        version = _version(self._versions, request.model_spec)
+        name = request.model_spec.signature_name or "classify"
+        signature = signature_of(version, name, CLASSIFY)
+        examples = _examples(request.input)
+        check_count(len(examples), self._most)
+        outputs = await run(signature, {"inputs": np.array([*examples, None], dtype=object)[:-1]}, self._most_bytes)
+        response = classification_pb2.ClassificationResponse(model_spec=_spec(self._versions, version, name))
+        for labels, scores in zip(outputs["classes"].tolist(), outputs["scores"].tolist(), strict=True):
+            row = response.result.classifications.add()
+            for label, score in zip(labels, scores, strict=True):
+                row.classes.add(label=label.decode(), score=score)
+        return response
+
+    async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answers a GetModelMetadataRequest with the signatures."""
+        version = _version(self._versions, request.model_spec)
+        if list(request.metadata_field) != [_METADATA]:
+            raise RequestError(
+                400, f"metadata_field: expected [{_METADATA!r}], received {list(request.metadata_field)}"
+            )
+        response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=_spec(self._versions, version, ""))
+        response.metadata[_METADATA].Pack(get_model_metadata_pb2.SignatureDefMap(signature_def=version.definitions))
+        return response
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus; HandleReloadConfigRequest is not implemented, because the newest version is always served."""
+
+    def __init__(self, versions: Versions):
+        self._versions = versions
+
+    async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answers a GetModelStatusRequest."""
+        _check_name(self._versions, request.model_spec)
+        number = request.model_spec.version.value if request.model_spec.HasField("version") else None
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for each in self._versions.status(number):
+            json_format.ParseDict(each, response.model_version_status.add())
+        return response
+
+
+def _check_name(versions: Versions, spec: Any) -> None:
+    if spec.name != versions.name:
+        refuse_unknown(404, "model", spec.name, [versions.name])
+
+
+def _version(versions: Versions, spec: Any) -> Version:
+    _check_name(versions, spec)
+    if spec.version_label:
+        raise RequestError(404, f"unknown label {brief(spec.version_label)}; the model has no labels")
+    return versions.get(spec.version.value if spec.HasField("version") else None)
+
+
+def _spec(versions: Versions, version: Version, signature: str) -> Any:
+    spec = model_pb2.ModelSpec(name=versions.name, signature_name=signature)
+    spec.version.value = version.number
+    return spec
+
+
+def _examples(given: Any) -> list[bytes]:
+    """Returns the serialised tf.Examples of an Input; the features of a context belong to each example."""
+    if given.WhichOneof("kind") == "example_list_with_context":
+        listed = given.example_list_with_context
+        merged = []
+        for example in listed.examples:
+            each = tf.train.Example()
+            each.MergeFrom(listed.context)
+            for name, feature in example.features.feature.items():
+                each.features.feature[name].CopyFrom(feature)
+            merged.append(each.SerializeToString())
+        return merged
+    return [example.SerializeToString() for example in given.example_list.examples]
+
+
+class _Interceptor(grpc.aio.ServerInterceptor):
+    """Checks the token, counts calls, and answers a RequestError with its code and text."""
+
+    def __init__(self, token: str | None):
+        self._token = f"Bearer {token}".encode() if token else None
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None or not handler.unary_unary:
+            return handler
+        method = details.method.rpartition("/")[2]
+        given = dict(details.invocation_metadata or ()).get("authorization", "")
+        allowed = self._token is None or hmac.compare_digest(str(given).encode(), self._token)
+
+        async def answer(request: Any, context: Any) -> Any:
+            start, code = time.perf_counter(), grpc.StatusCode.OK
+            try:
+                if not allowed:
+                    code = grpc.StatusCode.UNAUTHENTICATED
+                    await context.abort(
+                        code, "expected the metadata 'authorization: Bearer TOKEN', received none or another"
+                    )
+                return await handler.unary_unary(request, context)
+            except RequestError as error:
+                code = _CODES[error.status]
+                await context.abort(code, str(error))
+            finally:
+                metrics.REQUESTS.labels(method, code.name).inc()
+                metrics.SECONDS.labels(method).observe(time.perf_counter() - start)
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+        )
+
+
+@asynccontextmanager
+async def serving(versions: Versions, settings: Settings, token: str | None) -> AsyncIterator[None]:
+    """Serves gRPC while the block runs; then calls that have begun are answered.
+
+    Args:
+      versions: the versions to serve.
+      settings: the settings; several workers use the same port.
+      token: the bearer token; None for no token.
+    """
+    most_bytes = settings.max_body_mb * 2**20
+    options = [("grpc.max_receive_message_length", most_bytes), ("grpc.so_reuseport", 1)]
+    server = grpc.aio.server(interceptors=[_Interceptor(token)], options=options, maximum_concurrent_rpcs=_MOST_CALLS)
+    service = PredictionService(versions, settings.max_queue, most_bytes)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), server)
+    server.add_insecure_port(ports.address(settings.host, settings.grpc_port or 0))
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(settings.timeout_s)

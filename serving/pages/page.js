@@ -1,0 +1,107 @@
+// Sends photos to TensorFlow Serving's REST API of this server, and shows the answers.
+const model = document.body.dataset.model;
+const url = `v1/models/${encodeURIComponent(model)}`;
+const find = (id) => document.getElementById(id);
+const make = (tag, text = "", className = "") => Object.assign(document.createElement(tag), { textContent: text, className });
+const MOST_CLASSES = 8;
+let refused = []; // photos that wait for a token
+
+async function call(path, options = {}) {
+  const token = find("token").value.trim();
+  const response = await fetch(path, { ...options, headers: { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) } });
+  const body = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
+  if (!response.ok) throw Object.assign(new Error(body.error), { status: response.status });
+  return body;
+}
+
+async function newestVersion() {
+  const states = (await call(url)).model_version_status.filter((each) => each.state === "AVAILABLE");
+  if (!states.length) throw new Error("no version of the model is loaded");
+  return states.map((each) => BigInt(each.version)).reduce((a, b) => (a > b ? a : b));
+}
+
+async function predict(photo) {
+  const version = await newestVersion();
+  const body = await call(`${url}/versions/${version}:predict`, { method: "POST", headers: { "Content-Type": "image/jpeg" }, body: photo });
+  return { version, ...body.predictions[0], classes: await classNames(version) };
+}
+
+const names = new Map();
+async function classNames(version) {
+  if (!names.has(version)) names.set(version, (await call(`classes?version=${version}`)).classes);
+  return names.get(version);
+}
+
+function row(name, probability) {
+  const cells = [make("span"), make("span", `${(probability * 100).toFixed(1)} %`)];
+  const bar = make("i");
+  bar.style.width = `${probability * 100}%`; // CSP allows styles set by a script
+  cells[0].append(bar);
+  cells[0].setAttribute("aria-hidden", "true");
+  const [line, head, cell] = [make("tr"), make("th", name), make("td")];
+  head.scope = "row";
+  cell.append(...cells);
+  line.append(head, cell);
+  return line;
+}
+
+function table(answer) {
+  const sorted = answer.probabilities.map((value, index) => [answer.classes?.[index] ?? `class ${index}`, value]).sort((a, b) => b[1] - a[1]);
+  const body = make("tbody");
+  body.append(...sorted.slice(0, MOST_CLASSES).map((each) => row(...each)));
+  const result = make("table");
+  result.append(make("caption", "Probability of each class", "note"), body);
+  return result;
+}
+
+function show(photo, parts) {
+  const item = make("li");
+  const picture = make("img");
+  picture.src = URL.createObjectURL(photo);
+  picture.alt = `The photo ${photo.name || "from the clipboard"}`;
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  const text = make("div");
+  text.append(...parts);
+  item.append(picture, text);
+  find("answers").prepend(item);
+}
+
+function parts(photo, answer) {
+  const name = make("p", photo.name || "from the clipboard", "note");
+  if (answer.status) return [make("h2", "Not used"), make("p", answer.status, "note warn"), name];
+  const title = answer.sure === false ? `Not sure: perhaps ${answer.label}` : answer.label;
+  return [make("h2", title, answer.sure === false ? "warn" : ""), table(answer), name, make("p", `version ${answer.version}`, "note")];
+}
+
+async function send(photos) {
+  let done = 0;
+  for (const photo of photos) {
+    find("status").textContent = `Photo ${done + 1} of ${photos.length} …`;
+    try {
+      const answer = await predict(photo);
+      show(photo, parts(photo, answer));
+      find("status").textContent = answer.status ? `${photo.name}: not used` : `${photo.name}: ${answer.label}`;
+    } catch (error) {
+      if (error.status === 401) {
+        refused = photos.slice(done);
+        find("access").hidden = false;
+        find("status").textContent = "This server expects a token.";
+        find("token").focus();
+        return;
+      }
+      show(photo, [make("h2", "No answer"), make("p", error.message, "note warn")]);
+      find("status").textContent = `${photo.name}: no answer`;
+    }
+    done += 1;
+  }
+  if (photos.length > 1) find("status").textContent = `${photos.length} photos answered.`;
+}
+
+const images = (files) => [...files].filter((each) => each.type.startsWith("image/"));
+const drop = find("drop");
+find("file").addEventListener("change", (event) => send([...event.target.files]));
+document.addEventListener("paste", (event) => send(images(event.clipboardData.files)));
+document.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+document.addEventListener("dragleave", () => drop.classList.remove("over"));
+document.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); send(images(event.dataTransfer.files)); });
+find("form").addEventListener("submit", (event) => { event.preventDefault(); send(refused); });

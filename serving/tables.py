@@ -1,0 +1,96 @@
+"""Writes rows of predictions as CSV, JSON lines or Parquet."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from errors import UserError
+
+Row = dict[str, Any]
+COLUMNS = ("file", "label", "probability", "probabilities", "sure", "familiar", "status", "model", "version")
+
+
+class Writer(Protocol):
+    """Writes rows."""
+
+    def write(self, rows: list[Row]) -> None:
+        """Writes rows, which have the keys COLUMNS."""
+
+
+class _Csv:
+    def __init__(self, file: TextIO):
+        self._file = file
+        self._writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, rows: list[Row]) -> None:
+        self._writer.writerows(row | {"probabilities": json.dumps(row["probabilities"])} for row in rows)
+        self._file.flush()
+
+
+class _JsonLines:
+    def __init__(self, file: TextIO):
+        self._file = file
+
+    def write(self, rows: list[Row]) -> None:
+        self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._file.flush()
+
+
+class _Parquet:
+    def __init__(self, path: Path):
+        text, number = pa.string(), pa.float32()
+        types = (text, text, number, pa.list_(number), pa.bool_(), number, text, text, pa.int64())
+        self._schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
+        self._writer = parquet.ParquetWriter(path, self._schema)
+
+    def write(self, rows: list[Row]) -> None:
+        self._writer.write_table(pa.Table.from_pylist(rows, self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+_TEXTS: dict[str, Callable[[TextIO], Writer]] = {".csv": _Csv, ".jsonl": _JsonLines}
+_PARQUET = ".parquet"
+
+
+def check(to: Path | None) -> None:
+    """Checks a path for `writer`.
+
+    Raises:
+      UserError: when its suffix names no format, or its folder does not exist.
+    """
+    if to is None:
+        return
+    if to.suffix.lower() not in (*_TEXTS, _PARQUET):
+        raise UserError(f"--to: expected a file that ends in {', '.join((*_TEXTS, _PARQUET))}, received {str(to)!r}")
+    if not to.absolute().parent.is_dir():
+        raise UserError(f"--to: expected a file in a folder that exists, received {str(to)!r}; create the folder first")
+
+
+@contextmanager
+def writer(to: Path | None) -> Iterator[Writer]:
+    """Yields a writer to a file, which appears when all rows are written, or of CSV to standard output."""
+    if to is None:
+        yield _Csv(sys.stdout)
+        return
+    part = to.with_name(f".{to.name}.part")
+    try:
+        if to.suffix.lower() == _PARQUET:
+            table = _Parquet(part)
+            yield table
+            table.close()
+        else:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                yield _TEXTS[to.suffix.lower()](file)
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)

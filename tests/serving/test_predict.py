@@ -1,0 +1,152 @@
+"""`python -m serving predict` with a model on this machine and with a server, on real photos."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+from pyarrow import parquet
+
+from errors import UserError
+from serving import folders, tables
+from serving.__main__ import main
+from serving.client import Server
+from tests.conftest import ROOT
+from tests.helpers import served
+
+COLUMNS = ["file", "label", "probability", "probabilities", "sure", "familiar", "status", "model", "version"]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    for number, photo in enumerate(served.PHOTOS[:3]):
+        (folder / f"{number}.jpg").write_bytes(photo)
+    (folder / "below" / "cut.JPG").write_bytes(served.PHOTOS[3][:300])
+    (folder / "note.txt").write_text("no photo")
+    (folder / ".hidden.jpg").write_bytes(served.PHOTOS[0])
+    return folder
+
+
+def _rows(path):
+    return list(csv.DictReader(path.open()))
+
+
+def test_a_folder_becomes_a_table_with_a_row_for_each_photo(pushed, photos, tmp_path, capsys):
+    to = tmp_path / "answers.csv"
+    assert main(["predict", str(photos), "--model", str(pushed), "--to", str(to)]) == 1
+    rows = _rows(to)
+    assert list(rows[0]) == COLUMNS
+    assert [row["file"] for row in rows] == [
+        str(photos / name) for name in ("0.jpg", "1.jpg", "2.jpg", "below/cut.JPG")
+    ]
+    assert {row["model"] for row in rows} == {pushed.name}
+    assert {row["version"] for row in rows} == {str(max(folders.find(str(pushed))))}
+    for row in rows[:3]:
+        probabilities = json.loads(row["probabilities"])
+        assert float(row["probability"]) == max(probabilities) and abs(sum(probabilities) - 1) < 1e-5
+        assert row["label"] and row["status"] == ""
+    assert rows[3]["label"] == "" and rows[3]["probabilities"] == "[]" and "damaged" in rows[3]["status"]
+    told = capsys.readouterr().err
+    assert (
+        f"3 photos predicted, 1 not used (column status); skipped 1 other files in the folders; written to {to}" in told
+    )
+
+
+def test_each_format_has_the_same_values_from_a_server_and_from_this_machine(pushed, client, photos, tmp_path, capsys):
+    assert main(["predict", str(photos / "*.jpg"), "--model", str(pushed)]) == 0
+    printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    for suffix in ("csv", "jsonl", "parquet"):
+        to = tmp_path / f"a.{suffix}"
+        assert main(["predict", str(photos / "*.jpg"), "--url", client.model, "--to", str(to)]) == 0
+    by_csv = [row | {"probabilities": json.loads(row["probabilities"])} for row in _rows(tmp_path / "a.csv")]
+    by_json = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    by_parquet = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert len(printed) == 3
+    for rows in (by_csv, by_json, by_parquet):
+        for row, local in zip(rows, printed, strict=True):
+            assert list(row) == COLUMNS
+            for key in ("file", "label", "version"):
+                assert str(row[key]) == local[key]
+            assert row["probabilities"] == pytest.approx(json.loads(local["probabilities"]), abs=1e-5)
+
+
+def test_a_file_that_is_named_is_sent_whatever_its_suffix(pushed, photos, tmp_path):
+    to = tmp_path / "a.csv"
+    assert (
+        main(["predict", str(photos / "note.txt"), str(photos / "1.jpg"), "--model", str(pushed), "--to", str(to)]) == 1
+    )
+    note, photo = _rows(to)
+    assert "the format is unknown" in note["status"] and photo["label"]
+
+
+def test_a_version_that_is_replaced_is_followed(client):
+    server = Server(client.model)
+    assert server.version == 7
+    server.version = 6  # it was served when the command started
+    version, answers = server.predict(served.PHOTOS[:1])
+    assert version == server.version == 7 and answers[0]["label"]
+
+
+_MISTAKES = [
+    ("no/such/place --model M", "expected a file, a folder or a pattern that matches files, received 'no/such/place'"),
+    ("EMPTY --model M", "expected photos (.bmp, .gif, .jpeg, .jpg, .png), received 1 other files"),
+    ("PHOTO --model M", "--model: expected a SavedModel, or a folder with numbered versions of one, in M"),
+    ("PHOTO --model M --to a.txt", "--to: expected a file that ends in .csv, .jsonl, .parquet, received 'a.txt'"),
+    ("PHOTO --model M --to no/a.csv", "--to: expected a file in a folder that exists, received 'no/a.csv'"),
+    ("PHOTO --url localhost:8501", "--url: expected http://HOST:PORT/v1/models/NAME, received 'localhost:8501'"),
+    ("PHOTO --url http://127.0.0.1:1/v1/models/m", "no answer from http://127.0.0.1:1/v1/models/m"),
+    ("PHOTO --model M --token-file t", "--token-file: expected with --url, received with --model"),
+    ("PHOTO --url http://127.0.0.1:1/v1/models/m --token-file t", "--token-file: cannot read t"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), _MISTAKES)
+def test_a_mistake_is_one_line(arguments, expected, photos, tmp_path, monkeypatch, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "note.txt").write_text("no photo")
+    monkeypatch.chdir(tmp_path)
+    places = {"EMPTY": str(empty), "PHOTO": str(photos / "0.jpg")}
+    assert main(["predict", *(places.get(each, each) for each in arguments.split())]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m serving: ") and expected in line
+
+
+def test_a_mistake_costs_no_import_of_tensorflow(photos):
+    command = [sys.executable, "-X", "importtime", "-m", "serving", "predict", str(photos), "--model", str(photos)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert ended.returncode == 2 and "serving.predict" in imported and "tensorflow" not in imported
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_an_interrupted_table_leaves_no_file(suffix, tmp_path):
+    row = dict.fromkeys(COLUMNS)
+    with pytest.raises(KeyboardInterrupt), tables.writer(tmp_path / f"a.{suffix}") as writer:
+        writer.write([row | {"file": "a.jpg", "probabilities": [0.5], "status": "", "model": "m"}])
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_with_a_token_needs_its_file(protected, token_file, photos, capsys):
+    command = ["predict", str(photos / "0.jpg"), "--url", protected.model]
+    assert main(command) == 2
+    assert "answered 401: expected the header 'Authorization: Bearer TOKEN'" in capsys.readouterr().err
+    assert main([*command, "--token-file", str(token_file)]) == 0
+
+
+def test_another_kind_of_model_is_refused(monkeypatch, photos):
+    from serving import predict
+
+    class Other:
+        name = "other"
+
+        def predict(self, photos):
+            return 1, [[0.1, 0.9] for _ in photos]
+
+    monkeypatch.setattr(predict, "_model", lambda args: Other())
+    with pytest.raises(UserError, match="expected answers with label, probabilities and status, received"):
+        predict.run(predict.parser().parse_args([str(photos / "0.jpg"), "--model", "m"]))
