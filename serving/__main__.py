@@ -9,7 +9,7 @@ from errors import UserError
 from serving import folders, ports, tokens
 from serving.settings import Settings
 
-_FAILED, _NOT_STARTED = 1, 2
+_FAILED, _NOT_STARTED, _INTERRUPTED = 1, 2, 130
 _PREDICT = "predict"
 
 
@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"serving: {error}", file=sys.stderr)
         return _NOT_STARTED
+    except KeyboardInterrupt:  # of `predict`; the server ends by itself
+        print("serving: interrupted; nothing was written", file=sys.stderr)
+        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,7 +1,6 @@
 """`python -m serving predict`: predicts photos with a server or a model on this machine, and writes a table."""
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,10 +62,8 @@ def run(args: argparse.Namespace) -> int:
             counts.update("unused" if row["status"] else "used" for row in rows)
     where = f"; written to {args.to}" if args.to else ""
     others = f"; skipped {found.others} other files in the folders" if found.others else ""
-    print(
-        f"{counts['used']} photos predicted, {counts['unused']} not used (column status){others}{where}",
-        file=sys.stderr,
-    )
+    summary = f"{counts['used']} photos predicted, {counts['unused']} not used (column status){others}{where}"
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(summary)
     return _UNUSED if counts["unused"] else 0
 
 

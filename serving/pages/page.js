@@ -60,6 +60,7 @@ function show(photo, parts) {
   picture.src = URL.createObjectURL(photo);
   picture.alt = `The photo ${photo.name || "from the clipboard"}`;
   picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onerror = () => picture.replaceWith(make("p", "The browser cannot show this photo.", "note"));
   const text = make("div");
   text.append(...parts);
   item.append(picture, text);

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ LOOK = """(() => {
   return {
     width: document.documentElement.scrollWidth, height: document.documentElement.scrollHeight,
     pictures: pictures.length, undrawn: pictures.filter(e => !picture(e)).map(e => e.outerHTML.slice(0, 80)),
-    targets: TARGETS.length, title: document.title,
+    targets: TARGETS.length, title: document.title, text: document.body.innerText,
     sideways: [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)
       .map(e => e.ariaLabel),
   };
@@ -46,10 +46,11 @@ UNREACHED = f"{TARGETS}.filter(e => !e.dataset.reached).map(e => e.outerHTML.sli
 class Seen(NamedTuple):
     """A loaded page. `width` is in pixels; `undrawn` are pictures and `unreached` elements, as HTML.
 
-    `sideways` are the labels of boxes that must be scrolled sideways.
+    `text` is the visible text, `sideways` are the labels of boxes that must be scrolled sideways.
     """
 
     title: str
+    text: str
     errors: list[str]
     requests: list[str]
     width: int
@@ -60,13 +61,20 @@ class Seen(NamedTuple):
     sideways: list[str]
 
 
-def look(address: str | Path, width: int = 380, dark: bool = False, picture: Path | None = None) -> Seen:
+def look(
+    address: str | Path,
+    width: int = 380,
+    dark: bool = False,
+    picture: Path | None = None,
+    act: Callable[["_Page"], None] | None = None,
+) -> Seen:
     """Loads a page in Chromium with all `details` open; skips the test if Chromium is missing.
 
     Args:
       address: a URL, or the path of a file.
       width: width of the window in pixels, by default a phone's.
       dark: whether the user prefers dark colours.
+      act: is called when the page is loaded, for example to choose files.
       picture: a file for a PNG screenshot of the whole page.
     """
     url = address.resolve().as_uri() if isinstance(address, Path) else address
@@ -81,6 +89,8 @@ def look(address: str | Path, width: int = 380, dark: bool = False, picture: Pat
         answer = page.call("Page.navigate", url=url)
         assert "errorText" not in answer, f"{url}: {answer['errorText']}"
         page.settle()
+        if act:
+            act(page)
         page.evaluate(OPEN_ALL)
         seen = page.evaluate(LOOK)
         if picture:
@@ -88,7 +98,7 @@ def look(address: str | Path, width: int = 380, dark: bool = False, picture: Pat
             shot = page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
             picture.write_bytes(base64.b64decode(shot["data"]))
         unreached = page.tab_through(seen["targets"])
-    counts = {key: seen[key] for key in ("title", "width", "pictures", "undrawn", "targets", "sideways")}
+    counts = {key: seen[key] for key in ("title", "text", "width", "pictures", "undrawn", "targets", "sideways")}
     return Seen(errors=page.errors, requests=page.requests, unreached=unreached, **counts)
 
 
@@ -114,6 +124,19 @@ class _Page:
         answer = self.call("Runtime.evaluate", expression=code, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Chooses files in an input, as a person does in the dialog."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def wait_until(self, condition: str) -> None:
+        """Waits until an expression of JavaScript is true."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self.evaluate(condition):
+            assert time.monotonic() < deadline, f"{condition}: {self.evaluate('document.body.innerText')}"
+            time.sleep(0.05)
 
     def settle(self) -> None:
         """Waits until the page is loaded and sends no more requests."""

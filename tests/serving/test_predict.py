@@ -112,7 +112,7 @@ def test_a_mistake_is_one_line(arguments, expected, photos, tmp_path, monkeypatc
     places = {"EMPTY": str(empty), "PHOTO": str(photos / "0.jpg")}
     assert main(["predict", *(places.get(each, each) for each in arguments.split())]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("python -m serving: ") and expected in line
+    assert line.startswith("serving: ") and expected in line
 
 
 def test_a_mistake_costs_no_import_of_tensorflow(photos):
