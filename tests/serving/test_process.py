@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from serving import __main__ as command
+from serving import folders
 from tests.conftest import ROOT
 from tests.helpers import served
 from tests.helpers.served import NAME, PHOTOS
@@ -68,7 +69,7 @@ def test_an_error_needs_no_tensorflow():
 
 
 def test_the_name_is_that_of_the_folder_of_versions():
-    assert [command._name(path) for path in ("runs/pushed/sample", "runs/pushed/sample/17", "gs://b/x")] == [
+    assert [folders.name(path) for path in ("runs/pushed/sample", "runs/pushed/sample/17", "gs://b/x")] == [
         "sample",
         "sample",
         "x",
