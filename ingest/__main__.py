@@ -1,8 +1,8 @@
 """Converts your own photos, or MNIST, to TFRecords, and shows data: `python -m ingest --help`."""
 
 import argparse
+import importlib
 import os
-import pkgutil
 import shlex
 import signal
 import sys
@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     args["command"] = shlex.join(["python", "-m", "ingest", *argv])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow prints when it is imported
     try:
-        function, source = pkgutil.resolve_name(args.pop("function")), args.pop("source")
+        module, _, name = args.pop("function").rpartition(".")
+        function, source = getattr(importlib.import_module(module), name), args.pop("source")
         if "to" not in args:
             return function(source, **args)
         target = args.pop("to")
@@ -49,6 +50,10 @@ def main(argv: list[str] | None = None) -> int:
         return WRITTEN
     except UserError as error:
         print(f"ingest: {error}", file=sys.stderr)
+        return REFUSED
+    except ModuleNotFoundError as error:
+        advice = "activate the environment: source .venv/bin/activate"
+        print(f"ingest: {sys.executable} has no package {error.name}; {advice}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("ingest: interrupted; nothing was written", file=sys.stderr)

@@ -74,6 +74,15 @@ def test_help_of_ingest_without_tensorflow(arguments):
     assert "photos" in done.stdout or "IDX_DIR" in done.stdout
 
 
+def test_ingest_without_the_environment_says_how_to_activate_it(tmp_path):
+    command = [sys.executable, "-S", "-m", "ingest", "photos", "photos", "--to", str(tmp_path / "new")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert f"ingest: {sys.executable} has no package " in done.stderr
+    assert done.stderr.endswith("; activate the environment: source .venv/bin/activate\n")
+
+
 def test_compile_as_a_command(tmp_path):
     file = tmp_path / "sample.json"
     command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
