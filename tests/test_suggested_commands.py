@@ -132,6 +132,7 @@ REMEDIES = {
 ELSEWHERE = {  # messages that other tests cover, because they need a training, a deletion, a bucket or Keras' weights
     r"of Keras Applications": "test_local_settings.py",
     r"^--store|received an empty folder; upload": "test_launcher_store.py",
+    r"no effect on Vertex AI: --experiment": "test_compiled.py",
     r"ImageNet weights are in the Python package": "test_packaged_weights.py",
     r"set XDG_CACHE_HOME": "test_download.py",
     r"add --delete": "test_lineage.py",
