@@ -23,6 +23,7 @@ setup(
         "lineage.remote",
         "components.data_review",
         "components.report",
+        "components.serving_check",
     ],
     py_modules=["errors"],
     package_data={

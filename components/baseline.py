@@ -5,7 +5,7 @@ the folder into which blessed models are pushed.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ml_metadata as mlmd
@@ -28,6 +28,8 @@ _PLACEHOLDER = "none.txt"  # replaces the model, because an output on Kubeflow P
 class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
     """Like TFX's LatestBlessedModelStrategy, but ignores the candidate and also resolves the model's training data.
 
+    It also ignores models that ServingCheck refused, because they were never pushed.
+
     With TFX's strategy, a cached candidate would be its own baseline in the next run: Evaluator would run again and
     compare the model with itself.
     """
@@ -40,9 +42,9 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
           store: the ML Metadata store.
           input_dict: all artifacts of these types, and the `candidate`.
         """
-        candidates = {artifact.id for artifact in input_dict["candidate"]}
+        excluded = {artifact.id for artifact in input_dict["candidate"]} | _unserved(store)
         others = {
-            "model": [model for model in input_dict["model"] if model.id not in candidates],
+            "model": [model for model in input_dict["model"] if model.id not in excluded],
             "model_blessing": input_dict["model_blessing"],
         }
         resolved = tfx.dsl.experimental.LatestBlessedModelStrategy().resolve_artifacts(store, others) or {}
@@ -56,7 +58,15 @@ class LatestOtherBlessedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
         return {"candidate": input_dict["candidate"], **data, **resolved}
 
 
-def _related(store: mlmd.MetadataStore, artifacts: list[types.Artifact], event: int, other: int) -> set[int]:
+def _unserved(store: mlmd.MetadataStore) -> set[int]:
+    """Returns the ids of the inputs, among them the models, of which ServingCheck blessed none."""
+    verdicts = store.get_artifacts_by_type(tfx.types.standard_artifacts.InfraBlessing.TYPE_NAME)
+    blessed = [each for each in verdicts if each.custom_properties["blessed"].int_value]
+    every, served = (_related(store, each, _OUTPUT, _INPUT) for each in (verdicts, blessed))
+    return every - served
+
+
+def _related(store: mlmd.MetadataStore, artifacts: Sequence[Any], event: int, other: int) -> set[int]:
     """Returns the ids of artifacts that share an execution with `artifacts`.
 
     With `event` OUTPUT and `other` INPUT, these are the inputs of the executions that wrote `artifacts`.

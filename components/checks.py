@@ -6,7 +6,7 @@ accuracy is lower by more than the allowed loss beyond doubt. `checks.json` cont
 """
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
@@ -18,79 +18,15 @@ from tfx.utils import io_utils
 
 from components import judged_split, predictions
 from components.artifacts import Artifacts
+from components.verdict import Check, Evaluation, from_json, refusal, to_json
 from trainer.features import CHECKS, CLASS
-from trainer.intervals import Pairs, difference, examples_to_decide, is_undecided, mcnemar, places, proportion
+from trainer.intervals import Pairs, difference, proportion
 
 ACCURACY = "SparseCategoricalAccuracy"
 _TFMA_NAME = "sparse_categorical_accuracy"
 _OVERALL = ()  # the slice key of all examples
 
 SliceKey = tuple[tuple[str, Any], ...]
-
-
-class Check(NamedTuple):
-    """One threshold of the gate.
-
-    Attributes:
-      what: the metric: the accuracy, the recall of a class, the candidate's accuracy minus the baseline's, or one of
-        `components.limits`.
-      value: float32, as TFMA computes it; None if the judged split has no example of the class.
-      floor: the threshold. A value of None does not pass.
-      passed: TFMA's decision, `value >= floor`; of the comparison with the baseline, `high >= floor`; with `upper`,
-        `value <= floor`.
-      low: the lower bound of the 95 % interval; see `trainer.intervals`. None for metrics without an interval.
-      high: the upper bound.
-      n: the number of examples that the value is computed from.
-      pairs: of the comparison with the baseline, on how many examples both models are right, only the candidate, only
-        the baseline, and neither; see `trainer.intervals.Pairs`.
-      upper: whether `floor` is the largest value that passes, not the smallest.
-    """
-
-    what: str
-    value: float | None
-    floor: float
-    passed: bool
-    low: float | None
-    high: float | None
-    n: int
-    pairs: tuple[int, int, int, int] | None = None
-    upper: bool = False
-
-    @property
-    def undecided(self) -> bool:
-        """Whether the floor is inside the interval; see `trainer.intervals.is_undecided`."""
-        return is_undecided(self.floor, self.low, self.high)
-
-    @property
-    def comparison(self) -> str:
-        """What the comparison with the baseline found, as sentences; '' for other checks."""
-        if self.pairs is None:
-            return ""
-        pairs = Pairs(*self.pairs)
-        if not pairs.only_first + pairs.only_second:
-            return f"Both models are right, or both are wrong, on each of the same {self.n:,} photos."
-        found = (
-            f"On the same {self.n:,} photos, only the candidate is right on {pairs.only_first:,} and only the baseline "
-            f"on {pairs.only_second:,} (McNemar's exact test: p = {mcnemar(pairs):.2g})."
-        )
-        if not self.undecided:
-            return found
-        needed = examples_to_decide(pairs, self.floor)
-        enough = f"about {needed:,} photos would do" if needed else "the difference equals the floor"
-        return f"{found} These are too few to say whether the loss is larger than allowed; {enough}."
-
-
-class Evaluation(NamedTuple):
-    """The gate's verdict, its checks, and the split that it judged; the first check is the accuracy's."""
-
-    blessed: bool
-    checks: list[Check]
-    split: str
-
-    @property
-    def accuracy(self) -> float:
-        """The candidate's accuracy on the judged split."""
-        return self.checks[0].value or 0.0
 
 
 def record(
@@ -111,8 +47,7 @@ def record(
     checks += more
     if not all(check.passed for check in checks):
         _refuse(blessing)
-    written = [each._asdict() | {"comparison": each.comparison} for each in checks]  # the sentences are for the report
-    io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", json.dumps(written, indent=2))
+    io_utils.write_string_file(f"{evaluation.uri}/{CHECKS}", to_json(checks))
     evaluation.set_float_custom_property("accuracy", checks[0].value or 0.0)
     evaluation.set_string_custom_property(judged_split.PROPERTY, split)
     evaluation.set_string_custom_property("refused", refusal(checks, split))
@@ -138,9 +73,8 @@ def accuracy_of(metrics: dict[str, float]) -> float:
 def read(outputs: Artifacts) -> Evaluation:
     """Returns the checks that `record` wrote, and the verdict of the blessing."""
     (evaluation,), (blessing,) = outputs["evaluation"], outputs["blessing"]
-    listed = json.loads(io_utils.read_string_file(f"{evaluation.uri}/{CHECKS}"))
+    checks = from_json(io_utils.read_string_file(f"{evaluation.uri}/{CHECKS}"))
     split = judged_split.recorded(evaluation.get_string_custom_property(judged_split.PROPERTY))
-    checks = [Check(**{key: each[key] for key in Check._fields if key in each}) for each in listed]
     return Evaluation(bool(blessing.get_int_custom_property("blessed")), checks, split)
 
 
@@ -179,12 +113,6 @@ def build_checks(
     return checks
 
 
-def refusal(checks: list[Check], split: str) -> str:
-    """Returns why the gate refused the model on the judged split: at most five failed checks; '' if all passed."""
-    failed = [_reason(each, split) for each in checks if not each.passed]
-    return "; ".join(failed[:5] + ["…"] * (len(failed) > 5))
-
-
 def _proportion(what: str, values: dict[str, float] | None, floor: float, passed: bool) -> Check:
     if values is None:
         return Check(what, None, floor, False, None, None, 0)
@@ -216,10 +144,3 @@ def _class_names(model: types.Artifact) -> list[str]:
 def _scalars(values: dict) -> dict[str, float]:
     """Returns the scalar metrics from TFMA's nested result; its keys '' stand for the only output and all classes."""
     return {name: each["doubleValue"] for name, each in values[""][""].items() if "doubleValue" in each}
-
-
-def _reason(check: Check, split: str) -> str:
-    if check.value is None:
-        return f"{check.what}: no examples in the {split} split (floor {check.floor:.4f})"
-    decimals = places(check.what, check.value, check.floor)
-    return f"{check.what} {check.value:.{decimals}f} ({'limit' if check.upper else 'floor'} {check.floor:.{decimals}f})"

@@ -1,29 +1,24 @@
-"""The gate's checks that are off by default: balanced accuracy, macro F1, worst slice, calibration error, latency.
+"""The gate's checks that are off by default: balanced accuracy, macro F1, worst slice, calibration error.
 
 TFMA's numbers are the source where TFMA has them: the recall of each class, and the confusion matrix.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tfx.utils import path_utils
 
 from components import checks, photos, prediction_files
 from components.artifacts import Artifacts
-from components.checks import Check
 from components.slices import slices_of
+from components.verdict import Check
 from trainer import calibration
-from trainer.features import CLASS, IMAGE, IMAGE_BYTES
+from trainer.features import CLASS
 from trainer.intervals import proportion
 
 PROPERTY = "limits"  # Evaluator's execution property: the settings of these checks that are not null, as JSON
 TABLE = "table"  # Evaluator's input with the measurements of each photo
-_WARM_UP, _CALLS = 5, 30  # the first calls trace the graph and fill caches
 
 
 class Judged:
@@ -68,13 +63,6 @@ class Judged:
         """bool [n], whether the predicted class is the true class."""
         return self.probabilities.argmax(axis=1) == self.photos.labels
 
-    def latency(self) -> float:
-        """Returns the milliseconds that the candidate needs for the first judged photo; see `latency`."""
-        record = next(photos.serialized_examples(self._inputs["examples"][0].uri, self._split).as_numpy_iterator())
-        spec = {IMAGE: tf.io.FixedLenFeature([], tf.string)}
-        model = path_utils.serving_model_path(self._inputs["model"][0].uri)
-        return latency(model, tf.io.parse_single_example(record, spec)[IMAGE])
-
 
 def build_checks(limits: dict[str, float], judged: Judged) -> list[Check]:
     """Returns a check for each limit, given by the name of its setting."""
@@ -95,24 +83,6 @@ def macro_f1(counts: np.ndarray) -> float:
     """Returns the mean F1 score of the classes that are a true or a predicted class of a photo."""
     sums = counts.sum(axis=0) + counts.sum(axis=1)
     return float((2 * np.diag(counts)[sums > 0] / sums[sums > 0]).mean())
-
-
-def latency(model: str, photo: tf.Tensor) -> float:
-    """Returns the milliseconds of one photo through `serving_default`: the median of 30 calls after 5 others.
-
-    Args:
-      model: the folder of the SavedModel.
-      photo: string [], an encoded photo.
-    """
-    loaded = tf.saved_model.load(model)
-    batch = tf.reshape(photo, [1])
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        loaded.signatures["serving_default"](**{IMAGE_BYTES: batch})["probabilities"].numpy()
-        return time.perf_counter() - start
-
-    return 1000 * statistics.median([seconds() for _ in range(_WARM_UP + _CALLS)][_WARM_UP:])
 
 
 def _balanced_accuracy(judged: Judged, floor: float) -> Check:
@@ -136,10 +106,6 @@ def _calibration_error(judged: Judged, limit: float) -> Check:
     return _check("calibration error", error, limit, len(judged.correct), upper=True)
 
 
-def _latency(judged: Judged, limit: float) -> Check:
-    return _check("latency of one photo in ms", judged.latency(), limit, _CALLS, upper=True)
-
-
 def _check(what: str, value: float, floor: float, n: int, upper: bool = False) -> Check:
     passed = value <= floor if upper else value >= floor
     return Check(what, float(value), floor, bool(passed), None, None, int(n), upper=upper)
@@ -151,5 +117,4 @@ _CHECKS: dict[str, Callable[[Judged, float], Check]] = {
     "min_macro_f1": _macro_f1,
     "min_slice_accuracy": _worst_slice,
     "max_calibration_error": _calibration_error,
-    "max_latency_ms": _latency,
 }

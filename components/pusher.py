@@ -61,11 +61,24 @@ class Pusher(tfx.components.Pusher):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
-def pusher(model: types.BaseChannel, model_blessing: types.BaseChannel, base_directory: str) -> tfx.components.Pusher:
-    """Returns the Pusher. The version of a pushed model is the time in microseconds since 1970."""
+def pusher(
+    model: types.BaseChannel,
+    model_blessing: types.BaseChannel,
+    infra_blessing: types.BaseChannel,
+    base_directory: str,
+) -> tfx.components.Pusher:
+    """Returns the Pusher. The version of a pushed model is the time in microseconds since 1970.
+
+    Args:
+      model: the candidate.
+      model_blessing: the Evaluator's verdict.
+      infra_blessing: the verdict of ServingCheck. Without both blessings, nothing is pushed.
+      base_directory: the folder of the versions.
+    """
     return Pusher(
         model=model,
         model_blessing=model_blessing,
+        infra_blessing=infra_blessing,
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
         ),

@@ -21,7 +21,7 @@ from rich.text import Text
 from errors import UserError
 from ingest.paths import exists, is_folder
 from lineage import text
-from lineage.history import Execution, Graph
+from lineage.history import INFRA_BLESSING, MODEL_BLESSING, Execution, Graph
 from lineage.lock import lock_output
 from lineage.reading import read_all
 
@@ -118,11 +118,15 @@ def _has_readable_entries(folder: Path) -> bool:
 
 
 def _latest_blessed(graph: Graph) -> Iterator[int]:
-    """Yields the id of each pipeline's latest blessing; executions that reused a cached blessing do not count."""
+    """Yields the id of each pipeline's latest blessing; executions that reused a cached blessing do not count.
+
+    A blessing in a run in which ServingCheck refused the model does not count either: the model is no baseline.
+    """
     latest: dict[str, int] = {}
-    for number, maker in graph.makers.items():
-        artifact = graph.artifacts[number]
-        if artifact.type == "ModelBlessing" and artifact.facts.get("blessed"):
+    made = [(number, maker, graph.artifacts[number]) for number, maker in graph.makers.items()]
+    refused = {maker.run for _, maker, each in made if each.type == INFRA_BLESSING and not each.facts.get("blessed")}
+    for number, maker, artifact in made:
+        if artifact.type == MODEL_BLESSING and artifact.facts.get("blessed") and maker.run not in refused:
             latest[maker.pipeline] = max(number, latest.get(maker.pipeline, 0))
     yield from latest.values()
 

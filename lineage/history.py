@@ -24,6 +24,7 @@ _STATES = {
     metadata_store_pb2.Execution.CANCELED: "failed",
 }
 PUSHED_MODEL = "PushedModel"  # artifact type; the property pushed_destination is the folder that is served
+MODEL_BLESSING, INFRA_BLESSING = "ModelBlessing", "InfraBlessing"  # artifact types of the two verdicts
 Facts = dict[str, Any]  # values that JSON can represent
 _NUMBERS = ("accuracy", "blessed", "parameters", "pushed", "val_accuracy")
 _TEXTS = ("devices", "input_fingerprint", "judged_split", "pushed_destination", "refused")  # of artifacts

@@ -9,7 +9,18 @@ from ml_metadata.proto.metadata_store_pb2 import Context
 
 from errors import UserError
 from lineage import history, reading
-from lineage.history import OUTPUTS, PUSHED_MODEL, Artifact, Execution, Facts, Graph, Id, Run
+from lineage.history import (
+    INFRA_BLESSING,
+    MODEL_BLESSING,
+    OUTPUTS,
+    PUSHED_MODEL,
+    Artifact,
+    Execution,
+    Facts,
+    Graph,
+    Id,
+    Run,
+)
 from lineage.metadata import interrupted_in
 from lineage.source import Head
 
@@ -87,7 +98,10 @@ class MlmdSource:
         if pipeline:
             contexts = [each for each in contexts if reading.pipeline_of(each) in ("", pipeline)]
         if state == "refused":
-            unblessed = [each.id for each in self.store.get_artifacts_by_type("ModelBlessing") if _is_refusal(each)]
+            blessings = [
+                each for kind in (MODEL_BLESSING, INFRA_BLESSING) for each in self.store.get_artifacts_by_type(kind)
+            ]
+            unblessed = [each.id for each in blessings if _is_refusal(each)]
             events = reading.events_of(self.store, unblessed)
             executions = {event.execution_id for event in events if event.type in OUTPUTS}
             ids = {each.id for each in reading.run_contexts_of(self.store, executions).values()}

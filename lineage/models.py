@@ -8,7 +8,7 @@ from rich.console import Console
 from ingest.paths import is_folder
 from lineage import text
 from lineage.history import Artifact, Execution, Graph, Id
-from lineage.runs import accuracy_of, judged_of
+from lineage.runs import accuracy_of, is_blessed, judged_of, refused_because
 from lineage.source import Source
 
 
@@ -32,6 +32,7 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
     maker = graph.makers.get(model.id)
     evaluations = sorted((each for each in readers if each.node == "Evaluator"), key=lambda each: each.started or 0)
     evaluation, blessing = (_latest(graph, evaluations, channel) for channel in ("evaluation", "blessing"))
+    served = _latest(graph, [each for each in readers if each.node == "ServingCheck"], "blessing")
     pushed = [folder for each in readers if (folder := _pushed(graph, each))]
     return {
         "id": model.id,
@@ -45,15 +46,15 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
         "val_accuracy": model.facts.get("val_accuracy"),
         "parameters": model.facts.get("parameters"),
         "evaluated_in": evaluations[-1].run if evaluations else None,
-        "blessed": bool(blessing.facts["blessed"]) if blessing and "blessed" in blessing.facts else None,
-        "refused": evaluation.facts.get("refused") if evaluation else None,
+        "blessed": is_blessed([each for each in (blessing, served) if each]),
+        "refused": refused_because([evaluation, served]),
         "pushed": sorted(set(pushed)),
         "served": any(map(_in_service, pushed)),
     }
 
 
-def _latest(graph: Graph, evaluations: list[Execution], channel: str) -> Artifact | None:
-    found = [graph.artifacts[number] for each in evaluations for number in each.outputs.get(channel, [])]
+def _latest(graph: Graph, executions: list[Execution], channel: str) -> Artifact | None:
+    found = [graph.artifacts[number] for each in executions for number in each.outputs.get(channel, [])]
     return max(found, key=lambda each: (each.created, each.id), default=None)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from trainer.features import CHECKS
 
 _STYLES = {"failed": "red", "refused": "red", "stale": "yellow", "interrupted": "yellow", "pushed": "green"}
 STATES = ("pushed", "refused", "complete", "failed", "interrupted", "running", "stale")
+BLESSINGS = ("Evaluator.blessing", "ServingCheck.blessing")  # a model is pushed if none is refused
 _LAST_SIGN = {"log": "its last log line", "store": "its last write to ML Metadata"}
 
 
@@ -48,12 +50,25 @@ def state_of(run: Run) -> str:
             return state
     if "state" in run.facts:  # a run on a cluster that has not ended
         return str(run.facts["state"])
-    blessing = run.output("Evaluator.blessing")
-    if blessing and "blessed" in blessing.facts and run.node("Pusher"):
-        return "pushed" if blessing.facts["blessed"] else "refused"
+    blessings = [blessing for channel in BLESSINGS if (blessing := run.output(channel))]
+    verdict = is_blessed(blessings)
+    if verdict is not None and run.node("Pusher"):
+        return "pushed" if verdict else "refused"
     if "ended" in run.facts or "process" not in run.facts:
         return "complete"
     return "stale" if is_alive(run.facts["process"]) is False else "running"
+
+
+def is_blessed(blessings: Iterable[Artifact]) -> bool | None:
+    """Returns whether all blessings are given; None if none has a verdict. Runs of older versions have only one."""
+    verdicts = [each.facts["blessed"] for each in blessings if "blessed" in each.facts]
+    return all(verdicts) if verdicts else None
+
+
+def refused_because(verdicts: Iterable[Artifact | None]) -> str | None:
+    """Returns why the gate refused a model, from the Evaluator's evaluation and ServingCheck's blessing."""
+    found = [each for each in verdicts if each]
+    return next((each.facts["refused"] for each in found if each.facts.get("refused")), None)
 
 
 def ended(run: Run) -> tuple[float | None, str]:
@@ -112,8 +127,7 @@ def _row(run: Run) -> dict[str, Any]:
 def reason(run: Run) -> str | None:
     """Returns why the run failed or its model was refused, or None; a node's error may have several lines."""
     if state_of(run) == "refused":
-        evaluation = run.output("Evaluator.evaluation")
-        return evaluation.facts.get("refused") if evaluation else None
+        return refused_because([run.output("Evaluator.evaluation"), run.output("ServingCheck.blessing")])
     interrupted = interrupted_in(run.facts)
     if interrupted:
         return f"interrupted in {interrupted}" if run.node(interrupted) else f"interrupted {interrupted}"
@@ -160,25 +174,26 @@ def provenance(facts: Facts) -> str | None:
 
 
 def _failed_checks(run: Run) -> list[dict[str, Any]]:
-    """Returns the checks that refused the run's model: {what, value, floor, upper}; see `components.checks`."""
+    """Returns the checks that refused the run's model; see `components.verdict`."""
     if state_of(run) != "refused":
         return []
     keys = ("what", "value", "floor")
     return [
-        {key: each.get(key) for key in keys} | {"upper": each.get("upper", False)}
+        {key: each.get(key) for key in keys} | {"upper": each.get("upper", False), "problem": each.get("problem", "")}
         for each in gate_checks(run)
         if not each.get("passed", True)
     ]
 
 
 def gate_checks(run: Run) -> list[dict[str, Any]]:
-    """Returns the checks that `components.checks` wrote; empty if they are not on this machine."""
-    found = read_json(run.output("Evaluator.evaluation"), CHECKS, [])
-    return [each for each in found if _is_check(each)] if isinstance(found, list) else []
+    """Returns the checks that Evaluator and ServingCheck wrote; empty if they are not on this machine."""
+    channels = ("Evaluator.evaluation", "ServingCheck.blessing")
+    found = [read_json(run.output(channel), CHECKS, []) for channel in channels]
+    return [each for checks in found if isinstance(checks, list) for each in checks if _is_check(each)]
 
 
 def _is_check(found: Any) -> bool:
-    """Returns whether this has the form that `components.checks` writes, and not another program."""
+    """Returns whether this has the form that `components.verdict` writes, and not another program."""
     if not (
         isinstance(found, dict) and isinstance(found.get("what"), str) and isinstance(found.get("floor"), int | float)
     ):
@@ -250,6 +265,8 @@ def print_run(console: Console, run: dict[str, Any]) -> None:
 
 def refusal(check: dict[str, Any], split: str) -> list[str]:
     """Returns a failed check on the judged split as the cells of a table row."""
+    if check["problem"]:
+        return ["refused", check["what"], check["problem"]]
     value = f"no examples in the {split} split" if check["value"] is None else f"{check['value']:.6g}"
     return ["refused", check["what"], value, f"{'limit' if check['upper'] else 'floor'} {check['floor']:.6g}"]
 

@@ -91,7 +91,7 @@ class Data(Pixels, Labelled):
 
 
 class Evaluator(Section):
-    """The gate: what a model must reach to be pushed. Thresholds are fractions of the judged split, or milliseconds.
+    """The gate: what a model must reach to be pushed. Thresholds are fractions of the judged split.
 
     The judged split is `test`, or `eval` if the data has no test split. Without `min_accuracy` the floor is computed
     from it: with the largest class's share p of n photos, p + 1.96 √(p(1 - p)/n), at most 1. Wilson's 95 % interval of
@@ -109,7 +109,17 @@ class Evaluator(Section):
         default=None, ge=0, le=1, description="of each third by size or brightness"
     )
     max_calibration_error: float | None = Field(default=None, ge=0, le=1, description="expected, in 15 bins")
-    max_latency_ms: float | None = Field(default=None, gt=0, description="of one photo, on the Evaluator's machine")
+
+
+class ServingCheck(Section):
+    """The check that the exported model serves; limits that are null are measured, but not checked."""
+
+    server: Literal["process", "docker"] = Field(
+        default="process", description="docker: TFX's InfraValidator with TensorFlow Serving, for local runs"
+    )
+    largest_batch: int = Field(default=32, ge=1, le=4096, description="photos in the largest request")
+    max_latency_ms: float | None = Field(default=None, gt=0, description="of one photo through serving_default")
+    max_memory_mb: float | None = Field(default=None, gt=0, description="of the process, with TensorFlow")
 
 
 class Pusher(Section):
@@ -183,6 +193,7 @@ class Config(Section):
     tuner: Tuner = Tuner()
     serving: Serving = Serving()
     evaluator: Evaluator = Evaluator()
+    serving_check: ServingCheck = ServingCheck()
     pusher: Pusher = Pusher()
     beam: Beam = Beam()
     metadata: Metadata = Metadata()

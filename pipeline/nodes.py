@@ -24,6 +24,8 @@ from components import (
 from components.data_review import component as data_review
 from components.report import component as report
 from components.report.sources import RERUN_COMMAND
+from components.serving_check import component as serving_check
+from components.serving_check.infra_validator import infra_validator
 from components.stage import Stage
 from errors import UserError, choices
 from pipeline.config import READ, Config
@@ -189,9 +191,21 @@ def _evaluator(wiring: Wiring) -> BaseNode:
     )
 
 
+def _serving_check(wiring: Wiring) -> BaseNode:
+    settings = wiring.config.serving_check
+    if settings.server == "docker":
+        return infra_validator(**wiring.inputs("Trainer.model", "ImportExampleGen.examples"))
+    return serving_check.ServingCheck(
+        **wiring.inputs("Trainer.model", "Trainer.model_run"),
+        model_blessing=wiring["Evaluator.blessing"],
+        settings=settings.model_dump_json(exclude={"server"}),
+    )
+
+
 def _pusher(wiring: Wiring) -> BaseNode:
     directory = str(wiring.config.pusher.directory)
-    return pusher.pusher(wiring["Trainer.model"], wiring["Evaluator.blessing"], directory)
+    blessings = wiring["Evaluator.blessing"], wiring["ServingCheck.blessing"]
+    return pusher.pusher(wiring["Trainer.model"], *blessings, directory)
 
 
 def _report(wiring: Wiring) -> BaseNode:
@@ -215,6 +229,7 @@ NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (trainer.STAGE, _trainer),
     (baseline.STAGE, _baseline),
     (evaluator.STAGE, _evaluator),
+    (serving_check.STAGE, _serving_check),
     (pusher.STAGE, _pusher),
     (report.STAGE, _report),
 ]

@@ -47,6 +47,13 @@ def disagreements(config: "Config") -> Iterator[tuple[set[str], str]]:
     if config.serving.sure_accuracy and config.serving.sure_coverage:
         text = "serving.sure_accuracy: expected null together with serving.sure_coverage; remove one of them"
         yield {"serving.sure_accuracy", "serving.sure_coverage"}, text
+    check = config.serving_check
+    if check.server == "docker" and (check.max_latency_ms or check.max_memory_mb):
+        text = (
+            "serving_check.server: expected process together with serving_check.max_latency_ms or max_memory_mb, "
+            "because InfraValidator measures neither; received docker"
+        )
+        yield {"serving_check.server", "serving_check.max_latency_ms", "serving_check.max_memory_mb"}, text
     for text in _search_problems(config):
         yield {"tuner.search"}, text
     yield from _trial_problems(config)

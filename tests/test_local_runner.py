@@ -28,6 +28,7 @@ NODES = [
     "Trainer",
     "LatestBlessedModel",
     "Evaluator",
+    "ServingCheck",
     "Pusher",
     "Report",
 ]

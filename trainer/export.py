@@ -38,6 +38,7 @@ from trainer.calibration import UNFITTED, Fitted
 from trainer.familiarity import Familiarity
 from trainer.features import (
     CLASS_INDEX,
+    CLASSIFY,
     EXAMPLES,
     FAMILIAR,
     IMAGE,
@@ -51,8 +52,6 @@ from trainer.features import (
     SURE,
 )
 from trainer.models.head import HEAD
-
-CLASSIFY = "classify"
 
 if TYPE_CHECKING:
     import tensorflow_transform as tft

@@ -9,6 +9,8 @@ LABEL = "label"  # bytes[1]: the name of its class
 PIXELS = "pixels"  # float32[height, width, channels]: the model's input
 
 HISTORY = "history.json"  # the Trainer's record of a training, in its model_run
+REFERENCE = "reference.tfrecord"  # its logits for some photos, in the same folder; see `trainer.reference`
+RECORD, LOGITS = "record", "logits"  # the features of REFERENCE
 PREDICTIONS = "predictions"  # the prefix of files in the Evaluator's evaluation: a tf.Example for each judged record
 PAIRS = "pairs.jsonl"  # on how many judged records the candidate and the baseline are right, in the same folder
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
@@ -27,6 +29,7 @@ FLOORS = ("min_accuracy", "min_class_recall")
 THRESHOLDS = (*FLOORS, "max_accuracy_drop")
 UNSET = -1.0  # on a cluster, stands for a floor that the Evaluator computes, because parameters cannot be null
 
+CLASSIFY = "classify"  # the signature of TensorFlow Serving's Classify API; the others are those of its Predict API
 IMAGE_BYTES = "image_bytes"  # REST decodes base64 for names that end in _bytes
 EXAMPLES = "examples"
 CLASS_INDEX = "class_index"

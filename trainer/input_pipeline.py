@@ -69,7 +69,7 @@ def training(
       A dataset of (float32 [batch, height, width, channels], one-hot float32 [batch, classes]), with 'loss' followed by
       the weights of the photos, float32 [batch]: a photo with several classes has the mean of their weights.
     """
-    files, part = _files(patterns), size.decoded_at_once(batch_size)
+    files, part = files_of(patterns), size.decoded_at_once(batch_size)
     to_model_input = _to_model_input(transform, classes, part)
 
     def decoded(seeds: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -125,7 +125,7 @@ def evaluation(
     known. Several replicas need it: at an end that Keras does not expect, a replica gets a batch of zeros, which counts
     in the metrics.
     """
-    parts = tfrecords.read(_files(patterns)).batch(size.decoded_at_once(batch_size))
+    parts = tfrecords.read(files_of(patterns)).batch(size.decoded_at_once(batch_size))
     decoded = parts.map(_to_model_input(transform, classes, None), num_parallel_calls=tf.data.AUTOTUNE)
     batches = decoded.rebatch(batch_size, drop_remainder).prefetch(tf.data.AUTOTUNE)
     if size is SMALL:
@@ -156,7 +156,7 @@ def measure(patterns: Sequence[str], classes: int = 0) -> Size:
         return total + tf.concat([[1, tf.cast(tf.strings.length(record), tf.int64)], of_class], axis=0)
 
     records, size, *per_class = map(
-        int, tfrecords.read(_files(patterns)).reduce(tf.zeros([2 + classes], tf.int64), add)
+        int, tfrecords.read(files_of(patterns)).reduce(tf.zeros([2 + classes], tf.int64), add)
     )
     return Size(records, size, tuple(per_class))
 
@@ -189,5 +189,6 @@ def _specs(transform: tft.TFTransformOutput) -> dict[str, tf.io.FixedLenFeature]
     return {key: spec for key, spec in transform.raw_feature_spec().items() if key in (IMAGE, CLASS)}
 
 
-def _files(patterns: Sequence[str]) -> list[str]:
+def files_of(patterns: Sequence[str]) -> list[str]:
+    """Returns the files that match the patterns, in the order in which they are read."""
     return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))

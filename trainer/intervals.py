@@ -94,5 +94,5 @@ def digits(value: float, floor: float, least: int = 4) -> int:
 
 
 def places(what: str, value: float, floor: float) -> int:
-    """Returns the decimals of a check's value and floor: at least four, for milliseconds at least one."""
-    return digits(value, floor, 1 if what.endswith(" in ms") else 4)
+    """Returns the decimals of a check's value and floor: at least four, for milliseconds and megabytes at least one."""
+    return digits(value, floor, 1 if what.endswith((" in ms", " in MB")) else 4)

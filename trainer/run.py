@@ -12,7 +12,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from storage.local_paths import with_uris
 from storage.mirror import Mirror
-from trainer import calibration, fitting, probing, strategy, weights
+from trainer import calibration, fitting, probing, reference, strategy, weights
 from trainer.checkpoints import Checkpoints
 from trainer.confidence import NEVER
 from trainer.export import export, in_float32
@@ -109,6 +109,7 @@ def _export(
         print("no photo is sure: no threshold reaches serving.sure_accuracy on the eval split", flush=True)
     export(served, transform, recipe.data.classes, fn_args.serving_model_dir, fitted, familiarity)
     weights.save(served, weights_beside(fn_args.serving_model_dir))
+    reference.write(fn_args.model_run_dir, served, fn_args.eval_files, transform)
     return fitted, familiarity
 
 

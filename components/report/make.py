@@ -76,16 +76,17 @@ def _photos(examples: str | None, table: str | None) -> dict[str, Photos]:
 
 def _verdict(sources: Sources) -> dict[str, Any] | None:
     checks = _read_json(sources.folder("Evaluator.evaluation"), CHECKS)
-    blessing = sources.folder("Evaluator.blessing")
+    blessing, served = sources.folder("Evaluator.blessing"), sources.folder("ServingCheck.blessing")
     if checks is None or not blessing:
         return None
+    checks += _read_json(served, CHECKS) or []
     for check in checks:
-        check.setdefault("comparison", "")  # runs of older versions have neither
-        check.setdefault("upper", False)
+        for name, value in {"comparison": "", "upper": False, "problem": ""}.items():
+            check.setdefault(name, value)  # runs of older versions lack them
         sign = -1 if check["upper"] else 1
         check["margin"] = None if check["value"] is None else sign * (check["value"] - check["floor"])
         check["undecided"] = is_undecided(check["floor"], check["low"], check["high"])
-    blessed = tf.io.gfile.exists(f"{blessing}/BLESSED")
+    blessed = tf.io.gfile.exists(f"{blessing}/BLESSED") and not tf.io.gfile.exists(f"{served}/INFRA_NOT_BLESSED")
     return {"blessed": blessed, "pushed_to": sources.pushed_to or None, "checks": checks}
 
 

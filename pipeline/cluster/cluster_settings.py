@@ -160,6 +160,11 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
             f"name: expected lower-case letters, digits and dashes; received {config.name!r}. Give another name "
             f"(--set name={suggested})"
         )
+    if config.serving_check.server == "docker":
+        yield (
+            "serving_check.server: expected process on a cluster, whose tasks cannot start containers with Docker; "
+            "received docker"
+        )
     if target == "vertex":
         if not _PROJECT.fullmatch(cluster.project or ""):
             received = quoted(cluster.project)

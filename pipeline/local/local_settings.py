@@ -5,15 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from errors import UserError, collect_errors
+from errors import UserError, collect_errors, shortened
 from ingest import data_checks, download, label_edits, prepare, records
 from ingest.logs import log_to_file
 from pipeline import beam
-from pipeline.config import Beam, Config, Data, Metadata
+from pipeline.config import Beam, Config, Data, Metadata, ServingCheck
 from pipeline.local.output import writable
 from pipeline.schema_file import check_schema
 from trainer.families import FAMILIES, PROBE, Packaged, Weights
 from trainer.settings import Architecture, ArchitectureType, Model, Trunk
+
+_DOCKER_S = 5
 
 
 def resolve(config: Config, in_batches: bool = False) -> Config:
@@ -32,6 +34,8 @@ def resolve(config: Config, in_batches: bool = False) -> Config:
     data = _resolved_data(config, in_batches, problems)
     with collect_errors(problems):
         _check_database(config.metadata)
+    with collect_errors(problems):
+        _check_docker(config.serving_check)
     with collect_errors(problems):
         _check_frozen(config)
         model = _with_weights(config.model, "model.weights")
@@ -96,6 +100,20 @@ def _with_weights(model: ArchitectureType, setting: str) -> ArchitectureType:
         return model
     digest = download.digest(path, "sha256:").removeprefix("sha256:")
     return model.model_copy(update={"weights": str(path), "weights_sha256": digest})
+
+
+def _check_docker(settings: ServingCheck) -> None:
+    if settings.server == "docker":
+        import docker  # only for this setting
+        from docker.errors import DockerException
+
+        try:
+            docker.from_env(timeout=_DOCKER_S).ping()
+        except DockerException as error:
+            problem = shortened(" ".join(str(error).split()))
+            raise UserError(
+                f"serving_check.server: cannot reach Docker: {problem}; start Docker, or use process"
+            ) from None
 
 
 def _push_folder(config: Config) -> Path:

@@ -130,11 +130,12 @@ def _finish(
 ) -> Outcome:
     """Prints the summary, and opens the report if `open_report`."""
     from components import checks
+    from components.serving_check import component as serving_check
     from components.trainer import history
     from pipeline.local import summary
     from pipeline.pipeline import root
 
-    evaluation = checks.read(results["Evaluator"].outputs)
+    evaluation = checks.read(results["Evaluator"].outputs).joined(*serving_check.read(results["ServingCheck"].outputs))
     runs = Path(results["Trainer"].outputs["model_run"][0].uri)
     report = None if report_error else Path(results[REPORT_NODE].outputs["report"][0].uri) / REPORT
     locations = {"report": report or report_error, "metadata": _store(config), "artifacts": root(config)}

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from components import judged_split
-from components.checks import Check, Evaluation
 from components.pusher import pushed_to
 from components.stage import plural
 from components.trainer import history
+from components.verdict import Check, Evaluation
 from ingest.paths import exists
 from ingest.sources import is_drawn
 from lineage.text import safe
@@ -46,7 +46,7 @@ def show(
       console: the output.
       config: the settings of the run.
       results: the result of each node, by name.
-      evaluation: the Evaluator's checks and verdict.
+      evaluation: the checks and the verdict of Evaluator and ServingCheck.
       locations: paths and addresses to print, by caption.
     """
     console.print()
@@ -55,6 +55,7 @@ def show(
     notes = [_UNDECIDED.format(evaluation.split)] * any(check.undecided for check in evaluation.checks)
     notes += [_COMPUTED.format(evaluation.split)] * (config.evaluator.min_accuracy is None)
     notes += [check.comparison for check in evaluation.checks]
+    notes += [f"{check.what}: {check.problem}" for check in evaluation.checks if check.problem]
     notes += _older(evaluation, results["Trainer"], results["Pusher"])
     epochs = history(results["Trainer"].outputs)["epochs"]
     for note in filter(None, [*notes, judged_split.notice(evaluation.split, epochs)]):
@@ -106,7 +107,7 @@ def _table(evaluation: Evaluation) -> Table:
 def _numbers(check: Check) -> tuple[str, str, str]:
     """Returns the value, its interval and the floor, with enough decimals to distinguish the value from the floor."""
     if check.value is None:
-        return "no examples", "", f"{check.floor:.4f}"
+        return "none" if check.problem else "no examples", "", f"{'≤ ' * check.upper}{check.floor:.4f}"
     decimals = places(check.what, check.value, check.floor)
     interval = "" if check.low is None else f"{check.low:.4f} to {check.high:.4f}"
     return f"{check.value:.{decimals}f}", interval, f"{'≤ ' * check.upper}{check.floor:.{decimals}f}"

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
 from tfx.types import artifact_utils, channel_utils
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, PushedModel, TransformGraph
+from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, PushedModel, TransformGraph
 from tfx.utils import path_utils
 
 from components import baseline, pushing
@@ -42,16 +42,22 @@ class History:
         self.models.append(model)
         return model
 
-    def evaluate(self, model: Model, blessed: bool, second: int, monkeypatch) -> None:
-        blessing = ModelBlessing()
-        blessing.set_int_custom_property("blessed", int(blessed))
+    def evaluate(self, model: Model, verdict: str, second: int, monkeypatch) -> None:
+        """Writes the verdict: + is blessed, - refused by the Evaluator, s by ServingCheck, o + in an older version."""
+        blessing, served = ModelBlessing(), InfraBlessing()
+        blessing.set_int_custom_property("blessed", int(verdict != "-"))
+        served.set_int_custom_property("blessed", int(verdict == "+"))
         blessing.set_int_custom_property("current_model_id", model.id)
         self._stored(blessing, f"blessing-{second}")
-        node = pusher_node(channel_utils.as_channel([model]), channel_utils.as_channel([blessing]), self.pushed)
+        if verdict != "o":
+            self._execute("ServingCheck", [model, blessing], [self._stored(served, f"served-{second}")])
+        channels = [channel_utils.as_channel([each]) for each in (model, blessing, served)]
+        node = pusher_node(*channels, self.pushed)
         push = PushedModel()
         push.uri = str(self.folder / f"push-{second}")
         monkeypatch.setattr(pushing.time, "time_ns", lambda: 1000 * second)  # the version is in microseconds
         inputs = {"model": [model], "model_blessing": [blessing]}
+        inputs |= {"infra_blessing": [served]} if verdict != "o" else {}
         pushing.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)
 
     def _execute(self, node: str, read, written) -> None:
@@ -98,13 +104,16 @@ def _number(model: Model) -> int:
         ("++", 1, 0),
         ("++", 0, 1),
         ("+-+", 1, 2),
+        ("+s", None, 0),
+        ("s", None, None),
+        ("os", None, 0),
     ],
 )
 def test_the_latest_pushed_model_is_the_latest_blessed_one(verdicts, candidate_number, expected, tmp_path, monkeypatch):
-    """`verdicts`: + is a blessed model, - a refused one. The candidate is a new model or one of these models."""
+    """`verdicts`: see `History.evaluate`. The candidate is a new model or one of these models."""
     history = History(tmp_path)
     for second, sign in enumerate(verdicts, start=99):  # 100 > 99, but not as text
-        history.evaluate(history.train(), sign == "+", second, monkeypatch)
+        history.evaluate(history.train(), sign, second, monkeypatch)
     candidate = history.train() if candidate_number is None else history.models[candidate_number]
     resolved = history.by_metadata(candidate)
     by_metadata = [_number(model) for model in resolved.get("model", [])]

@@ -1,5 +1,6 @@
 """Runs with an evaluated model, written to a store without a pipeline."""
 
+import json
 from pathlib import Path
 
 from tests.helpers import stores
@@ -22,9 +23,10 @@ class Runs:
         (folder / "file").write_text("x" * 10)
         return self.store.artifact(kind, folder, **facts)
 
-    def judge(self, blessed: bool, split: str = "", **facts: str) -> int:
+    def judge(self, blessed: bool, split: str = "", served: str | None = None, **facts: str) -> int:
         """Writes a run that trained and evaluated a model; returns the run's id.
 
+        `served` is why ServingCheck refused the model, '' if it blessed the model; None without a ServingCheck.
         Without `split`, the evaluation has no property of its split, as in early stores.
         """
         self.count += 1
@@ -40,16 +42,27 @@ class Runs:
         )
         blessing = self._folder("ModelBlessing", "Evaluator", "blessing", blessed=int(blessed))
         version = self.output / "pushed" / "flowers" / str(self.count)
-        served = {"pushed": 1, "pushed_destination": str(version)} if blessed else {"pushed": 0}
-        pushed = self._folder("PushedModel", "Pusher", "pushed_model", **served)
+        is_pushed = blessed and not served
+        pushes = {"pushed": 1, "pushed_destination": str(version)} if is_pushed else {"pushed": 0}
+        pushed = self._folder("PushedModel", "Pusher", "pushed_model", **pushes)
         self.store.execution(run, "Trainer", {}, {"model": [model]})
         found = {"model_blessing": [self.blessing]} if self.blessing else {}
         self.store.execution(run, "LatestBlessedModel", {}, found, kind="tfx.dsl.components.common.resolver.Resolver")
         self.store.execution(run, "Evaluator", {"model": [model]}, {"evaluation": [evaluation], "blessing": [blessing]})
+        if served is not None:
+            self._check(run, model, blessing, served)
         self.store.execution(
             run, "Pusher", {"model": [model], "model_blessing": [blessing]}, {"pushed_model": [pushed]}
         )
-        if blessed:
+        if is_pushed:
             version.mkdir(parents=True)
             self.blessing = blessing
         return run
+
+    def _check(self, run: int, model: int, blessing: int, served: str) -> None:
+        verdict = self._folder("InfraBlessing", "ServingCheck", "blessing", blessed=int(not served), refused=served)
+        check = {"what": "serving check", "value": None, "floor": 0.01, "passed": not served}
+        folder = self.output / "artifacts" / "flowers" / "ServingCheck" / "blessing" / f"1{self.count}"
+        (folder / "checks.json").write_text(json.dumps([check | {"upper": True, "problem": served}]))
+        inputs = {"model": [model], "model_blessing": [blessing]}
+        self.store.execution(run, "ServingCheck", inputs, {"blessing": [verdict]})

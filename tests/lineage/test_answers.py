@@ -35,6 +35,31 @@ def page(runs):
     return call
 
 
+def test_a_model_that_the_serving_check_refused_is_refused_with_its_reason(runs, ask, page, capsys):
+    reason = "the signature classify is missing"
+    pushed, refused = runs.judge(True, served=""), runs.judge(True, served=reason)
+    assert [row["state"] for row in ask("runs")] == ["refused", "pushed"]
+    assert [row["id"] for row in ask("runs", "--state", "refused")] == [refused]
+    assert [row["error"] for row in ask("runs")] == [reason, None]
+    assert [check["problem"] for check in ask("show", refused)["refused"]] == [reason]
+    assert main(["show", str(refused), "--store", str(runs.output)]) == 0
+    assert re.search(rf"refused +serving check +{reason}", capsys.readouterr().out)
+    assert reason in page(f"/runs/{refused}")
+    rows = ask("models")
+    assert [(row["blessed"], row["refused"], row["served"]) for row in rows] == [
+        (False, reason, False),
+        (True, None, True),
+    ]
+    assert pushed != refused
+
+
+def test_gc_keeps_the_latest_model_that_passed_both_checks(runs, ask):
+    runs.judge(True, served="")
+    runs.judge(True, served="too slow")
+    assert "11" not in _freed(ask("gc", "--older-than", 0))
+    assert "12" in _freed(ask("gc", "--older-than", 0))
+
+
 def _freed(answer: dict) -> set[str]:
     return {Path(each["path"]).name for each in answer["folders"]}
 
@@ -94,9 +119,9 @@ def test_a_refused_run_says_which_check_refused_it_and_lists_no_pushed_model(run
     answer = ask("show", run)
     assert (answer["state"], answer["judged_split"]) == ("refused", split)
     assert answer["refused"] == [
-        {"what": "recall of [roses]", "value": 0.125, "floor": 0.2, "upper": False},
-        {"what": "recall of tulips", "value": None, "floor": 0.2, "upper": False},
-        {"what": "calibration error", "value": 0.3, "floor": 0.1, "upper": True},
+        {"what": "recall of [roses]", "value": 0.125, "floor": 0.2, "upper": False, "problem": ""},
+        {"what": "recall of tulips", "value": None, "floor": 0.2, "upper": False, "problem": ""},
+        {"what": "calibration error", "value": 0.3, "floor": 0.1, "upper": True, "problem": ""},
     ]
     assert answer["nodes"][-1]["node"] == "Pusher"
     assert answer["nodes"][-1]["outputs"] == {}

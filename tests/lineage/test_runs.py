@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 KILLED, PUSHED, AGAIN, REFUSED, LONGER, FAILED = range(6)  # the runs, in their order
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
-         "LatestBlessedModel", "Evaluator", "Pusher", "Report"]  # fmt: skip
+         "LatestBlessedModel", "Evaluator", "ServingCheck", "Pusher", "Report"]  # fmt: skip
 
 
 @pytest.fixture

@@ -28,8 +28,12 @@ NODES = {
         ["trainer/to_npz.py", "trainer/tune.py", "trainer/preprocessing.py", "components/report/make.py"],
     ),
     "Evaluator": (
-        ["components/evaluator.py", "components/checks.py"],
+        ["components/evaluator.py", "components/checks.py", "components/verdict.py"],
         ["trainer/export.py", "components/report/component.py"],
+    ),
+    "ServingCheck": (
+        ["components/serving_check/component.py", "components/serving_check/client.py", "components/verdict.py"],
+        ["trainer/export.py", "components/evaluator.py", "components/checks.py", "trainer/reference.py"],
     ),
     "Report": (
         ["components/report/component.py", "components/report/make.py", "components/report/templates/data.html"],

@@ -95,6 +95,13 @@ def test_the_tuners_trials_train_as_the_training_does():
             settings.load("sample", None, tuner | other)
 
 
+def test_limits_of_the_serving_check_need_its_own_process():
+    for limit in ("max_latency_ms", "max_memory_mb"):
+        with pytest.raises(UserError, match="serving_check.server: expected process together with .*received docker"):
+            settings.load("sample", None, {"serving_check.server": "docker", f"serving_check.{limit}": 500})
+    assert settings.load("sample", None, {"serving_check.server": "docker"}).serving_check.max_latency_ms is None
+
+
 def test_the_tuners_values_keep_their_types():
     search = {"trainer.batch_size": [64, 128], "model.options.alpha": [1, 0.5], "model.name": ["mlp", "dense"]}
     search["trainer.ema"] = ["1e-3"]  # YAML 1.1 does not parse this as a number

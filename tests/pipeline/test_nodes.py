@@ -1,5 +1,7 @@
 """Mistakes in the list of nodes and in the table of families are named before a node runs."""
 
+import json
+
 import pytest
 
 from components import pusher, statistics_gen
@@ -44,7 +46,9 @@ def test_an_entry_reads_only_outputs_of_earlier_entries(monkeypatch, channel, me
 )
 def test_a_record_has_a_name_and_outputs_of_its_own(monkeypatch, stage, message):
     def push(wiring):
-        return pusher.pusher(wiring["Trainer.model"], wiring["Evaluator.blessing"], "/pushed")
+        return pusher.pusher(
+            wiring["Trainer.model"], wiring["Evaluator.blessing"], wiring["ServingCheck.blessing"], "/pushed"
+        )
 
     monkeypatch.setattr(pipeline, "NODES", [*nodes.NODES[:-1], (stage, push), nodes.NODES[-1]])
     with pytest.raises(UserError, match=message):
@@ -101,3 +105,19 @@ def test_the_command_of_the_review_names_a_file_with_the_settings_of_its_run():
 
     assert command(3) == command(3) != command(4)
     assert command(3).startswith("python local_runner.py --config /out/logs/mine-")
+
+
+def test_infra_validator_replaces_the_serving_check():
+    def made(**settings):
+        config = Config.model_validate({"data": {"directory": "/data"}, "serving_check": settings})
+        created = pipeline.create_pipeline(config, pipeline.local_environment(config))
+        return {node.id: node for node in created.components}
+
+    nodes = made(server="docker")
+    assert type(nodes["ServingCheck"]).__name__ == "InfraValidator"
+    assert json.loads(nodes["ServingCheck"].exec_properties["request_spec"])["tensorflow_serving"] == {
+        "signature_names": ["serve_examples"]
+    }
+    assert nodes["Pusher"].inputs["infra_blessing"].producer_component_id == "ServingCheck"
+    settings = json.loads(made(largest_batch=8)["ServingCheck"].exec_properties["settings"])
+    assert settings == {"largest_batch": 8, "max_latency_ms": None, "max_memory_mb": None}

@@ -77,11 +77,11 @@ def _verdict(finished: dict[str, Any]) -> int:
     print(f"report: {report['uri']}/{REPORT}")
     if across := _copies_across_splits(finished):
         print(f"warning: {across:,} pairs of equal or similar photos are in different splits; the accuracy is too high")
-    evaluator = finished["Evaluator"].outputs
-    (blessing,), (evaluation,) = evaluator["blessing"], evaluator["evaluation"]
-    if blessing["metadata"].get("blessed") != 1:
-        print(f"refused by the gate; nothing was pushed: {evaluation['metadata']['refused']}")
-        return REFUSED
+    evaluator, serving_check = finished["Evaluator"].outputs, finished["ServingCheck"].outputs
+    for blessings, reasons in ((evaluator["blessing"], evaluator["evaluation"]), (serving_check["blessing"],) * 2):
+        if blessings[0]["metadata"].get("blessed") != 1:
+            print(f"refused by the gate; nothing was pushed: {reasons[0]['metadata']['refused']}")
+            return REFUSED
     (pushed,) = finished["Pusher"].outputs["pushed_model"]
     print(f"blessed and pushed to {pushed['metadata'].get('pushed_destination')}")
     return PUSHED

@@ -192,6 +192,23 @@ def test_mistakes_are_explained(complete, tmp_path, model):
     assert not [name for _, attrs in parsed.elements for name in attrs if name.startswith("on")]
 
 
+@pytest.mark.parametrize("served", [True, False])
+def test_the_serving_check_is_a_row_of_the_verdict(complete, tmp_path, served):
+    check = {"what": "serving check: difference", "value": None, "floor": 0.01, "passed": False, "upper": True, "n": 0}
+    check |= {"low": None, "high": None, "problem": "the signature <b>classify</b> is missing"}
+    if served:
+        check |= {"value": 0.001, "passed": True, "problem": ""}
+    write(tmp_path / "served", "checks.json", json.dumps([check]))
+    write(tmp_path / "served", "INFRA_BLESSED" if served else "INFRA_NOT_BLESSED")
+    changes = {"Evaluator.blessing": write(tmp_path / "blessing", "BLESSED")}
+    numbers = make(changed(complete, changes | {"ServingCheck.blessing": str(tmp_path / "served")}), str(tmp_path))
+    assert numbers["verdict"]["blessed"] == served
+    assert numbers["verdict"]["checks"][-1]["what"] == "serving check: difference"
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert ("serving check: difference: the signature <b>classify</b> is missing" in text) == (not served)
+    assert ("Refused by the gate" in text) == (not served)
+
+
 def test_a_node_adds_a_section(complete, tmp_path):
     sections.write(str(tmp_path), "Audit <b>", "3 of 4 are <i>fine</i>", ["what", "n"], [["a & b", 3]])
     numbers = make(sources(complete.settings, {"Audit.result": str(tmp_path)}), str(tmp_path))

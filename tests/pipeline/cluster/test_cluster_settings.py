@@ -114,6 +114,7 @@ def test_the_password_in_a_uri_is_not_shown():
             "lower-case letters, digits and dashes; received 'my_run'. Give another name .--set name=my-run.$",
         ),
         ({"beam__runner": "DataflowRunner"}, "DataflowRunner needs --project"),
+        ({"serving_check__server": "docker"}, "serving_check.server: expected process on a cluster.*received docker"),
     ],
 )
 def test_settings_that_a_cluster_cannot_use(changes, says):

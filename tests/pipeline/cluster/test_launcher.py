@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.test_kubeflow_runner import VERTEX
 
 NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform", "Trainer",
-         "Evaluator", "Pusher", "Report"]  # fmt: skip
+         "Evaluator", "ServingCheck", "Pusher", "Report"]  # fmt: skip
 RESOLVERS = ["LatestBlessedModel-model-blessing-resolver", "LatestBlessedModel-model-resolver"]
 EPOCHS = 6  # of the local run's ten; the learning rate does not depend on the number
 LINE = re.compile(r"^(done|failed|skipped|retry) +(\S+)", re.MULTILINE)

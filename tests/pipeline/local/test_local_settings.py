@@ -87,6 +87,16 @@ def _saved(path, **changes):
     return path
 
 
+def test_docker_is_needed_for_infra_validator(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    folder = records.folder(tmp_path / "data")
+    changes = {"data.directory": str(folder), "trainer.batch_size": 4, "output": str(tmp_path / "out")}
+    config = settings.load(changes=changes | {"serving_check.server": "docker"})
+    with pytest.raises(UserError, match="serving_check.server: cannot reach Docker: .*; start Docker, or use process"):
+        local_settings.resolve(config)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_keras_file_is_taken_as_weights(prepare, tmp_path):
     config = prepare(_saved(tmp_path / "m.keras"), **{"model.weights_match": "whole"})
     assert config.model.weights == str(tmp_path / "m.keras")

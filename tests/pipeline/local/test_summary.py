@@ -6,8 +6,9 @@ import sys
 
 import pytest
 from rich.console import Console
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing, ModelRun, PushedModel
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelRun, PushedModel
 
 from components import pusher
 from components.checks import Check, Evaluation
@@ -39,6 +40,11 @@ def _results(tmp_path, name: str) -> dict[str, NodeResult]:
     return {node: NodeResult(node, False, 1.0, each) for node, each in outputs.items()}
 
 
+def _pusher() -> BaseNode:
+    channels = map(Channel, (Model, ModelBlessing, InfraBlessing))
+    return pusher.pusher(*channels, "/pushed").with_id("Pusher")
+
+
 def _check(name: str, value: float | None = 0.8, floor: float = 0.5, passed: bool = True) -> Check:
     low, high, n = (None, None, 0) if value is None else (value - 0.2, value + 0.1, 20)
     return Check(f"recall of {name}", value, floor, passed, low, high, n)
@@ -52,7 +58,7 @@ def test_names_paths_and_errors_are_text(name, shown, console, tmp_path, capsys)
     printed = console.export_text()
     for text in (f"recall of {shown}", f"/pushed/{shown}", f"/{shown}/report.html", f"on {shown}"):
         assert text in printed
-    lines = NodeLines(console, [pusher.pusher(Channel(Model), Channel(ModelBlessing), "/pushed").with_id("Pusher")])
+    lines = NodeLines(console, [_pusher()])
     lines.finished(NodeResult("Pusher", True, 1.0, _results(tmp_path, name)["Pusher"].outputs))
     assert f"/pushed/{shown}" in console.export_text()
     _print_counts({name: 3})
@@ -76,6 +82,7 @@ def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(split, co
     checks.append(_check("rounded", 0.699999988, 0.7, passed=False))
     checks.append(Check("accuracy against the baseline", -0.06, -0.02, True, -0.149, 0.033, 50, Pairs(40, 1, 4, 5)))
     checks.append(Check("calibration error", 0.06, 0.05, False, None, None, 50, upper=True))
+    checks.append(Check("served", None, 0.01, False, None, None, 0, upper=True, problem="no [b]signature[/b]"))
     config = settings.load(changes={"evaluator.min_accuracy": None})
     summary.show(console, config, _results(tmp_path, "cpu"), Evaluation(False, checks, split), {})
     assert _row(console, "sure") == "recall of sure 0.8000 0.6000 to 0.9000 0.5000 passed"
@@ -83,7 +90,9 @@ def test_the_table_has_intervals_floors_and_a_note_on_undecided_checks(split, co
     assert _row(console, "never") == "recall of never no examples 0.5000 refused"
     assert _row(console, "rounded") == "recall of rounded 0.69999999 0.5000 to 0.8000 0.70000000 refused †"
     assert _row(console, "calibration") == "calibration error 0.0600 ≤ 0.0500 refused"
+    assert _row(console, "served  ") == "served none ≤ 0.0100 refused"
     printed = console.export_text()
+    assert "served: no [b]signature[/b]" in printed
     assert "On the same 50 photos, only the candidate is right on 1 and only the baseline on 4 (McNemar's" in printed
     assert "too few to say whether the loss is larger than allowed; about 260 photos would do." in printed
     assert "† The floor is inside the 95 % interval" in printed
