@@ -70,14 +70,17 @@ def test_printed_paths_exist_and_library_output_is_in_the_log(first_run):
     assert "Going to run a new execution" in Path(places["log"]).read_text()
     assert "INFO:" not in done.stdout
     numbers = json.loads(Path(places["report"]).with_name("report.json").read_text())
-    gate, *_ = numbers["verdict"]["checks"]
+    gate, *_, served = numbers["verdict"]["checks"]
+    assert (served["what"], served["passed"]) == ("serving check: difference", True)
+    assert served["value"] < 1e-4
+    assert [each["title"] for each in numbers["sections"]] == ["Serving"]
     assert numbers["evaluation"]["accuracy"]["value"] == pytest.approx(gate["value"])  # the gate uses TFMA's figure
     assert [each["node"] for each in numbers["lineage"]["nodes"]] == [
         node for node in NODES if node not in ("LatestBlessedModel", "Report")
     ]
     page = Path(places["report"]).read_text()
     links = re.findall(r'href="(\.\.[^"]+)"', page)
-    assert len(links) == 13
+    assert len(links) == 14
     assert all((Path(places["report"]).parent / link).is_dir() for link in links)
     assert "The data are drawings, not photos" in page
     assert list(Path(places["tensorboard"]).rglob("events.out.tfevents.*"))
@@ -131,6 +134,22 @@ def test_a_higher_floor_refuses_the_model_and_keeps_earlier_pushes(first_run, ma
     assert "refused" in row
     assert "Refused by the gate" in printed
     assert _files(output / "pushed") == pushed
+
+
+def test_a_model_that_is_too_slow_in_service_is_refused(first_run, main, capfd):
+    output, _ = first_run
+    pushed = _files(output / "pushed")
+    code, printed = main("--output", output, "--set", "serving_check.max_latency_ms=0.01")
+    assert code == 3
+    assert (_states(printed)["Evaluator"], _states(printed)["ServingCheck"]) == ("cached", "done")
+    (row,) = [line for line in printed.splitlines() if "serving check: latency in ms" in line and "│" in line]
+    assert "refused" in row
+    assert "Refused by the gate" in printed
+    assert _files(output / "pushed") == pushed
+    assert lineage.main(["runs", "--store", str(output), "--limit", "1", "--json"]) == 0
+    (shown,) = json.loads(capfd.readouterr().out)
+    assert shown["state"] == "refused"
+    assert shown["error"].startswith("serving check: latency in ms ")
 
 
 def test_a_worse_model_than_the_baseline_is_refused(first_run, main):

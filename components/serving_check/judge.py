@@ -142,7 +142,7 @@ def _scores(output: str) -> Callable[[Answer], Iterator[str]]:
 
 def _label(answer: Answer) -> Iterator[str]:
     names = [answer.expected.classes[index] for index in answer.good(PROBABILITIES).argmax(axis=1)]
-    received = [name.decode() for name in answer.good(LABEL).tolist()]
+    received = [name.decode(errors="replace") for name in answer.good(LABEL).tolist()]
     wrong = [f"{one!r} instead of {other!r}" for one, other in zip(received, names, strict=True) if one != other]
     if wrong:
         yield f"label is {wrong[0]}, the class with the largest probability"
@@ -184,8 +184,9 @@ def _sets(answer: Answer) -> Iterator[str]:
     rows = zip(answer.numbers.tolist(), answer.outputs[LABELS].tolist(), answer.outputs[SIZE].tolist(), strict=True)
     sets = _expected_sets(answer.expected)
     for number, labels, size in rows:
-        if number < len(sets) and sets[number] and [each.decode() for each in labels[:size]] != sets[number]:
-            yield f"a photo has the set {[each.decode() for each in labels[:size]]} instead of {sets[number]}"
+        received = [each.decode(errors="replace") for each in labels[:size]]
+        if number < len(sets) and sets[number] and received != sets[number]:
+            yield f"a photo has the set {received} instead of {sets[number]}"
             return
 
 

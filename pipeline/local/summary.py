@@ -59,7 +59,7 @@ def show(
     notes += _older(evaluation, results["Trainer"], results["Pusher"])
     epochs = history(results["Trainer"].outputs)["epochs"]
     for note in filter(None, [*notes, judged_split.notice(evaluation.split, epochs)]):
-        console.print(Text(note, style="dim"), soft_wrap=True)
+        console.print(safe(note), style="dim", soft_wrap=True)
     console.print(_verdict(evaluation, results["Pusher"]), soft_wrap=True)
     for caption, location in locations.items():
         console.print(Text(f"{caption:<12} ").append_text(safe(location)), soft_wrap=True)
