@@ -87,7 +87,7 @@ def test_compile_as_a_command(tmp_path):
     file = tmp_path / "sample.json"
     command = [sys.executable, "kubeflow_runner.py", "compile", *VERTEX, "-o", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    said = f"{file}: sample for vertex, 12 tasks\nnext: python kubeflow_runner.py submit {file} --wait\n"
+    said = f"{file}: sample for vertex, 13 tasks\nnext: python kubeflow_runner.py submit {file} --wait\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
 

@@ -64,9 +64,9 @@ def _predict(model: Path, records_file: str, evaluation: Path) -> None:
     """Writes predictions like Evaluator, in the reverse order of the records, because Beam guarantees no order."""
     serialized = list(tf.data.TFRecordDataset(records_file, "GZIP").as_numpy_iterator())[::-1]
     serve = tf.saved_model.load(f"{model}/Format-Serving").signatures["serve_examples"]
-    probabilities = serve(examples=tf.constant(serialized))["probabilities"].numpy()
+    answers = {name: value.numpy() for name, value in serve(examples=tf.constant(serialized)).items()}
     labels = np.arange(len(serialized))[::-1] % 5
-    batch = {"input": serialized, "labels": labels, "predictions": {"probabilities": probabilities}}
+    batch = {"input": serialized, "labels": labels, "predictions": answers}
     evaluation.mkdir()
     with tf.io.TFRecordWriter(str(evaluation / "predictions-00000-of-00001.gz"), "GZIP") as writer:
         for each in predictions._examples(batch):
