@@ -107,9 +107,9 @@ def _export(
     fitted = calibration.fit(*eval_logits, recipe.serving)
     if fitted.threshold == NEVER:
         print("no photo is sure: no threshold reaches serving.sure_accuracy on the eval split", flush=True)
+    reference.write(fn_args.model_run_dir, served, fn_args.eval_files, transform)
     export(served, transform, recipe.data.classes, fn_args.serving_model_dir, fitted, familiarity)
     weights.save(served, weights_beside(fn_args.serving_model_dir))
-    reference.write(fn_args.model_run_dir, served, fn_args.eval_files, transform)
     return fitted, familiarity
 
 

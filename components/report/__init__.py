@@ -9,6 +9,7 @@ For F1, n is the number of photos whose true or predicted class is this class.
   judged_split: the split of the verdict and the evaluation: test, or eval if the data has no test split
   verdict: {blessed, pushed_to (or null), checks: [{what, value, low, high, margin (or null), floor, n, passed,
     undecided: whether the floor is inside the interval from low to high, upper: whether floor is an upper limit,
+    problem: why there is no value, or '',
     pairs: on how many photos candidate and baseline are right: both, only the candidate, only the baseline, neither;
     comparison: what they say; pairs is null and comparison '' except for the comparison with the baseline}]}
   data:
