@@ -66,9 +66,12 @@ def is_blessed(blessings: Iterable[Artifact]) -> bool | None:
 
 
 def refused_because(verdicts: Iterable[Artifact | None]) -> str | None:
-    """Returns why the gate refused a model, from the Evaluator's evaluation and ServingCheck's blessing."""
-    found = [each for each in verdicts if each]
-    return next((each.facts["refused"] for each in found if each.facts.get("refused")), None)
+    """Returns why the gate refused a model, from the Evaluator's evaluation and ServingCheck's blessing.
+
+    '' is the reason of a blessed model; None if there is no evaluation.
+    """
+    found = [each.facts["refused"] for each in verdicts if each and "refused" in each.facts]
+    return next(filter(None, found), found[0] if found else None)
 
 
 def ended(run: Run) -> tuple[float | None, str]:

@@ -48,7 +48,7 @@ def test_a_model_that_the_serving_check_refused_is_refused_with_its_reason(runs,
     rows = ask("models")
     assert [(row["blessed"], row["refused"], row["served"]) for row in rows] == [
         (False, reason, False),
-        (True, None, True),
+        (True, "", True),
     ]
     assert pushed != refused
 
