@@ -29,7 +29,7 @@ class _Model(Protocol):
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command."""
     result = argparse.ArgumentParser(
-        "python -m serving predict", description="Predicts photos and writes a row for each.", allow_abbrev=False
+        prog="python -m serving predict", description="Predicts photos and writes a row for each.", allow_abbrev=False
     )
     result.add_argument("photos", nargs="+", metavar="FILE|DIR|GLOB", help="photos, folders of photos, or patterns")
     where = result.add_mutually_exclusive_group(required=True)

@@ -157,6 +157,8 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"^--(?:model|name|token-file): ": "serving/test_process.py",
     r"\(--max-body-mb\)": "serving/test_bodies.py",
     r"start the server with --host": "serving/test_access.py",
+    r"^--(?:url|to): expected (?:http|a file)|start the server with: python -m serving": "serving/test_predict.py",
+    r"\(--grpc-port\)": "serving/test_grpc.py",
 }
 
 

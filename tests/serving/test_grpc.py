@@ -1,6 +1,7 @@
 """TensorFlow Serving's own gRPC client, of the package tensorflow-serving-api, against the server."""
 
 import base64
+import socket
 
 import grpc
 import numpy as np
@@ -15,6 +16,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from serving.__main__ import main
 from tests.helpers import records, served
 
 
@@ -148,6 +150,14 @@ def test_a_message_that_is_too_large_is_refused(stub):
     with pytest.raises(grpc.RpcError) as raised:
         stub.Predict(_predict([bytes(served.SMALL.max_body_mb * 2**20 + 1)]), timeout=30)
     assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_port_in_use_is_one_line(pushed, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        assert main(["--model", str(pushed), "--port", "0", "--grpc-port", str(port)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"serving: cannot use 127.0.0.1, port {port}, for gRPC: ") and "(--grpc-port)" in line
 
 
 def test_the_token_is_metadata(protected, token_file):
