@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from serving.settings import Settings
 
 _FAILED, _NOT_STARTED, _INTERRUPTED = 1, 2, 130
 _PREDICT = "predict"
+_MOST_MB = 2047  # of a message of gRPC
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,8 +30,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"serving: {error}", file=sys.stderr)
         return _NOT_STARTED
     except KeyboardInterrupt:  # of `predict`; the server ends by itself
-        print("serving: interrupted; nothing was written", file=sys.stderr)
+        print("serving: interrupted; a file of --to was not written", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:  # of `predict | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,8 +85,10 @@ def _settings(args: argparse.Namespace) -> Settings:
             raise UserError(
                 f"--{key.replace('_', '-')}: expected a number above 0, received {getattr(settings, key):g}"
             )
-    if not settings.name or set(settings.name) & set("/:") or not settings.name.isprintable():
-        raise UserError(f"--name: expected a name for URLs without / and :, received {settings.name!r}")
+    if settings.max_body_mb > _MOST_MB:
+        raise UserError(f"--max-body-mb: expected at most {_MOST_MB}, received {settings.max_body_mb}")
+    if not settings.name or set(settings.name) & set("/:?#%") or not settings.name.isprintable():
+        raise UserError(f"--name: expected a name for URLs without / : ? # and %, received {settings.name!r}")
     if settings.token_file:
         tokens.read(settings.token_file)
     return settings

@@ -1,9 +1,11 @@
 """Asks a server for predictions of photos."""
 
 import base64
+import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -13,10 +15,16 @@ from errors import UserError, quoted, shortened
 
 # Few retries of a connection, so that a wrong address is reported at once; many of a busy server.
 _RETRIES = Retry(
-    connect=1, read=2, status=10, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), allowed_methods=None
+    connect=1,
+    read=2,
+    status=8,
+    backoff_factor=0.5,
+    status_forcelist=(429, 502, 503, 504),
+    allowed_methods=None,
+    respect_retry_after_header=False,  # it may be an hour
 )
 _TIMEOUT_S = (10, 120)  # to connect, and to read
-_NOT_FOUND = 404
+_REPLACED_S, _PAUSE_S = 20.0, 0.5  # until all workers have a new version
 
 Answer = dict[str, Any]
 
@@ -34,38 +42,64 @@ class Server:
         Raises:
           UserError: when the address has another form, or the server does not serve this model.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "/v1/models/" not in parts.path:
+        if not _host(url) or "/v1/models/" not in url:
             raise UserError(f"--url: expected http://HOST:PORT/v1/models/NAME, received {quoted(url)}")
         self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.trust_env = False  # no password of .netrc and no proxy for a local address
-        self._session.mount(f"{parts.scheme}://", HTTPAdapter(max_retries=_RETRIES))
+        self._session.mount("http", HTTPAdapter(max_retries=_RETRIES))
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
-        self.name = parts.path.rpartition("/")[2]
+        self.name = unquote(self._url.rpartition("/")[2])
         self.version = self._newest()
 
     def predict(self, photos: Sequence[bytes]) -> tuple[int, list[Answer]]:
         """Returns the version that answered, and an answer for each photo.
 
-        Every request names the version, because the answer does not. When the server has replaced the version, the
-        request is sent again to the new one.
+        Every request names the version, because the answer does not. If the server has replaced the version, the
+        request is sent again to the new one; with several workers, some may have it seconds before the others. A
+        request that is too large is divided; the `status` of a single photo that is too large has the reason.
 
         Raises:
-          UserError: when the server cannot be reached or refuses the request.
+          UserError: when the server cannot be reached, refuses the request or answers in another form.
         """
         body = {"instances": [{"b64": base64.b64encode(photo).decode()} for photo in photos]}
-        version = self.version
-        response = self._send("POST", f"/versions/{version}:predict", body)
-        if response.status_code == _NOT_FOUND and (newest := self._newest()) != version:
-            version = self.version = newest
+        deadline = time.monotonic() + _REPLACED_S
+        while True:
+            version = self.version
             response = self._send("POST", f"/versions/{version}:predict", body)
-        return version, self._json(response)["predictions"]
+            if response.status_code != HTTPStatus.NOT_FOUND or time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE_S)
+            self.version = self._newest()
+        if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return self._divided(photos, response)
+        return version, self._answers(response, len(photos))
+
+    def _divided(self, photos: Sequence[bytes], response: requests.Response) -> tuple[int, list[Answer]]:
+        if len(photos) == 1:
+            return self.version, [{"status": f"the server refuses it: {_reason(response)}"}]
+        half = len(photos) // 2
+        first, second = self.predict(photos[:half]), self.predict(photos[half:])
+        return second[0], first[1] + second[1]
+
+    def _answers(self, response: requests.Response, count: int) -> list[Answer]:
+        value = self._json(response)
+        answers = value.get("predictions") if isinstance(value, dict) else None
+        if not isinstance(answers, list) or len(answers) != count:
+            raise UserError(
+                f"expected {count} predictions from {self._url}, received {quoted(value)}; check that --url is the "
+                "model of a server with TensorFlow Serving's REST API"
+            )
+        return answers
 
     def _newest(self) -> int:
-        states = self._json(self._send("GET", ""))["model_version_status"]
-        numbers = [int(each["version"]) for each in states if each["state"] == "AVAILABLE"]
+        value = self._json(self._send("GET", ""))
+        try:
+            states = value["model_version_status"]
+            numbers = [int(each["version"]) for each in states if each["state"] == "AVAILABLE"]
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"expected the versions of {self._url}, received {quoted(value)}; check --url") from None
         if not numbers:
             raise UserError(f"{self._url} has no version that is available; look into the server's log")
         return max(numbers)
@@ -80,11 +114,27 @@ class Server:
             ) from None
 
     def _json(self, response: requests.Response) -> Any:
-        try:
-            value = response.json()
-        except requests.JSONDecodeError:
-            value = {"error": shortened(response.text)}
         if not response.ok:
-            reason = value.get("error") if isinstance(value, dict) else value
-            raise UserError(f"{response.url} answered {response.status_code}: {reason}")
-        return value
+            raise UserError(f"{response.url} answered {response.status_code}: {_reason(response)}")
+        try:
+            return response.json()
+        except requests.JSONDecodeError:
+            raise UserError(
+                f"expected JSON from {response.url}, received {quoted(response.text)}; check --url"
+            ) from None
+
+
+def _reason(response: requests.Response) -> str:
+    try:
+        value = response.json()
+    except requests.JSONDecodeError:
+        value = response.text
+    return shortened(str(value.get("error", value) if isinstance(value, dict) else value))
+
+
+def _host(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        return parts.hostname if parts.scheme in ("http", "https") and not parts.query + parts.fragment else None
+    except ValueError:
+        return None

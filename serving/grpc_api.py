@@ -4,6 +4,7 @@ https://github.com/tensorflow/serving/blob/master/tensorflow_serving/apis/predic
 """
 
 import hmac
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -39,6 +40,7 @@ _CODES = {
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
 }
+_log = logging.getLogger("serving")
 _METADATA = "signature_def"
 _MOST_CALLS = 64  # at once in a worker; each may have the largest message
 
@@ -79,19 +81,20 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return arrays
 
     def _array(self, name: str, tensor: Any, expected: Input) -> np.ndarray:
-        sizes = [each.size for each in tensor.tensor_shape.dim]
-        # A tensor may state a large shape and contain one value, which `make_ndarray` repeats.
-        if any(size < 0 for size in sizes) or math.prod(sizes) > self._most_bytes:
-            raise RequestError(
-                413, f"{name}: expected a tensor of at most {self._most_bytes:,} values, received {sizes}"
-            )
-        check_count(sizes[0] if sizes else 1, self._most)
+        """Returns the array of a tensor. The checks come first, because `make_ndarray` repeats a single value."""
+        sizes = [each.size for each in tensor.tensor_shape.dim] or [1]
+        dtype = tf.as_dtype(expected.dtype)
+        if tensor.dtype != dtype.as_datatype_enum:
+            raise RequestError(400, f"{name}: expected values of {dtype.name}, received the type {tensor.dtype}")
+        check_count(sizes[0], self._most)
+        values = math.prod(sizes)
+        given = len(tensor.string_val) if dtype == tf.string else self._most_bytes // dtype.size
+        if min(sizes) < 0 or values > given:
+            raise RequestError(400, f"{name}: expected the values of a tensor of {sizes}, received too few or too many")
         try:
             array = tf.make_ndarray(tensor)
         except (TypeError, ValueError) as error:
             raise RequestError(400, f"{name}: expected a tensor, received one that cannot be read: {error}") from None
-        if array.dtype != expected.dtype:
-            raise RequestError(400, f"{name}: expected values of {expected.dtype.name}, received {array.dtype.name}")
         array = array if array.ndim else array[np.newaxis]
         forms.check_shape(name, array, expected)
         return array
@@ -101,8 +104,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         version = _version(self._versions, request.model_spec)
         name = request.model_spec.signature_name or "classify"
         signature = signature_of(version, name, CLASSIFY)
-        examples = _examples(request.input)
-        check_count(len(examples), self._most)
+        examples = self._examples(request.input)
         outputs = await run(signature, {"inputs": np.array([*examples, None], dtype=object)[:-1]}, self._most_bytes)
         response = classification_pb2.ClassificationResponse(model_spec=_spec(self._versions, version, name))
         for labels, scores in zip(outputs["classes"].tolist(), outputs["scores"].tolist(), strict=True):
@@ -110,6 +112,23 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             for label, score in zip(labels, scores, strict=True):
                 row.classes.add(label=label.decode(), score=score)
         return response
+
+    def _examples(self, given: Any) -> list[bytes]:
+        """Returns the serialised tf.Examples of an Input; the features of a context belong to each example.
+
+        Raises:
+          RequestError: 413, when there are too many, or they are too large with their context.
+        """
+        with_context = given.WhichOneof("kind") == "example_list_with_context"
+        listed = given.example_list_with_context if with_context else given.example_list
+        check_count(len(listed.examples), self._most)
+        context = listed.context if with_context else tf.train.Example()
+        size = len(listed.examples) * context.ByteSize() + sum(each.ByteSize() for each in listed.examples)
+        if size > self._most_bytes:
+            raise RequestError(
+                413, f"expected examples of at most {self._most_bytes:,} bytes with their context; send fewer examples"
+            )
+        return [_merged(context, each) for each in listed.examples]
 
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answers a GetModelMetadataRequest with the signatures."""
@@ -157,19 +176,12 @@ def _spec(versions: Versions, version: Version, signature: str) -> Any:
     return spec
 
 
-def _examples(given: Any) -> list[bytes]:
-    """Returns the serialised tf.Examples of an Input; the features of a context belong to each example."""
-    if given.WhichOneof("kind") == "example_list_with_context":
-        listed = given.example_list_with_context
-        merged = []
-        for example in listed.examples:
-            each = tf.train.Example()
-            each.MergeFrom(listed.context)
-            for name, feature in example.features.feature.items():
-                each.features.feature[name].CopyFrom(feature)
-            merged.append(each.SerializeToString())
-        return merged
-    return [example.SerializeToString() for example in given.example_list.examples]
+def _merged(context: Any, example: Any) -> bytes:
+    merged = tf.train.Example()
+    merged.CopyFrom(context)
+    for name, feature in example.features.feature.items():
+        merged.features.feature[name].CopyFrom(feature)
+    return merged.SerializeToString()
 
 
 class _Interceptor(grpc.aio.ServerInterceptor):
@@ -187,20 +199,23 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         allowed = self._token is None or hmac.compare_digest(str(given).encode(), self._token)
 
         async def answer(request: Any, context: Any) -> Any:
-            start, code = time.perf_counter(), grpc.StatusCode.OK
+            start, code, reason = time.perf_counter(), grpc.StatusCode.OK, ""
             try:
-                if not allowed:
-                    code = grpc.StatusCode.UNAUTHENTICATED
-                    await context.abort(
-                        code, "expected the metadata 'authorization: Bearer TOKEN', received none or another"
-                    )
-                return await handler.unary_unary(request, context)
+                if allowed:
+                    return await handler.unary_unary(request, context)
+                code = grpc.StatusCode.UNAUTHENTICATED
+                reason = "expected the metadata 'authorization: Bearer TOKEN', received none or another token"
             except RequestError as error:
-                code = _CODES[error.status]
-                await context.abort(code, str(error))
+                code, reason = _CODES[error.status], str(error)
+            except Exception:
+                _log.exception("a call of %s failed", method)
+                code, reason = grpc.StatusCode.INTERNAL, "the server failed; its log has the reason"
             finally:
+                seconds = time.perf_counter() - start
                 metrics.REQUESTS.labels(method, code.name).inc()
-                metrics.SECONDS.labels(method).observe(time.perf_counter() - start)
+                metrics.SECONDS.labels(method).observe(seconds)
+                _log.info({"method": "gRPC", "path": method, "status": code.name, "ms": round(seconds * 1000, 1)})
+            return await context.abort(code, reason)
 
         return grpc.unary_unary_rpc_method_handler(
             answer, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer

@@ -1,6 +1,7 @@
 """Finds the photos that a user names on the command line."""
 
 import glob
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp"}  # what the served model de
 
 
 class Found(NamedTuple):
-    """The photos, in the order of the names and sorted within each folder, and the number of other files in folders."""
+    """The photos, in the order of the names and sorted within each folder, and the number of other files and links."""
 
     photos: list[Path]
     others: int
@@ -25,24 +26,26 @@ def find(names: Iterable[str]) -> Found:
         hidden files; or patterns of them, for shells that do not expand patterns.
 
     Raises:
-      UserError: when a name does not exist, or there is no photo.
+      UserError: when a name does not exist, a folder cannot be read, or there is no photo.
     """
     photos: dict[Path, None] = {}
     others = 0
     for name in names:
-        matches = [Path(name)] if Path(name).exists() else sorted(map(Path, glob.glob(name, recursive=True)))  # noqa: PTH207
+        try:
+            matches = [Path(name)] if Path(name).exists() else sorted(map(Path, glob.glob(name, recursive=True)))  # noqa: PTH207
+            inside = [_inside(path) if path.is_dir() else [path] for path in matches]
+        except OSError as error:
+            raise UserError(
+                f"cannot read {error.filename}: {error.strerror}; check the path and its permissions"
+            ) from None
         if not matches:
             raise UserError(
                 f"expected a file, a folder or a pattern that matches files, received {name!r}; check the path"
             )
-        for path in matches:
-            if path.is_dir():
-                inside = [each for each in sorted(path.rglob("*")) if each.is_file() and not _is_hidden(each, path)]
-                chosen = [each for each in inside if each.suffix.lower() in SUFFIXES]
-                others += len(inside) - len(chosen)
-                photos.update(dict.fromkeys(chosen))
-            else:
-                photos[path] = None
+        for path, files in zip(matches, inside, strict=True):
+            chosen = [each for each in files if each == path or each.suffix.lower() in SUFFIXES]
+            others += len(files) - len(chosen)
+            photos.update(dict.fromkeys(chosen))
     if not photos:
         raise UserError(
             f"expected photos ({', '.join(sorted(SUFFIXES))}), received {others} other files; name files to try them"
@@ -50,5 +53,19 @@ def find(names: Iterable[str]) -> Found:
     return Found(list(photos), others)
 
 
-def _is_hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(below).parts)
+def _inside(folder: Path) -> list[Path]:
+    """Returns the files in a folder at any depth, and links to folders, which are not followed; not hidden ones.
+
+    Raises:
+      OSError: when a folder cannot be read.
+    """
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        found += [Path(place, name) for name in files + links if not name.startswith(".")]
+    return sorted(found)

@@ -1,6 +1,7 @@
 """`python -m serving predict`: predicts photos with a server or a model on this machine, and writes a table."""
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,7 @@ def _model(args: argparse.Namespace) -> _Model:
     from serving import folders
 
     folders.check(args.model)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from serving.local_model import LocalModel  # after the check, because it imports TensorFlow
 
     return LocalModel(args.model, folders.name(args.model))
@@ -117,8 +119,17 @@ def _read(file: Path) -> bytes | str:
         return f"the file cannot be read: {error.strerror}"
 
 
+def _is_answer(answer: Any) -> bool:
+    """Returns whether an answer has the form of this pipeline's models."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
+        return False
+    values = answer.get("probabilities")
+    numbers = isinstance(values, list) and all(isinstance(each, int | float) for each in values)
+    return bool(answer["status"]) or (numbers and isinstance(answer.get("label"), str))
+
+
 def _row(file: Path, answer: Any, model: str, version: int | None) -> Row:
-    if not isinstance(answer, dict) or "status" not in answer:
+    if not _is_answer(answer):
         raise UserError(
             f"expected answers with label, probabilities and status, received {quoted(answer)} from {model}; give a "
             "model that this pipeline has pushed"
@@ -126,7 +137,7 @@ def _row(file: Path, answer: Any, model: str, version: int | None) -> Row:
     used = not answer["status"]
     probabilities = answer["probabilities"] if used else []
     return {
-        "file": str(file),
+        "file": os.fsencode(file).decode(errors="backslashreplace"),
         "label": answer["label"] if used else None,
         "probability": max(probabilities, default=None),
         "probabilities": probabilities,

@@ -139,8 +139,10 @@ def _target(path: str) -> _Target:
 def _parse(body: bodies.Body, version: Version, most: int) -> tuple[forms.Query, Signature]:
     """Returns the request in a body, and the signature that answers it. It may run in a thread."""
     if body.photos is not None:
-        photos = np.array([*body.photos, None], dtype=object)[:-1]
-        return forms.Query(forms.DEFAULT, {_PHOTO: photos}), signature_of(version, forms.DEFAULT, PREDICT)
+        signature = signature_of(version, forms.DEFAULT, PREDICT)
+        inputs = {_PHOTO: np.array([*body.photos, None], dtype=object)[:-1]}
+        forms.check_names(inputs, signature.inputs, "a photo as the body")
+        return forms.Query(forms.DEFAULT, inputs), signature
     parsed = forms.parse(body.content)
     signature = signature_of(version, forms.signature_of(parsed), PREDICT)
     return forms.query(parsed, signature.inputs, most), signature

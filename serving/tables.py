@@ -1,7 +1,9 @@
 """Writes rows of predictions as CSV, JSON lines or Parquet."""
 
+import contextlib
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,7 +74,7 @@ def check(to: Path | None) -> None:
         return
     if to.suffix.lower() not in (*_TEXTS, _PARQUET):
         raise UserError(f"--to: expected a file that ends in {', '.join((*_TEXTS, _PARQUET))}, received {str(to)!r}")
-    if not to.absolute().parent.is_dir():
+    if to.is_dir() or not to.absolute().parent.is_dir():
         raise UserError(f"--to: expected a file in a folder that exists, received {str(to)!r}; create the folder first")
 
 
@@ -82,7 +84,7 @@ def writer(to: Path | None) -> Iterator[Writer]:
     if to is None:
         yield _Csv(sys.stdout)
         return
-    part = to.with_name(f".{to.name}.part")
+    part = to.with_name(f".{os.getpid()}.part")
     try:
         if to.suffix.lower() == _PARQUET:
             table = _Parquet(part)
@@ -92,5 +94,8 @@ def writer(to: Path | None) -> Iterator[Writer]:
             with part.open("w", encoding="utf-8", newline="") as file:
                 yield _TEXTS[to.suffix.lower()](file)
         part.replace(to)
+    except OSError as error:
+        raise UserError(f"--to: cannot write {to}: {error.strerror or error}; nothing was written") from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -8,9 +8,12 @@ from tensorflow.autograph.experimental import do_not_convert
 from trainer import gif
 
 MAX_PIXELS = 178_956_970  # Pillow's limit for a decompression bomb, as in `ingest`
+MAX_SCANS = 100  # of a progressive JPEG, which usually has 10; each scan costs a pass over all pixels
 DECODED = "JPEG, PNG, GIF or BMP"
 JPEG, PNG, GIF, BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM"
 TOO_LARGE = f"expected a photo of at most {MAX_PIXELS:,} pixels, but its header declares more; resize it"
+_TOO_MANY_SCANS = f"expected a JPEG of at most {MAX_SCANS} scans, but it has more; save it again"
+_START_OF_SCAN = b"\xff\xda"  # compressed data has a zero after each 0xff
 _NOT_DECODED = f"is not supported; send {DECODED}"
 
 _BMP_PROBLEM = f"a BMP with compression, colour masks or other than 8, 24 or 32 bits per pixel {_NOT_DECODED}"
@@ -90,7 +93,9 @@ def _of_others(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.reduce_prod(tf.io.extract_jpeg_shape(encoded, tf.int64)[:2]) > MAX_PIXELS, TOO_LARGE, "")
+    pixels = tf.reduce_prod(tf.io.extract_jpeg_shape(encoded, tf.int64)[:2])
+    scans = tf.size(tf.strings.split(encoded, _START_OF_SCAN)) - 1
+    return _first(Problem(pixels > MAX_PIXELS, TOO_LARGE), Problem(scans > MAX_SCANS, _TOO_MANY_SCANS))
 
 
 def _of_png(encoded: tf.Tensor) -> tf.Tensor:

@@ -20,10 +20,18 @@ async function newestVersion() {
   return states.map((each) => BigInt(each.version)).reduce((a, b) => (a > b ? a : b));
 }
 
-async function predict(photo) {
+// A version may be replaced between two calls; with several workers, some have it seconds before the others.
+async function predict(photo, tries = 20) {
   const version = await newestVersion();
-  const body = await call(`${url}/versions/${version}:predict`, { method: "POST", headers: { "Content-Type": "image/jpeg" }, body: photo });
-  return { version, ...body.predictions[0], classes: await classNames(version) };
+  try {
+    const options = { method: "POST", headers: { "Content-Type": "image/jpeg" }, body: photo };
+    const body = await call(`${url}/versions/${version}:predict`, options);
+    return { version, ...body.predictions[0], classes: await classNames(version) };
+  } catch (error) {
+    if (error.status !== 404 || tries <= 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return predict(photo, tries - 1);
+  }
 }
 
 const names = new Map();
@@ -84,7 +92,7 @@ async function send(photos) {
       find("status").textContent = answer.status ? `${photo.name}: not used` : `${photo.name}: ${answer.label}`;
     } catch (error) {
       if (error.status === 401) {
-        refused = photos.slice(done);
+        refused = [...photos.slice(done), ...refused];
         find("access").hidden = false;
         find("status").textContent = "This server expects a token.";
         find("token").focus();
@@ -98,11 +106,11 @@ async function send(photos) {
   if (photos.length > 1) find("status").textContent = `${photos.length} photos answered.`;
 }
 
-const images = (files) => [...files].filter((each) => each.type.startsWith("image/"));
+const images = (files) => [...files].filter((each) => !each.type || each.type.startsWith("image/")); // HEIC may have no type
 const drop = find("drop");
 find("file").addEventListener("change", (event) => send([...event.target.files]));
 document.addEventListener("paste", (event) => send(images(event.clipboardData.files)));
 document.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
 document.addEventListener("dragleave", () => drop.classList.remove("over"));
 document.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); send(images(event.dataTransfer.files)); });
-find("form").addEventListener("submit", (event) => { event.preventDefault(); send(refused); });
+find("form").addEventListener("submit", (event) => { event.preventDefault(); send(refused.splice(0)); });

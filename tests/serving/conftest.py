@@ -71,7 +71,7 @@ def push(tiny, tmp_path):
     return copy
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def pushed(exported) -> Path:
     """A folder of versions that contains version 7."""
     folder = exported.parent / f"{served.NAME}-{os.getpid()}"
@@ -86,7 +86,7 @@ def client(pushed):
         yield client
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def token_file(pushed) -> Path:
     """A file with a token."""
     file = pushed.parent / f"token-{os.getpid()}"

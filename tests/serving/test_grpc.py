@@ -7,6 +7,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -109,6 +110,13 @@ def _huge():
     return tensor
 
 
+def _repeated():
+    """Returns a tensor that states two values and has one, which TensorFlow would repeat."""
+    tensor = tf.make_tensor_proto([b""])
+    tensor.tensor_shape.dim[0].size = 2
+    return tensor
+
+
 def _wrong(**changes):
     request = _predict([b""])
     if "name" in changes:
@@ -134,9 +142,11 @@ def _wrong(**changes):
         ({"label": "stable"}, "NOT_FOUND", "label"),
         ({"signature": "serving_defalt"}, "INVALID_ARGUMENT", "did you mean 'serving_default'?"),
         ({"input": "size"}, "INVALID_ARGUMENT", "unknown input of inputs in the request: 'size'"),
-        ({"tensor": tf.make_tensor_proto([1.0])}, "INVALID_ARGUMENT", "image_bytes: expected values of"),
+        ({"tensor": tf.make_tensor_proto([1.0])}, "INVALID_ARGUMENT", "image_bytes: expected values of string"),
+        ({"tensor": tensor_pb2.TensorProto(dtype=20)}, "INVALID_ARGUMENT", "image_bytes: expected values of string"),
         ({"tensor": tf.make_tensor_proto([[b""]])}, "INVALID_ARGUMENT", "image_bytes: expected values of the shape"),
-        ({"tensor": _huge()}, "INVALID_ARGUMENT", "image_bytes: expected a tensor of at most 1,048,576 values"),
+        ({"tensor": _huge()}, "INVALID_ARGUMENT", "expected at most 16 photos in a request"),
+        ({"tensor": _repeated()}, "INVALID_ARGUMENT", "image_bytes: expected the values of a tensor of [2]"),
         ({"tensor": tf.make_tensor_proto([b""] * 17)}, "INVALID_ARGUMENT", "expected at most 16 photos in a request"),
     ],
 )
@@ -150,6 +160,21 @@ def test_a_message_that_is_too_large_is_refused(stub):
     with pytest.raises(grpc.RpcError) as raised:
         stub.Predict(_predict([bytes(served.SMALL.max_body_mb * 2**20 + 1)]), timeout=30)
     assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_context_counts_for_each_example(stub):
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = served.NAME
+    listed = request.input.example_list_with_context
+    listed.context.features.feature["image"].bytes_list.value.append(bytes(2**19 - 1000))
+    listed.examples.extend([tf.train.Example()] * 2)
+    assert len(stub.Classify(request, timeout=30).result.classifications) == 2
+    listed.examples.add()
+    with pytest.raises(grpc.RpcError, match="at most 1,048,576 bytes with their context"):
+        stub.Classify(request, timeout=30)
+    listed.examples.extend([tf.train.Example()] * 100_000)
+    with pytest.raises(grpc.RpcError, match="at most 16 photos"):
+        stub.Classify(request, timeout=30)
 
 
 def test_a_port_in_use_is_one_line(pushed, capsys):

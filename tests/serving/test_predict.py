@@ -2,8 +2,12 @@
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pyarrow import parquet
@@ -96,6 +100,8 @@ _MISTAKES = [
     ("PHOTO --model M", "--model: expected a SavedModel, or a folder with numbered versions of one, in M"),
     ("PHOTO --model M --to a.txt", "--to: expected a file that ends in .csv, .jsonl, .parquet, received 'a.txt'"),
     ("PHOTO --model M --to no/a.csv", "--to: expected a file in a folder that exists, received 'no/a.csv'"),
+    ("PHOTO --model M --to EMPTY.csv", "--to: expected a file in a folder that exists, received"),
+    ("PHOTO --url http://[::1/v1/models/m", "--url: expected http://HOST:PORT/v1/models/NAME, received 'http://[::1/"),
     ("PHOTO --url localhost:8501", "--url: expected http://HOST:PORT/v1/models/NAME, received 'localhost:8501'"),
     ("PHOTO --url http://127.0.0.1:1/v1/models/m", "no answer from http://127.0.0.1:1/v1/models/m"),
     ("PHOTO --model M --token-file t", "--token-file: expected with --url, received with --model"),
@@ -109,7 +115,8 @@ def test_a_mistake_is_one_line(arguments, expected, photos, tmp_path, monkeypatc
     empty.mkdir()
     (empty / "note.txt").write_text("no photo")
     monkeypatch.chdir(tmp_path)
-    places = {"EMPTY": str(empty), "PHOTO": str(photos / "0.jpg")}
+    (tmp_path / "folder.csv").mkdir()
+    places = {"EMPTY": str(empty), "EMPTY.csv": "folder.csv", "PHOTO": str(photos / "0.jpg")}
     assert main(["predict", *(places.get(each, each) for each in arguments.split())]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("serving: ") and expected in line
@@ -136,6 +143,87 @@ def test_a_server_with_a_token_needs_its_file(protected, token_file, photos, cap
     assert main(command) == 2
     assert "answered 401: expected the header 'Authorization: Bearer TOKEN'" in capsys.readouterr().err
     assert main([*command, "--token-file", str(token_file)]) == 0
+
+
+def test_a_request_that_is_too_large_is_divided(client, tmp_path):
+    """The server accepts bodies of 1 MiB; photos have 0.3 MiB, and one has 2 MiB."""
+    for number in range(6):
+        (tmp_path / f"{number}.jpg").write_bytes(served.PHOTOS[number] + bytes(300_000))
+    (tmp_path / "6.jpg").write_bytes(served.PHOTOS[0] + bytes(2_000_000))
+    to = tmp_path / "a.csv"
+    assert main(["predict", str(tmp_path), "--url", client.model, "--to", str(to)]) == 1
+    rows = _rows(to)
+    expected = client.post("/v1/models/pets:predict", files=[("photo", photo) for photo in served.PHOTOS[:6]])
+    assert [row["label"] for row in rows[:6]] == [each["label"] for each in expected.json()["predictions"]]
+    assert "the server refuses it: expected a body of at most 1,048,576 bytes" in rows[6]["status"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("<html>", "expected JSON from"),
+        ({"predictions": []}, "expected 1 predictions from"),
+        ({"predictions": [{}, {}]}, "expected 1 predictions from"),
+        ([1], "expected 1 predictions from"),
+        ({"predictions": [[0.5, 0.5]]}, "expected answers with label, probabilities and status"),
+        ({"predictions": [{"status": "", "label": "a", "probabilities": None}]}, "expected answers with label"),
+        ({"predictions": [{"status": "", "label": "a", "probabilities": ["1"]}]}, "expected answers with label"),
+    ],
+)
+def test_an_answer_of_another_form_is_one_line(answer, expected, photos, capsys):
+    status = {"model_version_status": [{"version": "1", "state": "AVAILABLE"}]}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self._send(json.dumps(status))
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._send(answer if isinstance(answer, str) else json.dumps(answer))
+
+        def _send(self, text):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/v1/models/m"
+    assert main(["predict", str(photos / "0.jpg"), "--url", url]) == 2
+    server.shutdown()
+    server.server_close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("serving: ") and expected in line
+
+
+def test_names_and_links_of_all_kinds_are_in_the_table(pushed, photos, tmp_path, capsys):
+    odd = photos / os.fsdecode(b"caf\xe9,\n.jpg")
+    odd.write_bytes(served.PHOTOS[0])
+    (photos / "missing.jpg").symlink_to("nowhere")
+    (photos / "loop").symlink_to(photos)
+    for suffix in ("csv", "jsonl", "parquet"):
+        assert main(["predict", str(photos), "--model", str(pushed), "--to", str(tmp_path / f"a.{suffix}")]) == 1
+    rows = {row["file"]: row for row in _rows(tmp_path / "a.csv")}
+    assert rows[f"{photos}/caf\\xe9,\n.jpg"]["label"]
+    assert rows[f"{photos}/missing.jpg"]["status"] == "the file cannot be read: No such file or directory"
+    assert "4 photos predicted, 2 not used (column status); skipped 2 other files" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_used_is_one_line(tiny, photos, tmp_path, capsys):
+    shutil.copytree(tiny, tmp_path / "m" / "1")
+    (tmp_path / "m" / "1" / "saved_model.pb").write_bytes(b"no model")
+    assert main(["predict", str(photos), "--model", str(tmp_path / "m")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("serving: --model: cannot load ")
+
+
+def test_a_pipe_that_is_closed_is_no_stack_trace(pushed, photos):
+    command = f"{sys.executable} -m serving predict {photos} --model {pushed} | true"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert "Traceback" not in ended.stderr
 
 
 def test_another_kind_of_model_is_refused(monkeypatch, photos):

@@ -93,6 +93,19 @@ def test_a_header_of_too_many_pixels_is_refused_before_it_is_decoded(form, sides
     assert images.checked(tf.constant(encoded)) == encoded
 
 
+def test_a_progressive_jpeg_of_too_many_scans_is_refused():
+    """Each scan costs a pass over all pixels, and may have a few bytes."""
+    buffer = io.BytesIO()
+    Image.effect_noise((31, 17), 50).convert("RGB").save(buffer, "JPEG", progressive=True)
+    encoded = buffer.getvalue()
+    scans = encoded.count(b"\xff\xda")
+    last = encoded[encoded.rindex(b"\xff\xda") : -2]
+    most = encoded[:-2] + last * (formats.MAX_SCANS - scans) + encoded[-2:]
+    assert scans > 1 and formats.problem(tf.constant(encoded)) == formats.problem(tf.constant(most)) == ""
+    more = most[:-2] + last + most[-2:]
+    assert "at most 100 scans, but it has more; save it again" in formats.problem(tf.constant(more)).numpy().decode()
+
+
 @pytest.mark.parametrize("options", [{}, {"comment": b"x" * 700}, {"loop": 0, "duration": 10}])
 def test_a_gif_is_as_large_as_its_frames(options):
     buffer = io.BytesIO()
