@@ -24,6 +24,10 @@ PHOTOS = [records.jpeg((40 * index, 250 - 40 * index, 30 * index)) for index in 
 SMALL = Settings(NAME, NAME, port=0, max_batch=4, max_queue=16, max_body_mb=1, timeout_s=5.0, poll_s=0.05)
 
 
+# TensorFlow 2.21 writes these lines at its import, whatever TF_CPP_MIN_LOG_LEVEL is
+_OF_TENSORFLOW = re.compile(r"WARNING: All log messages before absl::InitializeLog|[IWEF]\d{4} \d\d:\d\d")
+
+
 class Client(requests.Session):
     """Sends requests to a server, by path."""
 
@@ -93,7 +97,8 @@ class Process(Client):
     def stopped(self) -> tuple[int, list[dict]]:
         """Waits for the end; returns the exit code and the lines of the log."""
         _, printed = self.process.communicate(timeout=60)
-        return self.process.returncode, [json.loads(line) for line in printed.splitlines()]
+        lines = [line for line in printed.splitlines() if not _OF_TENSORFLOW.match(line)]
+        return self.process.returncode, [json.loads(line) for line in lines]
 
 
 @contextlib.contextmanager

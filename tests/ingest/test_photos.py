@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from ingest import decoding, output, prepare, record_file
 from ingest.names import run_name
 from pipeline import schema_file, settings
 from tests.conftest import ROOT
+from tests.helpers.interrupts import HEARS_SIGINT
 from tests.helpers.records import photo_file
 
 
@@ -223,9 +223,8 @@ def test_a_failed_write_leaves_no_files(tmp_path):
 
 def _hears_ctrl_c(native, tmp_path, **env):
     command = [sys.executable, "-m", "ingest", "photos", native, "--to", tmp_path / "out", "--size", "1024"]
-    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, preexec_fn=hears, **pipes)
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, preexec_fn=HEARS_SIGINT, **pipes)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

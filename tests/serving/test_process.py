@@ -43,7 +43,10 @@ def _main(*flags, capsys):
         (["--model", "pets", "--workers", "0"], "--workers: expected a number above 0, received 0"),
         (["--model", "pets", "--timeout-s", "nan"], "--timeout-s: expected a number above 0, received nan"),
         (["--model", "pets", "--poll-s", "inf"], "--poll-s: expected a number above 0, received inf"),
-        (["--model", "pets", "--name", "a/b"], "--name: expected a name for URLs without / : ? # and %, received 'a/b'"),
+        (
+            ["--model", "pets", "--name", "a/b"],
+            "--name: expected a name for URLs without / : ? # and %, received 'a/b'",
+        ),
     ],
 )
 def test_a_wrong_flag_is_one_line_and_exit_code_2(push, tmp_path, monkeypatch, capsys, flags, text):

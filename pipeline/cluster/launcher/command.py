@@ -77,8 +77,11 @@ def _verdict(finished: dict[str, Any]) -> int:
     print(f"report: {report['uri']}/{REPORT}")
     if across := _copies_across_splits(finished):
         print(f"warning: {across:,} pairs of equal or similar photos are in different splits; the accuracy is too high")
-    evaluator, serving_check = finished["Evaluator"].outputs, finished["ServingCheck"].outputs
-    for blessings, reasons in ((evaluator["blessing"], evaluator["evaluation"]), (serving_check["blessing"],) * 2):
+    evaluator = finished["Evaluator"].outputs
+    verdicts = [(evaluator["blessing"], evaluator["evaluation"])]
+    if serving_check := finished.get("ServingCheck"):  # files that were compiled before have no such task
+        verdicts.append((serving_check.outputs["blessing"],) * 2)
+    for blessings, reasons in verdicts:
         if blessings[0]["metadata"].get("blessed") != 1:
             print(f"refused by the gate; nothing was pushed: {reasons[0]['metadata']['refused']}")
             return REFUSED

@@ -133,6 +133,7 @@ def test_copies_in_different_splits_are_counted(capsys, across, warned):
         return TaskResult(DONE, 1.0, {name: [{"uri": "a", "metadata": facts}] for name, facts in outputs.items()})
 
     finished = {"Report": result(report={}), "Evaluator": result(blessing={"blessed": 1}, evaluation={})}
+    finished["ServingCheck"] = result(blessing={"blessed": 1})
     finished["Pusher"] = result(pushed_model={"pushed_destination": "a/1"})
     finished |= {} if across is None else {"DataReview": result(duplicates={"across": across})}
     assert command._verdict(finished) == 0

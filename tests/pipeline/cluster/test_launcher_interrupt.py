@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.helpers.interrupts import HEARS_SIGINT
 
 RUN = """
 import json, sys
@@ -55,7 +56,7 @@ def _pids(file: Path) -> list[int]:
 @pytest.mark.parametrize("ignores_sigterm", [False, True])
 def test_an_interrupt_ends_the_task(tmp_path, ignores_sigterm):
     command = [sys.executable, "-c", RUN, str(tmp_path), json.dumps(_spec(TASK % ignores_sigterm))]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=HEARS_SIGINT)
     pids = _pids(tmp_path / "pids")
     assert list(tmp_path.glob("tiny-*/task/model/part"))
     process.send_signal(signal.SIGINT)
@@ -82,7 +83,8 @@ containers.run(context, ["python", "-m", "waiting"], folder / "log", folder, dic
 def test_an_interrupt_ends_a_module(tmp_path, monkeypatch):
     (tmp_path / "waiting.py").write_text(MODULE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    process = subprocess.Popen([sys.executable, "-c", OF_MODULE, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-c", OF_MODULE, str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, preexec_fn=HEARS_SIGINT)
     (pid,) = _pids(tmp_path / "pids")
     process.send_signal(signal.SIGINT)
     process.wait(timeout=30)
