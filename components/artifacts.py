@@ -34,7 +34,7 @@ class Quarantine(tfx.dsl.Artifact):
 
 
 class ReportSection(tfx.dsl.Artifact):
-    """A section of the report: section.json; see `components.report.sections`."""
+    """A section of the report: section.json; see `components.sections`."""
 
     TYPE_NAME = "components.ReportSection"
 

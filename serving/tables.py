@@ -13,7 +13,7 @@ from typing import Any, Protocol, TextIO
 import pyarrow as pa
 from pyarrow import parquet
 
-from errors import UserError
+from errors import UserError, shortened
 
 Row = dict[str, Any]
 COLUMNS = ("file", "label", "probability", "probabilities", "sure", "familiar", "status", "model", "version")
@@ -74,7 +74,11 @@ def check(to: Path | None) -> None:
         return
     if to.suffix.lower() not in (*_TEXTS, _PARQUET):
         raise UserError(f"--to: expected a file that ends in {', '.join((*_TEXTS, _PARQUET))}, received {str(to)!r}")
-    if to.is_dir() or not to.absolute().parent.is_dir():
+    try:
+        is_usable = to.absolute().parent.is_dir() and not to.is_dir()
+    except OSError as error:  # for example a name that is too long
+        raise UserError(f"--to: cannot write {shortened(str(to))}: {error.strerror}; nothing was written") from None
+    if not is_usable:
         raise UserError(f"--to: expected a file in a folder that exists, received {str(to)!r}; create the folder first")
 
 

@@ -157,7 +157,11 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"^--(?:model|name|token-file): ": "serving/test_process.py",
     r"\(--max-body-mb\)": "serving/test_bodies.py",
     r"start the server with --host": "serving/test_access.py",
-    r"^--(?:url|to): expected (?:http|a file)|start the server with: python -m serving": "serving/test_predict.py",
+    r"^--(?:url|to): (?:expected (?:http|a file)|cannot write)|start the server with: python -m serving": (
+        "serving/test_predict.py"
+    ),
+    r"^expected (?:… predictions|the versions of|JSON from) |a file of --to was not written": "serving/test_predict.py",
+    r"^--max-body-mb: expected at most": "serving/test_process.py",
     r"\(--grpc-port\)": "serving/test_grpc.py",
 }
 

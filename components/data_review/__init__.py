@@ -13,5 +13,5 @@ The node writes two artifacts. `suspects` contains:
   duplicates.csv: the pairs, with the columns similarity, name, label, split, other_name, other_label, other_split.
   duplicates.html: a sheet of the pictures.
 
-Both contain a section for the report (`components.report.sections`).
+Both contain a section for the report (`components.sections`).
 """

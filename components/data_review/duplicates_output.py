@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components import sections
 from components.data_review import output
 from components.data_review.neighbours import THRESHOLD, Pairs
 from components.data_review.records import Photos, Record
-from components.report import sections
 from components.stage import plural
 from ingest import sheet
 from ingest.label_edits import SETTING

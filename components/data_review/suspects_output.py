@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from components import sections
 from components.data_review import output
 from components.data_review.records import Photos, Record
 from components.data_review.suspects import FEWEST, Suspects
 from components.edits import FILE, Applied
-from components.report import sections
 from components.stage import plural
 from ingest import sheet
 from ingest.label_edits import DIGEST, NAME, NEW_LABEL, SETTING, Edits

@@ -51,7 +51,7 @@ For F1, n is the number of photos whose true or predicted class is this class.
         first three}], the most confident first
     slices: for size and brightness [{name, accuracy: a measure}]
   sections: [{node, id, folder, title, text, columns, rows, files, commands}], written by other nodes; see
-    `components.report.sections`
+    `components.sections`
   lineage: {nodes: [{node, reads: for example Trainer.model, artifacts: folders by output}], settings, versions, code,
     command}
 """

@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import edits, photos, prediction_files
+from components import edits, photos, prediction_files, sections
 from components.anomalies import read_anomalies
 from components.photos import Photos
 from components.quarantine import read_counts
-from components.report import data, embedding_drift, evaluation, explanations, page, sections
+from components.report import data, embedding_drift, evaluation, explanations, page
 from components.report.page import Pictures
 from components.report.sources import NUMBERS, REPORT, Sources
 from components.report.thumbnails import thumbnails

@@ -20,9 +20,8 @@ from tfx.components.util import model_utils
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelRun
 from tfx.utils import io_utils, path_utils
 
-from components import verdict
+from components import sections, verdict
 from components.artifacts import Artifacts
-from components.report import sections
 from components.serving_check import client, plan
 from components.serving_check.judge import TOLERANCE, Findings, judge
 from components.stage import Stage

@@ -2,7 +2,7 @@
 
 import pytest
 from tfx.types import channel_utils
-from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 from tfx.utils import io_utils
 
 from components import pushing
@@ -72,7 +72,10 @@ def _push(model: Model, second: int, pushed: str, folder, monkeypatch) -> list[s
     blessing, push = ModelBlessing(), PushedModel()
     blessing.uri, push.uri = str(folder / "blessing"), str(folder / f"push-{second}")
     blessing.set_int_custom_property("blessed", 1)
-    channels = [channel_utils.as_channel([each]) for each in (model, blessing)]
+    serves = InfraBlessing()
+    serves.uri = str(folder / "serves")
+    serves.set_int_custom_property("blessed", 1)
+    channels = [channel_utils.as_channel([each]) for each in (model, blessing, serves)]
     node = pusher_node(*channels, pushed)
     inputs = {"model": [model], "model_blessing": [blessing]}
     pushing.Executor().Do(inputs, {"pushed_model": [push]}, node.exec_properties)

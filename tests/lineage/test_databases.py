@@ -77,7 +77,7 @@ def test_what_a_run_writes_to_a_database_is_read_from_there(written):
     (run,) = _answer(written.server, "runs")
     assert (run["state"], run["error"]) == ("pushed", None)
     shown = _answer(written.server, "show")
-    assert [node["node"] for node in shown["nodes"]][::9] == ["ImportExampleGen", "Pusher"]
+    assert [node["node"] for node in shown["nodes"]][::9] == ["ImportExampleGen", "ServingCheck"]
     assert {node["state"] for node in shown["nodes"]} == {"complete"}
     assert run["pushed"].startswith(str(written.output / "pushed"))
     made = json.dumps(_answer(written.server, "lineage", run["pushed"]))

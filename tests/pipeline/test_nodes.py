@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from components import pusher, statistics_gen
-from components.report import sections
+from components import pusher, sections, statistics_gen
 from components.stage import Stage
 from errors import UserError
 from pipeline import nodes, pipeline

@@ -199,6 +199,36 @@ def test_an_answer_of_another_form_is_one_line(answer, expected, photos, capsys)
     assert line.startswith("serving: ") and expected in line
 
 
+def test_a_file_that_cannot_be_written_is_one_line(pushed, photos, tmp_path, capsys, monkeypatch):
+    command = ["predict", str(photos), "--model", str(pushed), "--to"]
+    assert main([*command, "/dev/full/a.csv"]) == main([*command, str(tmp_path / ("x" * 300 + ".csv"))]) == 2
+    assert "--to: " in capsys.readouterr().err
+    monkeypatch.setattr(tables, "_TEXTS", {".csv": _Full})
+    assert main([*command, str(tmp_path / "a.csv")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("serving: --to: cannot write ") and "No space left on device; nothing was written" in line
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+class _Full:
+    def __init__(self, file):
+        pass
+
+    def write(self, rows):
+        raise OSError(28, "No space left on device")
+
+
+def test_ctrl_c_is_one_line(photos, monkeypatch, capsys):
+    from serving import predict
+
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "run", interrupted)
+    assert main(["predict", str(photos), "--model", "m"]) == 130
+    assert capsys.readouterr().err == "serving: interrupted; a file of --to was not written\n"
+
+
 def test_names_and_links_of_all_kinds_are_in_the_table(pushed, photos, tmp_path, capsys):
     odd = photos / os.fsdecode(b"caf\xe9,\n.jpg")
     odd.write_bytes(served.PHOTOS[0])

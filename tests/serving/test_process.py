@@ -40,6 +40,7 @@ def _main(*flags, capsys):
         (["--model", "pets", "--token-file", "none"], "--token-file: cannot read none: "),
         (["--model", "pets", "--token-file", "token"], "--token-file: expected one line of printable ASCII"),
         (["--model", "pets", "--token-file", "pets"], "--token-file: cannot read pets: "),
+        (["--model", "pets", "--max-body-mb", "2048"], "--max-body-mb: expected at most 2047, received 2048"),
         (["--model", "pets", "--workers", "0"], "--workers: expected a number above 0, received 0"),
         (["--model", "pets", "--timeout-s", "nan"], "--timeout-s: expected a number above 0, received nan"),
         (["--model", "pets", "--poll-s", "inf"], "--poll-s: expected a number above 0, received inf"),

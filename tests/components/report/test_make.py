@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import edits, photos
-from components.report import sections
+from components import edits, photos, sections
 from components.report.make import make
 from components.report.sources import Sources
 from testing.example_gen import write_table

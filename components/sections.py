@@ -1,13 +1,17 @@
-"""Sections of the page that other nodes write. Each section is a file in one of the node's artifacts."""
+"""Sections of the report that other nodes write. Each section is a file in one of the node's artifacts.
+
+It is not in `components.report`, so that an edit of the report's pages does not rerun these nodes.
+"""
 
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from components.report.sources import Sources
+if TYPE_CHECKING:
+    from components.report.sources import Sources
 
 _FILE = "section.json"
 _PICTURE = re.compile("data:image/jpeg;base64,[A-Za-z0-9+/]+=*")
@@ -52,7 +56,7 @@ def write(
         file.write(json.dumps(section))
 
 
-def read(sources: Sources) -> list[dict[str, Any]]:
+def read(sources: "Sources") -> list[dict[str, Any]]:
     """Returns the sections of the run in the order of the nodes: the arguments of `write`, the node and a unique id."""
     sections: list[dict[str, Any]] = []
     for node in sources.nodes:
