@@ -6,16 +6,12 @@ It is not in `components.report`, so that an edit of the report's pages does not
 import json
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from components.report.sources import Sources
-
-_FILE = "section.json"
+FILE = "section.json"
 _PICTURE = re.compile("data:image/jpeg;base64,[A-Za-z0-9+/]+=*")
-_OPTIONAL: dict[str, list[Any]] = {"pictures": [], "files": [], "commands": []}  # older versions have none
 
 
 def write(
@@ -52,24 +48,5 @@ def write(
         raise ValueError(f"section {title!r}: expected pictures as data:image/jpeg;base64,…")
     section = {"title": title, "text": text, "columns": list(columns), "rows": [list(row) for row in rows]}
     section |= {"pictures": [list(row) for row in pictures], "files": list(files), "commands": list(commands)}
-    with tf.io.gfile.GFile(f"{folder}/{_FILE}", "w") as file:
+    with tf.io.gfile.GFile(f"{folder}/{FILE}", "w") as file:
         file.write(json.dumps(section))
-
-
-def read(sources: "Sources") -> list[dict[str, Any]]:
-    """Returns the sections of the run in the order of the nodes: the arguments of `write`, the node and a unique id."""
-    sections: list[dict[str, Any]] = []
-    for node in sources.nodes:
-        for output, folder in node.artifacts.items():
-            if tf.io.gfile.exists(f"{folder}/{_FILE}"):
-                with tf.io.gfile.GFile(f"{folder}/{_FILE}") as file:
-                    place = {"node": node.node, "id": node.node, "folder": folder}
-                    if sections and sections[-1]["node"] == node.node:
-                        place["id"] = f"{node.node}-{output}"
-                    sections.append({**place, **_OPTIONAL, **json.loads(file.read())})
-    return sections
-
-
-def without_pictures(section: dict[str, Any]) -> dict[str, Any]:
-    """Returns a section for `report.json`."""
-    return {name: value for name, value in section.items() if name != "pictures"}

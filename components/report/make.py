@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import edits, photos, prediction_files, sections
+from components import edits, photos, prediction_files
 from components.anomalies import read_anomalies
 from components.photos import Photos
 from components.quarantine import read_counts
-from components.report import data, embedding_drift, evaluation, explanations, page
+from components.report import added_sections, data, embedding_drift, evaluation, explanations, page
 from components.report.page import Pictures
 from components.report.sources import NUMBERS, REPORT, Sources
 from components.report.thumbnails import thumbnails
@@ -27,8 +27,8 @@ _SAMPLE_SIDE = 112
 def make(sources: Sources, to: str) -> dict[str, Any]:
     """Writes `report.html` and `report.json` into the folder `to`; returns the numbers (see `components.report`)."""
     numbers, pictures = _collect(_existing(sources))
-    found = sections.read(_existing(sources))
-    numbers |= {"sections": list(map(sections.without_pictures, found)), "lineage": _lineage(sources)}
+    found = added_sections.read(_existing(sources))
+    numbers |= {"sections": list(map(added_sections.without_pictures, found)), "lineage": _lineage(sources)}
     numbers, found = with_uris(numbers), with_uris(found)
     html = page.render(numbers | {"sections": found}, pictures, sources, to)
     tf.io.gfile.makedirs(to)
