@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from serving.errors import RequestError
 
 _MOST_FILES = 1000
-_DIGITS = 20  # of a length; Python converts no number of thousands of digits
+_DIGITS = 20  # of a Content-Length; int() refuses longer numbers with another error
 _MOST_BODIES = 8  # in memory at once, if all have the largest size
 
 

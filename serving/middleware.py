@@ -64,7 +64,7 @@ class Drain:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request."""
-        more = scope["type"] == "http" and "expect" not in Headers(scope=scope)  # Expect: the client waits for a word
+        more = scope["type"] == "http" and "expect" not in Headers(scope=scope)  # it waits for "100 Continue"
 
         async def receive_and_keep_more() -> Message:
             nonlocal more
