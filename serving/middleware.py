@@ -122,7 +122,8 @@ class Guard:
 
 
 def _hostname(host: str) -> str | None:
+    """Returns the name without the port; None for what is not a Host header, such as `evil.example@localhost`."""
     try:
-        return urlsplit(f"//{host}").hostname
+        return None if "@" in host else urlsplit(f"//{host}").hostname
     except ValueError:
         return None

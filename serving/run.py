@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import tempfile
+from functools import partial
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from serving import logs
+from serving.protocol import Protocol
 from serving.settings import Settings
 
 SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worker, as JSON
@@ -25,6 +27,7 @@ def serve(settings: Settings, listening: socket.socket) -> bool:
     config = uvicorn.Config(
         "serving.app:from_environment",
         factory=True,
+        http=partial(Protocol, headers_s=settings.timeout_s),  # type: ignore[arg-type]
         workers=settings.workers,
         log_config=logs.CONFIG,
         access_log=False,

@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import requests
 import uvicorn
 
 from serving import app, ports
+from serving.protocol import Protocol
 from serving.settings import Settings
 from tests.conftest import ROOT
 from tests.helpers import records
@@ -72,7 +74,8 @@ def in_thread(settings: Settings) -> Iterator[Client]:
     """Serves in a thread of this process, whose TensorFlow is already imported."""
     settings = settings._replace(grpc_port=0)
     with socket.create_server((settings.host, 0)) as listening, ports.reserved(settings) as settings:
-        config = uvicorn.Config(app.make(settings), log_config=None, access_log=False, ws="none")
+        http = partial(Protocol, headers_s=settings.timeout_s)
+        config = uvicorn.Config(app.make(settings), http=http, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()

@@ -29,7 +29,8 @@ def test_hosts_of_this_machine_are_answered(host):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "", "[::1", "a[b"]
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "evil.example@localhost", "", "[::1", "a[b"],
 )
 def test_other_hosts_are_refused_on_a_loopback_address(host):
     status, text = _refused(_guard(), host=host)

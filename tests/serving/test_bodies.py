@@ -203,6 +203,17 @@ def test_a_slow_body_is_answered_with_408_and_holds_nobody_up(push, monkeypatch)
     assert received.startswith("HTTP/1.1 408 ") and "the body was not complete after 1 s" in received
 
 
+def test_slow_headers_end_the_connection_and_a_slow_client_of_many_requests_stays(push):
+    with served.in_thread(served.SMALL._replace(model=str(push()), timeout_s=0.5)) as client:
+        client.wait_for(1)
+        head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+        assert client.exchange(b"") == ""  # no byte
+        assert client.exchange(head, b"X-Slow: ", pause=0.2) == ""
+        assert client.exchange(head + b"\r\n", b"GET ", pause=0.2).count("HTTP/1.1 200 ") == 1
+        received = client.exchange(*[head + b"\r\n"] * 5, head + b"Connection: close\r\n\r\n", pause=0.2)
+        assert received.count("HTTP/1.1 200 ") == 6
+
+
 @pytest.mark.parametrize("length", [b"abc", b"-1", b"1" * 30, b"5, 6"])
 def test_a_wrong_content_length_is_refused(client, length):
     received = client.exchange(HEAD + b"Content-Length: " + length + b"\r\n\r\nabc")
