@@ -11,7 +11,7 @@ from serving import folders, ports, tokens
 from serving.settings import Settings
 
 _FAILED, _NOT_STARTED, _INTERRUPTED = 1, 2, 130
-_PREDICT = "predict"
+_PREDICT, _MANIFEST = "predict", "manifest"
 _MOST_MB = 2047  # of a message of gRPC
 
 
@@ -23,6 +23,10 @@ def main(argv: list[str] | None = None) -> int:
             from serving import predict
 
             return predict.run(predict.parser().parse_args(argv[1:]))
+        if argv[:1] == [_MANIFEST]:
+            from serving import manifest
+
+            return manifest.run(manifest.parser().parse_args(argv[1:]))
         settings = _settings(_parser().parse_args(argv))
         folders.check(settings.model)
         return _serve(settings)
@@ -42,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving",
         description="Serves a pushed model over HTTP.",
-        epilog="python -m serving predict --help: predicts photos and writes a table",
+        epilog="python -m serving predict --help: predicts photos and writes a table. "
+        "python -m serving manifest --help: writes Kubernetes objects",
         allow_abbrev=False,
     )
     parser.add_argument(

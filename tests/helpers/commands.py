@@ -146,7 +146,7 @@ def execute(text: str, folder: Path) -> Done:
         return _make(text, folder)
     if words[:4] == ["python", "-m", "lineage", "serve"]:
         return _answers([*words, *([] if "--port" in words else ["--port", "0"])], folder)
-    if words[:3] == ["python", "-m", "serving"] and len(words) > 3 and words[3] != "predict":
+    if words[:3] == ["python", "-m", "serving"] and len(words) > 3 and words[3] not in ("predict", "manifest"):
         return _answers([*words, "--port", "0"], folder, "/readyz")
     if words[:3] == ["python", "-m", "lineage"] and re.search(r"--store '?(https?|vertex)://", text):
         return _lineage_of_a_cluster(words, folder)

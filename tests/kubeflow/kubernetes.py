@@ -27,6 +27,9 @@ _KINDS = {
     "Namespace": "/api/v1/namespaces",
     "ConfigMap": "/api/v1/namespaces/kubeflow/configmaps",
     "Secret": "/api/v1/namespaces/kubeflow/secrets",
+    "Service": "/api/v1/namespaces/kubeflow/services",
+    "Deployment": "/apis/apps/v1/namespaces/kubeflow/deployments",
+    "InferenceService": "/apis/serving.kserve.io/v1beta1/namespaces/kubeflow/inferenceservices",
 }
 
 
@@ -67,8 +70,13 @@ class Cluster:
 
     def create(self, thing: dict[str, Any]) -> None:
         """Creates an object of one of _KINDS. Raises requests.RequestException."""
-        answer = self._session.post(self._url + _KINDS[thing["kind"]], json=thing, timeout=30)
-        assert answer.ok, answer.text
+        assert not (refused := self.refused(thing)), refused
+
+    def refused(self, thing: dict[str, Any]) -> str:
+        """Creates an object of one of _KINDS, and returns why it was refused, or ''. Unknown fields are refused."""
+        path = f"{_KINDS[thing['kind']]}?fieldValidation=Strict"
+        answer = self._session.post(self._url + path, json=thing, timeout=60)
+        return "" if answer.ok else answer.text
 
     def service_account(self) -> dict[str, str]:
         """Returns the files that Kubernetes gives to a pod, by name; the token is the administrator's."""

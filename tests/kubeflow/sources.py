@@ -20,6 +20,7 @@ VERSIONS = {
     "2.15.0": "8fe8d7bdd88f027bde080f619762a0b3294796db",
     "2.17.0": "4a3592cb2dd0a91a4652ab93893ec8beda1f3158",
 }
+KSERVE = ("v0.20.0", "1fb781055dd1567164358233e1125142ca6ef1fe")  # the tag and its commit
 _MODULE = "github.com/kubeflow/pipelines"
 _SEPARATE = ("api", "kubernetes_platform", "third_party/ml-metadata")  # modules in folders of the same repository
 
@@ -74,6 +75,25 @@ def _check_out(version: str, folder: Path) -> None:
     if commit != VERSIONS[version]:
         raise SystemExit(f"Kubeflow Pipelines {version}: expected commit {VERSIONS[version]}, received {commit}")
     run(["git", "checkout", "--quiet", commit], folder)
+
+
+def kserve_definition() -> str:
+    """Returns KServe's definition of InferenceService; KSERVE_SOURCE names a local clone with the tag.
+
+    Raises:
+      SystemExit: if the tag does not name the expected commit.
+    """
+    tag, expected = KSERVE
+    folder = CACHE / f"kserve-{tag}"
+    if not folder.is_dir():
+        local = os.environ.get("KSERVE_SOURCE")
+        repository = Path(local).absolute().as_uri() if local else "https://github.com/kserve/kserve.git"
+        options = ["--depth=1", "--filter=blob:none", "--no-checkout", f"--branch={tag}"]
+        run(["git", "clone", "--quiet", *options, repository, folder])
+    commit = run(["git", "rev-parse", "HEAD"], folder).strip()
+    if commit != expected:
+        raise SystemExit(f"KServe {tag}: expected commit {expected}, received {commit}")
+    return run(["git", "show", "HEAD:config/crd/full/serving.kserve.io_inferenceservices.yaml"], folder)
 
 
 def build(folder: Path, package: str, name: str) -> Path:
