@@ -118,8 +118,8 @@ lock: $(READY) ## resolve all versions again and write requirements/*.txt
 	cd requirements && $(COMPILE:3.11=3.13) --python-platform x86_64-manylinux_2_40 tpu.in $(UNUSED) --override other-tensorflow.in \
 	  --output-file tpu.txt
 	cd requirements && $(NEW) tpu-check.in --output-file tpu-check.txt
-	cd requirements && $(OLD) dev.in --constraints lock-old.txt --output-file dev-old.txt
-	cd requirements && $(NEW) dev.in --constraints lock-new.txt --output-file dev-new.txt
+	cd requirements && $(OLD) dev.in $(UNUSED) --constraints lock-old.txt --output-file dev-old.txt
+	cd requirements && $(NEW) dev.in $(UNUSED) --constraints lock-new.txt --output-file dev-new.txt
 
 minio: $(READY) ## build MinIO, a server for some tests (needs Go; takes some minutes)
 	@$(BIN)/python -m tests.helpers.minio

@@ -23,7 +23,7 @@ def test_the_cpu_image_has_the_old_lock_with_a_smaller_tensorflow():
     assert image == lock
 
 
-@pytest.mark.parametrize("name", ["cpu.txt", "gpu.txt", "tpu.txt", "lock-old.txt"])
+@pytest.mark.parametrize("name", ["cpu.txt", "gpu.txt", "tpu.txt", "lock-old.txt", "dev-old.txt"])
 def test_no_lock_has_an_unused_package(name):
     unused = re.findall(r'^([\w-]+); sys_platform == "never"$', (LOCKS / "unused.in").read_text(), re.MULTILINE)
     assert unused

@@ -3,6 +3,7 @@
 The colours are CSS variables of the page, which has a light and a dark theme. Each chart fits on a phone.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ Spec = dict[str, Any]
 
 # SVG inside HTML needs no namespaces
 _NAMESPACES = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+# a role needs a name; Vega keeps the roles of marks even with `aria` false
+_ROLES = re.compile(r' (role="graphics-[a-z-]+"|aria-roledescription="[^"]*")')
 _HEIGHT = 210
 _FRAME = {
     "width": 320,  # including axes and legend
@@ -49,7 +52,7 @@ _CONFIG = {
 def _draw(spec: Spec) -> Markup:
     """Returns the chart as SVG, in which Vega has escaped all text."""
     svg = vl_convert.vegalite_to_svg({**_FRAME, "config": _CONFIG, **spec})
-    return Markup(svg.replace(_NAMESPACES, ""))  # noqa: S704
+    return Markup(_ROLES.sub("", svg.replace(_NAMESPACES, "")))  # noqa: S704
 
 
 def _colours(names: Sequence[str]) -> Spec:

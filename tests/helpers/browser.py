@@ -15,6 +15,8 @@ import pytest
 import requests
 import websocket
 
+from tests.helpers import accessibility
+
 TIMEOUT_S = 60
 IDLE_S = 0.5  # without a network request, the page is complete
 # The elements that a user must be able to reach with Tab.
@@ -46,7 +48,8 @@ UNREACHED = f"{TARGETS}.filter(e => !e.dataset.reached).map(e => e.outerHTML.sli
 class Seen(NamedTuple):
     """A loaded page. `width` is in pixels; `undrawn` are pictures and `unreached` elements, as HTML.
 
-    `text` is the visible text, `sideways` are the labels of boxes that must be scrolled sideways.
+    `text` is the visible text, `sideways` are the labels of boxes that must be scrolled sideways. `violations` are
+    those of axe-core's rules, with `audit`.
     """
 
     title: str
@@ -59,6 +62,7 @@ class Seen(NamedTuple):
     targets: int
     unreached: list[str]
     sideways: list[str]
+    violations: list[str]
 
 
 def look(
@@ -67,6 +71,7 @@ def look(
     dark: bool = False,
     picture: Path | None = None,
     act: Callable[["_Page"], None] | None = None,
+    audit: bool = False,
 ) -> Seen:
     """Loads a page in Chromium with all `details` open; skips the test if Chromium is missing.
 
@@ -75,6 +80,7 @@ def look(
       width: width of the window in pixels, by default a phone's.
       dark: whether the user prefers dark colours.
       act: is called when the page is loaded, for example to choose files.
+      audit: whether to check the page with axe-core; the page must be allowed to run scripts.
       picture: a file for a PNG screenshot of the whole page.
     """
     url = address.resolve().as_uri() if isinstance(address, Path) else address
@@ -97,9 +103,10 @@ def look(
             clip = {"x": 0, "y": 0, "width": max(seen["width"], width), "height": seen["height"], "scale": 1}
             shot = page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
             picture.write_bytes(base64.b64decode(shot["data"]))
+        violations = page.evaluate(accessibility.script()) if audit else []
         unreached = page.tab_through(seen["targets"])
     counts = {key: seen[key] for key in ("title", "text", "width", "pictures", "undrawn", "targets", "sideways")}
-    return Seen(errors=page.errors, requests=page.requests, unreached=unreached, **counts)
+    return Seen(errors=page.errors, requests=page.requests, unreached=unreached, violations=violations, **counts)
 
 
 class _Page:
@@ -121,7 +128,7 @@ class _Page:
             self._collect(message)
 
     def evaluate(self, code: str) -> Any:
-        answer = self.call("Runtime.evaluate", expression=code, returnByValue=True)
+        answer = self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

@@ -30,13 +30,13 @@ def served(tmp_path_factory):
 )
 def test_a_page_reads_well_on_a_phone_and_by_keyboard(served, path, title):
     url, ids = served
-    seen = browser.look(url + path.format(**ids))
+    seen = browser.look(url + path.format(**ids), audit=True)
     assert seen.title.startswith(title)
     assert seen.errors == []
     assert {urlsplit(each).netloc for each in seen.requests if not each.startswith("data:")} == {urlsplit(url).netloc}
     assert seen.width <= 380
     assert seen.targets >= 4
-    assert seen.unreached == []
+    assert seen.unreached == seen.violations == []
 
 
 def test_a_hostile_report_runs_nothing(served):

@@ -26,8 +26,9 @@ def test_each_photo_has_its_classes_on_a_phone_and_on_a_desktop(width, dark, cli
         page.wait_until(_sent(3))
         page.wait_until("document.querySelectorAll('#answers img').length == 2")
 
-    seen = browser.look(f"{client.url}/", width=width, dark=dark, act=act)
-    assert not seen.errors and not seen.undrawn and not seen.unreached and seen.width <= width
+    seen = browser.look(f"{client.url}/", width=width, dark=dark, act=act, audit=True)
+    assert seen.errors == seen.undrawn == seen.unreached == seen.violations == []
+    assert seen.width <= width
     assert seen.title == served.NAME and seen.pictures == 2
     assert all(request.startswith((client.url, "blob:", "data:")) for request in seen.requests)
     assert "Not used" in seen.text and "the photo is damaged: it cannot be decoded" in seen.text

@@ -12,6 +12,6 @@ def test_the_page_escapes_names_and_draws_all_pictures(tmp_path, capsys):
     assert code == 1
     assert "<script" not in page.read_text() and "<b>cat" not in page.read_text()
     for dark in (False, True):
-        seen = browser.look(page, dark=dark)
-        assert (seen.errors, seen.undrawn, seen.unreached) == ([], [], [])
+        seen = browser.look(page, dark=dark, audit=True)
+        assert seen.errors == seen.undrawn == seen.unreached == seen.violations == []
         assert seen.width <= 380
