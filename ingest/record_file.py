@@ -122,6 +122,21 @@ def count(path: Path, most: int) -> int:
     return found
 
 
+def complete_bytes(path: Path) -> int:
+    """Returns the length of the complete records at the start of a local, uncompressed shard.
+
+    Raises:
+      OSError: when the file cannot be read.
+    """
+    end = 0
+    with path.open("rb") as file:
+        for record in read(file):
+            if record.problem:
+                break
+            end += _HEADER + len(record.data) + 4
+    return end
+
+
 def _undamaged(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         yield from (record for record in read(file) if not record.problem)

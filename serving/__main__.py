@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from errors import UserError
-from serving import folders, ports, tokens
+from serving import folders, kept_files, ports, tokens
 from serving.settings import Settings
+from storage import uris
 
 _FAILED, _NOT_STARTED, _INTERRUPTED = 1, 2, 130
 _PREDICT, _MANIFEST = "predict", "manifest"
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
             return manifest.run(manifest.parser().parse_args(argv[1:]))
         settings = _settings(_parser().parse_args(argv))
         folders.check(settings.model)
+        if settings.keep:
+            kept_files.prepare(settings.keep)
         return _serve(settings)
     except UserError as error:
         print(f"serving: {error}", file=sys.stderr)
@@ -73,6 +76,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grpc-port", type=int, metavar="N", help="port of gRPC; 0 for any free port (default: no gRPC)"
     )
+    parser.add_argument(
+        "--keep",
+        metavar="DIR",
+        type=uris.local_path,
+        help="keep a sample of the answers in this folder, without photos",
+    )
+    parser.add_argument(
+        "--keep-photos", action="store_true", help="keep the photos, too: tell the people who send them"
+    )
+    parser.add_argument(
+        "--keep-share", type=float, default=default.keep_share, metavar="N", help="of the photos (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--keep-mb", type=int, default=default.keep_mb, metavar="N", help="MiB of all kept files (default: %(default)s)"
+    )
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="a file with the token that requests must have")
     return parser
 
@@ -85,7 +103,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     """
     model = args.model.rstrip("/")
     settings = Settings(**vars(args) | {"model": model, "name": args.name or folders.name(model)})
-    for key in ("workers", "max_batch", "max_queue", "max_body_mb", "timeout_s", "poll_s"):
+    for key in ("workers", "max_batch", "max_queue", "max_body_mb", "timeout_s", "poll_s", "keep_mb"):
         if not 0 < getattr(settings, key) < math.inf:
             raise UserError(
                 f"--{key.replace('_', '-')}: expected a number above 0, received {getattr(settings, key):g}"
@@ -94,9 +112,17 @@ def _settings(args: argparse.Namespace) -> Settings:
         raise UserError(f"--max-body-mb: expected at most {_MOST_MB}, received {settings.max_body_mb}")
     if not settings.name or set(settings.name) & set("/:?#%") or not settings.name.isprintable():
         raise UserError(f"--name: expected a name for URLs without / : ? # and %, received {settings.name!r}")
+    _check_keep(settings)
     if settings.token_file:
         tokens.read(settings.token_file)
     return settings
+
+
+def _check_keep(settings: Settings) -> None:
+    if settings.keep_photos and not settings.keep:
+        raise UserError("--keep-photos: expected with --keep DIR; give the folder for the photos")
+    if not 0 < settings.keep_share <= 1:
+        raise UserError(f"--keep-share: expected a number above 0 and at most 1, received {settings.keep_share:g}")
 
 
 def _serve(settings: Settings) -> int:
@@ -106,6 +132,10 @@ def _serve(settings: Settings) -> int:
         url = f"http://{ports.address(settings.host, listening.getsockname()[1])}/v1/models/{settings.name}"
         grpc = "" if settings.grpc_port is None else f"  gRPC {ports.address(settings.host, settings.grpc_port)}"
         print(f"{url}{grpc}  (Ctrl-C to stop)", flush=True)
+        if settings.keep:
+            what = "with their photos" if settings.keep_photos else "without photos"
+            kept = f"keeps {settings.keep_share:.3g} of the answers {what}"
+            print(f"{kept} in {settings.keep}, at most {settings.keep_mb:,} MiB", flush=True)
         return 0 if run.serve(settings, listening) else _FAILED
 
 

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import errors, grpc_api, metrics, tokens
+from serving import errors, grpc_api, keeping, metrics, tokens
 from serving.batching import Batcher, Limits
 from serving.bodies import Reader
 from serving.errors import RequestError
@@ -30,9 +30,9 @@ from serving.versions import Versions
 def from_environment() -> Starlette:
     """Returns the application of a worker process."""
     values = json.loads(os.environ[SETTINGS])
-    file = Path(values["token_file"]) if values["token_file"] else None
+    paths = {key: Path(values[key]) for key in ("token_file", "keep") if values[key]}
     metrics.forget_dead_workers()
-    return make(Settings(**values | {"token_file": file}))
+    return make(Settings(**values | paths))
 
 
 def make(settings: Settings) -> Starlette:
@@ -42,22 +42,28 @@ def make(settings: Settings) -> Starlette:
     limits = Limits(settings.max_batch, settings.max_queue, settings.timeout_s)
     versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor))
     reader = Reader(settings.max_body_mb * 2**20, settings.timeout_s)
+    keeper = keeping.of_settings(settings)
+    keep = keeper.keep if keeper else keeping.no_keep
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(versions.refresh)
         watch = asyncio.create_task(_watch(versions, settings.poll_s))
-        if settings.grpc_port is None:
-            yield
-        else:
-            async with grpc_api.serving(versions, settings, token):
+        with keeper or nullcontext():
+            if settings.grpc_port is None:
                 yield
+            else:
+                async with grpc_api.serving(versions, settings, token, keep):
+                    yield
         watch.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
 
     handlers: Any = {RequestError: _refused, HTTPException: _not_routed, Exception: _failed}
     app = Starlette(
-        routes=[*Rest(versions, reader, settings.max_queue).routes(), *Page(versions).routes()],
+        routes=[
+            *Rest(versions, reader, settings.max_queue, keep).routes(),
+            *Page(versions, settings.keep_photos).routes(),
+        ],
         exception_handlers=handlers,
         middleware=[Middleware(Log), Middleware(Drain), Middleware(Guard, host=settings.host, token=token)],
         lifespan=lifespan,

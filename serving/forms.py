@@ -15,6 +15,7 @@ import orjson
 from serving.errors import RequestError, brief, check_count, refuse_unknown
 
 DEFAULT = "serving_default"
+PHOTO = "image_bytes"  # the input of `serving_default`, also of a body that is a photo
 _BYTES = "_bytes"  # names with this end contain bytes, which JSON needs in base64
 _FITS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # for a kind of dtype, the kinds of numbers that it can hold
 

@@ -29,6 +29,7 @@ from serving import forms, metrics, ports
 from serving.calls import CLASSIFY, PREDICT, run, signature_of
 from serving.errors import RequestError, brief, check_count, refuse_unknown
 from serving.forms import Arrays, Input
+from serving.keeping import Keep
 from serving.settings import Settings
 from serving.versions import Version, Versions
 
@@ -48,8 +49,9 @@ _MOST_CALLS = 64  # at once in a worker; each may have the largest message
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict, Classify and GetModelMetadata; Regress and MultiInference are not implemented."""
 
-    def __init__(self, versions: Versions, most: int, most_bytes: int):
-        """Makes the service; `most` photos and `most_bytes` bytes are the limits of a request."""
+    def __init__(self, versions: Versions, most: int, most_bytes: int, keep: Keep):
+        """Makes the service; `most` photos and `most_bytes` bytes are the limits; `keep` receives the answers."""
+        self._keep = keep
         self._versions = versions
         self._most = most
         self._most_bytes = most_bytes
@@ -59,8 +61,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         version = _version(self._versions, request.model_spec)
         name = request.model_spec.signature_name or forms.DEFAULT
         signature = signature_of(version, name, PREDICT)
-        outputs = await run(signature, self._inputs(request.inputs, signature.inputs), self._most_bytes)
+        inputs = self._inputs(request.inputs, signature.inputs)
+        outputs = await run(signature, inputs, self._most_bytes)
         metrics.count(outputs)
+        self._keep(version.number, inputs, outputs)
         wanted = list(request.output_filter) or list(outputs)
         if others := [each for each in wanted if each not in outputs]:
             refuse_unknown(400, "output of output_filter", others[0], outputs)
@@ -223,18 +227,19 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
 
 @asynccontextmanager
-async def serving(versions: Versions, settings: Settings, token: str | None) -> AsyncIterator[None]:
+async def serving(versions: Versions, settings: Settings, token: str | None, keep: Keep) -> AsyncIterator[None]:
     """Serves gRPC while the block runs; then calls that have begun are answered.
 
     Args:
       versions: the versions to serve.
       settings: the settings; several workers use the same port.
       token: the bearer token; None for no token.
+      keep: receives the answers.
     """
     most_bytes = settings.max_body_mb * 2**20
     options = [("grpc.max_receive_message_length", most_bytes), ("grpc.so_reuseport", 1)]
     server = grpc.aio.server(interceptors=[_Interceptor(token)], options=options, maximum_concurrent_rpcs=_MOST_CALLS)
-    service = PredictionService(versions, settings.max_queue, most_bytes)
+    service = PredictionService(versions, settings.max_queue, most_bytes, keep)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), server)
     server.add_insecure_port(ports.address(settings.host, settings.grpc_port or 0))

@@ -30,6 +30,8 @@ CONFIDENCE = Histogram(
 )
 NOT_SURE = Counter("serving_not_sure", "Photos whose largest probability is below the threshold of `sure`")
 UNUSED = Counter("serving_unused_photos", "Photos that the model could not use")
+KEPT = Counter("serving_kept_photos", "Photos whose answer was kept (--keep)")
+NOT_KEPT = Counter("serving_not_kept_photos", "Photos that were chosen and not kept", ["reason"])
 VERSION = Gauge("serving_version", "The newest served version", multiprocess_mode="livemostrecent")
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST

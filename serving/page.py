@@ -25,10 +25,10 @@ OPEN = {"/", *_FILES}  # paths without a token; they contain the model's name on
 class Page:
     """The routes of the page of one model."""
 
-    def __init__(self, versions: Versions):
+    def __init__(self, versions: Versions, keeps_photos: bool):
         self._versions = versions
         template = Environment(autoescape=True).from_string((_FOLDER / "index.html").read_text(encoding="utf-8"))
-        self._index = template.render(name=versions.name)
+        self._index = template.render(name=versions.name, keeps_photos=keeps_photos)
 
     def routes(self) -> list[Route]:
         """Returns the routes for Starlette."""

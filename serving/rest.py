@@ -17,6 +17,7 @@ from starlette.routing import Route
 from serving import bodies, classify, forms, metrics, openapi
 from serving.calls import CLASSIFY, PREDICT, run, signature_of
 from serving.errors import RequestError, brief, refuse_unknown
+from serving.keeping import Keep
 from serving.versions import Signature, Version, Versions
 
 _NAME = r"[^/:]+"
@@ -26,7 +27,6 @@ _MODEL = re.compile(
 _PREDICT, _CLASSIFY, _METADATA, _STATUS = ":predict", ":classify", "/metadata", ""
 _GET, _POST = ("GET", "HEAD"), ("POST",)
 _METHODS = {_PREDICT: _POST, _CLASSIFY: _POST, _METADATA: _GET, _STATUS: _GET}
-_PHOTO = "image_bytes"  # the input of a body that is a photo
 _LARGE = 2**17  # bytes that take about as long to convert as to hand over to a thread
 
 _log = logging.getLogger("serving")
@@ -35,9 +35,10 @@ _log = logging.getLogger("serving")
 class Rest:
     """The routes of one model."""
 
-    def __init__(self, versions: Versions, reader: bodies.Reader, most: int):
-        """Makes the routes; `most` is the largest number of photos in a request."""
+    def __init__(self, versions: Versions, reader: bodies.Reader, most: int, keep: Keep):
+        """Makes the routes; `most` is the largest number of photos in a request, `keep` receives the answers."""
         self._versions = versions
+        self._keep = keep
         self._reader = reader
         self._most = most
         self._actions: dict[str, Callable[[Request, Version], Awaitable[Response]]] = {
@@ -96,6 +97,7 @@ class Rest:
             outputs = await run(signature, query.inputs, self._reader.most)
         request.state.version, request.state.photos = version.number, len(next(iter(outputs.values()), ()))
         metrics.count(outputs)
+        self._keep(version.number, query.inputs, outputs)
         size = sum(each.nbytes for each in outputs.values())
         return Response(await _away(size, forms.answer, outputs, query.by_row), media_type="application/json")
 
@@ -140,7 +142,7 @@ def _parse(body: bodies.Body, version: Version, most: int) -> tuple[forms.Query,
     """Returns the request in a body, and the signature that answers it. It may run in a thread."""
     if body.photos is not None:
         signature = signature_of(version, forms.DEFAULT, PREDICT)
-        inputs = {_PHOTO: np.array([*body.photos, None], dtype=object)[:-1]}
+        inputs = {forms.PHOTO: np.array([*body.photos, None], dtype=object)[:-1]}
         forms.check_names(inputs, signature.inputs, "a photo as the body")
         return forms.Query(forms.DEFAULT, inputs), signature
     parsed = forms.parse(body.content)

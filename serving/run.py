@@ -23,7 +23,7 @@ _STARTING_S = 120  # a worker that loads a large model does not answer the paren
 def serve(settings: Settings, listening: socket.socket) -> bool:
     """Serves until SIGINT or SIGTERM, answers the requests that have begun, and returns whether the server started."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ messages of the import are not JSON
-    os.environ[SETTINGS] = json.dumps(settings._asdict() | {"token_file": str(settings.token_file or "")})
+    os.environ[SETTINGS] = json.dumps(settings._asdict(), default=str)  # of paths
     config = uvicorn.Config(
         "serving.app:from_environment",
         factory=True,

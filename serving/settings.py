@@ -20,6 +20,10 @@ class Settings(NamedTuple):
       poll_s: seconds between two looks for new versions.
       grpc_port: the port of gRPC; 0 for any free port; None for no gRPC.
       token_file: the file of the bearer token that requests must have; None for no token.
+      keep: the folder where a sample of the answers is kept; None for none.
+      keep_share: the fraction of the photos whose answers are kept, 0 to 1.
+      keep_mb: the largest size of the folder, in MiB.
+      keep_photos: whether the photos are kept, too.
     """
 
     model: str
@@ -34,3 +38,7 @@ class Settings(NamedTuple):
     poll_s: float = 2.0
     grpc_port: int | None = None
     token_file: Path | None = None
+    keep: Path | None = None
+    keep_share: float = 0.01
+    keep_mb: int = 1024
+    keep_photos: bool = False

@@ -1,0 +1,131 @@
+"""The records of `python -m serving --keep`: an answer, measurements of its photo and, if the server may, the photo.
+
+They have the pipeline's features `image` and `size`, and features `served/…`. They have no `class`: the label of an
+answer is a prediction.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from errors import UserError
+from ingest import record_file
+from ingest.example_proto import Example
+from ingest.names import printable
+
+START, CLOSED, OPEN = "kept-", ".tfrec", ".tfrec.part"  # the names of files; the server still writes to OPEN ones
+_LISTS = {bytes: "bytes_list", int: "int64_list", float: "float_list"}
+_FEATURES = {
+    "label": "served/label",
+    "probability": "served/probability",
+    "version": "served/version",
+    "time": "served/time",
+    "size": "size",
+    "brightness": "served/brightness",
+    "contrast": "served/contrast",
+    "colours": "served/colours",
+    "image": "image",
+}
+
+
+class Kept(NamedTuple):
+    """A record.
+
+    Attributes:
+      label: the predicted class.
+      probability: of the predicted class, 0 to 1.
+      version: of the model.
+      time: seconds since 1970.
+      size: height and width in pixels.
+      brightness: see `components.photos.Photos`, as are the next two.
+      contrast: of the photo.
+      colours: of the photo.
+      image: the photo as it was sent, or b"".
+    """
+
+    label: bytes
+    probability: float
+    version: int
+    time: int
+    size: Sequence[int]
+    brightness: float
+    contrast: float
+    colours: Sequence[float]
+    image: bytes = b""
+
+
+class Place(NamedTuple):
+    """Where a record is: the file, and the record's number in it."""
+
+    file: Path
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file.name} record {self.number}"
+
+
+def serialized(kept: Kept) -> bytes:
+    """Returns the record as a tf.Example."""
+    example = Example()
+    for name, value in kept._asdict().items():
+        values: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+        if values != [b""]:
+            getattr(example.features.feature[_FEATURES[name]], _LISTS[type(values[0])]).value.extend(values)
+    return example.SerializeToString(deterministic=True)
+
+
+def parsed(data: bytes) -> Kept | None:
+    """Returns a record, given its tf.Example; None if it is not a record of `--keep`."""
+    try:
+        features = Example.FromString(data).features.feature
+    except DecodeError:
+        return None
+    values: dict[str, Any] = {}
+    for name, key in _FEATURES.items():
+        kind = features[key].WhichOneof("kind") if key in features else None
+        found = list(getattr(features[key], kind).value) if kind else []
+        if not found and name != "image":
+            return None
+        values[name] = found if name in ("size", "colours") else (found or [b""])[0]
+    return Kept(**values)
+
+
+def files(folder: Path) -> list[Path]:
+    """Returns the files of a folder, the oldest first, also those that the server has not closed.
+
+    Raises:
+      UserError: when there is none, or the folder cannot be read.
+    """
+    try:
+        found = sorted(path for path in folder.iterdir() if path.name.startswith(START))
+    except OSError as error:
+        raise UserError(
+            f"cannot read the kept answers in {printable(folder)}: {error.strerror}; give the folder of --keep"
+        ) from None
+    found = [path for path in found if path.name.endswith((CLOSED, OPEN))]
+    if not found:
+        raise UserError(f"expected files of --keep in {printable(folder)}, received none; give the folder of --keep")
+    return found
+
+
+def read(folder: Path) -> Iterator[tuple[Place, Kept]]:
+    """Yields the records of a folder, the oldest file first. Records that cannot be read are left out.
+
+    Raises:
+      UserError: as `files`; when no record can be read.
+    """
+    found = False
+    for path in files(folder):
+        try:
+            with path.open("rb") as file:
+                for record in record_file.read(file):
+                    kept = None if record.problem else parsed(record.data)
+                    if kept:
+                        found = True
+                        yield Place(path, record.number), kept
+        except FileNotFoundError:  # the server has closed or removed it
+            continue
+    if not found:
+        raise UserError(f"no record of --keep can be read in {printable(folder)}; give the folder of --keep")
