@@ -25,8 +25,14 @@ def main(argv: list[str] | None = None) -> int:
             print(settings.to_yaml(config), end="")
             return 0
         from lineage.lock import lock_output
-        from pipeline.local import find_rate, local_settings, minutes, output, run
+        from pipeline.local import bulk, find_rate, local_settings, minutes, output, run
 
+        if args.bulk:
+            config = local_settings.resolve_bulk(config)
+            bulk.check_model(config)
+            with lock_output(config.output):
+                output.check_output(config)
+                return run.run(config, args.verbose, part=bulk.PART).code
         if args.minutes:
             minutes.check(config)
         local_settings.check_single_process(os.environ.get("TF_CONFIG", ""))
@@ -37,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
             output.check_output(config)
             if args.minutes:
                 return minutes.run_within(config, args.minutes, args.verbose, args.open)
-            return run.run(config, args.verbose, args.open, args.find_learning_rate).code
+            part = find_rate.PART if args.find_learning_rate else None
+            return run.run(config, args.verbose, args.open, part).code
     except UserError as error:
         print(f"local_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED

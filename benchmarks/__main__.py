@@ -4,6 +4,7 @@ import os
 
 from benchmarks import (
     augmentation,
+    bulk,
     corpus,
     data_review,
     example_gen,
@@ -32,5 +33,6 @@ if __name__ == "__main__":
         data_review.main()
         ingest_photos.main()
         serving.main()
+        bulk.main()
     else:
         print(f"skipped the benchmarks of the flowers: {measure.DATA} has no folder flowers-192 (set FLOWERS_DATA)")

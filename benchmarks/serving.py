@@ -30,22 +30,23 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in MODELS:
         with tempfile.TemporaryDirectory() as folder:
-            photos = _export(name, Path(folder))
+            photos = export(name, Path(folder))
             call = _direct(Path(folder))
             with _serving(Path(folder)) as address:
                 _one_photo(name, photos[0], call, address)
                 _many_photos(name, photos, call, address)
 
 
-def _export(name: str, folder: Path) -> list[bytes]:
+def export(name: str, folder: Path) -> list[bytes]:
+    """Exports a model of the flowers to `folder`/model/1, and returns some photos."""
     from ingest.sample import CLASSES
     from testing import graphs
     from trainer import models
-    from trainer.export import export
+    from trainer.export import export as write
 
     photos = graphs.first_photos(sorted((DATA / "flowers-192").glob("*.tfrec"))[0], 64)
     transform = graphs.build(folder / "graph", photos, image_size=192)
-    export(models.build(name, (192, 192, 3), 5), transform, CLASSES, str(folder / "model" / "1"))
+    write(models.build(name, (192, 192, 3), 5), transform, CLASSES, str(folder / "model" / "1"))
     return photos
 
 

@@ -109,13 +109,34 @@ def check_file(path: str, size: int, source: str, expected: Expected) -> Iterato
     yield from _measured(batch)
 
 
-def _parsed(bad: BadRecord, expected: Expected) -> _Photo | LeftOut:
+def photo_of(data: bytes, names: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Returns the encoded photo of a record and the name of the photo's file, or b"". The record needs no class.
+
+    Args:
+      data: the serialized example.
+      names: the records' name of each feature.
+
+    Raises:
+      NotUsable: when there is no photo.
+    """
+    features = _features(data)
+    return _value(features, names[IMAGE], "bytes"), _filename(features, names)
+
+
+def _features(data: bytes) -> Mapping[str, Any]:
     try:
-        example = tf.train.Example.FromString(bad.data)
+        return tf.train.Example.FromString(data).features.feature
     except DecodeError:
-        raise NotUsable("not a tf.Example", f"{len(bad.data):,} bytes, beginning with {bad.data[:12]!r}") from None
-    features, names = example.features.feature, expected.features
-    filename = _text(features, names[FILENAME])[:_NAME_BYTES]
+        raise NotUsable("not a tf.Example", f"{len(data):,} bytes, beginning with {data[:12]!r}") from None
+
+
+def _filename(features: Mapping[str, Any], names: Mapping[str, str]) -> bytes:
+    return _text(features, names[FILENAME])[:_NAME_BYTES]
+
+
+def _parsed(bad: BadRecord, expected: Expected) -> _Photo | LeftOut:
+    features, names = _features(bad.data), expected.features
+    filename = _filename(features, names)
     name = filename or f"{bad.source} record {bad.record}".encode()
     edit, new_label = _edit(features, expected, readable(name))
     if edit and edit.kind == DROPPED:

@@ -1,6 +1,6 @@
 """Checks a folder of record files before a run starts. It reads only a few bytes of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -16,7 +16,7 @@ _LISTED = 5  # files that a message names
 _KINDS = {IMAGE: ("bytes",), CLASS: ("int64", "bytes")}
 
 
-def check_features(files: Sequence[str], features: Mapping[str, str]) -> None:
+def check_features(files: Sequence[str], features: Mapping[str, str], needed: Collection[str] = tuple(_KINDS)) -> None:
     """Checks that a record has the features that a run reads.
 
     ExampleGen checks every record. Here, only the first record of the first readable files is parsed.
@@ -24,6 +24,7 @@ def check_features(files: Sequence[str], features: Mapping[str, str]) -> None:
     Args:
       files: the paths of local record files.
       features: the records' names; see `ingest.feature_names`.
+      needed: the features that must exist, of IMAGE and CLASS.
 
     Raises:
       UserError: when no file has a readable record, or the first readable records lack a feature.
@@ -36,7 +37,7 @@ def check_features(files: Sequence[str], features: Mapping[str, str]) -> None:
             problems.append(record)
             continue
         kinds = {name: str(feature.WhichOneof("kind")).removesuffix("_list") for name, feature in record.items()}
-        if not (missing := missing or _missing(file, kinds, features)):
+        if not (missing := missing or _missing(file, kinds, features, needed)):
             return
         if len(problems) + 1 >= _LISTED:
             break
@@ -60,9 +61,9 @@ def _first(file: str) -> Mapping | str:
         return f"{name}: the first record is not a tf.Example"
 
 
-def _missing(file: str, kinds: Mapping[str, str], features: Mapping[str, str]) -> str:
+def _missing(file: str, kinds: Mapping[str, str], features: Mapping[str, str], needed: Collection[str]) -> str:
     """Returns an error if a feature is missing or has another kind, or ''."""
-    wrong = [name for name, allowed in _KINDS.items() if kinds.get(features[name]) not in allowed]
+    wrong = [name for name in needed if kinds.get(features[name]) not in _KINDS[name]]
     if not wrong:
         return ""
     expected = ", ".join(f"{features[name]} ({' or '.join(_KINDS[name])})" for name in wrong)

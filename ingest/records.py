@@ -19,7 +19,7 @@ ANY = "*"  # the pattern that matches all names in _RECORDS
 # names that Beam, TF-Slim, TFDS and Kaggle use
 _RECORDS = re.compile(r"\.tfrec(ords?)?([.-]|$)|-\d+-of-\d+", re.IGNORECASE)
 _BESIDE = re.compile(r"\.(part|partial|crdownload|tmp|bak|index|idx|json|md5)$|~$", re.IGNORECASE)
-_PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic")
+PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic")
 _ENOUGH = 100  # entries of a folder, to see what it contains
 _SHARDS_FOR_TEST = 4  # with fewer, each split would lose too much data to the others
 
@@ -130,7 +130,7 @@ def list_files(directory: str | Path, pattern: str) -> list[str]:
     Raises:
       UserError: when no file matches.
     """
-    files = _matching(str(directory), pattern)
+    files = matching(str(directory), pattern)
     if not files:
         raise UserError(f"no file in {directory} matches {pattern!r}; {_advice(str(directory))}")
     return files
@@ -169,7 +169,7 @@ def _advice(directory: str) -> str:
     folders = [f"{directory}/{name}" for name, is_folder in entries if is_folder][:5]
     inside = [(f"{folder}/{name}", is_folder) for folder in folders for name, is_folder in _readable(folder)]
     deeper = [name for path, is_folder in inside if is_folder for name, _ in _readable(path)]
-    if any(name.lower().endswith(_PHOTOS) for name in [*files, *(path for path, _ in inside), *deeper]):
+    if any(name.lower().endswith(PHOTOS) for name in [*files, *(path for path, _ in inside), *deeper]):
         return (
             f"{contents}. These are photos; first run python -m ingest photos {shlex.quote(directory)} --to DIR, then "
             "use DIR/settings.yaml (--config)"
@@ -195,7 +195,8 @@ def _readable(folder: str) -> list[tuple[str, bool]]:
         return []
 
 
-def _matching(directory: str, pattern: str) -> list[str]:
+def matching(directory: str, pattern: str) -> list[str]:
+    """Returns the files of `list_files`; [] if no file matches."""
     *parents, last = pattern.split("/")
     folders = [directory.rstrip("/")]
     for part in parents:

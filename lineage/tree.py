@@ -10,7 +10,7 @@ from components import judged_split
 from lineage import runs, source_code, text
 from lineage.history import Artifact, Execution, Graph, Id
 from lineage.source import Source
-from trainer.features import CODE
+from trainer.features import BULK_DATA, CODE
 from trainer.settings import with_effect
 
 Node = dict[str, Any]
@@ -96,7 +96,7 @@ def _settings(execution: Execution, provenance: str | None) -> dict[str, Any]:
     if files := text.json_object(execution.facts.get(CODE)):
         code = source_code.digest(files)
     data = execution.facts.get(_DATA)
-    found = {"code": code, "data": data, "provenance": provenance if data else None}
+    found = {"code": code, "data": data or execution.facts.get(BULK_DATA), "provenance": provenance if data else None}
     found["settings"] = with_effect(config["recipe"]) if "recipe" in config else config
     return {key: value for key, value in found.items() if value}
 

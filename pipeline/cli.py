@@ -16,7 +16,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=description, allow_abbrev=False)
     add_settings(result)
     result.add_argument("--output", metavar="DIR", type=uris.local_path, help="folder for all outputs (default: runs)")
-    result.add_argument(
+    alone = result.add_mutually_exclusive_group()
+    alone.add_argument(
         "--minutes",
         metavar="N",
         type=_minutes,
@@ -26,10 +27,15 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--devices", action="store_true", help="list the devices for training and exit")
     result.add_argument("--show-config", action="store_true", help="print the settings as YAML and exit")
     result.add_argument("--open", action="store_true", help="open the run's report in a browser")
-    result.add_argument(
+    alone.add_argument(
         "--find-learning-rate",
         action="store_true",
         help="train one epoch with rising learning rates, suggest one and exit; no model is stored",
+    )
+    alone.add_argument(
+        "--bulk",
+        metavar="DATA",
+        help="only predict a folder of TFRecords or photos with the latest pushed model (bulk.data)",
     )
     result.add_argument("--verbose", action="store_true", help="print the log of TFX and Beam to the terminal too")
     return result
@@ -70,7 +76,7 @@ def presets() -> str:
     return "\n".join(f"{name:<20} {settings.preset_summary(name)}" for name in settings.preset_names())
 
 
-FLAGS = {"data.directory": "data", "model.weights": "weights", "output": "output"}
+FLAGS = {"data.directory": "data", "model.weights": "weights", "output": "output", "bulk.data": "bulk"}
 
 
 def config_from(args: argparse.Namespace, flags: dict[str, str] = FLAGS) -> Config:

@@ -128,6 +128,12 @@ class Pusher(Section):
     directory: Uri | Path | None = None
 
 
+class Bulk(Section):
+    """Photos that the pushed model predicts after the run; see `components.bulk`."""
+
+    data: Uri | Path | None = Field(default=None, description="a folder of TFRecords or of photos; null for none")
+
+
 class Beam(Section):
     """The engine of Apache Beam, and its arguments, each as `--NAME` or `--NAME=VALUE`."""
 
@@ -195,6 +201,7 @@ class Config(Section):
     evaluator: Evaluator = Evaluator()
     serving_check: ServingCheck = ServingCheck()
     pusher: Pusher = Pusher()
+    bulk: Bulk = Bulk()
     beam: Beam = Beam()
     metadata: Metadata = Metadata()
     cluster: Cluster = Cluster()

@@ -21,6 +21,8 @@ from components import (
     transform,
     tuner,
 )
+from components.bulk import component as bulk
+from components.bulk import served_model
 from components.data_review import component as data_review
 from components.report import component as report
 from components.report.sources import RERUN_COMMAND
@@ -214,6 +216,24 @@ def _report(wiring: Wiring) -> BaseNode:
     return report.report(nodes, settings, wiring.environment.command)
 
 
+def _served_model(wiring: Wiring) -> BaseNode | None:
+    return None if pusher.STAGE.name in wiring.nodes else served_model.served_model()
+
+
+def _bulk(wiring: Wiring) -> BaseNode | None:
+    data = wiring.config.data
+    if not wiring.config.bulk.data:
+        return None
+    model = served_model.STAGE if served_model.STAGE.name in wiring.nodes else pusher.STAGE
+    return bulk.bulk_inferrer(
+        wiring[f"{model.name}.pushed_model"],
+        directory=str(wiring.config.bulk.data),
+        pattern=data.pattern,
+        features=data.features,
+        model_name=wiring.config.name,
+    )
+
+
 # Each entry: the node's record, and the function that returns the node, or None if the settings disable the node.
 NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (example_gen.STAGE, _examples),
@@ -232,4 +252,6 @@ NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (serving_check.STAGE, _serving_check),
     (pusher.STAGE, _pusher),
     (report.STAGE, _report),
+    (served_model.STAGE, _served_model),
+    (bulk.STAGE, _bulk),
 ]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from tfx import v1 as tfx
@@ -40,7 +40,7 @@ def create_pipeline(
     config: Config,
     environment: Environment,
     metadata: tfx.orchestration.metadata.ConnectionConfigType | None = None,
-    last: str = report.STAGE.name,
+    only: Collection[str] = (),
 ) -> tfx.dsl.Pipeline:
     """Returns the TFX pipeline.
 
@@ -48,7 +48,7 @@ def create_pipeline(
       config: validated settings with absolute paths (see `pipeline.local.local_settings`).
       environment: where the pipeline runs.
       metadata: the ML Metadata store; None on a cluster, which has its own.
-      last: the name of the last node. The nodes before it are cached for the whole pipeline.
+      only: the names of the nodes, which are cached for the whole pipeline too; without names, all nodes.
 
     Raises:
       UserError: when the model's builder cannot be imported, or an entry of NODES is wrong.
@@ -56,11 +56,9 @@ def create_pipeline(
     models.builder(config.model.name)
     wiring = Wiring(config, environment, {})
     for stage, make in NODES:
-        if node := make(wiring):
+        if (not only or stage.name in only) and (node := make(wiring)):
             _check_record(node, stage, wiring.nodes)
             wiring.nodes[stage.name] = node.with_id(stage.name)
-        if stage.name == last:
-            break
     nodes = list(wiring.nodes.values())
     _add_code_digests(nodes)
     if report.STAGE.name in wiring.nodes:

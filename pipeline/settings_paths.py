@@ -16,6 +16,7 @@ PATHS = (
     "data.edits",
     "model.weights",
     "pusher.directory",
+    "bulk.data",
     "metadata.password_file",
 )
 TRUNKS = "embeddings.trunks"  # a list, whose members have weights too

@@ -173,6 +173,24 @@ def test_the_import_of_a_schema_in_a_bucket_is_not_cached(tmp_path, flags):
     assert tasks["StatisticsGen"]["cachingOptions"] == {"enableCache": True}
 
 
+@pytest.mark.parametrize("flags", [VERTEX, KUBEFLOW])
+def test_photos_in_a_bucket_are_predicted_after_the_push_and_not_cached(tmp_path, flags):
+    """No driver looks at the photos there, so a cached node would ignore new ones."""
+    given = ["--set", "bulk.data=gs://a-bucket/new/"]
+    assert kubeflow_runner.main(["compile", *flags, *given, "-o", str(tmp_path / "job")]) == 0
+    task = _spec(tmp_path / "job")["root"]["dag"]["tasks"]["BulkInferrer"]
+    assert "cachingOptions" not in task
+    assert "Pusher" in task["dependentTasks"]
+    assert specs.constant(task["inputs"]["parameters"]["bulk_data"]["runtimeValue"]) == "gs://a-bucket/new"
+
+
+@pytest.mark.parametrize("target", ["vertex", "kubeflow"])
+def test_photos_on_this_machine_cannot_be_predicted_on_a_cluster(target, capfd):
+    flags = {"vertex": VERTEX, "kubeflow": KUBEFLOW}[target]
+    assert kubeflow_runner.main(["check", *flags, "--set", "bulk.data=/photos"]) == 2
+    assert "bulk.data: expected gs://BUCKET/FOLDER" in capfd.readouterr().err
+
+
 def test_a_schema_in_the_compiled_file_is_cached(compiled):
     for name in ("vertex-sample", "kubeflow-sample"):
         tasks = _spec(compiled(name))["root"]["dag"]["tasks"]

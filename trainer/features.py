@@ -15,6 +15,7 @@ PREDICTIONS = "predictions"  # the prefix of files in the Evaluator's evaluation
 PAIRS = "pairs.jsonl"  # on how many judged records the candidate and the baseline are right, in the same folder
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
 SET_ASIDE = "baseline_set_aside"  # a property of an evaluation: why it has no comparison with the baseline
+BULK_DATA = "bulk_data"  # BulkInferrer's execution property with the folder of the photos
 CODE = "code_files"  # the execution property with the digests of a node's code; see `lineage.source_code`
 
 # the recipe's settings that are parameters on a cluster, by the name of the Trainer's execution property

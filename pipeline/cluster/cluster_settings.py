@@ -83,6 +83,7 @@ def needs_local_files(config: Config) -> bool:
         for path in (
             config.data.directory,
             config.data.edits,
+            config.bulk.data,
             *(each.weights for each in (config.model, *config.embeddings.trunks)),
         )
         if path not in (None, "imagenet")
@@ -263,6 +264,8 @@ def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
         yield from _bucket("data.edits", config.data.edits, target)
     if weights and weights != "imagenet" and (submitted or "://" in weights):
         yield from _bucket("model.weights (--weights)", weights, target)
+    if config.bulk.data and (submitted or isinstance(config.bulk.data, str)):
+        yield from _bucket("bulk.data", config.bulk.data, target)
     for number, trunk in enumerate(config.embeddings.trunks):
         if trunk.weights != "imagenet" and (submitted or "://" in trunk.weights):
             yield from _bucket(f"embeddings.trunks.{number}.weights", trunk.weights, target)

@@ -5,6 +5,7 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.orchestration.data_types import RuntimeParameter
 
+from components.bulk import component as bulk
 from pipeline.cluster import s3_access
 from pipeline.cluster.compiled import Job
 from pipeline.cluster.machines import SPOT_LABEL, Machine
@@ -47,8 +48,12 @@ def compile_job(config: Config, target_name: str) -> Job:
             if "lifecycle" in container and not target.has_driver:
                 del container["lifecycle"]
                 task.pop("cachingOptions", None)  # without a driver, the cache would not detect changed files
-    if isinstance(config.data.schema_file, str):  # the cache's key has the URI, not the content
-        spec["root"]["dag"]["tasks"]["ImportSchemaGen"].pop("cachingOptions", None)
+    # the keys of their caches have the URIs, not the content
+    uncached = ["ImportSchemaGen"] * isinstance(config.data.schema_file, str) + [bulk.STAGE.name] * bool(
+        config.bulk.data
+    )
+    for name in uncached:
+        spec["root"]["dag"]["tasks"][name].pop("cachingOptions", None)
     if machine := target.trainer(config.cluster):
         trainer = executors["Trainer_executor"]["container"]
         trainer |= {"image": trainer_image(config.cluster), "resources": _resources_of(machine)}

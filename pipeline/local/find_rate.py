@@ -11,12 +11,11 @@ from ingest.split_names import EVAL, TRAIN
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import DONE, FAILED
+from pipeline.local.part import Part
 
 if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeResult
     from trainer.range_test import RangeTest
-
-LAST = "Transform"  # the last node that the test needs
 
 
 def check(config: Config) -> None:
@@ -37,7 +36,7 @@ def check(config: Config) -> None:
         )
 
 
-def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot: Path) -> int:
+def run(config: Config, console: Console, results: "dict[str, NodeResult]", log: Path) -> int:
     """Runs the test, writes the plot, prints the suggestion, and returns the exit code.
 
     See `print_result` for the code.
@@ -45,8 +44,8 @@ def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot
     Args:
       config: the settings of the run.
       console: the output.
-      results: of the nodes up to LAST, by name.
-      plot: the file of the plot, a PNG.
+      results: of the nodes of PART, by name.
+      log: the run's log, after which the plot is named.
     """
     from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -54,17 +53,26 @@ def run(config: Config, console: Console, results: "dict[str, NodeResult]", plot
     from trainer import range_test
 
     (examples,), (graph,) = (
-        results[node].outputs[output] for node, output in (("ImportExampleGen", "examples"), (LAST, "transform_graph"))
+        results[node].outputs[output]
+        for node, output in (("ImportExampleGen", "examples"), ("Transform", "transform_graph"))
     )
     files = {split: [f"{examples.uri}/Split-{split}/*"] for split in (TRAIN, EVAL)}
     fn_args = FnArgs(train_files=files[TRAIN], eval_files=files[EVAL], transform_graph_path=graph.uri)
     with spinner(console, "trains one epoch with rising learning rates …"):
         test = range_test.run(fn_args, config.recipe)
+    plot = config.output / "learning-rates" / f"{log.stem}.png"
     plot.parent.mkdir(parents=True, exist_ok=True)
     plot.write_bytes(_png(test))
     code = print_result(console, test)
     console.print(Text("plot: ").append_text(safe(plot)), soft_wrap=True)
     return code
+
+
+PART = Part(
+    ("ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataGate", "Transform"),
+    lambda config: config.data.directory,
+    run,
+)
 
 
 def print_result(console: Console, test: "RangeTest") -> int:

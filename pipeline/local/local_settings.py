@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from errors import UserError, collect_errors, shortened
-from ingest import data_checks, download, label_edits, prepare, records
+from ingest import bulk_input, data_checks, download, label_edits, prepare, records
+from ingest.feature_names import IMAGE
 from ingest.logs import log_to_file
 from pipeline import beam
-from pipeline.config import Beam, Config, Data, Metadata, ServingCheck
+from pipeline.config import Beam, Bulk, Config, Data, Metadata, ServingCheck
 from pipeline.local.output import writable
 from pipeline.schema_file import check_schema
 from trainer.families import FAMILIES, PROBE, Packaged, Weights
@@ -46,6 +47,8 @@ def resolve(config: Config, in_batches: bool = False) -> Config:
     with collect_errors(problems):
         pushed = _push_folder(config)
     with collect_errors(problems):
+        bulk = _bulk(config)
+    with collect_errors(problems):
         writable(config.output, "the output folder", "--output DIR", make=False)
     with collect_errors(problems):
         if not problems and (model.weights or trunks):  # last, because it imports TensorFlow
@@ -55,8 +58,43 @@ def resolve(config: Config, in_batches: bool = False) -> Config:
     output = writable(config.output, "the output folder", "--output DIR", make=True)
     embeddings = config.embeddings.model_copy(update={"trunks": trunks})
     pusher = config.pusher.model_copy(update={"directory": pushed})
-    changed = {"output": output, "data": data, "model": model, "embeddings": embeddings, "pusher": pusher}
+    changed = {"output": output, "data": data, "model": model, "embeddings": embeddings, "pusher": pusher, "bulk": bulk}
     return config.model_copy(update=changed)
+
+
+def resolve_bulk(config: Config) -> Config:
+    """Returns the settings for `--bulk` with absolute paths, all validated; the training's settings are not checked.
+
+    Raises:
+      UserError: naming all settings that cannot be used.
+    """
+    problems: list[str] = []
+    with collect_errors(problems):
+        _check_beam(config.beam)
+    with collect_errors(problems):
+        _check_database(config.metadata)
+    with collect_errors(problems):
+        bulk = _bulk(config)
+    with collect_errors(problems):
+        output = writable(config.output, "the output folder", "--output DIR", make=False)
+    if problems:
+        raise UserError("\n".join(problems))
+    pusher = config.pusher.model_copy(update={"directory": output / "pushed" / config.name})
+    return config.model_copy(update={"output": output, "bulk": bulk, "pusher": pusher})
+
+
+def _bulk(config: Config) -> Bulk:
+    """Returns the section `bulk` with an absolute folder, in which there are photos or usable records."""
+    if not config.bulk.data:
+        return config.bulk
+    folder = _local_path(config.bulk.data, "bulk.data").expanduser().resolve()
+    if not folder.is_dir():
+        raise UserError(f"bulk.data: expected a folder of TFRecords or photos, received {folder}; check the path")
+    records.check_path(folder, "give another folder (--bulk DATA)")
+    found = bulk_input.find(str(folder), config.data.pattern)
+    if found.are_records:
+        data_checks.check_features(found.files, config.data.features, needed=(IMAGE,))
+    return config.bulk.model_copy(update={"data": folder})
 
 
 def _check_beam(settings: Beam) -> None:

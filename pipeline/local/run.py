@@ -22,8 +22,8 @@ from lineage.text import safe
 from pipeline import settings
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
-from pipeline.local import find_rate
 from pipeline.local.failure import Interrupted, Interruption, cause
+from pipeline.local.part import Part
 from pipeline.local.spinner import spinner
 
 if TYPE_CHECKING:
@@ -51,10 +51,8 @@ class Outcome(NamedTuple):
     report: Path | None = None
 
 
-def run(config: Config, verbose: bool, open_report: bool = False, find_learning_rate: bool = False) -> Outcome:
-    """Runs the pipeline with resolved settings, and optionally opens the report in a browser.
-
-    With `find_learning_rate`, only the nodes that prepare the data run, and then a range test of the learning rate.
+def run(config: Config, verbose: bool, open_report: bool = False, part: Part | None = None) -> Outcome:
+    """Runs the pipeline, or a part of it, with resolved settings, and optionally opens the report in a browser.
 
     FAILED means that a node before the report failed. If only the report fails, the code is PUSHED or REFUSED, because
     the gate has decided and the model is pushed.
@@ -62,18 +60,19 @@ def run(config: Config, verbose: bool, open_report: bool = False, find_learning_
     stamp = f"{config.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     log = config.output / "logs" / f"{stamp}.log"
     console = Console()
-    console.print(Text.assemble((config.name, "bold"), ": ", safe(config.data.directory)), soft_wrap=True)
+    data = part.data(config) if part else config.data.directory
+    console.print(Text.assemble((config.name, "bold"), ": ", safe(data)), soft_wrap=True)
     console.print(Text("log: ").append_text(safe(log)), soft_wrap=True)
     Interruption.requested = False
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(signum, _interrupt)
     with log_to_file(log, also_terminal=verbose):
         try:
-            return _run_nodes(config, console, log, open_report, find_learning_rate)
+            return _run_nodes(config, console, log, open_report, part)
         except Exception:
             if not Interruption.requested:  # TFX, Beam or an import may have replaced Interrupted by another error
                 raise
-            rest = "" if find_learning_rate else ", and training continues after the last finished epoch"
+            rest = "" if part else ", and training continues after the last finished epoch"
             console.print(
                 "\n[yellow]Interrupted.[/] Run the same command again to resume: finished nodes are cached"
                 + rest
@@ -85,7 +84,7 @@ def run(config: Config, verbose: bool, open_report: bool = False, find_learning_
             signal.setitimer(signal.ITIMER_REAL, 0)  # see `_interrupt`
 
 
-def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, find_learning_rate: bool) -> Outcome:
+def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, part: Part | None) -> Outcome:
     with spinner(console, "loading TensorFlow and TFX …"):
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
@@ -100,8 +99,7 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, f
         devices.limit_gpu_memory(tf.config.list_physical_devices("GPU"), config.trainer.gpu_memory_mb)
     settings_file(config).write_text(settings.to_yaml(config), encoding="utf-8")
     connection = metadata.connection_config(_store(config), config.metadata.password_file)
-    last = find_rate.LAST if find_learning_rate else REPORT_NODE
-    pipeline = create_pipeline(config, local_environment(config), connection, last)
+    pipeline = create_pipeline(config, local_environment(config), connection, part.nodes if part else ())
     lines = NodeLines(console, pipeline.components)
     facts = {"pipeline": config.name, "settings": config.model_dump_json(), "log": str(log)}
     facts["code"] = source_code.digest(code_of(pipeline.components))
@@ -119,9 +117,8 @@ def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, f
         report_error = _report_error(config, failure)
     finally:
         lines.stop()
-    if find_learning_rate:
-        plot = config.output / "learning-rates" / f"{log.stem}.png"
-        return Outcome(find_rate.run(config, console, lines.results, plot))
+    if part:
+        return Outcome(part.finish(config, console, lines.results, log))
     return _finish(config, console, lines.results, report_error, log, open_report)
 
 
@@ -132,7 +129,7 @@ def _finish(
     from components import checks
     from components.serving_check import component as serving_check
     from components.trainer import history
-    from pipeline.local import summary
+    from pipeline.local import bulk, summary
     from pipeline.pipeline import root
 
     evaluation = checks.read(results["Evaluator"].outputs).joined(*serving_check.read(results["ServingCheck"].outputs))
@@ -141,6 +138,7 @@ def _finish(
     locations = {"report": report or report_error, "metadata": _store(config), "artifacts": root(config)}
     locations |= {"tensorboard": runs, "log": log}
     summary.show(console, config, results, evaluation, locations)
+    bulk.show(console, results)
     if open_report and report:
         webbrowser.open(report.as_uri())
     changed = history(results["Trainer"].outputs)["best_epoch"] > 0

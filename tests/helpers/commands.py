@@ -163,7 +163,7 @@ def execute(text: str, folder: Path) -> Done:
 
 def without_network(command: str) -> str:
     """Returns the command with local data instead of downloads, and --show-config if it needs weights or an engine."""
-    if "local_runner.py" not in command or "--list-presets" in command or "--devices" in command:
+    if "local_runner.py" not in command or any(flag in command for flag in ("--list-presets", "--devices", "--bulk")):
         return command
     if "--weights" in command or "xception" in command or "beam.args" in command:
         return f"{command} --show-config"

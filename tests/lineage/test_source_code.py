@@ -35,6 +35,15 @@ NODES = {
         ["components/serving_check/component.py", "components/serving_check/client.py", "components/verdict.py"],
         ["trainer/export.py", "components/evaluator.py", "components/checks.py", "trainer/reference.py"],
     ),
+    "BulkInferrer": (
+        [
+            "components/bulk/component.py",
+            "components/bulk/table.py",
+            "components/record_check.py",
+            "ingest/bulk_input.py",
+        ],
+        ["serving/tables.py", "trainer/export.py", "components/evaluator.py", "components/pushing.py"],
+    ),
     "Report": (
         ["components/report/component.py", "components/report/make.py", "components/report/templates/data.html"],
         ["lineage/cli.py", "lineage/pages/style.css", "trainer/run.py", "components/checks.py"],
@@ -50,6 +59,7 @@ def nodes(tmp_path_factory):
         output=folder,
         data={"directory": folder, "schema_file": ROOT / "schemas" / "flowers.pbtxt"},
         pusher={"directory": folder},
+        bulk={"data": folder},
         tuner={"trials": 1, "search": {"trainer.batch_size": [1]}},
     )
     return create_pipeline(config, local_environment(config)).components

@@ -9,6 +9,7 @@ from components.stage import Stage
 from errors import UserError
 from pipeline import nodes, pipeline
 from pipeline.config import Config
+from pipeline.local import bulk
 from trainer import families
 
 
@@ -104,6 +105,23 @@ def test_the_command_of_the_review_names_a_file_with_the_settings_of_its_run():
 
     assert command(3) == command(3) != command(4)
     assert command(3).startswith("python local_runner.py --config /out/logs/mine-")
+
+
+def test_photos_are_predicted_with_the_pushed_model_if_there_are_any():
+    def made(only=(), **settings):
+        config = Config.model_validate({"data": {"directory": "/data", "features": "tf-slim"}, "bulk": settings})
+        created = pipeline.create_pipeline(config, pipeline.local_environment(config), only=only)
+        return {node.id: node for node in created.components}
+
+    assert not {"BulkInferrer", "ServedModel"} & set(made())
+    nodes = made(data="/photos")
+    assert "ServedModel" not in nodes
+    assert nodes["BulkInferrer"].inputs["pushed_model"].producer_component_id == "Pusher"
+    assert nodes["BulkInferrer"].exec_properties["bulk_data"] == "/photos"
+    assert json.loads(nodes["BulkInferrer"].exec_properties["features"])["image"] == "image/encoded"
+    alone = made(only=bulk.PART.nodes, data="/photos")
+    assert list(alone) == ["ServedModel", "BulkInferrer"]
+    assert alone["BulkInferrer"].inputs["pushed_model"].producer_component_id == "ServedModel"
 
 
 def test_infra_validator_replaces_the_serving_check():

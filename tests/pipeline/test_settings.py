@@ -169,7 +169,7 @@ TEXTS = {  # key: whether the setting may be null
     "model.name": False, "model.weights": True, "model.weights_match": False, "model.weights_sha256": True,
     "model.head": False, "data.edits": True, "trainer.balance": False,
     "trainer.learning_rate.schedule": False, "trainer.precision": False,
-    "pusher.directory": True, "serving_check.server": False, "beam.runner": False,
+    "pusher.directory": True, "bulk.data": True, "serving_check.server": False, "beam.runner": False,
     "cluster.project": True, "cluster.region": True, "cluster.pipeline_root": True, "cluster.service_account": True,
     "cluster.endpoint": True, "cluster.namespace": True, "cluster.image": True, "cluster.trainer": False,
     "cluster.s3_endpoint": True, "cluster.s3_secret": True,

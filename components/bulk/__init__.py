@@ -1,0 +1,1 @@
+"""Predicts photos in bulk with the pushed model, on Beam."""
