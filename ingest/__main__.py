@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         module, _, name = args.pop("function").rpartition(".")
         function, source = getattr(importlib.import_module(module), name), args.pop("source")
-        if "to" not in args:
+        if not args.pop("writes_dataset"):
             return function(source, **args)
         target = args.pop("to")
         _print_summary(function(source, target, **args), target)
@@ -74,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument(
             "--to", metavar="DIR", type=uris.local_path, required=True, help="a new folder for the dataset"
         )
-        kind.set_defaults(function=command.make)
+        kind.set_defaults(function=command.make, writes_dataset=True)
     for name, inspection in INSPECTIONS.items():
-        _add(kinds, name, inspection, inspection.flags).set_defaults(function=inspection.run)
+        _add(kinds, name, inspection, inspection.flags).set_defaults(function=inspection.run, writes_dataset=False)
     return result
 
 

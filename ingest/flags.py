@@ -74,10 +74,11 @@ class File(NamedTuple):
 
     metavar: str
     help: str
+    required: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Returns the keyword arguments of `add_argument`."""
-        return {"type": uris.local_path, "metavar": self.metavar, "help": self.help}
+        return {"type": uris.local_path, "metavar": self.metavar, "help": self.help, "required": self.required}
 
 
 Flag = Number | Fraction | Choice | Switch | Text | File

@@ -144,6 +144,13 @@ INSPECTIONS = {
         source_help="a folder of TFRecords, or what `photos` reads",
         flags={**_LAYOUT, "features": _FEATURES, "max-megapixels": _MAX_MEGAPIXELS, "html": _HTML},
     ),
+    "kept": Inspection(
+        "ingest.kept_photos.run",
+        help="write the photos that a server has kept as files to label",
+        source="DIR",
+        source_help="the folder that a server fills with --keep",
+        flags={"to": File("DIR", "a new folder for the photos, labels.csv and a page", required=True)},
+    ),
     "quarantine": Inspection(
         "ingest.quarantine.run",
         help="show the records that a run could not use, by reason",

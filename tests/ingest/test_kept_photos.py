@@ -1,0 +1,59 @@
+"""`ingest kept`: kept photos become files to label, which `ingest photos` converts."""
+
+import csv
+import stat
+
+import pytest
+
+from ingest import kept, kept_photos, record_file
+from ingest.__main__ import main
+from tests.helpers import records
+
+PHOTOS = [records.jpeg((20 * index, 250 - 20 * index, 30)) for index in range(8)]
+
+
+def _keep(folder, rows, name="kept-1.tfrec"):
+    folder.mkdir(exist_ok=True)
+    with (folder / name).open("wb") as file:
+        for image, probability in rows:
+            each = kept.Kept(b"cat", probability, 3, 1_700_000_000, [40, 40], 0.5, 0.1, [0.1, 0.2, 0.3], image)
+            record_file.write_record(file, kept.serialized(each))
+
+
+def test_labelled_photos_become_records_and_others_are_listed(tmp_path, capsys):
+    _keep(tmp_path / "kept", [(photo, 0.9 - index / 10) for index, photo in enumerate([*PHOTOS, PHOTOS[0]])])
+    _keep(tmp_path / "kept", [(PHOTOS[1], 0.5)], "kept-2.tfrec.part")
+    to = tmp_path / "to-label"
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(to)]) == 0
+    with (to / kept_photos.LABELS).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["probability"]) for row in rows] == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    assert [(to / row["path"]).read_bytes() for row in rows] == PHOTOS[::-1]
+    assert {(row["label"], row["predicted"], row["version"]) for row in rows} == {("", "cat", "3")}
+    assert stat.S_IMODE(to.stat().st_mode) == 0o700 and "data:image/jpeg" in (to / kept_photos.SHEET).read_text()
+    for index, row in enumerate(rows[:7]):
+        row["label"] = ("cat", "dog")[index % 2]
+    with (to / kept_photos.LABELS).open("w") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    capsys.readouterr()
+    assert main(["photos", str(to / kept_photos.LABELS), "--to", str(tmp_path / "span-2")]) == 0
+    printed = capsys.readouterr().out
+    assert "7 photos in" in printed and f"{rows[7]['path']}: expected one label, received none" in printed
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([(b"", 0.5)], "have no photos; start the server with --keep-photos"),
+        ([], "no record of --keep can be read in"),
+        (None, "expected files of --keep in"),
+    ],
+)
+def test_without_photos_it_is_one_line(tmp_path, capsys, rows, text):
+    (tmp_path / "kept").mkdir()
+    if rows is not None:
+        _keep(tmp_path / "kept", rows)
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 2
+    assert text in capsys.readouterr().err and not (tmp_path / "new").exists()
