@@ -22,6 +22,7 @@ setup(
         "lineage",
         "lineage.remote",
         "components.data_review",
+        "components.edge",
         "components.report",
         "components.serving_check",
     ],

@@ -12,6 +12,12 @@ class DataBlessing(tfx.dsl.Artifact):
     TYPE_NAME = "components.DataBlessing"  # a task on a cluster imports the type by this name: MODULE.CLASS
 
 
+class EdgeFiles(tfx.dsl.Artifact):
+    """The model's files for devices: accepted/ and edge.json; see `components.edge`."""
+
+    TYPE_NAME = "components.EdgeFiles"
+
+
 class EmbeddingTable(tfx.dsl.Artifact):
     """The features of each photo, in Split-NAME/embeddings-*.npz; see `trainer.embeddings`."""
 

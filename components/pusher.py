@@ -9,15 +9,18 @@ import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx import v1 as tfx
-from tfx.dsl.components.base import base_driver, executor_spec
+from tfx.dsl.components.base import base_component, base_driver, executor_spec
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
-from tfx.types.standard_component_specs import MODEL_BLESSING_KEY, PUSH_DESTINATION_KEY
+from tfx.types.component_spec import ChannelParameter
+from tfx.types.standard_artifacts import PushedModel
+from tfx.types.standard_component_specs import MODEL_BLESSING_KEY, PUSH_DESTINATION_KEY, PusherSpec
+from tfx.utils import json_utils
 
-from components.artifacts import Artifacts
-from components.pushing import Executor
+from components.artifacts import Artifacts, EdgeFiles
+from components.pushing import EDGE, Executor
 from components.stage import Stage
 
 
@@ -54,9 +57,16 @@ def _pushes(store: mlmd.MetadataStore, blessing: int, base_directory: str) -> li
     return sorted(folder for folder in folders if folder and PurePath(folder).parent == PurePath(base_directory))
 
 
-class Pusher(tfx.components.Pusher):
-    """TFX's Pusher with this module's Driver and the executor of `components.pushing`."""
+class Spec(PusherSpec):
+    """The node's interface: that of TFX's Pusher, with the files of the node Edge, if there is one."""
 
+    INPUTS = {**PusherSpec.INPUTS, EDGE: ChannelParameter(type=EdgeFiles, optional=True)}
+
+
+class Pusher(base_component.BaseComponent):
+    """TFX's Pusher with this module's Driver and interface, and the executor of `components.pushing`."""
+
+    SPEC_CLASS = Spec
     DRIVER_CLASS = Driver
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
@@ -66,7 +76,8 @@ def pusher(
     model_blessing: types.BaseChannel,
     infra_blessing: types.BaseChannel,
     base_directory: str,
-) -> tfx.components.Pusher:
+    edge: types.BaseChannel | None = None,
+) -> Pusher:
     """Returns the Pusher. The version of a pushed model is the time in microseconds since 1970.
 
     Args:
@@ -74,14 +85,19 @@ def pusher(
       model_blessing: the Evaluator's verdict.
       infra_blessing: the verdict of ServingCheck. Without both blessings, nothing is pushed.
       base_directory: the folder of the versions.
+      edge: the files of the node Edge; the accepted ones are pushed with the model.
     """
+    filesystem = tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
     return Pusher(
-        model=model,
-        model_blessing=model_blessing,
-        infra_blessing=infra_blessing,
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
-        ),
+        Spec(
+            model=model,
+            model_blessing=model_blessing,
+            infra_blessing=infra_blessing,
+            push_destination=tfx.proto.PushDestination(filesystem=filesystem),
+            custom_config=json_utils.dumps(None),
+            pushed_model=types.Channel(type=PushedModel),
+            **({EDGE: edge} if edge else {}),
+        )
     )
 
 

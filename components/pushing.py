@@ -9,8 +9,10 @@ from tfx.types.standard_component_specs import PUSH_DESTINATION_KEY, PUSHED_MODE
 from tfx.utils import io_utils
 
 from components.artifacts import Artifacts
+from components.edge.formats import ACCEPTED, FOLDER
 from storage.files import fileio
 
+EDGE = "edge"  # the input with the files of the node Edge; absent without the node
 _LAST = "saved_model.pb"  # is copied last: a version without it is not complete
 
 
@@ -31,6 +33,9 @@ class Executor(executor.Executor):
         model = self.GetModelPath(input_dict)
         version, folder = _new(json.loads(exec_properties[PUSH_DESTINATION_KEY])["filesystem"]["base_directory"])
         io_utils.copy_dir(model, folder, deny_regex_patterns=[rf"/{_LAST}$"])
+        for each in input_dict.get(EDGE, []):
+            if fileio.exists(accepted := f"{each.uri}/{ACCEPTED}"):
+                io_utils.copy_dir(accepted, f"{folder}/{FOLDER}")
         io_utils.copy_file(f"{model}/{_LAST}", f"{folder}/{_LAST}")
         io_utils.copy_dir(model, pushed.uri)
         self._MarkPushed(pushed, pushed_destination=folder, pushed_version=version)

@@ -77,6 +77,7 @@ _FACTS = (
     "accuracy",
     judged_split.PROPERTY,
     "blessed",
+    "accepted",
     "refused",
     "pushed_destination",
     "val_accuracy",

@@ -122,6 +122,15 @@ class ServingCheck(Section):
     max_memory_mb: float | None = Field(default=None, gt=0, description="of the process, with TensorFlow")
 
 
+class Edge(Section):
+    """Files of the model for phones and other small devices, which are pushed with the version."""
+
+    formats: tuple[Literal["litert-float16", "litert-int8", "onnx"], ...] = Field(
+        default=(), description="none: no node Edge"
+    )
+    max_loss: float = Field(default=0.01, ge=0, le=1, description="of accuracy, against the SavedModel")
+
+
 class Pusher(Section):
     """Where blessed models are pushed; null is OUTPUT/pushed/NAME, on a cluster PIPELINE_ROOT/pushed/NAME."""
 
@@ -200,6 +209,7 @@ class Config(Section):
     serving: Serving = Serving()
     evaluator: Evaluator = Evaluator()
     serving_check: ServingCheck = ServingCheck()
+    edge: Edge = Edge()
     pusher: Pusher = Pusher()
     bulk: Bulk = Bulk()
     beam: Beam = Beam()

@@ -24,6 +24,7 @@ from components import (
 from components.bulk import component as bulk
 from components.bulk import served_model
 from components.data_review import component as data_review
+from components.edge import component as edge
 from components.report import component as report
 from components.report.sources import RERUN_COMMAND
 from components.serving_check import component as serving_check
@@ -204,10 +205,20 @@ def _serving_check(wiring: Wiring) -> BaseNode:
     )
 
 
+def _edge(wiring: Wiring) -> BaseNode | None:
+    settings = wiring.config.edge
+    if not settings.formats:
+        return None
+    channels = ("ImportExampleGen.examples", "Transform.transform_graph", "Trainer.model", "Trainer.model_run")
+    inputs = wiring.inputs(*channels, "Evaluator.evaluation") | {"model_blessing": wiring["Evaluator.blessing"]}
+    return edge.edge(inputs, settings.model_dump_json())
+
+
 def _pusher(wiring: Wiring) -> BaseNode:
     directory = str(wiring.config.pusher.directory)
     blessings = wiring["Evaluator.blessing"], wiring["ServingCheck.blessing"]
-    return pusher.pusher(wiring["Trainer.model"], *blessings, directory)
+    files = wiring["Edge.files"] if edge.STAGE.name in wiring.nodes else None
+    return pusher.pusher(wiring["Trainer.model"], *blessings, directory, files)
 
 
 def _report(wiring: Wiring) -> BaseNode:
@@ -250,6 +261,7 @@ NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (baseline.STAGE, _baseline),
     (evaluator.STAGE, _evaluator),
     (serving_check.STAGE, _serving_check),
+    (edge.STAGE, _edge),
     (pusher.STAGE, _pusher),
     (report.STAGE, _report),
     (served_model.STAGE, _served_model),

@@ -127,6 +127,8 @@ def _finish(
 ) -> Outcome:
     """Prints the summary, and opens the report if `open_report`."""
     from components import checks
+    from components.edge import component as edge
+    from components.edge import formats as edge_files
     from components.serving_check import component as serving_check
     from components.trainer import history
     from pipeline.local import bulk, summary
@@ -135,8 +137,14 @@ def _finish(
     evaluation = checks.read(results["Evaluator"].outputs).joined(*serving_check.read(results["ServingCheck"].outputs))
     runs = Path(results["Trainer"].outputs["model_run"][0].uri)
     report = None if report_error else Path(results[REPORT_NODE].outputs["report"][0].uri) / REPORT
-    locations = {"report": report or report_error, "metadata": _store(config), "artifacts": root(config)}
+    locations: dict[str, object] = {
+        "report": report or report_error,
+        "metadata": _store(config),
+        "artifacts": root(config),
+    }
     locations |= {"tensorboard": runs, "log": log}
+    if edge.STAGE.name in results and evaluation.blessed:
+        locations["edge"] = f"{edge_files.FOLDER}: {edge.verdicts(results[edge.STAGE.name].outputs)}"
     summary.show(console, config, results, evaluation, locations)
     bulk.show(console, results)
     if open_report and report:

@@ -44,6 +44,10 @@ NODES = {
         ],
         ["serving/tables.py", "trainer/export.py", "components/evaluator.py", "components/pushing.py"],
     ),
+    "Edge": (
+        ["components/edge/component.py", "components/edge/runtimes.py", "trainer/models/cnn.py"],
+        ["components/evaluator.py", "components/checks.py", "trainer/export.py"],
+    ),
     "Report": (
         ["components/report/component.py", "components/report/make.py", "components/report/templates/data.html"],
         ["lineage/cli.py", "lineage/pages/style.css", "trainer/run.py", "components/checks.py"],
@@ -60,6 +64,7 @@ def nodes(tmp_path_factory):
         data={"directory": folder, "schema_file": ROOT / "schemas" / "flowers.pbtxt"},
         pusher={"directory": folder},
         bulk={"data": folder},
+        edge={"formats": ["onnx"]},
         tuner={"trials": 1, "search": {"trainer.batch_size": [1]}},
     )
     return create_pipeline(config, local_environment(config)).components

@@ -199,7 +199,7 @@ def test_the_settings_that_are_text():
     strings = {key for key, field in _fields() if settings._is_text(field.annotation)}
     assert strings == set(TEXTS)
     texts = {key for key, field in _fields() if settings._is_list_of_text(field.annotation)}
-    assert texts == {"data.classes", "embeddings.views", "beam.args"}
+    assert texts == {"data.classes", "embeddings.views", "edge.formats", "beam.args"}
 
 
 @pytest.mark.parametrize("key", TEXTS)
