@@ -21,6 +21,7 @@ setup(
         "ingest.layouts",
         "lineage",
         "lineage.remote",
+        "components.bulk",
         "components.data_review",
         "components.edge",
         "components.report",
