@@ -7,6 +7,7 @@ from benchmarks import (
     bulk,
     corpus,
     data_review,
+    edge,
     example_gen,
     fine_tuning,
     ingest_photos,
@@ -33,6 +34,7 @@ if __name__ == "__main__":
         data_review.main()
         ingest_photos.main()
         serving.main()
+        edge.main()
         bulk.main()
     else:
         print(f"skipped the benchmarks of the flowers: {measure.DATA} has no folder flowers-192 (set FLOWERS_DATA)")
