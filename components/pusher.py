@@ -20,7 +20,7 @@ from tfx.types.standard_component_specs import MODEL_BLESSING_KEY, PUSH_DESTINAT
 from tfx.utils import json_utils
 
 from components.artifacts import Artifacts, EdgeFiles
-from components.pushing import EDGE, Executor
+from components.pushing import DEPLOYMENT, EDGE, Executor
 from components.stage import Stage
 
 
@@ -77,6 +77,7 @@ def pusher(
     infra_blessing: types.BaseChannel,
     base_directory: str,
     edge: types.BaseChannel | None = None,
+    deployment: dict[str, Any] | None = None,
 ) -> Pusher:
     """Returns the Pusher. The version of a pushed model is the time in microseconds since 1970.
 
@@ -86,6 +87,7 @@ def pusher(
       infra_blessing: the verdict of ServingCheck. Without both blessings, nothing is pushed.
       base_directory: the folder of the versions.
       edge: the files of the node Edge; the accepted ones are pushed with the model.
+      deployment: the endpoint of Vertex AI to which the version is deployed; see `components.endpoint.deploy`.
     """
     filesystem = tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
     return Pusher(
@@ -94,7 +96,7 @@ def pusher(
             model_blessing=model_blessing,
             infra_blessing=infra_blessing,
             push_destination=tfx.proto.PushDestination(filesystem=filesystem),
-            custom_config=json_utils.dumps(None),
+            custom_config=json_utils.dumps({DEPLOYMENT: deployment} if deployment else None),
             pushed_model=types.Channel(type=PushedModel),
             **({EDGE: edge} if edge else {}),
         )

@@ -1,18 +1,27 @@
 """Pusher's executor: TFX's, except that two pushes never share a version."""
 
 import json
+import logging
 import time
 from typing import Any
 
+from google.api_core.exceptions import GoogleAPICallError
 from tfx.components.pusher import executor
-from tfx.types.standard_component_specs import PUSH_DESTINATION_KEY, PUSHED_MODEL_KEY
+from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY, PUSH_DESTINATION_KEY, PUSHED_MODEL_KEY
 from tfx.utils import io_utils
 
 from components.artifacts import Artifacts
 from components.edge.formats import ACCEPTED, FOLDER
+from errors import UserError
 from storage.files import fileio
 
 EDGE = "edge"  # the input with the files of the node Edge; absent without the node
+DEPLOYMENT = "deployment"  # key of custom_config: the settings of components.endpoint
+_ADVICE = {
+    403: "give the account of the task the role 'Vertex AI User'",
+    404: "check cluster.deployment",
+    429: "ask for more quota, or lower cluster.deployment.max_replicas",
+}
 _LAST = "saved_model.pb"  # is copied last: a version without it is not complete
 
 
@@ -39,6 +48,9 @@ class Executor(executor.Executor):
         io_utils.copy_file(f"{model}/{_LAST}", f"{folder}/{_LAST}")
         io_utils.copy_dir(model, pushed.uri)
         self._MarkPushed(pushed, pushed_destination=folder, pushed_version=version)
+        if settings := (json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}).get(DEPLOYMENT):
+            for name, value in _deploy(folder, settings).items():
+                pushed.set_string_custom_property(name, value)
 
 
 def _new(base: str) -> tuple[str, str]:
@@ -47,3 +59,23 @@ def _new(base: str) -> tuple[str, str]:
     while fileio.exists(folder := f"{base.rstrip('/')}/{version}"):
         version += 1
     return str(version), folder
+
+
+def _deploy(folder: str, settings: dict[str, Any]) -> dict[str, str]:
+    """Deploys the pushed version, and returns the names to record; in a rehearsal on this machine, none.
+
+    Raises:
+      UserError: when Vertex AI refuses; the model is then pushed, but not deployed.
+    """
+    if not folder.startswith("gs://"):
+        logging.warning("%s is not in Cloud Storage, so it is not deployed to %s", folder, settings["endpoint"])
+        return {}
+    from components import endpoint  # Google's SDK takes seconds to import
+
+    try:
+        return endpoint.deploy(folder, settings)
+    except GoogleAPICallError as error:
+        text = " ".join(str(error.message).split())[:500]
+        advice = _ADVICE.get(int(error.code or 0), "the next run deploys its model")
+        name = settings["endpoint"]
+        raise UserError(f"pushed to {folder}, but not deployed to endpoint {name}: {text}; {advice}") from None

@@ -27,7 +27,17 @@ PUSHED_MODEL = "PushedModel"  # artifact type; the property pushed_destination i
 MODEL_BLESSING, INFRA_BLESSING = "ModelBlessing", "InfraBlessing"  # artifact types of the two verdicts
 Facts = dict[str, Any]  # values that JSON can represent
 _NUMBERS = ("accuracy", "blessed", "parameters", "pushed", "val_accuracy")
-_TEXTS = ("accepted", "devices", "input_fingerprint", "judged_split", "pushed_destination", "refused")  # of artifacts
+_TEXTS = (
+    "accepted",
+    "deployed_model",
+    "devices",
+    "endpoint",
+    "endpoint_model",
+    "input_fingerprint",
+    "judged_split",
+    "pushed_destination",
+    "refused",
+)  # of artifacts
 _TEXTS_OF_RUNS = (
     "code",
     "command",

@@ -80,6 +80,9 @@ _FACTS = (
     "accepted",
     "refused",
     "pushed_destination",
+    "endpoint",
+    "endpoint_model",
+    "deployed_model",
     "val_accuracy",
     "devices",
 )

@@ -157,6 +157,20 @@ class Beam(Section):
         return args
 
 
+class Deployment(Section):
+    """The endpoint of Vertex AI to which Pusher deploys each blessed model; null for none."""
+
+    endpoint: str | None = Field(default=None, description="the endpoint's display name; it is created if missing")
+    machine_type: str = Field(default="n1-standard-4", description="of Vertex AI")
+    min_replicas: int = Field(default=1, ge=1, le=1000)
+    max_replicas: int = Field(default=1, ge=1, le=1000)
+    traffic: int = Field(default=100, ge=0, le=100, description="percent of the requests for the new model")
+    image: str = Field(
+        default="us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest",
+        description="a prebuilt container of Vertex AI for TensorFlow",
+    )
+
+
 class Cluster(Section):
     """The cluster, its machines and the image; only kubeflow_runner.py reads this section.
 
@@ -184,6 +198,7 @@ class Cluster(Section):
     cpu: float = Field(default=4, gt=0, description="cores of each node except the Trainer")
     memory_gb: float = Field(default=16, gt=0, description="of each node except the Trainer")
     retries: int = Field(default=2, ge=0, le=10, description="of a failed node")
+    deployment: Deployment = Deployment()
 
 
 class Metadata(Section):

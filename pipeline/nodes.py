@@ -50,6 +50,7 @@ class Environment(NamedTuple):
         has the `examples` that this model was trained on, the report compares them with the run's examples.
       command: reruns the pipeline there, with the settings in `settings.yaml`.
       rerun: reruns a run with its settings, in any folder; '' where they are in no file, then `command` is used.
+      deployment: the settings of `components.endpoint.deploy`; None deploys no model.
     """
 
     root: str
@@ -61,6 +62,7 @@ class Environment(NamedTuple):
     baseline: Callable[[BaseChannel], BaseNode] = baseline.latest_other_blessed_model
     command: str = RERUN_COMMAND
     rerun: str = ""
+    deployment: dict[str, Any] | None = None
 
 
 class Wiring(NamedTuple):
@@ -218,7 +220,7 @@ def _pusher(wiring: Wiring) -> BaseNode:
     directory = str(wiring.config.pusher.directory)
     blessings = wiring["Evaluator.blessing"], wiring["ServingCheck.blessing"]
     files = wiring["Edge.files"] if edge.STAGE.name in wiring.nodes else None
-    return pusher.pusher(wiring["Trainer.model"], *blessings, directory, files)
+    return pusher.pusher(wiring["Trainer.model"], *blessings, directory, files, wiring.environment.deployment)
 
 
 def _report(wiring: Wiring) -> BaseNode:

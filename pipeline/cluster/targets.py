@@ -6,7 +6,7 @@ Vertex AI accepts a PipelineJob of schema 2.0 in JSON. Kubeflow Pipelines accept
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import BaseChannel
@@ -64,8 +64,18 @@ def _vertex(config: Config) -> Environment:
         schema=_schema(config),
         trainer=job,
         baseline=lambda candidate: baseline.latest_blessed_model(),
+        deployment=_deployment(config),
         command=_submit("vertex", cluster, f"--project {cluster.project} --region {cluster.region}"),
     )
+
+
+def _deployment(config: Config) -> dict[str, Any] | None:
+    """Returns the settings of the endpoint to which Pusher deploys the model; None without an endpoint."""
+    cluster = config.cluster
+    if cluster.deployment.endpoint is None:
+        return None
+    values = cluster.model_dump(include={"project", "region", "service_account"})
+    return cluster.deployment.model_dump() | values | {"name": config.name}
 
 
 def _kubeflow(config: Config) -> Environment:

@@ -4,7 +4,7 @@ from pipeline.config import Cluster
 
 _OF_OTHER = {
     "vertex": ("endpoint", "namespace", "s3_endpoint", "s3_secret"),
-    "kubeflow": ("project", "region", "service_account"),
+    "kubeflow": ("project", "region", "service_account", "deployment"),
 }
 _NAMES = {"vertex": "Vertex AI", "kubeflow": "Kubeflow Pipelines"}
 

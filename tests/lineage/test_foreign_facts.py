@@ -24,7 +24,8 @@ NODES = {  # with the output that the commands read
     "Report": "report",
 }
 TYPES = {"model": "Model", "pushed_model": "PushedModel", "examples": "Examples"}
-OF_ARTIFACTS = ("accuracy", "blessed", "devices", "epochs", "input_fingerprint", "judged_split", "parameters", "pushed",
+OF_ARTIFACTS = ("accuracy", "blessed", "deployed_model", "devices", "endpoint", "endpoint_model", "epochs",
+                "input_fingerprint", "judged_split", "parameters", "pushed",
                 "pushed_destination", "refused", "val_accuracy")  # fmt: skip
 OF_EXECUTIONS = ("code_files", "custom_config", "input_base", "input_files", "pixels", "settings")
 OF_RUNS = ("code", "command", "ended", "error", "failed", "interrupted", "log", "pipeline", "process", "settings")
