@@ -1,5 +1,6 @@
 """Deploys a pushed model to an endpoint of Vertex AI; the caller translates Google's errors."""
 
+from collections.abc import Callable
 from typing import Any
 
 from google.cloud import aiplatform
@@ -18,9 +19,9 @@ def clients(project: str, region: str) -> tuple[Any, Any]:
     return create(client_class=utils.EndpointClientWithOverride), create(client_class=utils.ModelClientWithOverride)
 
 
-def named(pages: Any) -> Any | None:
-    """Returns the first of the listed resources, or None."""
-    return next(iter(pages), None)
+def find(listed: Callable[..., Any], parent: str, name: str) -> Any | None:
+    """Returns the first resource with a display name that a client's method lists, or None."""
+    return next(iter(listed(request={"parent": parent, "filter": f'display_name="{name}"'})), None)
 
 
 def deploy(folder: str, settings: dict[str, Any]) -> dict[str, str]:
@@ -38,7 +39,7 @@ def deploy(folder: str, settings: dict[str, Any]) -> dict[str, str]:
     """
     endpoints, models = clients(settings["project"], settings["region"])
     parent = f"projects/{settings['project']}/locations/{settings['region']}"
-    endpoint = named(endpoints.list_endpoints(parent=parent, filter=f'display_name="{settings["endpoint"]}"'))
+    endpoint = find(endpoints.list_endpoints, parent, settings["endpoint"])
     if endpoint is None:
         created = endpoints.create_endpoint(parent=parent, endpoint={"display_name": settings["endpoint"]})
         endpoint = created.result(timeout=_WAIT_S)
@@ -63,7 +64,7 @@ def deploy(folder: str, settings: dict[str, Any]) -> dict[str, str]:
 
 def _upload(models: Any, parent: str, folder: str, settings: dict[str, Any]) -> str:
     """Returns the name of the new version, as …/models/ID@VERSION."""
-    earlier = named(models.list_models(parent=parent, filter=f'display_name="{settings["name"]}"'))
+    earlier = find(models.list_models, parent, settings["name"])
     model = {
         "display_name": settings["name"],
         "artifact_uri": folder,

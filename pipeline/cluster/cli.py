@@ -13,7 +13,7 @@ import pipeline
 from errors import UserError
 from ingest.logs import log_to_file
 from pipeline import cli
-from pipeline.cluster import cluster_settings, compiled, parameters, s3_access, unused_settings
+from pipeline.cluster import cluster_settings, compiled, endpoint_cli, parameters, s3_access, unused_settings
 from pipeline.config import Config
 from pipeline.local.output import writable
 from storage import uris
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser; call `args.command(args)` on its result."""
     about = "Compiles the pipeline for Vertex AI or Kubeflow Pipelines, and submits it."
     result = argparse.ArgumentParser(description=about, allow_abbrev=False)
-    commands = result.add_subparsers(required=True, metavar="compile | check | submit | run-local")
+    commands = result.add_subparsers(required=True, metavar="compile | check | submit | run-local | endpoint")
     make = commands.add_parser("compile", help="write the pipeline file for a cluster")
     make.add_argument(
         "-o",
@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     for each in (make, check, submit):
         each.add_argument("--target", choices=cluster_settings.TARGETS, required=each is not submit)
         _add_cluster(each)
+    endpoint_cli.add(commands)
     local = commands.add_parser("run-local", help="execute a compiled file on this machine, task by task")
     local.add_argument("file", metavar="FILE", type=uris.local_path, help="a compiled file")
     local.add_argument("--data", metavar="DIR", help="a data folder on this machine, instead of the file's")

@@ -52,14 +52,14 @@ def submit(job: Job, cluster: Cluster, parameters: dict[str, Any], wait: bool) -
       ContactLost: when it is unknown whether the run was accepted, or what its state is.
     """
     certificates.check()
-    with _SERVICE.translate_errors(SubmissionFailed):
+    with SERVICE.translate_errors(SubmissionFailed):
         run, client = _build_request(job, cluster, parameters)
     project, region = cluster.project, cluster.region
     prefix = re.sub("[^-0-9a-z]+", "-", job["displayName"].lower()).lstrip("-0123456789") or "run"
     job_id = submission.unique_name(prefix)
     link = f"https://console.cloud.google.com/vertex-ai/locations/{region}/pipelines/runs/{job_id}?project={project}"
     name = _create(client, f"projects/{project}/locations/{region}", job_id, run, link)
-    return _SERVICE.follow(link, (lambda: _progress(client, name)) if wait else None)
+    return SERVICE.follow(link, (lambda: _progress(client, name)) if wait else None)
 
 
 def _build_request(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tuple[aiplatform_v1.PipelineJob, Client]:
@@ -94,7 +94,7 @@ def _build_request(job: Job, cluster: Cluster, parameters: dict[str, Any]) -> tu
 def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.PipelineJob, link: str) -> str:
     """Creates the run and returns its name; a retry cannot start a second run, because the id is unique."""
     errors: list[BaseException] = []
-    create = _SERVICE.retry(calls.at_first_contact, errors)(client.create_pipeline_job)
+    create = SERVICE.retry(calls.at_first_contact, errors)(client.create_pipeline_job)
     try:
         create(parent=parent, pipeline_job=run, pipeline_job_id=job_id, timeout=calls.REQUEST_S)
     except Exception as error:
@@ -102,13 +102,13 @@ def _create(client: Client, parent: str, job_id: str, run: aiplatform_v1.Pipelin
             return f"{parent}/pipelineJobs/{job_id}"
         maybe_started = any(fault.maybe_processed for fault in map(_read, errors) if fault)
         advice = f"; before you submit again, check whether the run exists: {link}" if maybe_started else ""
-        with _SERVICE.translate_errors(ContactLost if maybe_started else SubmissionFailed, advice):
+        with SERVICE.translate_errors(ContactLost if maybe_started else SubmissionFailed, advice):
             raise
     return f"{parent}/pipelineJobs/{job_id}"
 
 
 def _progress(client: Client, name: str) -> Progress:
-    run = _SERVICE.retry()(client.get_pipeline_job)(name=name, timeout=calls.REQUEST_S)
+    run = SERVICE.retry()(client.get_pipeline_job)(name=name, timeout=calls.REQUEST_S)
     tasks = {
         str(task.task_id): (task.task_name, task.state.name, task.error.message) for task in run.job_detail.task_details
     }
@@ -133,4 +133,4 @@ def _read(error: BaseException) -> Fault | None:
     return None
 
 
-_SERVICE = Service("Vertex AI", _read, _ADVICE)
+SERVICE = Service("Vertex AI", _read, _ADVICE)

@@ -76,6 +76,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):  # noqa: N802
         self._serve()
 
+    def do_PATCH(self):  # noqa: N802
+        self._serve()
+
     def _serve(self) -> None:
         path, _, query = self.path.partition("?")
         path = urllib.parse.unquote(path)

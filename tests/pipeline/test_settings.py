@@ -173,6 +173,7 @@ TEXTS = {  # key: whether the setting may be null
     "cluster.project": True, "cluster.region": True, "cluster.pipeline_root": True, "cluster.service_account": True,
     "cluster.endpoint": True, "cluster.namespace": True, "cluster.image": True, "cluster.trainer": False,
     "cluster.s3_endpoint": True, "cluster.s3_secret": True,
+    "cluster.deployment.endpoint": True, "cluster.deployment.machine_type": False, "cluster.deployment.image": False,
     "metadata.url": True, "metadata.password_file": True,
 }  # fmt: skip
 NOT_YAML = [
