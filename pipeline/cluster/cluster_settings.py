@@ -14,7 +14,7 @@ from ingest.prepare import ensure, prepare_weights
 from ingest.records import WILDCARDS
 from ingest.sources import SOURCES
 from pipeline import beam
-from pipeline.cluster import container_images, s3_access
+from pipeline.cluster import container_images, deployment, s3_access
 from pipeline.cluster.addresses import is_address, is_loopback
 from pipeline.cluster.machines import MACHINES, REFUSED, REGIONS
 from pipeline.config import Cluster, Config, Metadata
@@ -27,9 +27,6 @@ TARGETS = ("vertex", "kubeflow")
 SCHEMES = {"vertex": ("gs",), "kubeflow": ("gs", "s3", "minio")}  # of buckets
 _SECRET = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")  # of Kubernetes
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # of Kubernetes
-_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_MACHINE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){1,3}")
-_SERVING_IMAGE = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[a-z0-9._/-]+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
 
@@ -179,7 +176,7 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
                 f"cluster.region (--region): expected a region of Vertex AI, for example {', '.join(similar)}; "
                 f"received {quoted(cluster.region)}"
             )
-        yield from _deployment(cluster)
+        yield from deployment.problems(cluster.deployment)
         return
     if cluster.endpoint is not None and not is_address(cluster.endpoint):
         yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, without a password"
@@ -199,27 +196,6 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
             "trainer.warm_start: expected false, because Kubeflow Pipelines has no resolver that finds the latest "
             "model; give a weights file (--weights)"
         )
-
-
-def _deployment(cluster: Cluster) -> Iterator[str]:
-    """Yields the settings of the endpoint that Vertex AI would refuse."""
-    deployment = cluster.deployment
-    if deployment.endpoint is None:
-        return
-    if not _ENDPOINT.fullmatch(deployment.endpoint):
-        received = quoted(deployment.endpoint)
-        yield f"cluster.deployment.endpoint: expected at most 128 letters, digits and _ . -, received {received}"
-    if not _MACHINE.fullmatch(deployment.machine_type):
-        received = quoted(deployment.machine_type)
-        yield f"cluster.deployment.machine_type: expected a machine like n1-standard-4, received {received}"
-    if deployment.max_replicas < deployment.min_replicas:
-        yield (
-            f"cluster.deployment.max_replicas: expected {deployment.min_replicas} (min_replicas) or more, received "
-            f"{deployment.max_replicas}"
-        )
-    if not _SERVING_IMAGE.fullmatch(deployment.image):
-        received = quoted(deployment.image)
-        yield f"cluster.deployment.image: expected REGION-docker.pkg.dev/…/IMAGE:TAG, received {received}"
 
 
 def _s3(config: Config) -> Iterator[str]:

@@ -13,9 +13,10 @@ from components import endpoint as deployment
 from components import pushing
 from errors import UserError
 from lineage.remote import calls
-from pipeline.cluster import cluster_settings, endpoints, targets
+from pipeline.cluster import deployment as deployment_settings
+from pipeline.cluster import endpoints, targets
 from pipeline.cluster.errors import SubmissionFailed
-from pipeline.config import Cluster, Config, Deployment
+from pipeline.config import Config, Deployment
 from tests.helpers import stubs
 from tests.helpers.stubs import refusal
 from tests.helpers.vertex_endpoints import VertexEndpoints
@@ -156,10 +157,9 @@ def test_wrong_words_are_one_plain_line(words, says, capsys):
     ],
 )
 def test_a_wrong_setting_is_refused_before_a_submission(key, value, says):
-    good = Cluster(deployment=Deployment(endpoint="photos"))
-    assert not list(cluster_settings._deployment(good))
-    changed = good.model_copy(update={"deployment": good.deployment.model_copy(update={key: value})})
-    (problem,) = cluster_settings._deployment(changed)
+    good = Deployment(endpoint="photos")
+    assert not list(deployment_settings.problems(good))
+    (problem,) = deployment_settings.problems(good.model_copy(update={key: value}))
     assert re.search(says, problem)
 
 
