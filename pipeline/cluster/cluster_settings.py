@@ -176,7 +176,10 @@ def _cluster(config: Config, target: str) -> Iterator[str]:
                 f"cluster.region (--region): expected a region of Vertex AI, for example {', '.join(similar)}; "
                 f"received {quoted(cluster.region)}"
             )
-        yield from deployment.problems(cluster.deployment)
+        problems: list[str] = []
+        with collect_errors(problems):
+            deployment.check(cluster.deployment)
+        yield from problems
         return
     if cluster.endpoint is not None and not is_address(cluster.endpoint):
         yield "cluster.endpoint (--endpoint): expected http://HOST:PORT or https://HOST/PATH, without a password"

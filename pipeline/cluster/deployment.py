@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from errors import quoted
+from errors import UserError, quoted
 from pipeline.config import Deployment
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -11,7 +11,17 @@ _MACHINE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+){1,3}")
 _SERVING_IMAGE = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[a-z0-9._/-]+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-def problems(deployment: Deployment) -> Iterator[str]:
+def check(deployment: Deployment) -> None:
+    """Checks the settings.
+
+    Raises:
+      UserError: naming all settings of the endpoint that Vertex AI would refuse.
+    """
+    if problems := list(_problems(deployment)):
+        raise UserError("\n".join(problems))
+
+
+def _problems(deployment: Deployment) -> Iterator[str]:
     """Yields the settings of the endpoint that Vertex AI would refuse."""
     if deployment.endpoint is None:
         return
