@@ -10,10 +10,11 @@ from typing import Any
 from rich.console import Console
 
 from ingest.paths import exists, is_folder
-from lineage import compare, gc, models, names, report_command, runs, store, tree, why
+from lineage import compare, gc, models, names, promotion, report_command, runs, store, tree, why
 from lineage.mlmd_source import MlmdSource
 from lineage.source import Source
 from storage import uris
+from storage.aliases import CHAMPION
 
 _ABOUT = "Shows runs, artifacts and models from ML Metadata; see docs/lineage.md."
 _RUN = "a run's id, the start of its name, a pipeline's name (its latest run), or 'latest' (default: latest)"
@@ -72,10 +73,26 @@ def _add_artifact_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     trace.add_argument("--forward", action="store_true", help="show what was made from the artifact instead")
     list_ = add("models", "list models: accuracy, the gate's result, pushed folder", _models, models.print_models)
     list_.add_argument("--served", action="store_true", help="only models in service")
+    _add_alias_commands(add)
     collect = add("gc", "list folders that are no longer needed, or delete them", _gc, gc.print_collected)
     collect.add_argument("--older-than", metavar="DAYS", type=float, default=30.0, help="not used for DAYS days (30)")
     collect.add_argument("--output", metavar="DIR", type=uris.local_path, help=_OUTPUT)
     collect.add_argument("--delete", action="store_true", help="delete the folders and mark their artifacts as deleted")
+
+
+def _add_alias_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    change, help_ = promotion.print_change, "a model's id, or its pushed folder"
+    add("promote", "make a pushed model the champion, which is served by default", _promote, change).add_argument(
+        "model", metavar="MODEL", help=help_
+    )
+    add("rollback", "make the champion before the present one champion again", _rollback, change).add_argument(
+        "model", metavar="MODEL", help=f"{help_}, or the folder of the versions"
+    )
+    alias = add("alias", "name a pushed model, so that requests may ask for this name", _alias, change)
+    alias.add_argument("model", metavar="MODEL", help=f"{help_}; with --remove also the folder of the versions")
+    alias.add_argument("name", metavar="ALIAS", help="the alias, such as challenger")
+    alias.add_argument("--remove", action="store_true", help="remove the alias")
+    add("aliases", "list what is served, the aliases, and how they changed", _aliases, promotion.print_aliases)
 
 
 def _add_serve(commands: Any, store_flags: argparse.ArgumentParser) -> None:
@@ -120,6 +137,28 @@ def _lineage(args: argparse.Namespace) -> Any:
 
 def _models(args: argparse.Namespace) -> Any:
     return models.list_models(_source(args), args.served)
+
+
+def _writable(args: argparse.Namespace) -> MlmdSource:
+    return MlmdSource(store.open_store(args.store, args.password_file, writable=True))
+
+
+def _promote(args: argparse.Namespace) -> Any:
+    return promotion.set_alias(_writable(args), args.model, CHAMPION, "promote")
+
+
+def _rollback(args: argparse.Namespace) -> Any:
+    return promotion.roll_back(_writable(args), args.model)
+
+
+def _alias(args: argparse.Namespace) -> Any:
+    if args.remove:
+        return promotion.remove(_writable(args), args.model, args.name)
+    return promotion.set_alias(_writable(args), args.model, args.name, "alias")
+
+
+def _aliases(args: argparse.Namespace) -> Any:
+    return promotion.list_aliases(MlmdSource(store.open_store(args.store, args.password_file)))
 
 
 def _diff(args: argparse.Namespace) -> Any:

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from errors import UserError
 from ingest.paths import exists, is_folder
-from lineage import text
+from lineage import pushed, text
 from lineage.history import INFRA_BLESSING, MODEL_BLESSING, Execution, Graph
 from lineage.lock import lock_output
 from lineage.reading import read_all
@@ -51,7 +51,7 @@ def collect(store: mlmd.MetadataStore, output: Path, days: float, delete: bool) 
         if delete:
             _mark_deleted(store, [each["id"] for each in found if each["id"]])
             _delete([each["path"] for each in found])
-    kept, unreachable = (sorted(set(pushed.values())) for pushed in _pushed(graph))
+    kept, unreachable = (sorted(set(folders.values())) for folders in _pushed(graph))
     total = sum(each["bytes"] or 0 for each in found)
     return {"kept": kept, "unreachable": unreachable, "deleted": delete, "bytes": total, "folders": found}
 
@@ -102,11 +102,18 @@ def _pushed(graph: Graph) -> tuple[dict[int, str], dict[int, str]]:
     present, unreachable = {}, {}
     for artifact in graph.artifacts.values():
         folder = artifact.facts.get("pushed_destination")
-        if folder and ("://" in folder or exists(folder)):
+        if folder and ("://" in folder or exists(folder) or _has_alias(folder)):
             present[artifact.id] = folder
         elif folder and not _has_readable_entries(Path(folder).parent):
             unreachable[artifact.id] = folder
     return present, unreachable
+
+
+def _has_alias(folder: str) -> bool:
+    """Returns whether an alias names a version, whose folder may be missing."""
+    parted = pushed.parted(folder)
+    found = pushed.look(parted[0]) if parted else None
+    return bool(parted and found and found.names_of(parted[1]))
 
 
 def _has_readable_entries(folder: Path) -> bool:

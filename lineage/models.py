@@ -1,12 +1,12 @@
 """`models`: lists models with their figures, the gate's result and the pushed folder; `--served`: those in service."""
 
-from pathlib import Path
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 
-from ingest.paths import is_folder
-from lineage import text
+from lineage import pushed, text
 from lineage.history import Artifact, Execution, Graph, Id
 from lineage.runs import accuracy_of, is_blessed, judged_of, refused_because
 from lineage.source import Source
@@ -15,15 +15,18 @@ from lineage.source import Source
 def list_models(source: Source, served: bool) -> list[dict[str, Any]]:
     """Returns all models, latest first, or only the models in service if `served` is true.
 
-    The model in service is the version with the highest number in its folder: TensorFlow Serving loads that version.
+    A version is in service if it is served by default, or has an alias. Buckets are only asked if `served` is true.
     """
     models, graph = source.models()
+    look = functools.cache(pushed.look)
     readers: dict[Id, list[Execution]] = {}
     for execution in graph.executions.values():
         for number in execution.inputs.get("model", []):
             readers.setdefault(number, []).append(execution)
     rows = [_row(graph, model, readers.get(model.id, [])) for model in models]
-    found = [row for row in rows if row["served"] or not served]
+    for row in rows:
+        row |= _service(row["pushed"], look, served)
+    found = [row for row in rows if row["served"] or row["aliases"] or not served]
     return sorted(found, key=lambda row: (row["created"], row["id"]), reverse=True)
 
 
@@ -33,7 +36,7 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
     evaluations = sorted((each for each in readers if each.node == "Evaluator"), key=lambda each: each.started or 0)
     evaluation, blessing = (_latest(graph, evaluations, channel) for channel in ("evaluation", "blessing"))
     served = _latest(graph, [each for each in readers if each.node == "ServingCheck"], "blessing")
-    pushed = [folder for each in readers if (folder := _pushed(graph, each))]
+    folders = {folder for each in readers if (folder := _pushed(graph, each))}
     return {
         "id": model.id,
         "uri": model.uri,
@@ -48,9 +51,20 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
         "evaluated_in": evaluations[-1].run if evaluations else None,
         "blessed": is_blessed([each for each in (blessing, served) if each]),
         "refused": refused_because([evaluation, served]),
-        "pushed": sorted(set(pushed)),
-        "served": any(map(_in_service, pushed)),
+        "pushed": sorted(folders),
     }
+
+
+def _service(folders: list[str], look: Callable[[str], pushed.Pushed | None], buckets: bool) -> dict[str, Any]:
+    """Returns whether a model with these pushed folders is served by default, and its aliases; None if unknown."""
+    states: list[bool | None] = []
+    names: set[str] = set()
+    for folder, number in filter(None, map(pushed.parted, folders)):
+        found = look(folder) if buckets or "://" not in folder else None
+        states.append(found.served == number if found and not found.problem else None)
+        names |= set(found.names_of(number)) if found else set()
+    unknown = None if None in states else False
+    return {"served": True if True in states else unknown, "aliases": sorted(names)}
 
 
 def _latest(graph: Graph, executions: list[Execution], channel: str) -> Artifact | None:
@@ -64,17 +78,6 @@ def _pushed(graph: Graph, execution: Execution) -> str | None:
     return None
 
 
-def _in_service(uri: str) -> bool:
-    folder = Path(uri)
-    if "://" in uri or not is_folder(folder):
-        return False
-    try:
-        versions = [int(each.name) for each in folder.parent.iterdir() if each.name.isdecimal()]
-    except OSError:  # the parent folder has x permission but no r permission
-        return False
-    return folder.name.isdecimal() and int(folder.name) == max(versions)
-
-
 def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
     """Prints a row for each model; the last column has the gate's reason, the pushed folders and the model's state."""
     table: list[list[Any]] = [["id", "pipeline", "run", "created", "accuracy", "parameters", "gate", ""]]
@@ -83,7 +86,9 @@ def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
         gate = {True: "blessed", False: "refused", None: "not evaluated"}[row["blessed"]]
         notes = [f"refused in run {row['evaluated_in']}: {row['refused']}"] * (row["blessed"] is False)
         notes += [f"pushed to {text.relative_path(folder)}" for folder in row["pushed"]]
-        notes += ["in service"] * row["served"] + ["deleted"] * bool(row["deleted"])
+        named = f" ({', '.join(row['aliases'])})" if row["aliases"] else ""
+        notes += [f"in service{named}"] if row["served"] else [f"alias{named}"] * bool(named)
+        notes += ["deleted"] * bool(row["deleted"])
         created = text.format_time(row["created"])
         figures = [accuracy_of(row), parameters]
         table.append([row["id"], row["pipeline"], row["run"], created, *figures, gate, "; ".join(notes)])

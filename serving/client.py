@@ -51,7 +51,7 @@ class Server:
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
         self.name = unquote(self._url.rpartition("/")[2])
-        self.version = self._newest()
+        self.version = self._served()
 
     def predict(self, photos: Sequence[bytes]) -> tuple[int, list[Answer]]:
         """Returns the version that answered, and an answer for each photo.
@@ -71,7 +71,7 @@ class Server:
             if response.status_code != HTTPStatus.NOT_FOUND or time.monotonic() > deadline:
                 break
             time.sleep(_PAUSE_S)
-            self.version = self._newest()
+            self.version = self._served()
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return self._divided(photos, response)
         return version, self._answers(response, len(photos))
@@ -93,11 +93,18 @@ class Server:
             )
         return answers
 
-    def _newest(self) -> int:
+    def _served(self) -> int:
+        """Returns the version that is served by default; TensorFlow Serving, which does not say it, serves the newest.
+
+        Raises:
+          UserError: when the server cannot be reached, or has no version.
+        """
         value = self._json(self._send("GET", ""))
         try:
             states = value["model_version_status"]
             numbers = [int(each["version"]) for each in states if each["state"] == "AVAILABLE"]
+            if value.get("served_version") is not None:
+                return int(value["served_version"])
         except (KeyError, TypeError, ValueError):
             raise UserError(f"expected the versions of {self._url}, received {quoted(value)}; check --url") from None
         if not numbers:

@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from errors import UserError
+from storage import aliases
 
 _LAST = "saved_model.pb"  # Pusher copies it last: a version without it is not complete
 
@@ -40,6 +41,29 @@ def check(folder: str) -> None:
             f"--model: expected a SavedModel, or a folder with numbered versions of one, in {folder}; received "
             "neither. Run the pipeline until it pushes a model, and give its folder, such as runs/pushed/sample"
         )
+
+
+def served(folder: str) -> tuple[int, str]:
+    """Returns the number and the folder of the version that is served by default: the champion, or else the newest.
+
+    Args:
+      folder: as for `find`.
+
+    Raises:
+      UserError: when there is no such version, or the aliases cannot be read.
+    """
+    check(folder)
+    found = find(folder)
+    try:
+        champion = None if folder in found.values() else aliases.read(folder).get(aliases.CHAMPION)
+    except (aliases.DamagedAliases, OSError) as error:
+        raise UserError(f"--model: unusable aliases: {error}; correct the file, or give one version") from None
+    if champion is not None and champion not in found:
+        raise UserError(
+            f"--model: expected the champion, version {champion}, in {folder}, which has no such complete version; "
+            "promote another version, or give one version"
+        )
+    return max(found.items()) if champion is None else (champion, found[champion])
 
 
 def name(folder: str) -> str:

@@ -27,7 +27,7 @@ from tensorflow_serving.apis import (
 
 from serving import forms, metrics, ports
 from serving.calls import CLASSIFY, PREDICT, run, signature_of
-from serving.errors import RequestError, brief, check_count, refuse_unknown
+from serving.errors import RequestError, check_count, refuse_unknown
 from serving.forms import Arrays, Input
 from serving.keeping import Keep
 from serving.settings import Settings
@@ -147,15 +147,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus; HandleReloadConfigRequest is not implemented, because the newest version is always served."""
+    """GetModelStatus; HandleReloadConfigRequest is not implemented, because the folder says what is served."""
 
     def __init__(self, versions: Versions):
         self._versions = versions
 
     async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answers a GetModelStatusRequest."""
-        _check_name(self._versions, request.model_spec)
-        number = request.model_spec.version.value if request.model_spec.HasField("version") else None
+        spec = request.model_spec
+        _check_name(self._versions, spec)
+        named = spec.WhichOneof("version_choice") is not None
+        number = spec.version.value if spec.HasField("version") else None
+        if named and number is None:
+            number = _version(self._versions, spec).number
         response = get_model_status_pb2.GetModelStatusResponse()
         for each in self._versions.status(number):
             json_format.ParseDict(each, response.model_version_status.add())
@@ -169,9 +173,8 @@ def _check_name(versions: Versions, spec: Any) -> None:
 
 def _version(versions: Versions, spec: Any) -> Version:
     _check_name(versions, spec)
-    if spec.version_label:
-        raise RequestError(404, f"unknown label {brief(spec.version_label)}; the model has no labels")
-    return versions.get(spec.version.value if spec.HasField("version") else None)
+    number = spec.version.value if spec.HasField("version") else None
+    return versions.get(number, spec.version_label if spec.HasField("version_label") else None)
 
 
 def _spec(versions: Versions, version: Version, signature: str) -> Any:

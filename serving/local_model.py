@@ -11,7 +11,7 @@ from serving import folders, forms
 
 
 class LocalModel:
-    """The newest version in a folder; it has the methods of `serving.client.Server`."""
+    """The version of a folder that is served by default; it has the methods of `serving.client.Server`."""
 
     def __init__(self, folder: str, name: str):
         """Loads the model.
@@ -19,9 +19,8 @@ class LocalModel:
         Raises:
           UserError: when the folder has no complete version, or the version is damaged or of another kind.
         """
-        folders.check(folder)
         self.name = name
-        self.version, path = max(folders.find(folder).items())
+        self.version, path = folders.served(folder.rstrip("/"))
         try:
             self._model = tf.saved_model.load(path)  # keeps the variables
             self._signature = self._model.signatures[forms.DEFAULT]

@@ -18,7 +18,7 @@ _ERRORS = {
 _READING = (400, 401, 404, 503)
 _PREDICTING = tuple(_ERRORS)
 _RETRY_AFTER = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
-_VERSION = {"$ref": "#/components/parameters/Version"}
+_VERSION, _LABEL = ({"$ref": f"#/components/parameters/{name}"} for name in ("Version", "Label"))
 _PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/bmp")
 
 
@@ -32,8 +32,11 @@ def description(name: str) -> Json:
             "version": "1",
             "description": "TensorFlow Serving's REST API for one model; photos may also be sent as they are.",
         },
-        "paths": _paths(model, []) | _paths(f"{model}/versions/{{version}}", [_VERSION]) | _OPERATIONS,
-        "components": {"parameters": {"Version": _VERSION_PARAMETER}, "schemas": _SCHEMAS, "securitySchemes": _TOKEN},
+        "paths": _paths(model, [])
+        | _paths(f"{model}/versions/{{version}}", [_VERSION])
+        | _paths(f"{model}/labels/{{label}}", [_LABEL])
+        | _OPERATIONS,
+        "components": {"parameters": _PARAMETERS, "schemas": _SCHEMAS, "securitySchemes": _TOKEN},
         "security": [{}, {"Token": []}],
     }
 
@@ -97,12 +100,21 @@ _OPERATIONS = {
     "/readyz": _text("Returns whether a version is loaded", **{"503": {"description": "None.", "content": _PLAIN}}),
     "/metrics": _text("Returns metrics in Prometheus' form", **{"401": _error(401)}),
 }
-_VERSION_PARAMETER = {
-    "name": "version",
-    "in": "path",
-    "required": True,
-    "description": "The number of a version; without it, the newest one answers.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+_PARAMETERS: Json = {
+    "Version": {
+        "name": "version",
+        "in": "path",
+        "required": True,
+        "description": "The number of a version; without it, the champion answers, or else the newest version.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+    },
+    "Label": {
+        "name": "label",
+        "in": "path",
+        "required": True,
+        "description": "An alias of a version.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9._-]{0,62}$"},
+    },
 }
 _TOKEN = {"Token": {"type": "http", "scheme": "bearer", "description": "If the server has a token."}}
 _VALUE = {"oneOf": [_STRING, _ref("Bytes")]}
@@ -130,7 +142,12 @@ _SCHEMAS: Json = {
             "model_version_status": _list(
                 _object({"version": _STRING, "state": {"enum": ["AVAILABLE", "END"]}, "status": _object(_STATE)})
             )
-        }
+        },
+        {
+            "served_version": {"type": ["string", "null"]},
+            "aliases": {"type": "object", "additionalProperties": _STRING},
+            "alias_problems": _list(_STRING),
+        },
     ),
     "Metadata": _object({"model_spec": {"type": "object"}, "metadata": {"type": "object"}}),
 }

@@ -79,12 +79,15 @@ class Rest:
         if request.method not in _METHODS[target.action]:
             allowed = ", ".join(_METHODS[target.action])
             raise HTTPException(405, f"expected the method {allowed}, received {request.method}", {"Allow": allowed})
-        if target.label:
-            raise RequestError(404, f"unknown label {brief(target.label)}; the model has no labels")
         request.state.action = target.action or "status"
         if target.action == _STATUS:
-            return JSONResponse({"model_version_status": self._versions.status(target.version)})
-        return await self._actions[target.action](request, self._versions.get(target.version))
+            return JSONResponse(self._status(target))
+        return await self._actions[target.action](request, self._versions.get(target.version, target.label))
+
+    def _status(self, target: "_Target") -> dict[str, Any]:
+        number = self._versions.get(label=target.label).number if target.label else target.version
+        whole = self._versions.overview() if number is None else {}
+        return {"model_version_status": self._versions.status(number)} | whole
 
     async def _metadata(self, request: Request, version: Version) -> Response:
         definitions = await asyncio.to_thread(_json, version.definitions)

@@ -12,9 +12,11 @@ from tensorflow.python.saved_model import loader_impl
 
 from serving import metrics
 from serving.batching import Batcher
-from serving.errors import RequestError
+from serving.errors import RequestError, brief, refuse_unknown
 from serving.folders import find
 from serving.forms import Arrays, Input
+from storage.aliases import CHAMPION, Aliases
+from storage.aliases import read as read_aliases
 from trainer import class_names
 
 _STATES = {True: "AVAILABLE", False: "END"}
@@ -54,10 +56,19 @@ class _Failure(NamedTuple):
 MakeBatcher = Callable[[Callable[[Arrays], Arrays]], Batcher]
 
 
-class Versions:
-    """The versions of one model; the newest is served.
+class _State(NamedTuple):
+    """What requests read: the loaded versions, the one that is served by default, the aliases, and their problems."""
 
-    `refresh` runs in one thread. Requests read `_loaded` and `_failed`, which are replaced and never changed. A version
+    loaded: dict[int, Version]
+    served: int | None
+    aliases: Aliases
+    problems: list[str]
+
+
+class Versions:
+    """The versions of one model. The champion is served by default; without a champion, the newest version is.
+
+    `refresh` runs in one thread. Requests read `_state` and `_failed`, which are replaced and never changed. A version
     that is replaced is freed when its last request is answered.
     """
 
@@ -65,14 +76,14 @@ class Versions:
         self.name = name
         self._folder = folder.rstrip("/")
         self._make_batcher = make_batcher
-        self._loaded: dict[int, Version] = {}
+        self._state = _State({}, None, {}, [])
         self._failed: dict[int, _Failure] = {}
 
     def refresh(self) -> None:
-        """Loads the newest version, if it is not loaded, and then drops the one before it.
+        """Loads the versions that are served by default or have an alias, and then drops the others.
 
-        A version that cannot be loaded is logged, the version before it is served on, and the failed version is tried
-        again after a minute. If the folder cannot be read, or has no version, the loaded version is served on.
+        A version that cannot be loaded is logged and tried again after a minute. What cannot be read, found or loaded
+        changes nothing: the versions before are served on.
         """
         try:
             found = find(self._folder)
@@ -80,48 +91,95 @@ class Versions:
             _log.error("cannot look for new versions: %s", error)
             return
         self._failed = {number: failure for number, failure in self._failed.items() if number in found}
-        for number in sorted(found, reverse=True):
-            if number in self._loaded or self._load(number, found[number]):
-                return
+        before = self._state
+        wanted, problems = self._wanted(found)
+        loaded = dict(before.loaded)
+        aliases: Aliases = {}
+        for name, number in wanted.items():
+            if self._is_loaded(number, found, loaded):
+                aliases[name] = number
+            elif name in before.aliases:
+                aliases[name] = before.aliases[name]
+            if aliases.get(name) != number:
+                problems.append(f"{name}: version {number} is {'damaged' if number in found else 'not there'}")
+        served = aliases.get(CHAMPION)
+        if served is None and (before.served is None or not (CHAMPION in wanted or problems)):
+            newest = (number for number in sorted(found, reverse=True) if self._is_loaded(number, found, loaded))
+            served = next(newest, None)
+        self._publish(_State(loaded, before.served if served is None else served, aliases, problems))
 
-    def _load(self, number: int, folder: str) -> bool:
-        failure = self._failed.get(number)
-        if failure and time.monotonic() < failure.retry_at:
-            return False
+    def _wanted(self, found: dict[int, str]) -> tuple[Aliases, list[str]]:
+        """Returns the aliases in the folder, or those before if they cannot be read, and why they cannot be read."""
+        if self._folder in found.values():  # one version
+            return {}, []
         try:
-            version = load(number, folder, self._make_batcher)
+            return read_aliases(self._folder), []
+        except Exception as error:  # libraries for buckets raise many kinds
+            return self._state.aliases, [f"cannot read the aliases: {error}"]
+
+    def _publish(self, state: _State) -> None:
+        """Replaces what requests read, without the versions that are no longer used."""
+        before = self._state
+        used = {state.served, *state.aliases.values()}
+        self._state = state._replace(loaded={key: each for key, each in state.loaded.items() if key in used})
+        if state.served is not None and state.served != before.served:
+            metrics.VERSION.set(state.served)
+            _log.info("version %d is served", state.served)
+        for problem in state.problems:
+            if problem not in before.problems:
+                _log.error("%s", problem)
+        if before.loaded.keys() - self._state.loaded.keys():
+            gc.collect()  # a replaced version has reference cycles
+
+    def _is_loaded(self, number: int, found: dict[int, str], loaded: dict[int, Version]) -> bool:
+        """Returns whether a version is in `loaded`, into which it is loaded if possible."""
+        failure = self._failed.get(number)
+        if number in loaded or number not in found or (failure and time.monotonic() < failure.retry_at):
+            return number in loaded
+        try:
+            loaded[number] = load(number, found[number], self._make_batcher)
         except Exception as error:  # TensorFlow's loader raises many kinds
             _log.exception("version %d cannot be loaded", number)
             reason = f"{type(error).__name__}: {error}"
             self._failed = {**self._failed, number: _Failure(reason, time.monotonic() + _RETRY_S)}
             return False
-        self._loaded = {number: version}
         self._failed = {other: failure for other, failure in self._failed.items() if other != number}
-        metrics.VERSION.set(number)
         _log.info("version %d is loaded", number)
-        gc.collect()  # the replaced version has reference cycles
         return True
 
     @property
     def ready(self) -> bool:
         """Whether a version is loaded."""
-        return bool(self._loaded)
+        return self._state.served is not None
 
-    def get(self, number: int | None = None) -> Version:
-        """Returns a loaded version; the newest without a number.
+    def get(self, number: int | None = None, label: str | None = None) -> Version:
+        """Returns a loaded version: of a number, of an alias, or the one that is served by default.
 
         Raises:
           RequestError: 404, when this version is not served; 503, when none is loaded yet.
         """
-        loaded = self._loaded
-        if number is None and not loaded:
+        state = self._state
+        if state.served is None:
             raise RequestError(503, f"no version of {self.name} is loaded yet; send the request again", retry_after=1)
-        if number is None:
-            return loaded[max(loaded)]
-        if number not in loaded:
-            served = ", ".join(map(str, sorted(loaded))) or "none"
+        if label is not None and not state.aliases:
+            raise RequestError(404, f"unknown label {brief(label)}; the model has no labels")
+        if label is not None and label not in state.aliases:
+            refuse_unknown(404, "label", label, state.aliases)
+        number = state.served if number is None else number
+        number = number if label is None else state.aliases[label]
+        if number not in state.loaded:
+            served = ", ".join(map(str, sorted(state.loaded)))
             raise RequestError(404, f"version {number} of {self.name} is not served; expected one of: {served}")
-        return loaded[number]
+        return state.loaded[number]
+
+    def overview(self) -> dict[str, Any]:
+        """Returns which version is served by default, the version of each alias, and what is wrong with the aliases."""
+        state = self._state
+        return {
+            "served_version": None if state.served is None else str(state.served),
+            "aliases": {name: str(number) for name, number in sorted(state.aliases.items())},
+            "alias_problems": state.problems,
+        }
 
     def status(self, number: int | None = None) -> list[dict[str, Any]]:
         """Returns the state of each version, or of one, as TensorFlow Serving's model status API does.
@@ -129,8 +187,9 @@ class Versions:
         Raises:
           RequestError: 404, when there is no version of this number.
         """
-        states = [(each, True, "OK", "") for each in self._loaded]
-        states += [(each, False, "UNKNOWN", failure.reason) for each, failure in self._failed.items()]
+        failed = {each: failure.reason for each, failure in self._failed.items()}
+        states = [(each, True, "OK", "") for each in self._state.loaded]
+        states += [(each, False, "UNKNOWN", reason) for each, reason in failed.items()]
         if number is not None and number not in (each for each, *_ in states):
             self.get(number)
         return [

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 SCHEMES = ("s3", "minio")
 _MISSING = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
+_CONFLICTS = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
 _MOST = 1000  # objects that one request deletes
 
 
@@ -85,6 +86,33 @@ def write(uri: str, content: bytes) -> None:
     bucket, key = _parts(uri)
     with _as_os_error(uri):
         _client().put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def read_tagged(uri: str) -> tuple[bytes | None, str]:
+    """Returns a file's content and the tag of this content for `write_tagged`; None and '' if there is no file."""
+    bucket, key = _parts(uri)
+    try:
+        with _as_os_error(uri):
+            found = _client().get_object(Bucket=bucket, Key=key)
+            return found["Body"].read(), found["ETag"]
+    except FileNotFoundError:
+        return None, ""
+
+
+def write_tagged(uri: str, content: bytes, tag: str) -> bool:
+    """Writes a file if it still has the content that `read_tagged` returned with this tag; returns whether it did."""
+    from botocore.exceptions import ClientError
+
+    bucket, key = _parts(uri)
+    condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+    with _as_os_error(uri):
+        try:
+            _client().put_object(Bucket=bucket, Key=key, Body=content, **condition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _CONFLICTS:
+                return False
+            raise
+        return True
 
 
 def upload(path: str | Path, uri: str) -> None:

@@ -162,6 +162,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
         "serving/test_predict.py"
     ),
     r"^expected (?:… predictions|the versions of|JSON from) |a file of --to was not written": "serving/test_predict.py",
+    r"python -m lineage (?:promote VERSION_FOLDER|models)|because it is the champion": "lineage/test_promotion.py",
     r"^--max-body-mb: expected at most": "serving/test_process.py",
     r"\(--grpc-port\)": "serving/test_grpc.py",
     r"^--(?:namespace|service-account|image|canary): |give --kind kserve": "serving/test_manifest.py",

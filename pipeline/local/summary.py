@@ -3,6 +3,7 @@
 Names, paths and error texts are data, so they are passed to rich as `Text`, never as markup.
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from components.trainer import history
 from components.verdict import Check, Evaluation
 from ingest.paths import exists
 from ingest.sources import is_drawn
+from lineage import pushed
 from lineage.text import safe
 from pipeline.config import Config
 from pipeline.local.dag_runner import NodeResult
+from storage.aliases import CHAMPION
 from trainer.intervals import places
 
 _UNDECIDED = "† The floor is inside the 95 % interval, so another {} split of this size may give the other result."
@@ -61,8 +64,26 @@ def show(
     for note in filter(None, [*notes, judged_split.notice(evaluation.split, epochs)]):
         console.print(safe(note), style="dim", soft_wrap=True)
     console.print(_verdict(evaluation, results["Pusher"]), soft_wrap=True)
+    if evaluation.blessed and (note := still_served(config, pushed_to(results["Pusher"].outputs))):
+        console.print(safe(note), soft_wrap=True)
     for caption, location in locations.items():
         console.print(Text(f"{caption:<12} ").append_text(safe(location)), soft_wrap=True)
+
+
+def still_served(config: Config, folder: str) -> str:
+    """Returns a note if another version than the pushed one is the champion, with the command to change it; else ''."""
+    version = pushed.parted(folder)
+    found = pushed.look(version[0]) if version else None
+    champion = found.aliases.get(CHAMPION) if found else None
+    if not version or champion in (None, version[1]):
+        return ""
+    command = ["python", "-m", "lineage", "promote", folder, "--store", str(config.metadata.url or config.output)]
+    if config.metadata.password_file:
+        command += ["--password-file", str(config.metadata.password_file)]
+    return (
+        f"Version {champion} is still served, because it is the champion. To serve version {version[1]}: "
+        f"{shlex.join(command)}"
+    )
 
 
 def _trained(config: Config, trainer: NodeResult) -> Text:
@@ -126,8 +147,8 @@ def _verdict(evaluation: Evaluation, pusher: NodeResult) -> Text:
         refused = ("Refused by the gate", "red")
         return Text.assemble(refused, ": nothing was pushed; earlier pushed models are unchanged.")
     blessed = ("Blessed", "green")
-    pushed = pushed_to(pusher.outputs)
-    if not exists(pushed):
+    folder = pushed_to(pusher.outputs)
+    if not exists(folder):
         deleted = " in an earlier run, but this folder no longer exists."
-        return Text.assemble(blessed, "; pushed to ", safe(pushed), deleted)
-    return Text.assemble(blessed, " and pushed to ", safe(pushed), " in an earlier run (cached)" * pusher.cached)
+        return Text.assemble(blessed, "; pushed to ", safe(folder), deleted)
+    return Text.assemble(blessed, " and pushed to ", safe(folder), " in an earlier run (cached)" * pusher.cached)

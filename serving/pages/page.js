@@ -14,15 +14,17 @@ async function call(path, options = {}) {
   return body;
 }
 
-async function newestVersion() {
-  const states = (await call(url)).model_version_status.filter((each) => each.state === "AVAILABLE");
+async function servedVersion() {
+  const { model_version_status: all, served_version: served } = await call(url);
+  if (served) return BigInt(served);
+  const states = all.filter((each) => each.state === "AVAILABLE");
   if (!states.length) throw new Error("no version of the model is loaded");
   return states.map((each) => BigInt(each.version)).reduce((a, b) => (a > b ? a : b));
 }
 
 // A version may be replaced between two calls; with several workers, some have it seconds before the others.
 async function predict(photo, tries = 20) {
-  const version = await newestVersion();
+  const version = await servedVersion();
   try {
     const options = { method: "POST", headers: { "Content-Type": "image/jpeg" }, body: photo };
     const body = await call(`${url}/versions/${version}:predict`, options);

@@ -8,6 +8,8 @@ because TensorFlow may hold Python's global lock while it waits for an answer.
 import datetime
 import functools
 import http.server
+import io
+import re
 import ssl
 import subprocess
 import sys
@@ -16,14 +18,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from gcp_storage_emulator import server as emulator
+from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.storage import Storage
 
 BUCKET = "a-bucket"
+_uploads = threading.Lock()
 
 
 @contextmanager
@@ -48,6 +53,30 @@ class _Handler(emulator.RequestHandler):
         self.end_headers()
         with self.server.tls.wrap_socket(self.connection, server_side=True) as inner:
             type(self)(self.storage, inner, self.client_address, self.server)
+
+    def do_POST(self):  # noqa: N802
+        """Checks `ifGenerationMatch`, which the emulator ignores; one upload at a time."""
+        wanted = parse_qs(urlsplit(self.path).query).get("ifGenerationMatch")
+        if not wanted:
+            super().do_POST()
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        (name,) = re.findall(rb'"name": "([^"]+)"', body)
+        with _uploads:
+            if self._generation(name.decode()) == wanted[0]:
+                self.rfile = io.BytesIO(body)
+                self.close_connection = True
+                super().do_POST()
+                return
+        self.send_response(412)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _generation(self, name: str) -> str:
+        try:
+            return self.storage.get_file_obj(BUCKET, name)["generation"]
+        except NotFound:
+            return "0"
 
     def parse_request(self) -> bool:
         """Lets a client send its file that asks first whether it may; else TensorFlow waits for a second."""

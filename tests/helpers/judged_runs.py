@@ -56,6 +56,9 @@ class Runs:
         )
         if is_pushed:
             version.mkdir(parents=True)
+            for folder in (version, self.output / "artifacts/flowers/Pusher/pushed_model" / f"1{self.count}"):
+                (folder / "file").write_text("x" * 10)
+                (folder / "saved_model.pb").write_text("")
             self.blessing = blessing
         return run
 

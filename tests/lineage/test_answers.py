@@ -14,6 +14,7 @@ import pytest
 from components.report import page as page_of_report
 from lineage import gc, metadata, models, serve, text
 from lineage.__main__ import main
+from lineage.pushed import look
 from lineage.reading import read_all
 from lineage.runs import read_json
 from pipeline.local.dag_runner import NodeFailed, _recorded
@@ -274,12 +275,12 @@ def test_unreadable_folders_of_another_user_are_kept_and_not_reported_as_present
         present, unreachable = gc._pushed(graph)
         assert (present, sorted(unreachable.values())) == ({}, [str(pushed / version) for version in "12"])
         assert list(gc._abandoned_checkpoints(artifacts, math.inf)) == []
-        assert not models._in_service(str(pushed / "2"))
+        assert models._service([str(pushed / "2")], look, False)["served"] is None
         assert read_json(evaluation, "checks.json", "not here") == "not here"
         assert text.size_of(f"{evaluation.uri}/file") is None
         assert text.size_of(evaluation.uri) in (None, 0)
         assert page_of_report._link(f"{pushed}/2", str(tmp_path), str(tmp_path)) is None
     finally:
         os.seteuid(0)
-    assert models._in_service(str(pushed / "2"))
+    assert models._service([str(pushed / "2")], look, False)["served"]
     assert gc._pushed(graph)[1] == {}

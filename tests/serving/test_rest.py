@@ -106,8 +106,10 @@ def test_classify_with_a_context(client, loaded):
 
 def test_status(client):
     state = {"version": "7", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    for path in (f"/v1/models/{NAME}", f"/v1/models/{NAME}/versions/7"):
-        assert client.get(path).json() == {"model_version_status": [state]}
+    assert client.get(f"/v1/models/{NAME}/versions/7").json() == {"model_version_status": [state]}
+    answer = client.get(f"/v1/models/{NAME}").json()
+    served = {"served_version": "7", "aliases": {}, "alias_problems": []}
+    assert answer == {"model_version_status": [state]} | served
 
 
 def test_metadata(client):

@@ -1,0 +1,263 @@
+"""`promote`, `rollback`, `alias` and `aliases`: which version of a model is served, and what it was before."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from errors import UserError
+from lineage import alias_records, models, names, pushed, text
+from lineage.alias_records import Change
+from lineage.history import PUSHED_MODEL
+from lineage.mlmd_source import MlmdSource
+from storage import aliases
+from storage.aliases import CHAMPION, Aliases
+
+Choose = Callable[[Aliases, pushed.Pushed], int | None]
+
+
+class _Version(NamedTuple):
+    folder: str
+    number: int
+
+
+def set_alias(source: MlmdSource, model: str, alias: str, action: str) -> dict[str, Any]:
+    """Points an alias at a pushed model, and returns the change.
+
+    Args:
+      source: the store, opened for writing.
+      model: a model's id, the pushed model's id, or the pushed folder.
+      alias: the alias.
+      action: how the change is recorded, `promote` or `alias`.
+
+    Raises:
+      UserError: when the alias is no name, the model is not pushed, not complete, not recorded or not blessed, or the
+        aliases cannot be changed.
+    """
+    if not aliases.is_name(alias):
+        raise UserError(
+            "expected an alias of up to 63 letters, digits and . _ -, of which the first is a letter, "
+            f"received {alias!r}"
+        )
+    version = _blessed(source, model)
+    return _change(source, version.folder, alias, action, lambda present, found: version.number)
+
+
+def remove(source: MlmdSource, model: str, alias: str) -> dict[str, Any]:
+    """Removes an alias, and returns the change. `model` is as in `set_alias`, or the folder of the versions.
+
+    Raises:
+      UserError: when there is no such alias, or the aliases cannot be changed.
+    """
+    folder = _folder(source, model)
+
+    def check(present: Aliases, found: pushed.Pushed) -> None:
+        if alias not in present:
+            listed = ", ".join(sorted(present)) or "none"
+            raise UserError(f"there is no alias {alias!r} in {folder}, which has: {listed}; give one of them")
+
+    return _change(source, folder, alias, "remove", check)
+
+
+def roll_back(source: MlmdSource, model: str) -> dict[str, Any]:
+    """Makes the champion before the present one champion again, and returns the change.
+
+    Without a record of an earlier champion, it is the version that was pushed before.
+
+    Args:
+      source: the store, opened for writing.
+      model: as in `set_alias`, or the folder of the versions.
+
+    Raises:
+      UserError: when there is no version to go back to, or the aliases cannot be changed.
+    """
+    folder = _folder(source, model)
+    recorded = [each for each in alias_records.changes(source.store, folder) if each.alias == CHAMPION]
+
+    def choose(present: Aliases, found: pushed.Pushed) -> int:
+        current = present.get(CHAMPION, found.served)
+        earlier, taken_back = _history(recorded)
+        older = sorted((each for each in found.versions if each < min([current or 0, *earlier])), reverse=True)
+        for number in [*earlier, *older]:
+            if number in {current, *taken_back}:
+                continue
+            if number in found.versions and source.artifacts_at([f"{folder}/{number}"]):
+                _check_files(source, _Version(folder, number))
+                return number
+        raise UserError(
+            f"there is no version before {current} to go back to in {folder}; choose one: "
+            "python -m lineage promote VERSION_FOLDER"
+        )
+
+    return _change(source, folder, CHAMPION, "rollback", choose)
+
+
+def _history(recorded: list[Change]) -> tuple[list[int], set[int]]:
+    """Returns the versions that were served, the latest first, and those that a rollback has taken back since.
+
+    >>> def change(action, before, to):
+    ...     return Change(0.0, "", CHAMPION, action, before, to, before, "", "")
+    >>> history = [change("promote", 1, 2), change("promote", 2, 3), change("rollback", 3, 2)]
+    >>> _history(history), _history([*history, change("promote", 2, 3)])
+    (([2, 3, 1], {3}), ([3, 2, 1], set()))
+    """
+    served: list[int] = []
+    taken_back: set[int] = set()
+    for change in recorded:
+        before = change.before or change.served_before
+        served += [number for number in (before, change.to) if number]
+        if change.action == "rollback" and before:
+            taken_back.add(before)
+        if change.to:
+            taken_back.discard(change.to)
+    return list(dict.fromkeys(reversed(served))), taken_back
+
+
+def _change(source: MlmdSource, folder: str, alias: str, action: str, choose: Choose) -> dict[str, Any]:
+    """Changes an alias, and records it. `choose` returns the version for the present aliases; None removes it."""
+    kind = alias_records.prepare(source.store)
+    found: list[Change] = []
+
+    def update(present: Aliases) -> Aliases:
+        here = pushed.look(folder)
+        if here is None:
+            raise UserError(f"cannot read the folder of the versions, {folder}; check that it is there, and mounted")
+        to = choose(present, here)
+        served = present.get(CHAMPION, max(here.versions, default=None))
+        found[:] = [alias_records.make(folder, alias, action, present.get(alias), to, served)]
+        others = {name: number for name, number in present.items() if name != alias}
+        return others if to is None else others | {alias: to}
+
+    try:
+        aliases.change(folder, update)
+    except aliases.DamagedAliases as error:
+        raise UserError(f"{error}; correct the file, or delete it to begin without aliases") from None
+    except OSError as error:
+        raise UserError(f"cannot change the aliases in {folder}: {error}; check its permissions") from None
+    alias_records.add(source.store, kind, found[0])
+    return found[0]._asdict()
+
+
+def _blessed(source: MlmdSource, name: str) -> _Version:
+    """Returns a pushed version, after checking that it may be served.
+
+    Raises:
+      UserError: when it may not.
+    """
+    artifact = names.find_artifact(source, name)
+    rows = models.list_models(source, served=False)
+    place = artifact.facts.get("pushed_destination") if artifact.type == PUSHED_MODEL else None
+    row = next((each for each in rows if artifact.id == each["id"] or place in each["pushed"]), None)
+    if row is None:
+        raise UserError(
+            f"expected a model, received {artifact.type} {artifact.id}, which no pipeline of this store has pushed; "
+            "python -m lineage models lists the models"
+        )
+    if row["blessed"] is not True:
+        raise UserError(
+            f"model {row['id']} is not blessed ({row['refused'] or 'not evaluated'}), so it is not served; "
+            "choose a blessed model: python -m lineage models"
+        )
+    places = [place] if place else row["pushed"]
+    if len(places) != 1:
+        listed = ", ".join(map(text.relative_path, places)) or "no folder"
+        raise UserError(f"model {row['id']} was pushed to {listed}; give one pushed folder")
+    parted = pushed.parted(places[0])
+    if parted is None:
+        raise UserError(f"expected a pushed folder that ends with the number of a version, received {places[0]}")
+    version = _Version(*parted)
+    _check_files(source, version)
+    return version
+
+
+def _check_files(source: MlmdSource, version: _Version) -> None:
+    """Checks that a version has the files of the push.
+
+    Raises:
+      UserError: when a file is missing, or has another size.
+    """
+    folder = f"{version.folder}/{version.number}"
+    try:
+        present = pushed.files(folder)
+        recorded = [pushed.files(each.uri) for each in source.artifacts_at([folder]) if Path(each.uri).is_dir()]
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error}; check that it is there, and mounted") from None
+    expected = recorded[-1] if recorded else {"saved_model.pb": present.get("saved_model.pb", 0)}
+    wrong = sorted(file for file, size in expected.items() if present.get(file) != size)
+    if wrong:
+        raise UserError(
+            f"{folder} is not complete: {', '.join(wrong[:3])} {'are' if wrong[1:] else 'is'} missing or has another "
+            "size than in the push; run the pipeline again to push the model again"
+        )
+
+
+def _folder(source: MlmdSource, model: str) -> str:
+    """Returns the folder of the versions of a model, which may be named itself.
+
+    Raises:
+      UserError: when this store has no version of it.
+    """
+    given = model.rstrip("/") if "://" in model else str(Path(model).expanduser().resolve())
+    folders = {each[0] for each in map(pushed.parted, _destinations(source)) if each}
+    if given in folders:
+        return given
+    artifact = names.find_artifact(source, model)
+    here = [artifact.facts.get("pushed_destination")] if artifact.type == PUSHED_MODEL else []
+    here = here or next((row["pushed"] for row in models.list_models(source, False) if row["id"] == artifact.id), [])
+    found = {each[0] for each in map(pushed.parted, filter(None, here)) if each}
+    if len(found) != 1:
+        raise UserError(
+            f"expected a pushed model or its folder, such as runs/pushed/NAME, received {model}; give one of: "
+            f"{', '.join(sorted(map(text.relative_path, folders))) or 'none, because no model was pushed'}"
+        )
+    return found.pop()
+
+
+def _destinations(source: MlmdSource) -> list[str]:
+    found = source.store.get_artifacts_by_type(PUSHED_MODEL)
+    return [place for each in found if (place := each.custom_properties["pushed_destination"].string_value)]
+
+
+def list_aliases(source: MlmdSource) -> list[dict[str, Any]]:
+    """Returns, for each folder of versions, what is served, the aliases, and their recorded changes, oldest first."""
+    folders = {each[0] for each in map(pushed.parted, _destinations(source)) if each}
+    changes = alias_records.changes(source.store)
+    return [_described(folder, [each for each in changes if each.folder == folder]) for folder in sorted(folders)]
+
+
+def _described(folder: str, changes: list[Change]) -> dict[str, Any]:
+    found = pushed.look(folder)
+    return {
+        "folder": folder,
+        "served": found.served if found else None,
+        "aliases": found.aliases if found else {},
+        "problem": found.problem if found else "the folder cannot be read",
+        "changes": [{key: value for key, value in each._asdict().items() if key != "folder"} for each in changes],
+    }
+
+
+def print_change(console: Console, change: dict[str, Any]) -> None:
+    """Prints a change."""
+    before, to = (change[key] or "none" for key in ("before", "to"))
+    line = f"{change['alias']} of {text.relative_path(change['folder'])}: {before} → {to}"
+    console.print(text.safe(line), soft_wrap=True)
+
+
+def print_aliases(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Prints each folder with what is served, its aliases and their changes."""
+    for row in rows:
+        served = f"serves {row['served'] or 'nothing'}" if not row["problem"] else row["problem"]
+        console.print(text.safe(f"{text.relative_path(row['folder'])}: {served}"), soft_wrap=True)
+        text.print_table(console, [[name, number] for name, number in row["aliases"].items()], indent=2)
+        made = [
+            [
+                text.format_time(each["time"]),
+                each["action"],
+                each["alias"],
+                f"{each['before']} → {each['to']}",
+                each["by"],
+            ]
+            for each in row["changes"]
+        ]
+        text.print_table(console, made, indent=2)

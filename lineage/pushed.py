@@ -1,0 +1,85 @@
+"""What is in a folder of pushed versions, and which of them is served: on this machine or in a bucket."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ingest.paths import is_folder
+from storage import aliases, gcs, s3, uris
+
+_LAST = "saved_model.pb"  # Pusher writes it last: a version without it is not complete
+
+
+class Pushed(NamedTuple):
+    """A folder of versions.
+
+    Attributes:
+      versions: the numbers of the complete versions.
+      aliases: the version of each alias.
+      problem: why the aliases cannot be read; '' if they can.
+    """
+
+    versions: set[int]
+    aliases: aliases.Aliases
+    problem: str
+
+    @property
+    def served(self) -> int | None:
+        """The version that is served by default: the champion, or else the newest; None if this is unknown."""
+        if self.problem:
+            return None
+        return self.aliases.get(aliases.CHAMPION, max(self.versions, default=None))
+
+    def names_of(self, version: int) -> list[str]:
+        """Returns the aliases of a version."""
+        return sorted(name for name, number in self.aliases.items() if number == version)
+
+
+def parted(uri: str) -> tuple[str, int] | None:
+    """Returns the folder of versions and the number of a version's folder; None if this is no version's folder.
+
+    >>> parted("/runs/pushed/sample/12"), parted("gs://bucket/pushed/12"), parted("/runs/pushed/sample")
+    (('/runs/pushed/sample', 12), ('gs://bucket/pushed', 12), None)
+    """
+    folder, _, name = uri.rstrip("/").rpartition("/")
+    return (folder, int(name)) if folder and name.isascii() and name.isdecimal() else None
+
+
+def look(folder: str) -> Pushed | None:
+    """Returns what is in a folder of versions; None if it cannot be read."""
+    try:
+        versions = _in_bucket(folder) if "://" in folder else _on_this_machine(Path(folder))
+    except OSError:  # also of a folder with x permission but without r permission
+        return None
+    if versions is None:
+        return None
+    try:
+        return Pushed(versions, aliases.read(folder), "")
+    except (aliases.DamagedAliases, OSError) as error:
+        return Pushed(versions, {}, str(error))
+
+
+def files(folder: str) -> dict[str, int]:
+    """Returns the sizes of all files in a folder, by their path relative to it.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    if s3.is_s3(folder):
+        return {each.name: each.size for each in s3.files(folder)}
+    if "://" in folder:
+        return gcs.files(folder)
+    root = Path(folder)
+    return {str(each.relative_to(root)): each.stat().st_size for each in root.rglob("*") if each.is_file()}
+
+
+def _in_bucket(folder: str) -> set[int] | None:
+    if uris.parse(folder) is None:
+        return None
+    paths = [name.split("/") for name in files(folder) if name.endswith(f"/{_LAST}")]
+    return {int(path[0]) for path in paths if len(path) == 2 and path[0].isdecimal()}
+
+
+def _on_this_machine(folder: Path) -> set[int] | None:
+    if not is_folder(folder):
+        return None
+    return {int(each.name) for each in folder.iterdir() if each.name.isdecimal() and (each / _LAST).exists()}
