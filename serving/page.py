@@ -18,7 +18,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_FILES = {"/page.js": "text/javascript", "/page.css": "text/css"}
+_FILES = {"/page.js": "text/javascript", "/decided.js": "text/javascript", "/page.css": "text/css"}
 OPEN = {"/", *_FILES}  # paths without a token; they contain the model's name only
 
 

@@ -1,4 +1,6 @@
 // Sends photos to TensorFlow Serving's REST API of this server, and shows the answers.
+import { decided } from "./decided.js";
+
 const model = document.body.dataset.model;
 const url = `v1/models/${encodeURIComponent(model)}`;
 const find = (id) => document.getElementById(id);
@@ -10,7 +12,7 @@ async function call(path, options = {}) {
   const token = find("token").value.trim();
   const response = await fetch(path, { ...options, headers: { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) } });
   const body = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
-  if (!response.ok) throw Object.assign(new Error(body.error), { status: response.status });
+  if (!response.ok) throw Object.assign(new Error(body.error), { status: response.status, retryAfter: Number(response.headers.get("Retry-After")) });
   return body;
 }
 
@@ -64,7 +66,46 @@ function table(answer) {
   return result;
 }
 
-function show(photo, parts) {
+function predictAll(version, photos) {
+  const form = new FormData();
+  photos.forEach((each) => form.append("photo", each));
+  return call(`${url}/versions/${version}:predict`, { method: "POST", body: form }).then((body) => body.predictions);
+}
+
+// A button that replaces the photo by the photo with heat, and back; the first click computes the heat.
+function explanation(photo, answer, picture) {
+  const button = make("button", "Show what decided");
+  const text = make("p", "", "note");
+  const index = answer.probabilities.indexOf(Math.max(...answer.probabilities));
+  let canvas;
+  Object.assign(button, { type: "button", ariaPressed: "false" });
+  text.setAttribute("role", "status");
+  const compute = async () => {
+    const progress = (part) => { text.textContent = `Covering parts of the photo: ${Math.round(part * 100)} % …`; };
+    progress(0);
+    const name = answer.classes?.[index] ?? `class ${index}`;
+    const found = await decided(photo, (photos) => predictAll(answer.version, photos), index, name, progress);
+    canvas = Object.assign(found.canvas, { role: "img", ariaLabel: found.text });
+    text.textContent = found.text;
+  };
+  button.addEventListener("click", async () => {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    try {
+      if (!canvas) await compute();
+      const on = button.ariaPressed !== "true";
+      button.ariaPressed = String(on);
+      (on ? picture : canvas).replaceWith(on ? canvas : picture);
+      text.hidden = !on;
+    } catch (error) {
+      text.textContent = error.status === 404 ? "Another version is served now; send the photo again." : error.message;
+    }
+    button.ariaBusy = "false";
+  });
+  return [button, text];
+}
+
+function show(photo, parts, answer) {
   const item = make("li");
   const picture = make("img");
   picture.src = URL.createObjectURL(photo);
@@ -73,6 +114,7 @@ function show(photo, parts) {
   picture.onerror = () => picture.replaceWith(make("p", "The browser cannot show this photo.", "note"));
   const text = make("div");
   text.append(...parts);
+  if (answer && !answer.status) text.append(...explanation(photo, answer, picture));
   item.append(picture, text);
   find("answers").prepend(item);
 }
@@ -90,7 +132,7 @@ async function send(photos) {
     find("status").textContent = `Photo ${done + 1} of ${photos.length} …`;
     try {
       const answer = await predict(photo);
-      show(photo, parts(photo, answer));
+      show(photo, parts(photo, answer), answer);
       find("status").textContent = answer.status ? `${photo.name}: not used` : `${photo.name}: ${answer.label}`;
     } catch (error) {
       if (error.status === 401) {
@@ -110,7 +152,10 @@ async function send(photos) {
 
 const images = (files) => [...files].filter((each) => !each.type || each.type.startsWith("image/")); // HEIC may have no type
 const drop = find("drop");
-find("file").addEventListener("change", (event) => send([...event.target.files]));
+find("file").addEventListener("change", (event) => {
+  send([...event.target.files]);
+  event.target.value = ""; // so that the same photo can be chosen again
+});
 document.addEventListener("paste", (event) => send(images(event.clipboardData.files)));
 document.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
 document.addEventListener("dragleave", () => drop.classList.remove("over"));

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from serving import logs, middleware
+from serving import logs, middleware, page
 from tests.helpers import served
 from tests.helpers.served import NAME, PHOTOS
 
@@ -86,7 +86,7 @@ def test_metrics_count_requests_batches_and_classes(client):
     client.get("/no/such/path")
     client.get(f"/v1/models/{NAME}/versions/99999")
     paths = {key.split('"')[1] for key in _metric(client, "serving_requests_total")}
-    assert paths <= {":predict", ":classify", "/metadata", "status", "/healthz", "/readyz", "other"}
+    assert paths <= {":predict", ":classify", "/metadata", "status", "/healthz", "/readyz", "other", *page.OPEN}
     assert _metric(client, "serving_waiting_photos") == {"serving_waiting_photos": 0}
     assert _metric(client, "serving_request_seconds_count")['serving_request_seconds_count{path=":predict"}'] >= 1
 
