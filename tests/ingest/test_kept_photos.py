@@ -57,3 +57,18 @@ def test_without_photos_it_is_one_line(tmp_path, capsys, rows, text):
         _keep(tmp_path / "kept", rows)
     assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 2
     assert text in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
+def test_a_missing_folder_and_a_full_disk_are_one_line(tmp_path, capsys, monkeypatch):
+    assert main(["kept", str(tmp_path / "nowhere"), "--to", str(tmp_path / "new")]) == 2
+    text = f"cannot read the kept answers in {tmp_path}/nowhere: No such file or directory; give the folder of --keep"
+    assert text in capsys.readouterr().err
+    _keep(tmp_path / "kept", [(PHOTOS[0], 0.5)])
+
+    def write_bytes(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", write_bytes)
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 2
+    text = f"cannot write the kept photos to {tmp_path}/new: No space left on device; give another folder (--to)"
+    assert text in capsys.readouterr().err and not (tmp_path / "new").exists()

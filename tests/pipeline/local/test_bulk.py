@@ -31,6 +31,7 @@ def photos(tmp_path):
         (["--bulk", "{out}"], "bulk.data: expected a folder of TFRecords or photos, received {out}; check the path"),
         (["--bulk", "{photos}/0.jpg"], "bulk.data: expected a folder of TFRecords or photos, received {photos}/0.jpg"),
         (["--bulk", "{empty}"], "in which no record file matches '*' (data.pattern) and no photo is found"),
+        (["--bulk", "{odd}"], "received [ in {odd}; rename it, or give another folder (--bulk DATA)"),
         (["--bulk", "gs://bucket/photos"], "bulk.data: expected a path on this machine, received gs://bucket/photos"),
         (["--bulk", "{data}", "--set", "data.features.image=photo"], "expected the features photo (bytes)"),
         (["--bulk", "{photos}", "--set", "beam.args=[--jobs=3]"], "beam.args: unknown argument --jobs"),
@@ -39,8 +40,8 @@ def photos(tmp_path):
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(flags, says, photos, sample, tmp_path, monkeypatch, capfd, cache):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    (tmp_path / "empty").mkdir()
-    names = {"photos": photos, "out": tmp_path / "out", "empty": tmp_path / "empty"}
+    names = {"photos": photos, "out": tmp_path / "out", "empty": tmp_path / "empty", "odd": tmp_path / "[odd]"}
+    names["empty"].mkdir(), names["odd"].mkdir()
     names["data"] = records.folder(tmp_path / "data", shards=1, per_shard=2)
     flags = [flag.format(**names) for flag in flags]
     assert local_runner.main([*flags, "--output", str(names["out"])]) == 2
