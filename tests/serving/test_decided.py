@@ -139,7 +139,6 @@ def flowers(real_data, tmp_path):
 
 
 def test_real_photos_are_explained(client, flowers):
-    """The limits of this server are low: each request of copies is divided."""
     seen = browser.look(f"{client.url}/", act=lambda page: _explain(page, *flowers), audit=True)
     assert seen.errors == seen.undrawn == seen.unreached == seen.violations == []
     assert seen.width <= 380
