@@ -10,7 +10,7 @@ from functools import partial
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
 from serving import logs
 from serving.protocol import Protocol
@@ -18,6 +18,19 @@ from serving.settings import Settings
 
 SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worker, as JSON
 _STARTING_S = 120  # a worker that loads a large model does not answer the parent for seconds
+
+
+class _Worker(multiprocess.Process):
+    """A worker whose death the parent notices at once.
+
+    uvicorn's parent keeps the worker's end of their pipe open. If the worker is killed before it answers a health check,
+    the parent waits for the answer until `timeout_worker_healthcheck`, starts no other worker and ignores SIGTERM.
+    """
+
+    def start(self) -> None:
+        """Starts the process, which has its own copy of its end."""
+        super().start()
+        self.child_conn.close()
 
 
 def serve(settings: Settings, listening: socket.socket) -> bool:
@@ -44,6 +57,7 @@ def serve(settings: Settings, listening: socket.socket) -> bool:
         return server.started
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before the workers import their metrics
+        multiprocess.Process = _Worker  # type: ignore[misc]
         supervisor = Multiprocess(config, [listening])
         supervisor.run()
     return not any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import psutil
 import pytest
@@ -119,6 +120,22 @@ def test_other_workers_answer_when_one_is_killed(push):
         server.process.send_signal(signal.SIGTERM)
         code, lines = server.stopped()
     assert code == 0 and any("died" in line.get("message", "") for line in lines)
+
+
+def test_a_worker_that_is_killed_during_a_health_check_is_replaced_at_once(push):
+    with served.process(push(), "--workers", 2) as server:
+        server.wait_for(1)
+        parent = psutil.Process(server.process.pid)
+        first, _ = _serving(parent)
+        first.suspend()
+        time.sleep(1.5)  # the parent asks every 0.5 s, and now waits for the answer
+        killed = time.monotonic()
+        first.kill()
+        while len({each.pid for each in _serving(parent)} - {first.pid}) < 2:
+            assert time.monotonic() < killed + 60, "no other worker was started"
+            time.sleep(0.1)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.stopped()[0] == 0
 
 
 def _serving(parent: psutil.Process) -> list[psutil.Process]:
