@@ -23,8 +23,8 @@ _STARTING_S = 120  # a worker that loads a large model does not answer the paren
 class _Worker(multiprocess.Process):
     """A worker whose death the parent notices at once.
 
-    uvicorn's parent keeps the worker's end of their pipe open. If the worker is killed before it answers a health check,
-    the parent waits for the answer until `timeout_worker_healthcheck`, starts no other worker and ignores SIGTERM.
+    uvicorn keeps the worker's end of their pipe open in the parent. If the worker is killed before it answers a health
+    check, the parent waits until `timeout_worker_healthcheck`, starts no other worker and ignores SIGTERM.
     """
 
     def start(self) -> None:

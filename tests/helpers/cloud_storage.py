@@ -56,8 +56,9 @@ class _Handler(emulator.RequestHandler):
 
     def do_POST(self):  # noqa: N802
         """Checks `ifGenerationMatch`, which the emulator ignores; one upload at a time."""
-        wanted = parse_qs(urlsplit(self.path).query).get("ifGenerationMatch")
-        if not wanted:
+        query = parse_qs(urlsplit(self.path).query)
+        wanted = query.get("ifGenerationMatch")
+        if not wanted or query.get("uploadType") != ["multipart"]:  # TensorFlow's uploads have no other writer
             super().do_POST()
             return
         body = self.rfile.read(int(self.headers["Content-Length"]))
