@@ -5,7 +5,8 @@ import logging
 import time
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 from tfx.components.pusher import executor
 from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY, PUSH_DESTINATION_KEY, PUSHED_MODEL_KEY
 from tfx.utils import io_utils
@@ -65,7 +66,7 @@ def _deploy(folder: str, settings: dict[str, Any]) -> dict[str, str]:
     """Deploys the pushed version, and returns the names to record; in a rehearsal on this machine, none.
 
     Raises:
-      UserError: when Vertex AI refuses; the model is then pushed, but not deployed.
+      UserError: when Vertex AI refuses or cannot be reached; the model is then pushed, but not deployed.
     """
     if not folder.startswith("gs://"):
         logging.warning("%s is not in Cloud Storage, so it is not deployed to %s", folder, settings["endpoint"])
@@ -74,8 +75,9 @@ def _deploy(folder: str, settings: dict[str, Any]) -> dict[str, str]:
 
     try:
         return endpoint.deploy(folder, settings)
-    except GoogleAPICallError as error:
-        text = " ".join(str(error.message).split())[:500]
-        advice = _ADVICE.get(int(error.code or 0), "the next run deploys its model")
+    except (GoogleAPIError, GoogleAuthError, OSError) as error:  # an answer, the credentials or the connection
+        answer = error if isinstance(error, GoogleAPICallError) else None
+        text = " ".join(str(answer.message if answer else error).split())[:500]
+        advice = _ADVICE.get(int(answer.code or 0) if answer else 0, "the next run deploys its model")
         name = settings["endpoint"]
         raise UserError(f"pushed to {folder}, but not deployed to endpoint {name}: {text}; {advice}") from None

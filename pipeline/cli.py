@@ -35,7 +35,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     alone.add_argument(
         "--bulk",
         metavar="DATA",
-        help="only predict a folder of TFRecords or photos with the latest pushed model (bulk.data)",
+        help="only predict a folder of TFRecords or photos with the pushed model that is served by default (bulk.data)",
     )
     result.add_argument("--verbose", action="store_true", help="print the log of TFX and Beam to the terminal too")
     return result

@@ -100,7 +100,8 @@ class Rest:
             outputs = await run(signature, query.inputs, self._reader.most)
         request.state.version, request.state.photos = version.number, len(next(iter(outputs.values()), ()))
         metrics.count(outputs)
-        self._keep(version.number, query.inputs, outputs)
+        if request.headers.get("x-keep") != "no":
+            self._keep(version.number, query.inputs, outputs)
         size = sum(each.nbytes for each in outputs.values())
         return Response(await _away(size, forms.answer, outputs, query.by_row), media_type="application/json")
 

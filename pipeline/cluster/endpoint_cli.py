@@ -4,6 +4,8 @@ import argparse
 from typing import Any
 
 from errors import UserError, quoted
+from pipeline.cluster import deployment
+from pipeline.config import Deployment
 
 
 def add(commands: Any) -> None:
@@ -22,6 +24,7 @@ def _run(args: argparse.Namespace) -> int:
     shares = _shares(args.shares)
     if bool(shares) != (args.action == "divide"):
         raise UserError(f"endpoint: expected MODEL=PERCENT with divide, and only with divide; received {args.action}")
+    deployment.check(Deployment(endpoint=args.name))
     from pipeline.cluster import endpoints  # Google's SDK takes seconds to import
 
     found = endpoints.find(args.name, args.project, args.region)

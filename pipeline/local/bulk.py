@@ -1,4 +1,4 @@
-"""Predicts photos in bulk with the latest pushed model: `local_runner.py --bulk DATA`."""
+"""Predicts photos in bulk with the pushed model that is served by default: `local_runner.py --bulk DATA`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

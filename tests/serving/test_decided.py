@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.report import occlusion
+from ingest import kept
 from tests.helpers import browser, served
 
 _SIZE = 64
@@ -144,6 +145,17 @@ def test_real_photos_are_explained(client, flowers):
     assert seen.width <= 380
     assert "3 photos answered." in seen.text and seen.text.count("version 7") == 3
     assert re.search(r"decided most|No grey square lowers|No single part decided", seen.text)
+
+
+def test_the_copies_are_not_kept(push, tmp_path):
+    folder, photo = tmp_path / "kept", tmp_path / "rose.jpg"
+    folder.mkdir(), photo.write_bytes(served.PHOTOS[0])
+    settings = served.SMALL._replace(model=str(push()), keep=folder, keep_share=1.0)
+    with served.in_thread(settings) as client:
+        client.wait_for(1)
+        seen = browser.look(f"{client.url}/", act=lambda page: _explain(page, photo))
+        assert re.search(r"decided most|No grey square lowers|No single part decided", seen.text)
+    assert len(list(kept.read(folder))) == 1
 
 
 def test_a_version_that_is_replaced_meanwhile(push, tmp_path):

@@ -84,6 +84,17 @@ def test_without_keep_photos_there_is_no_photo_and_nothing_of_the_client(pushed,
     assert features == {"size", *(f"served/{name}" for name in measured)}
 
 
+def test_a_request_that_does_not_want_it_is_not_kept(pushed, tmp_path):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    with _server(pushed, folder, keep_photos=True) as client:
+        client.wait_for(7)
+        for photo, wish in ((PHOTOS[0], {"X-Keep": "no"}), (PHOTOS[1], {})):
+            headers = {"Content-Type": "image/jpeg", **wish}
+            assert client.post(f"/v1/models/{served.NAME}:predict", data=photo, headers=headers).status_code == 200
+    assert [each.image for _, each in kept.read(folder)] == [PHOTOS[1]]
+
+
 def _features(place):
     (record,) = [each for number, each in enumerate(_raw(place.file)) if number == place.number]
     return Example.FromString(record).features.feature

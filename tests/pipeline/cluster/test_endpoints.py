@@ -118,6 +118,13 @@ def test_a_refused_deployment_says_what_to_do(service, fault, advice):
     assert advice in said
 
 
+def test_a_lost_connection_is_one_line(monkeypatch):
+    with stubs.serving(VertexEndpoints()) as server:
+        stubs.point_vertex_sdk_at(server, monkeypatch)
+    said = refusal(UserError, lambda: _deploy(1))
+    assert "not deployed to endpoint photos: " in said and said.endswith("; the next run deploys its model")
+
+
 def test_a_rehearsal_on_this_machine_deploys_nothing(service):
     assert pushing._deploy("/tmp/pushed/sample/1", {"endpoint": "photos"}) == {}
     assert not service.request_counts
