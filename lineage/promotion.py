@@ -239,9 +239,12 @@ def _described(folder: str, changes: list[Change]) -> dict[str, Any]:
 
 def print_change(console: Console, change: dict[str, Any]) -> None:
     """Prints a change."""
-    before, to = (change[key] or "none" for key in ("before", "to"))
-    line = f"{change['alias']} of {text.relative_path(change['folder'])}: {before} → {to}"
+    line = f"{change['alias']} of {text.relative_path(change['folder'])}: {_step(change)}"
     console.print(text.safe(line), soft_wrap=True)
+
+
+def _step(change: dict[str, Any]) -> str:
+    return " → ".join(str(change[key] or "none") for key in ("before", "to"))
 
 
 def print_aliases(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -255,7 +258,7 @@ def print_aliases(console: Console, rows: list[dict[str, Any]]) -> None:
                 text.format_time(each["time"]),
                 each["action"],
                 each["alias"],
-                f"{each['before']} → {each['to']}",
+                _step(each),
                 each["by"],
             ]
             for each in row["changes"]

@@ -134,7 +134,7 @@ def _serve(settings: Settings) -> int:
         print(f"{url}{grpc}  (Ctrl-C to stop)", flush=True)
         if settings.keep:
             what = "with their photos" if settings.keep_photos else "without photos"
-            kept = f"keeps {settings.keep_share:.3g} of the answers {what}"
+            kept = f"keeps {settings.keep_share * 100:.3g} % of the answers {what}"
             print(f"{kept} in {settings.keep}, at most {settings.keep_mb:,} MiB", flush=True)
         return 0 if run.serve(settings, listening) else _FAILED
 

@@ -2,8 +2,12 @@
 
 import json
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,14 +22,29 @@ NODES = ["ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidat
 
 
 @pytest.fixture
-def ask(made_runs, capsys):
-    """Runs a lineage command with --json and returns the parsed answer."""
+def ask_in(capsys):
+    """Runs a lineage command on an output folder with --json and returns the parsed answer."""
 
-    def call(*words: object) -> dict:
-        assert main([*map(str, words), "--store", str(made_runs), "--json"]) == 0
+    def call(output: Path, *words: object) -> dict:
+        assert main([*map(str, words), "--store", str(output), "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
     return call
+
+
+@pytest.fixture
+def ask(ask_in, made_runs):
+    return partial(ask_in, made_runs)
+
+
+@pytest.fixture
+def copied_runs(made_runs, tmp_path) -> Path:
+    """A copy of the runs whose store names the copied folders; the other process of pytest may still read the runs."""
+    copy = Path(shutil.copytree(made_runs, tmp_path / "out"))
+    with closing(sqlite3.connect(copy / "metadata.sqlite")) as store, store:
+        for table, column in (("Artifact", "uri"), ("ArtifactProperty", "string_value")):
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(made_runs), str(copy)))
+    return copy
 
 
 @pytest.fixture
@@ -260,9 +279,9 @@ def _put_out(run: dict) -> list[dict]:
     return [artifact for node in run["nodes"] for some in node["outputs"].values() for artifact in some]
 
 
-def test_gc_deletes_what_is_not_needed_and_keeps_the_rest(ask, ids, made_runs):
-    """The last test of these runs, because it deletes artifacts."""
-    killed = [made_runs / "artifacts" / "sample" / "Trainer" / channel / "7" for channel in ("model", "model_run")]
+def test_gc_deletes_what_is_not_needed_and_keeps_the_rest(ask_in, ids, copied_runs):
+    ask = partial(ask_in, copied_runs)
+    killed = [copied_runs / "artifacts" / "sample" / "Trainer" / channel / "7" for channel in ("model", "model_run")]
     young = ask("gc")["folders"]
     assert {each["path"]: each["why"] for each in young} == dict.fromkeys(map(str, killed), "left by a killed run")
     found = ask("gc", "--older-than", 0)
@@ -277,7 +296,7 @@ def test_gc_deletes_what_is_not_needed_and_keeps_the_rest(ask, ids, made_runs):
     assert {each["uri"] for some in evaluated.values() for each in some} <= gone
     assert refused[NODES.index("Pusher")]["outputs"] == {}
     assert found["deleted"] is False
-    assert found["kept"] == sorted(map(str, (made_runs / "pushed" / "sample").iterdir()))
+    assert found["kept"] == sorted(map(str, (copied_runs / "pushed" / "sample").iterdir()))
     assert all(Path(path).is_dir() for path in gone)
     assert ask("gc", "--older-than", 0, "--delete")["bytes"] == found["bytes"] > 0
     assert not any(Path(path).exists() for path in gone)

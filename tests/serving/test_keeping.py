@@ -238,7 +238,7 @@ def test_the_server_says_what_it_keeps_and_files_are_private(push, tmp_path):
         assert path.name.endswith(kept.OPEN) and [each.image for _, each in kept.read(folder)] == [photo]
         server.process.terminate()
         assert server.stopped()[0] == 0
-    assert line == f"keeps 1 of the answers with their photos in {folder}, at most 2 MiB\n"
+    assert line == f"keeps 100 % of the answers with their photos in {folder}, at most 2 MiB\n"
     (path,) = folder.iterdir()
     assert re.fullmatch(r"kept-\d{8}T\d{6}Z-\d{9}[0-9a-f]{4}\.tfrec", path.name)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(folder.stat().st_mode) == 0o700
