@@ -1,6 +1,7 @@
 """The server as a process: errors before it starts, its end, and several workers."""
 
 import concurrent.futures
+import contextlib
 import re
 import signal
 import socket
@@ -140,5 +141,9 @@ def test_a_worker_that_is_killed_during_a_health_check_is_replaced_at_once(push)
 
 def _serving(parent: psutil.Process) -> list[psutil.Process]:
     """Returns the workers: the parent's children that run Python's `spawn_main`."""
-    children = [each for each in parent.children() if each.status() != psutil.STATUS_ZOMBIE]
-    return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+    workers = []
+    for child in parent.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended after it was listed, or is a zombie
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
