@@ -6,11 +6,13 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import requests
 import uvicorn
@@ -90,26 +92,29 @@ def in_thread(settings: Settings) -> Iterator[Client]:
 class Process(Client):
     """A server as a user starts it."""
 
-    def __init__(self, model: Path, *flags: object):
+    def __init__(self, log: IO[str], model: Path, *flags: object):
         command = [sys.executable, "-m", "serving", "--model", str(model), "--name", NAME, "--port", "0"]
+        self._log = log
         self.process = subprocess.Popen(
-            [*command, *map(str, flags)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, *map(str, flags)], cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
         super().__init__(re.search(r"http://[^/]+", self.process.stdout.readline())[0])
 
     def stopped(self) -> tuple[int, list[dict]]:
         """Waits for the end; returns the exit code and the lines of the log."""
-        _, printed = self.process.communicate(timeout=60)
-        lines = [line for line in printed.splitlines() if not _OF_TENSORFLOW.match(line)]
+        self.process.wait(timeout=60)
+        self._log.seek(0)
+        lines = [line for line in self._log.read().splitlines() if not _OF_TENSORFLOW.match(line)]
         return self.process.returncode, [json.loads(line) for line in lines]
 
 
 @contextlib.contextmanager
 def process(model: Path, *flags: object) -> Iterator[Process]:
     """Starts a server, and stops it at the end if it runs."""
-    started = Process(model, *flags)
-    try:
-        yield started
-    finally:
-        started.process.terminate()
-        started.process.communicate(timeout=60)
+    with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads stops the server when it is full
+        started = Process(log, model, *flags)
+        try:
+            yield started
+        finally:
+            started.process.terminate()
+            started.process.wait(timeout=60)
