@@ -1,4 +1,5 @@
-"""The server's cost: a photo through REST against a direct call, and 32 clients against direct calls in batches.
+"""The server's cost: a photo through REST against a direct call, 32 clients against direct calls in batches, and
+the rate of a server that keeps answers (`--keep`) against one that does not.
 
 Direct calls and requests alternate, so that the ratios hold on a busy machine. The weights are random.
 """
@@ -35,6 +36,7 @@ def main() -> None:
             with _serving(Path(folder)) as address:
                 _one_photo(name, photos[0], call, address)
                 _many_photos(name, photos, call, address)
+                _keeping(name, photos, Path(folder), address)
 
 
 def export(name: str, folder: Path) -> list[bytes]:
@@ -62,8 +64,8 @@ def _direct(folder: Path) -> Callable[[list[bytes]], None]:
 
 
 @contextlib.contextmanager
-def _serving(folder: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "serving", "--model", str(folder / "model"), "--port", "0"]
+def _serving(folder: Path, *flags: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "serving", "--model", str(folder / "model"), "--port", "0", *flags]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
@@ -133,6 +135,17 @@ def _many_photos(name: str, photos: list[bytes], call: Callable[[list[bytes]], N
     ratio = rest / medians[best]
     label = f"{name}: {CLIENTS} clients, direct {medians[best]:.0f}/s at {best}"
     report(label, f"{ratio:.2f} x", ">= 0.9 x", ratio >= 0.9)
+
+
+def _keeping(name: str, photos: list[bytes], folder: Path, address: str) -> None:
+    """Prints the rate with the default share of kept answers, and with all answers and photos."""
+    every = ("--keep-share", "1", "--keep-photos")
+    for label, flags, goal in (("--keep", (), 0.95), (" ".join(every), every, 0.5)):
+        with _serving(folder, "--keep", str(folder / label), *flags) as keeping:
+            _load(photos, keeping, 1.0)
+            rates = [(_load(photos, keeping, SECONDS), _load(photos, address, SECONDS)) for _ in range(3)]
+        ratio = statistics.median(kept / plain for kept, plain in rates)
+        report(f"{name}: {CLIENTS} clients, {label}", f"{ratio:.2f} x", f">= {goal} x", ratio >= goal)
 
 
 def _load(photos: list[bytes], address: str, seconds: float) -> float:

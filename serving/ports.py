@@ -11,15 +11,20 @@ _BACKLOG = 2048
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Returns a socket that listens.
+    """Returns a socket that listens, and whose connections send an answer at once.
+
+    Without TCP_NODELAY, an answer of several parts waits 40 ms for the client's acknowledgement. asyncio sets it only
+    on sockets that were made with IPPROTO_TCP. Accepted connections inherit it.
 
     Raises:
       UserError: when the address or the port cannot be used.
     """
     try:
-        return socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
+        listens = socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise UserError(f"cannot listen on {host}, port {port}: {error}; give another port (--port)") from None
+    listens.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listens
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from serving import __main__ as command
-from serving import folders
+from serving import folders, ports
 from tests.conftest import ROOT
 from tests.helpers import served
 from tests.helpers.served import NAME, PHOTOS
@@ -65,6 +65,14 @@ def test_a_port_in_use_is_one_line(push, capsys):
         flags = ["--model", push(), "--port", used.getsockname()[1]]
         code, printed = _main(*flags, capsys=capsys)
     assert code == 2 and "Address already in use" in printed.err
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement():
+    with ports.listening("127.0.0.1", 0) as listens, socket.create_connection(listens.getsockname()) as client:
+        accepted, _ = listens.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert not client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # nothing else sets it
 
 
 def test_an_error_needs_no_tensorflow():
