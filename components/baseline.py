@@ -5,7 +5,7 @@ the folder into which blessed models are pushed.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_metadata as mlmd
@@ -15,9 +15,9 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.utils import io_utils, path_utils
 
+from components import pushed_versions
 from components.artifacts import Artifacts, EmbeddingTable, PhotoTable
 from components.stage import Stage
-from storage.files import fileio
 from trainer import class_names
 
 _INPUT, _OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
@@ -112,8 +112,9 @@ def LatestPushedModel(  # noqa: N802 (TFX names components like classes)
     The input `candidate` also makes the cache key differ between models: otherwise every later run would reuse the
     cached "no baseline".
     """
-    fingerprint = _fingerprint(path_utils.serving_model_path(candidate.uri))
-    latest = next((version for version in _versions(pushed) if _fingerprint(version) != fingerprint), None)
+    fingerprint = pushed_versions.fingerprint(path_utils.serving_model_path(candidate.uri))
+    versions = pushed_versions.complete(pushed)
+    latest = next((version for version in versions if pushed_versions.fingerprint(version) != fingerprint), None)
     if latest:
         io_utils.copy_dir(latest, path_utils.serving_model_dir(model.uri))
         model.set_string_custom_property("pushed_destination", latest)
@@ -156,25 +157,6 @@ def _classes(model: types.Artifact) -> list[str] | None:
 
 def _join(names: set[str]) -> str:
     return ", ".join(sorted(names)[:_MAX_NAMES]) + " …" * (len(names) > _MAX_NAMES)
-
-
-def _versions(pushed: str) -> Iterator[str]:
-    """Yields the folders of complete models, the latest first. Pusher writes saved_model.pb last."""
-    names = fileio.listdir(pushed) if fileio.isdir(pushed) else []
-    numbers = [
-        name.rstrip("/") for name in names if name.rstrip("/").isdecimal()
-    ]  # the name of a folder in a bucket ends with a slash
-    for number in sorted(numbers, key=int, reverse=True):
-        folder = f"{pushed.rstrip('/')}/{number}"
-        if fileio.exists(f"{folder}/saved_model.pb"):
-            yield folder
-
-
-def _fingerprint(model: str) -> bytes:
-    """Returns the fingerprint that TensorFlow writes into a SavedModel; b'' for a model of other tools."""
-    if not fileio.exists(f"{model}/fingerprint.pb"):
-        return b""
-    return io_utils.read_bytes_file(f"{model}/fingerprint.pb")
 
 
 def _figure(outputs: Artifacts, properties: dict[str, Any]) -> str:

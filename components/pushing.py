@@ -7,10 +7,12 @@ from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
+from tfx import types
 from tfx.components.pusher import executor
 from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY, PUSH_DESTINATION_KEY, PUSHED_MODEL_KEY
 from tfx.utils import io_utils
 
+from components import pushed_versions
 from components.artifacts import Artifacts
 from components.edge.formats import ACCEPTED, FOLDER
 from errors import UserError
@@ -23,11 +25,12 @@ _ADVICE = {
     404: "check cluster.deployment",
     429: "ask for more quota, or lower cluster.deployment.max_replicas",
 }
-_LAST = "saved_model.pb"  # is copied last: a version without it is not complete
 
 
 class Executor(executor.Executor):
-    """Copies a blessed model into a new version.
+    """Copies a blessed model into a new version, and deploys it.
+
+    With a deployment, a model that is the latest version already is only deployed: a retry does not push it again.
 
     TFX's executor names the version by the second. Of two pushes in one second, it mixes the files, or skips the second
     push and records it as done.
@@ -41,25 +44,33 @@ class Executor(executor.Executor):
             self._MarkNotPushed(pushed)
             return
         model = self.GetModelPath(input_dict)
-        version, folder = _new(json.loads(exec_properties[PUSH_DESTINATION_KEY])["filesystem"]["base_directory"])
-        io_utils.copy_dir(model, folder, deny_regex_patterns=[rf"/{_LAST}$"])
-        for each in input_dict.get(EDGE, []):
-            if fileio.exists(accepted := f"{each.uri}/{ACCEPTED}"):
-                io_utils.copy_dir(accepted, f"{folder}/{FOLDER}")
-        io_utils.copy_file(f"{model}/{_LAST}", f"{folder}/{_LAST}")
+        base = json.loads(exec_properties[PUSH_DESTINATION_KEY])["filesystem"]["base_directory"].rstrip("/")
+        settings = (json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}).get(DEPLOYMENT)
+        folder = (_same(base, model) if settings else None) or _push(base, model, input_dict.get(EDGE, []))
         io_utils.copy_dir(model, pushed.uri)
-        self._MarkPushed(pushed, pushed_destination=folder, pushed_version=version)
-        if settings := (json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}).get(DEPLOYMENT):
+        self._MarkPushed(pushed, pushed_destination=folder, pushed_version=folder.rpartition("/")[2])
+        if settings:
             for name, value in _deploy(folder, settings).items():
                 pushed.set_string_custom_property(name, value)
 
 
-def _new(base: str) -> tuple[str, str]:
-    """Returns a version that `base` does not have, and its folder."""
+def _same(base: str, model: str) -> str | None:
+    """Returns the folder of the latest version if it is this model, as after a deployment that failed."""
+    latest, fingerprint = next(pushed_versions.complete(base), None), pushed_versions.fingerprint(model)
+    return latest if latest and fingerprint and pushed_versions.fingerprint(latest) == fingerprint else None
+
+
+def _push(base: str, model: str, edge: list[types.Artifact]) -> str:
+    """Copies the model and the accepted files of Edge to a version that `base` does not have; returns its folder."""
     version = time.time_ns() // 1000
-    while fileio.exists(folder := f"{base.rstrip('/')}/{version}"):
+    while fileio.exists(folder := f"{base}/{version}"):
         version += 1
-    return str(version), folder
+    io_utils.copy_dir(model, folder, deny_regex_patterns=[rf"/{pushed_versions.LAST}$"])
+    for each in edge:
+        if fileio.exists(accepted := f"{each.uri}/{ACCEPTED}"):
+            io_utils.copy_dir(accepted, f"{folder}/{FOLDER}")
+    io_utils.copy_file(f"{model}/{pushed_versions.LAST}", f"{folder}/{pushed_versions.LAST}")
+    return folder
 
 
 def _deploy(folder: str, settings: dict[str, Any]) -> dict[str, str]:
