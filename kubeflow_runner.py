@@ -19,7 +19,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"kubeflow_runner.py: {error}", file=sys.stderr)
         return NOT_STARTED if isinstance(error, UserError) else LOST
     except KeyboardInterrupt:
-        continues = "; a submitted run continues" if args.words[0] == "submit" else ""
+        submits = args.words[0] == "submit" or getattr(args, "action", "") == "batch"
+        continues = "; a submitted run continues" if submits else ""
         print(f"kubeflow_runner.py: interrupted{continues}", file=sys.stderr)
         return INTERRUPTED
 

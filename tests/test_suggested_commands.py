@@ -17,7 +17,7 @@ from tests.conftest import ROOT, without_network
 from tests.helpers import commands, databases, suggestion_files, suggestions
 
 NOT_TYPED = {"python -m tfx.…": "what a cluster gives to a container"}
-ENDPOINT = "python kubeflow_runner.py endpoint "  # tests/pipeline/cluster/test_endpoints.py runs its commands
+ENDPOINT = "python kubeflow_runner.py endpoint "  # tests/pipeline/cluster/test_endpoints.py and test_batch.py run them
 DATABASE = "postgresql://tfx@127.0.0.1:5432/lineage"
 ALL = suggestions.in_documents() + suggestions.in_presets() + suggestions.in_help() + suggestions.in_makefile()
 TEXTS = dict.fromkeys(variant for each in ALL for variant in suggestions.variants(each.text))
@@ -171,6 +171,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"give the folder of --keep|--keep-photos$|fills with --keep|the kept photos to|fill in the column label": (
         "ingest/test_kept_photos.py"
     ),
+    r"--photos and --to with batch": "pipeline/cluster/test_batch.py",
     r"^--bulk: |\(--bulk DATA\)": "pipeline/local/test_bulk.py",
 }
 

@@ -24,6 +24,12 @@ class Endpoint(NamedTuple):
         """Returns the percentage of the requests that a deployed model gets."""
         return int(self.found.traffic_split.get(model.id, 0))
 
+    @staticmethod
+    def version(model: Any) -> str:
+        """Returns the name of a deployed model's version, as …/models/ID@VERSION."""
+        name, _, version = model.model.partition("@")
+        return f"{name}@{model.model_version_id or version}"
+
 
 def find(name: str, project: str, region: str) -> Endpoint:
     """Returns the endpoint with a display name.
@@ -45,7 +51,7 @@ def show(endpoint: Endpoint) -> None:
     """Prints each deployed model with its percentage of the requests, the latest last."""
     print(endpoint.found.name)
     for model in endpoint.models:
-        version = f"{model.model.rpartition('/')[2]}@{model.model_version_id}"
+        version = endpoint.version(model).rpartition("/")[2]
         print(f"{endpoint.share(model):>4} %  {model.id}  version {model.display_name}  model {version}")
 
 

@@ -14,6 +14,7 @@ QUIET_S = 300.0  # without a change of a state, until `Service.waiting` is print
 
 # Final states in both services' spelling. A paused run needs manual action, so `--wait` stops.
 EXIT_CODES = {"SUCCEEDED": 0, "SKIPPED": 0, "FAILED": 1, "CANCELLED": 130, "CANCELED": 130, "PAUSED": 130}
+EXIT_CODES |= {"EXPIRED": 1, "PARTIALLY_SUCCEEDED": 1}
 
 
 class Progress(NamedTuple):

@@ -1,4 +1,7 @@
-"""A local server with the endpoints and models of Vertex AI (google/cloud/aiplatform/v1), and what it refuses."""
+"""A local server with endpoints, models and batch prediction jobs of Vertex AI (google/cloud/aiplatform/v1).
+
+It also refuses what Vertex AI refuses.
+"""
 
 import json
 from typing import Any
@@ -10,6 +13,8 @@ from tests.helpers.stubs import Answer, Vertex
 from tests.helpers.submission_checks import Refused
 
 Json = dict[str, Any]
+_BATCHES = "batchPredictionJobs"
+_OF_THE_SERVICE = {"name", "state", "error", "outputInfo", "completionStats", "partialFailures", "modelVersionId"}
 _TYPE = "type.googleapis.com/google.cloud.aiplatform.v1."
 
 
@@ -22,7 +27,10 @@ def _checked(kind: Any, body: Json) -> None:
 
 
 class VertexEndpoints(Vertex):
-    """`endpoints` and `models` by id; each operation is done at the second request for it."""
+    """`endpoints`, `models` and `batches` by id; each operation is done at the second request for it.
+
+    A request for a batch prediction job gets the next of `states`, and at its end `outcome` too.
+    """
 
     faulty = "POST :deployModel"
 
@@ -30,6 +38,8 @@ class VertexEndpoints(Vertex):
         super().__init__()
         self.endpoints: dict[str, Json] = {}
         self.models: dict[str, Json] = {}
+        self.batches: dict[str, Json] = {}
+        self.outcome: Json = {}
         self.operations: dict[str, Json] = {}
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Json) -> Answer:
@@ -41,6 +51,8 @@ class VertexEndpoints(Vertex):
         number, _, verb_of_one = rest.partition(":")
         if kind == "operations" or rest.startswith("operations"):
             return 200, self.operations[path.removeprefix("/v1/")]
+        if kind == _BATCHES:
+            return 200, self._batch(method, number, query, body)
         if kind == "models":
             return 200, (self._upload(body) if verb else self._list(kind, query))
         if not number:
@@ -51,7 +63,7 @@ class VertexEndpoints(Vertex):
 
     def _list(self, kind: str, query: dict[str, str]) -> Json:
         name = query["filter"].removeprefix("display_name=").strip('"')
-        found = getattr(self, kind).values()
+        found = {"endpoints": self.endpoints, "models": self.models, _BATCHES: self.batches}[kind].values()
         return {kind: [each for each in found if each["displayName"] == name]}
 
     def _operation(self, response: str, content: Json) -> Json:
@@ -94,13 +106,53 @@ class VertexEndpoints(Vertex):
             number = str(100 + len(self.operations))
             time = f"2026-01-01T00:00:{len(deployed):02}Z"
             split = {number if key == "0" else key: share for key, share in body["trafficSplit"].items()}
-            deployed.append({**body["deployedModel"], "id": number, "createTime": time})
+            version = body["deployedModel"]["model"].rpartition("@")[2]
+            deployed.append({**body["deployedModel"], "id": number, "createTime": time, "modelVersionId": version})
             self._split(endpoint, split)
             return self._operation("DeployModelResponse", {"deployedModel": deployed[-1]})
         if endpoint["trafficSplit"].get(body["deployedModelId"]):
             raise Refused(400, "The DeployedModel has traffic.")
         endpoint["deployedModels"] = [each for each in deployed if each["id"] != body["deployedModelId"]]
         return self._operation("UndeployModelResponse", {})
+
+    def _batch(self, method: str, number: str, query: dict[str, str], body: Json) -> Json:
+        if method == "POST":
+            self._check_batch(body)
+            number = str(len(self.batches) + 30)
+            self.batches[number] = {**body, "name": self._name(_BATCHES, number), "state": "JOB_STATE_PENDING"}
+        if not number:
+            return self._list(_BATCHES, query)
+        if method == "GET":
+            state = self.next_state()
+            ended = self.outcome if state not in ("PENDING", "RUNNING") else {}
+            self.batches[number] |= {"state": f"JOB_STATE_{state}", **ended}
+        _checked(aiplatform_v1.BatchPredictionJob, self.batches[number])  # an answer of the API
+        return self.batches[number]
+
+    def _check_batch(self, body: Json) -> None:
+        """Refuses what the reference of BatchPredictionJob and its parts excludes, for a model with one container."""
+        _checked(aiplatform_v1.BatchPredictionJob, body)
+        resources = body["dedicatedResources"]
+        name, _, version = body["model"].partition("@")
+        model = self.models.get(name.rpartition("/")[2])
+        if model is None or not 1 <= int(version) <= int(model["versionId"]):
+            raise Refused(404, f"The Model {body['model']} does not exist.")
+        for wrong, text in [
+            (bool(body.keys() & _OF_THE_SERVICE), "A field is output only."),
+            (not 0 < len(body["displayName"]) <= 128, "The display_name must have 1 to 128 characters."),
+            (body["inputConfig"]["instancesFormat"] != "file-list", "The instances_format is not supported."),
+            (body["outputConfig"]["predictionsFormat"] != "jsonl", "The predictions_format is not supported."),
+            (not resources["machineSpec"]["machineType"], "The machine_type is required."),
+            (not 1 <= resources["startingReplicaCount"] <= resources["maxReplicaCount"], "Invalid replica counts."),
+        ]:
+            if wrong:
+                raise Refused(400, text)
+        for uri in [
+            *body["inputConfig"]["gcsSource"]["uris"],
+            body["outputConfig"]["gcsDestination"]["outputUriPrefix"],
+        ]:
+            if not uri.startswith("gs://"):
+                raise Refused(400, f"{uri} must be a Cloud Storage path.")
 
     @staticmethod
     def _split(endpoint: Json, split: dict[str, int]) -> Json:
