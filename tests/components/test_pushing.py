@@ -92,6 +92,16 @@ def test_a_version_that_may_be_another_model_is_not_deployed_again(tmp_path, mon
     assert folders[0] != folders[1] and _content(folders[1]) == _content(second.uri)
 
 
+def test_a_model_without_a_fingerprint_is_pushed_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(pushing, "_deploy", lambda folder, settings: {})
+    monkeypatch.setitem(globals(), "FILES", ("saved_model.pb",))
+    folders = [
+        _push(tmp_path, name, deployment={"endpoint": "photos"}).get_string_custom_property("pushed_destination")
+        for name in "ab"
+    ]
+    assert [Path(each, "saved_model.pb").read_text() for each in folders] == ["a saved_model.pb", "b saved_model.pb"]
+
+
 def test_without_a_deployment_each_push_is_a_new_version(tmp_path):
     folders = {_push(tmp_path, "a").get_string_custom_property("pushed_destination") for _ in range(2)}
     assert len(folders) == 2
