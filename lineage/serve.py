@@ -13,7 +13,7 @@ import werkzeug
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from components.report.sources import REPORT
+from components.report.sources import POLICY, REPORT
 from errors import UserError
 from lineage import compare, history, models, names, runs, text, tree
 from lineage.mlmd_source import MlmdSource
@@ -27,10 +27,6 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
 }
-# A report embeds its style and pictures. A pipeline writes the report, so the content may come from hostile data.
-_REPORT_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'"
-)
 
 OpenStore = Callable[[], mlmd.MetadataStore]
 
@@ -160,7 +156,7 @@ def _add_reports(app: flask.Flask, output: Path) -> None:
         if not file:
             flask.abort(404, f"artifact {number} has no {REPORT} below {text.relative_path(str(output))}/artifacts")
         response = flask.send_file(file, mimetype="text/html")
-        response.headers["Content-Security-Policy"] = _REPORT_POLICY
+        response.headers["Content-Security-Policy"] = POLICY
         return response
 
 

@@ -19,12 +19,12 @@ from serving import errors, grpc_api, keeping, metrics, tokens
 from serving.batching import Batcher, Limits
 from serving.bodies import Reader
 from serving.errors import RequestError
-from serving.middleware import Drain, Guard, Log
+from serving.middleware import LOOPBACK, Drain, Guard, Log
 from serving.page import Page
 from serving.rest import Rest
 from serving.run import SETTINGS
-from serving.settings import Settings, Share
-from serving.traffic import Traffic
+from serving.settings import Settings
+from serving.verdicts import Verdicts
 from serving.versions import Versions
 
 
@@ -32,9 +32,8 @@ def from_environment() -> Starlette:
     """Returns the application of a worker process."""
     values = json.loads(os.environ[SETTINGS])
     paths = {key: Path(values[key]) for key in ("token_file", "keep") if values[key]}
-    shares = {key: Share(*values[key]) for key in ("canary", "shadow") if values[key]}
     metrics.forget_dead_workers()
-    return make(Settings(**values | paths | shares))
+    return make(Settings(**values | paths))
 
 
 def make(settings: Settings) -> Starlette:
@@ -42,9 +41,7 @@ def make(settings: Settings) -> Starlette:
     token = tokens.read(settings.token_file) if settings.token_file else None
     executor = ThreadPoolExecutor(1, "model")  # more threads make smaller batches: docs/decisions/serving.md
     limits = Limits(settings.max_batch, settings.max_queue, settings.timeout_s)
-    expected = {share.alias for share in (settings.canary, settings.shadow) if share}
-    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor), expected)
-    traffic = Traffic(versions, settings.canary, settings.shadow)
+    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor))
     reader = Reader(settings.max_body_mb * 2**20, settings.timeout_s)
     keeper = keeping.of_settings(settings)
     keep = keeper.keep if keeper else keeping.no_keep
@@ -52,22 +49,22 @@ def make(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(versions.refresh)
-        tasks = [asyncio.create_task(_watch(versions, settings.poll_s)), asyncio.create_task(traffic.run_shadows())]
+        watch = asyncio.create_task(_watch(versions, settings.poll_s))
         with keeper or nullcontext():
             if settings.grpc_port is None:
                 yield
             else:
-                async with grpc_api.serving(versions, traffic, settings, token, keep):
+                async with grpc_api.serving(versions, settings, token, keep):
                     yield
-        for task in tasks:
-            task.cancel()
+        watch.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
 
     handlers: Any = {RequestError: _refused, HTTPException: _not_routed, Exception: _failed}
     app = Starlette(
         routes=[
-            *Rest(versions, traffic, reader, settings.max_queue, keep).routes(),
+            *Rest(versions, reader, settings.max_queue, keep).routes(),
             *Page(versions, settings.keep_photos).routes(),
+            *Verdicts(versions, token, shows_reports=bool(token) or settings.host in LOOPBACK).routes(),
         ],
         exception_handlers=handlers,
         middleware=[Middleware(Log), Middleware(Drain), Middleware(Guard, host=settings.host, token=token)],

@@ -26,11 +26,8 @@ def find(folder: str) -> dict[int, str]:
     return {number: each for number, each in numbers.items() if files.exists(f"{each}/{_LAST}")}
 
 
-def check(folder: str) -> dict[int, str]:
-    """Returns the folders of the complete versions by their numbers, of which there is at least one.
-
-    Args:
-      folder: as for `find`.
+def check(folder: str) -> None:
+    """Checks that there is a version to serve.
 
     Raises:
       UserError: when the folder has no complete version.
@@ -44,7 +41,6 @@ def check(folder: str) -> dict[int, str]:
             f"--model: expected a SavedModel, or a folder with numbered versions of one, in {folder}; received "
             "neither. Run the pipeline until it pushes a model, and give its folder, such as runs/pushed/sample"
         )
-    return found
 
 
 def served(folder: str) -> tuple[int, str]:
@@ -56,7 +52,8 @@ def served(folder: str) -> tuple[int, str]:
     Raises:
       UserError: when there is no such version, or the aliases cannot be read.
     """
-    found = check(folder)
+    check(folder)
+    found = find(folder)
     try:
         champion = None if folder in found.values() else aliases.read(folder).get(aliases.CHAMPION)
     except (aliases.DamagedAliases, OSError) as error:

@@ -7,25 +7,21 @@ import logging
 import time
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import errors, metrics, page
+from serving import errors, metrics, page, tokens, verdicts
 
 _OPEN = {"/healthz", "/readyz", *page.OPEN}  # paths without a token
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _DRAIN_S = 2.0
 _LONGEST = 200  # characters of a path in the log
-_VERSION = "X-Model-Version"
 
 _log = logging.getLogger("serving")
 
 
 class Log:
-    """Counts each request, logs a line of JSON for it, without the content of photos, and names the version.
-
-    TensorFlow Serving's answers have no place for the version, so a header has it.
-    """
+    """Counts each request, and logs a line of JSON for it, without the content of photos."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -40,8 +36,6 @@ class Log:
         async def send_and_keep_status(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
-            if "status" in message and "version" in scope.get("state", {}):
-                MutableHeaders(scope=message)[_VERSION] = str(scope["state"]["version"])
             await send(message)
 
         try:
@@ -53,7 +47,8 @@ class Log:
 def _write(scope: Scope, status: int, seconds: float) -> None:
     state, path = scope.get("state", {}), scope["path"]
     action = state.get("action", path if path in _OPEN else "other")
-    metrics.count_request(action, status, state.get("version", ""), seconds)
+    metrics.REQUESTS.labels(action, status).inc()
+    metrics.SECONDS.labels(action).observe(seconds)
     line = {"method": scope["method"], "path": path[:_LONGEST], "status": status, "ms": round(seconds * 1000, 1)}
     _log.info(line | {key: state[key] for key in ("version", "photos") if key in state})
 
@@ -104,8 +99,8 @@ class Guard:
           token: the bearer token; None accepts all requests.
         """
         self._app = app
-        self._hosts = _LOOPBACK if host in _LOOPBACK else None
-        self._token = token.encode() if token else None
+        self._hosts = LOOPBACK if host in LOOPBACK else None
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request."""
@@ -119,11 +114,20 @@ class Guard:
             text = f"expected one of the hosts {', '.join(sorted(self._hosts))}, received {errors.brief(host)}"
             return errors.error_answer(400, f"{text}; for other names, start the server with --host")
         if self._token and scope["path"] not in _OPEN:
+            query = QueryParams(scope.get("query_string", b""))
+            if scope["path"] == verdicts.REPORT and "signed" in query:
+                return self._refusal_of_link(query)
             kind, _, given = headers.get("authorization", "").partition(" ")
-            if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+            if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token.encode()):
                 text = "expected the header 'Authorization: Bearer TOKEN', received none or another token"
                 return errors.error_answer(401, text, {"WWW-Authenticate": "Bearer"})
         return None
+
+    def _refusal_of_link(self, query: QueryParams) -> ASGIApp | None:
+        if tokens.is_signed(self._token or "", query.get("version", ""), query["signed"]):
+            return None
+        text = "expected a link to a report that is less than an hour old, received another; send the photo again"
+        return errors.error_answer(401, text)
 
 
 def _hostname(host: str) -> str | None:

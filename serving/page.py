@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving.errors import RequestError, brief
+from serving.verdicts import asked
 from serving.versions import Versions
 
 _FOLDER = Path(__file__).parent / "pages"
@@ -18,7 +18,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_FILES = {"/page.js": "text/javascript", "/decided.js": "text/javascript", "/page.css": "text/css"}
+_FILES = {f"/{name}.js": "text/javascript" for name in ("page", "decided", "verdict")} | {"/page.css": "text/css"}
 OPEN = {"/", *_FILES}  # paths without a token; they contain the model's name only
 
 
@@ -44,8 +44,5 @@ class Page:
 
     async def _classes(self, request: Request) -> Response:
         """Returns the class names, in the order of the probabilities."""
-        given = request.query_params.get("version", "")
-        if given and not (given.isascii() and given.isdecimal() and len(given) < 19):
-            raise RequestError(400, f"version: expected a number, received {brief(given)}")
-        version = self._versions.get(int(given) if given else None)
+        version = asked(self._versions, request)
         return JSONResponse({"version": str(version.number), "classes": version.classes})

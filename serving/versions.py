@@ -3,7 +3,7 @@
 import gc
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,12 +40,13 @@ class Signature(NamedTuple):
 
 
 class Version(NamedTuple):
-    """A loaded version: its number, its signatures by name, their protos, and the class names, if it has any."""
+    """A loaded version: its number, its signatures by name, their protos, class names if it has any, and folder."""
 
     number: int
     signatures: dict[str, Signature]
     definitions: dict[str, Any]
     classes: list[str] | None
+    folder: str
 
 
 class _Failure(NamedTuple):
@@ -72,19 +73,10 @@ class Versions:
     that is replaced is freed when its last request is answered.
     """
 
-    def __init__(self, folder: str, name: str, make_batcher: MakeBatcher, expected: Collection[str] = ()):
-        """Makes the versions; none is loaded yet.
-
-        Args:
-          folder: the folder of the versions, or of one version.
-          name: the model's name.
-          make_batcher: makes the batcher of a signature.
-          expected: aliases that should exist; a missing one is reported with the other problems.
-        """
+    def __init__(self, folder: str, name: str, make_batcher: MakeBatcher):
         self.name = name
         self._folder = folder.rstrip("/")
         self._make_batcher = make_batcher
-        self._expected = expected
         self._state = _State({}, None, {}, [])
         self._failed: dict[int, _Failure] = {}
 
@@ -102,7 +94,6 @@ class Versions:
         self._failed = {number: failure for number, failure in self._failed.items() if number in found}
         before = self._state
         wanted, problems = self._wanted(found)
-        missing = [] if problems else [f"{name}: no such alias" for name in self._expected if name not in wanted]
         loaded = dict(before.loaded)
         aliases: Aliases = {}
         for name, number in wanted.items():
@@ -116,7 +107,7 @@ class Versions:
         if served is None and (before.served is None or not (CHAMPION in wanted or problems)):
             newest = (number for number in sorted(found, reverse=True) if self._is_loaded(number, found, loaded))
             served = next(newest, None)
-        self._publish(_State(loaded, before.served if served is None else served, aliases, problems + missing))
+        self._publish(_State(loaded, before.served if served is None else served, aliases, problems))
 
     def _wanted(self, found: dict[int, str]) -> tuple[Aliases, list[str]]:
         """Returns the aliases in the folder, or those before if they cannot be read, and why they cannot be read."""
@@ -182,11 +173,6 @@ class Versions:
             raise RequestError(404, f"version {number} of {self.name} is not served; expected one of: {served}")
         return state.loaded[number]
 
-    def aliased(self, alias: str) -> Version | None:
-        """Returns the version of an alias; None if it has none that is loaded."""
-        state = self._state
-        return state.loaded[state.aliases[alias]] if alias in state.aliases else None
-
     def overview(self) -> dict[str, Any]:
         """Returns which version is served by default, the version of each alias, and what is wrong with the aliases."""
         state = self._state
@@ -229,7 +215,7 @@ def load(number: int, folder: str, make_batcher: MakeBatcher) -> Version:
         run({key: np.zeros((0, *(size or 1 for size in each.shape)), each.dtype) for key, each in inputs.items()})
         signatures[name] = Signature(protos[name].method_name, inputs, make_batcher(run))
     definitions = {name: protos[name] for name in signatures}
-    return Version(number, signatures, definitions, class_names.read(folder))
+    return Version(number, signatures, definitions, class_names.read(folder), folder)
 
 
 def _input(spec: tf.TensorSpec) -> Input:

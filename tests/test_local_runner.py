@@ -52,6 +52,9 @@ def test_the_sample_is_trained_gated_and_pushed(first_run, sample):
     assert "The data are drawings, not photos." in done.stdout
     (pushed,) = (output / "pushed" / "sample").iterdir()
     assert f"Blessed and pushed to {pushed}" in done.stdout
+    verdict = json.loads((pushed / "assets.extra" / "verdict.json").read_text())
+    assert verdict["blessed"] and verdict["split"] == "test" and verdict["checks"][0]["what"] == "accuracy"
+    assert f"<code>{pushed}</code>" in (pushed / "assets.extra" / "report.html").read_text()
     model = tf.saved_model.load(str(pushed))
     photos = graphs.first_photos(sample / "sample00-200.tfrec", 50)
     answer = model.signatures["serving_default"](image_bytes=tf.constant(photos))
@@ -118,7 +121,9 @@ def test_a_deleted_push_is_pushed_again_once(first_run, main):
         assert _states(printed)["Pusher"] == state
         (version,) = pushed.iterdir()
         assert f"Blessed and pushed to {version}" in printed
-        assert {path.relative_to(version): content for path, content in _files(pushed).items()} == before
+        again = {path.relative_to(version): content for path, content in _files(pushed).items()}
+        assert set(again) == set(before)  # the report has the time and the folder
+        assert {path for path in again if again[path] != before[path]} <= {Path("assets.extra/report.html")}
     assert _states(printed)["Trainer"] == "cached"
 
 

@@ -42,7 +42,7 @@ class Executor(base_executor.BaseExecutor):
     """Writes the report into the folder of the output."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:  # noqa: N802
-        """Writes the report; see the base class."""
+        """Writes the report, and a copy into the pushed version; see the base class."""
         from components.report.make import make  # imports the chart library, which only this process needs
 
         inputs = {key: artifacts[0] for key, artifacts in input_dict.items() if artifacts}
@@ -65,7 +65,7 @@ class Executor(base_executor.BaseExecutor):
             set_aside=evaluation.get_string_custom_property(SET_ASIDE) if evaluation else "",
             root=to_uri(report.uri).rsplit("/", 3)[0],  # ROOT/NODE/OUTPUT/ID
         )
-        make(sources, report.uri)
+        make(sources, report.uri, sources.pushed_to)
 
 
 class Report(base_component.BaseComponent):

@@ -24,8 +24,14 @@ _SAMPLES_PER_CLASS, _SAMPLES = 4, 60
 _SAMPLE_SIDE = 112
 
 
-def make(sources: Sources, to: str) -> dict[str, Any]:
-    """Writes `report.html` and `report.json` into the folder `to`; returns the numbers (see `components.report`)."""
+def make(sources: Sources, to: str, version: str = "") -> dict[str, Any]:
+    """Writes `report.html` and `report.json` into a folder; returns the numbers (see `components.report`).
+
+    Args:
+      sources: what the report is made from.
+      to: the folder.
+      version: the folder of the pushed version that receives a copy; '' for no copy.
+    """
     numbers, pictures = _collect(_existing(sources))
     found = added_sections.read(_existing(sources))
     numbers |= {"sections": list(map(added_sections.without_pictures, found)), "lineage": _lineage(sources)}
@@ -36,6 +42,10 @@ def make(sources: Sources, to: str) -> dict[str, Any]:
         with tf.io.gfile.GFile(part := f"{to}/.{name}.part", "w") as file:
             file.write(text)
         tf.io.gfile.rename(part, f"{to}/{name}", overwrite=True)
+    if version and numbers["verdict"]:
+        from components.report import pushed  # imports TFX, which `lineage report` does without
+
+        pushed.add(version, page.render(numbers | {"sections": found}, pictures, sources), numbers)
     return numbers
 
 

@@ -40,14 +40,14 @@ class Pictures(NamedTuple):
     unfamiliar: dict[int, str]
 
 
-def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: str) -> str:
+def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: str = "") -> str:
     """Returns the page as HTML.
 
     Args:
       numbers: see `components.report`.
       pictures: the photos on the page.
       sources: the sources of the numbers.
-      to: the folder of the page; links to artifacts are relative to it.
+      to: the folder of the page; links to artifacts are relative to it. Without a folder, the page has no such links.
     """
     checks = numbers["verdict"]["checks"] if numbers["verdict"] else []
     epochs = numbers["training"]["epochs"] if numbers["training"] else 0
@@ -74,6 +74,7 @@ def render(numbers: dict[str, Any], pictures: Pictures, sources: Sources, to: st
         trained=_is_trained(numbers),
         occluded=occlusion.words,
         recipe=_yaml(with_effect(numbers["training"]["recipe"])) if numbers["training"] else "",
+        has_links=bool(to),
         link=lambda folder: _link(folder, sources.root, to),
         short=lambda folder: folder.removeprefix(f"{sources.root}/"),
     )
@@ -162,8 +163,8 @@ def _lowest(numbers: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _link(folder: str, root: str, to: str) -> str | None:
-    """Returns the relative link to an artifact's folder; None if the folder is missing or outside `root`."""
-    if not root or not is_folder(folder) or os.path.commonpath([folder, root, to]) != root:
+    """Returns the relative link to an artifact's folder; None without `to`, or if it is missing or outside `root`."""
+    if not root or not to or not is_folder(folder) or os.path.commonpath([folder, root, to]) != root:
         return None
     return quote(os.path.relpath(folder, to))
 

@@ -8,6 +8,12 @@ from ingest.split_names import EVAL
 RERUN_COMMAND = "python local_runner.py --config settings.yaml"  # for a run on this machine
 REPORT, NUMBERS = "report.html", "report.json"  # the files of a report
 REPORT_NODE = "Report"  # the node that writes the report
+VERSION_REPORT, VERSION_VERDICT = (f"assets.extra/{name}" for name in (REPORT, "verdict.json"))  # in a pushed version
+# For servers of the page, which embeds its style and pictures. Its content may come from hostile data.
+POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class NodeOutputs(NamedTuple):

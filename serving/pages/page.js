@@ -1,5 +1,6 @@
 // Sends photos to TensorFlow Serving's REST API of this server, and shows the answers.
 import { decided } from "./decided.js";
+import { verdict } from "./verdict.js";
 
 const model = document.body.dataset.model;
 const url = `v1/models/${encodeURIComponent(model)}`;
@@ -30,7 +31,7 @@ async function predict(photo, tries = 20) {
   try {
     const options = { method: "POST", headers: { "Content-Type": "image/jpeg" }, body: photo };
     const body = await call(`${url}/versions/${version}:predict`, options);
-    return { version, ...body.predictions[0], classes: await classNames(version) };
+    return { version, ...body.predictions[0], classes: await classNames(version), judged: await judged(version) };
   } catch (error) {
     if (error.status !== 404 || tries <= 1) throw error;
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -42,6 +43,12 @@ const names = new Map();
 async function classNames(version) {
   if (!names.has(version)) names.set(version, (await call(`classes?version=${version}`)).classes);
   return names.get(version);
+}
+
+let verdicts = new Map(); // of the photos that are sent together: a report may appear later, and its link expires
+function judged(version) {
+  if (!verdicts.has(version)) verdicts.set(version, call(`verdict?version=${version}`).catch((error) => ({ note: error.message })));
+  return verdicts.get(version);
 }
 
 function row(name, probability) {
@@ -124,11 +131,12 @@ function parts(photo, answer) {
   const name = make("p", photo.name || "from the clipboard", "note");
   if (answer.status) return [make("h2", "Not used"), make("p", answer.status, "note warn"), name];
   const title = answer.sure === false ? `Not sure: perhaps ${answer.label}` : answer.label;
-  return [make("h2", title, answer.sure === false ? "warn" : ""), table(answer), name, make("p", `version ${answer.version}`, "note")];
+  return [make("h2", title, answer.sure === false ? "warn" : ""), table(answer), name, ...verdict(answer.version, answer.judged)];
 }
 
 async function send(photos) {
   let done = 0;
+  verdicts = new Map();
   for (const photo of photos) {
     find("status").textContent = `Photo ${done + 1} of ${photos.length} …`;
     try {

@@ -1,5 +1,7 @@
 """Data and pushed models in a real S3 server: ExampleGen, Pusher and LatestPushedModel."""
 
+import json
+
 import pytest
 from tfx.types import channel_utils
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
@@ -7,6 +9,8 @@ from tfx.utils import io_utils
 
 from components import pushing
 from components.pusher import pusher as pusher_node
+from components.report.pushed import add
+from components.report.sources import VERSION_REPORT, VERSION_VERDICT
 from ingest import records as record_files
 from storage import s3
 from testing import example_gen as runs
@@ -62,6 +66,24 @@ def test_a_version_is_pushed_whole_and_becomes_the_baseline(minio, tmp_path, mon
     assert io_utils.read_string_file(f"{found.uri}/Format-Serving/variables/data") == "variables/data 10"
     found = latest_pushed(pushed, models[10], str(tmp_path / "other"))
     assert found.get_string_custom_property("pushed_destination") == f"{pushed}/9"
+
+
+def test_the_report_is_added_to_a_pushed_version(minio, caplog):
+    version = f"minio://{BUCKET}/pushed/7"
+    numbers = {"judged_split": "test", "verdict": {"blessed": True, "checks": []}}
+    add(version, "<p>é", numbers)
+    assert "was deleted" in caplog.text and list(s3.files(version)) == []
+    s3.write(f"{version}/saved_model.pb", b"")
+    add(version, "<p>é", numbers)
+    assert s3.read(f"{version}/{VERSION_REPORT}") == "<p>é".encode()
+    assert json.loads(s3.read(f"{version}/{VERSION_VERDICT}")) == {"blessed": True, "split": "test", "checks": []}
+
+
+def test_a_bucket_that_cannot_be_reached_is_a_warning(minio, monkeypatch, caplog):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    s3._client.cache_clear()
+    add(f"s3://{BUCKET}/pushed/7", "", {"judged_split": "test", "verdict": {"blessed": True, "checks": []}})
+    assert f"the report cannot be stored in s3://{BUCKET}/pushed/7: " in caplog.text
 
 
 def _push(model: Model, second: int, pushed: str, folder, monkeypatch) -> list[str]:

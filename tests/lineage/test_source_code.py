@@ -49,7 +49,12 @@ NODES = {
         ["components/evaluator.py", "components/checks.py", "trainer/export.py"],
     ),
     "Report": (
-        ["components/report/component.py", "components/report/make.py", "components/report/templates/data.html"],
+        [
+            "components/report/component.py",
+            "components/report/make.py",
+            "components/report/pushed.py",
+            "components/report/templates/data.html",
+        ],
         ["lineage/cli.py", "lineage/pages/style.css", "trainer/run.py", "components/checks.py"],
     ),
 }

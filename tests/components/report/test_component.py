@@ -8,11 +8,12 @@ import numpy as np
 from components.artifacts import RunReport
 from components.photos import Photos
 from components.report import component as report
-from components.report import explanations
+from components.report import explanations, pushed
 from components.report.data import describe
 from components.report.evaluation import evaluate
+from components.report.make import make
 from components.report.page import Pictures, render
-from components.report.sources import Sources
+from components.report.sources import VERSION_REPORT, VERSION_VERDICT, Sources
 from pipeline import settings
 from tests.helpers import browser
 from tests.helpers.parsed import Page
@@ -113,3 +114,41 @@ def test_a_mistake_names_its_file(tmp_path):
     for _, shown in FILES.values():
         assert shown in page.text
     assert [attrs["title"] for tag, attrs in page.elements if tag == "bdi" and attrs] == [LONG]
+
+
+def test_a_pushed_version_that_is_deleted_is_not_made_again(report, tmp_path, caplog):
+    numbers, html, _ = report
+    version = tmp_path / "pushed" / "7"
+    pushed.add(str(version), html, numbers)
+    assert not version.exists()
+    assert f"{version} was deleted, so the report is not stored there" in caplog.text
+
+
+def test_a_version_that_cannot_be_written_is_a_warning(complete, tmp_path, caplog):
+    version = tmp_path / "pushed" / "7"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    (version / "assets.extra").touch()  # where a folder is needed; root may write to a read-only folder
+    make(complete, str(tmp_path / "report"), str(version))
+    assert (tmp_path / "report" / "report.html").exists()
+    assert f"the report cannot be stored in {version}: " in caplog.text
+    assert (version / "assets.extra").read_bytes() == b""
+
+
+def test_the_copy_in_a_pushed_version(complete, report, tmp_path):
+    """It has no links to artifacts, which a server does not have; otherwise it is the report."""
+    version = tmp_path / "pushed" / "7"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    for _ in range(2):  # the second report replaces the first
+        numbers = make(complete, str(tmp_path / "report"), str(version))
+    copy, original = Page((version / VERSION_REPORT).read_text()), Page(report[1])
+    targets = [attrs["href"] for tag, attrs in copy.elements if tag == "a"]
+    assert targets and all(each.startswith("#") for each in targets)
+    assert not all(attrs["href"].startswith("#") for tag, attrs in original.elements if tag == "a")
+    assert copy.text.count("Refused by the gate") == 1 and "report.json" not in copy.text
+    verdict = json.loads((version / VERSION_VERDICT).read_text())
+    assert (verdict["blessed"], verdict["split"]) == (False, "test")
+    assert [each.pop("decimals") for each in verdict["checks"]] == [4, 4, 4]
+    assert verdict["checks"] == numbers["verdict"]["checks"]
+    assert sorted(each.name for each in (version / "assets.extra").iterdir()) == ["report.html", "verdict.json"]
