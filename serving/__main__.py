@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from errors import UserError
+from errors import UserError, quoted
 from serving import folders, kept_files, ports, tokens
-from serving.settings import Settings
-from storage import uris
+from serving.settings import Settings, Share
+from storage import aliases, uris
 
 _FAILED, _NOT_STARTED, _INTERRUPTED = 1, 2, 130
 _PREDICT, _MANIFEST = "predict", "manifest"
@@ -29,7 +29,11 @@ def main(argv: list[str] | None = None) -> int:
 
             return manifest.run(manifest.parser().parse_args(argv[1:]))
         settings = _settings(_parser().parse_args(argv))
-        folders.check(settings.model)
+        if settings.model in folders.check(settings.model).values() and (settings.canary or settings.shadow):
+            raise UserError(
+                f"--canary and --shadow: expected a folder with numbered versions and their aliases as --model, "
+                f"received one version, {settings.model}; give the folder above it"
+            )
         if settings.keep:
             kept_files.prepare(settings.keep)
         return _serve(settings)
@@ -91,6 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep-mb", type=int, default=default.keep_mb, metavar="N", help="MiB of all kept files (default: %(default)s)"
     )
+    parser.add_argument(
+        "--canary",
+        metavar="ALIAS=SHARE",
+        help="this share of the requests without a version is for the alias's version",
+    )
+    parser.add_argument(
+        "--shadow",
+        metavar="ALIAS=SHARE",
+        help="the alias's version computes this share of the requests, too; its predictions are only counted",
+    )
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="a file with the token that requests must have")
     return parser
 
@@ -102,7 +116,8 @@ def _settings(args: argparse.Namespace) -> Settings:
       UserError: when a value is out of its range, or the token file cannot be read.
     """
     model = args.model.rstrip("/")
-    settings = Settings(**vars(args) | {"model": model, "name": args.name or folders.name(model)})
+    shares = {"canary": _share("canary", args.canary), "shadow": _share("shadow", args.shadow)}
+    settings = Settings(**vars(args) | shares | {"model": model, "name": args.name or folders.name(model)})
     for key in ("workers", "max_batch", "max_queue", "max_body_mb", "timeout_s", "poll_s", "keep_mb"):
         if not 0 < getattr(settings, key) < math.inf:
             raise UserError(
@@ -116,6 +131,28 @@ def _settings(args: argparse.Namespace) -> Settings:
     if settings.token_file:
         tokens.read(settings.token_file)
     return settings
+
+
+def _share(flag: str, text: str | None) -> Share | None:
+    """Returns the value of a flag; all requests may have a shadow, but some must be left for the champion.
+
+    Raises:
+      UserError: when the text is not one of an alias and a share.
+    """
+    if text is None:
+        return None
+    alias, _, number = text.partition("=")
+    try:
+        share = float(number)
+    except ValueError:
+        share = math.nan
+    is_share = 0 < share <= 1 if flag == "shadow" else 0 < share < 1
+    if not is_share or not aliases.is_name(alias) or alias == aliases.CHAMPION:
+        raise UserError(
+            f"--{flag}: expected ALIAS=SHARE with another alias than {aliases.CHAMPION} and a share above 0 and "
+            f"{'at most' if flag == 'shadow' else 'below'} 1, such as challenger=0.1; received {quoted(text)}"
+        )
+    return Share(alias, share)
 
 
 def _check_keep(settings: Settings) -> None:

@@ -23,7 +23,8 @@ from serving.middleware import LOOPBACK, Drain, Guard, Log
 from serving.page import Page
 from serving.rest import Rest
 from serving.run import SETTINGS
-from serving.settings import Settings
+from serving.settings import Settings, Share
+from serving.traffic import Traffic
 from serving.verdicts import Verdicts
 from serving.versions import Versions
 
@@ -32,8 +33,9 @@ def from_environment() -> Starlette:
     """Returns the application of a worker process."""
     values = json.loads(os.environ[SETTINGS])
     paths = {key: Path(values[key]) for key in ("token_file", "keep") if values[key]}
+    shares = {key: Share(*values[key]) for key in ("canary", "shadow") if values[key]}
     metrics.forget_dead_workers()
-    return make(Settings(**values | paths))
+    return make(Settings(**values | paths | shares))
 
 
 def make(settings: Settings) -> Starlette:
@@ -41,7 +43,9 @@ def make(settings: Settings) -> Starlette:
     token = tokens.read(settings.token_file) if settings.token_file else None
     executor = ThreadPoolExecutor(1, "model")  # more threads make smaller batches: docs/decisions/serving.md
     limits = Limits(settings.max_batch, settings.max_queue, settings.timeout_s)
-    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor))
+    expected = {share.alias for share in (settings.canary, settings.shadow) if share}
+    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor), expected)
+    traffic = Traffic(versions, settings.canary, settings.shadow)
     reader = Reader(settings.max_body_mb * 2**20, settings.timeout_s)
     keeper = keeping.of_settings(settings)
     keep = keeper.keep if keeper else keeping.no_keep
@@ -49,20 +53,21 @@ def make(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(versions.refresh)
-        watch = asyncio.create_task(_watch(versions, settings.poll_s))
+        tasks = [asyncio.create_task(_watch(versions, settings.poll_s)), asyncio.create_task(traffic.run_shadows())]
         with keeper or nullcontext():
             if settings.grpc_port is None:
                 yield
             else:
-                async with grpc_api.serving(versions, settings, token, keep):
+                async with grpc_api.serving(versions, traffic, settings, token, keep):
                     yield
-        watch.cancel()
+        for task in tasks:
+            task.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
 
     handlers: Any = {RequestError: _refused, HTTPException: _not_routed, Exception: _failed}
     app = Starlette(
         routes=[
-            *Rest(versions, reader, settings.max_queue, keep).routes(),
+            *Rest(versions, traffic, reader, settings.max_queue, keep).routes(),
             *Page(versions, settings.keep_photos).routes(),
             *Verdicts(versions, token, shows_reports=bool(token) or settings.host in LOOPBACK).routes(),
         ],

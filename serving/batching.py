@@ -73,6 +73,14 @@ class Batcher:
                 piece.cancel()  # those that still wait are skipped
         return _joined(answers)
 
+    async def alone(self, inputs: Arrays) -> Arrays:
+        """Returns the outputs of one call, after the calls that wait. The inputs count for no limit and no metric.
+
+        Raises:
+          Exception: what the function raises.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, inputs)
+
     def _enqueue(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
         waiting = _Waiting(inputs, _size(inputs), asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)

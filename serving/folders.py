@@ -26,8 +26,11 @@ def find(folder: str) -> dict[int, str]:
     return {number: each for number, each in numbers.items() if files.exists(f"{each}/{_LAST}")}
 
 
-def check(folder: str) -> None:
-    """Checks that there is a version to serve.
+def check(folder: str) -> dict[int, str]:
+    """Returns the folders of the complete versions by their numbers, of which there is at least one.
+
+    Args:
+      folder: as for `find`.
 
     Raises:
       UserError: when the folder has no complete version.
@@ -41,6 +44,7 @@ def check(folder: str) -> None:
             f"--model: expected a SavedModel, or a folder with numbered versions of one, in {folder}; received "
             "neither. Run the pipeline until it pushes a model, and give its folder, such as runs/pushed/sample"
         )
+    return found
 
 
 def served(folder: str) -> tuple[int, str]:
@@ -52,8 +56,7 @@ def served(folder: str) -> tuple[int, str]:
     Raises:
       UserError: when there is no such version, or the aliases cannot be read.
     """
-    check(folder)
-    found = find(folder)
+    found = check(folder)
     try:
         champion = None if folder in found.values() else aliases.read(folder).get(aliases.CHAMPION)
     except (aliases.DamagedAliases, OSError) as error:

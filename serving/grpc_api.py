@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -31,6 +32,7 @@ from serving.errors import RequestError, check_count, refuse_unknown
 from serving.forms import Arrays, Input
 from serving.keeping import Keep
 from serving.settings import Settings
+from serving.traffic import Chosen, Traffic
 from serving.versions import Version, Versions
 
 _CODES = {
@@ -44,34 +46,49 @@ _CODES = {
 _log = logging.getLogger("serving")
 _METADATA = "signature_def"
 _MOST_CALLS = 64  # at once in a worker; each may have the largest message
+_answered: ContextVar[dict[str, int]] = ContextVar("answered")  # the version and the number of photos, for the log
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict, Classify and GetModelMetadata; Regress and MultiInference are not implemented."""
 
-    def __init__(self, versions: Versions, most: int, most_bytes: int, keep: Keep):
+    def __init__(self, versions: Versions, traffic: Traffic, most: int, most_bytes: int, keep: Keep):
         """Makes the service; `most` photos and `most_bytes` bytes are the limits; `keep` receives the answers."""
         self._keep = keep
+        self._traffic = traffic
         self._versions = versions
         self._most = most
         self._most_bytes = most_bytes
 
     async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answers a PredictRequest."""
-        version = _version(self._versions, request.model_spec)
+        chosen = self._choose(request.model_spec)
         name = request.model_spec.signature_name or forms.DEFAULT
-        signature = signature_of(version, name, PREDICT)
+        signature = signature_of(chosen.version, name, PREDICT)
         inputs = self._inputs(request.inputs, signature.inputs)
-        outputs = await run(signature, inputs, self._most_bytes)
-        metrics.count(outputs)
-        self._keep(version.number, inputs, outputs)
+        outputs = await self._run(chosen, name, inputs, context)
+        self._keep(chosen.version.number, inputs, outputs)
         wanted = list(request.output_filter) or list(outputs)
         if others := [each for each in wanted if each not in outputs]:
             refuse_unknown(400, "output of output_filter", others[0], outputs)
-        response = predict_pb2.PredictResponse(model_spec=_spec(self._versions, version, name))
+        response = predict_pb2.PredictResponse(model_spec=_spec(self._versions, chosen.version, name))
         for each in wanted:
             response.outputs[each].CopyFrom(tf.make_tensor_proto(outputs[each]))
         return response
+
+    def _choose(self, spec: Any) -> Chosen:
+        _check_name(self._versions, spec)
+        chosen = self._traffic.choose(*_asked(spec))
+        _answered.get()["version"] = chosen.version.number
+        return chosen
+
+    async def _run(self, chosen: Chosen, name: str, inputs: Arrays, context: Any) -> Arrays:
+        """Returns the outputs of a signature. They are counted, and repeated by a shadow when they are sent."""
+        outputs = await run(chosen.version.signatures[name], inputs, self._most_bytes)
+        _answered.get()["photos"] = len(next(iter(outputs.values()), ()))
+        metrics.count(chosen.version.number, outputs)
+        context.add_done_callback(lambda _: self._traffic.repeat(chosen, name, inputs, outputs))
+        return outputs
 
     def _inputs(self, tensors: Mapping[str, Any], expected: Mapping[str, Input]) -> Arrays:
         """Returns the tensors of a request as arrays.
@@ -105,12 +122,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     async def Classify(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answers a ClassificationRequest."""
-        version = _version(self._versions, request.model_spec)
+        chosen = self._choose(request.model_spec)
         name = request.model_spec.signature_name or "classify"
-        signature = signature_of(version, name, CLASSIFY)
-        examples = self._examples(request.input)
-        outputs = await run(signature, {"inputs": np.array([*examples, None], dtype=object)[:-1]}, self._most_bytes)
-        response = classification_pb2.ClassificationResponse(model_spec=_spec(self._versions, version, name))
+        signature_of(chosen.version, name, CLASSIFY)
+        examples = np.array([*self._examples(request.input), None], dtype=object)[:-1]
+        outputs = await self._run(chosen, name, {"inputs": examples}, context)
+        response = classification_pb2.ClassificationResponse(model_spec=_spec(self._versions, chosen.version, name))
         for labels, scores in zip(outputs["classes"].tolist(), outputs["scores"].tolist(), strict=True):
             row = response.result.classifications.add()
             for label, score in zip(labels, scores, strict=True):
@@ -171,10 +188,17 @@ def _check_name(versions: Versions, spec: Any) -> None:
         refuse_unknown(404, "model", spec.name, [versions.name])
 
 
+def _asked(spec: Any) -> tuple[int | None, str | None]:
+    """Returns the number and the label that a request names."""
+    number = spec.version.value if spec.HasField("version") else None
+    return number, spec.version_label if spec.HasField("version_label") else None
+
+
 def _version(versions: Versions, spec: Any) -> Version:
     _check_name(versions, spec)
-    number = spec.version.value if spec.HasField("version") else None
-    return versions.get(number, spec.version_label if spec.HasField("version_label") else None)
+    version = versions.get(*_asked(spec))
+    _answered.get()["version"] = version.number
+    return version
 
 
 def _spec(versions: Versions, version: Version, signature: str) -> Any:
@@ -207,6 +231,8 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
         async def answer(request: Any, context: Any) -> Any:
             start, code, reason = time.perf_counter(), grpc.StatusCode.OK, ""
+            answered: dict[str, int] = {}
+            _answered.set(answered)
             try:
                 if allowed:
                     return await handler.unary_unary(request, context)
@@ -219,9 +245,9 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                 code, reason = grpc.StatusCode.INTERNAL, "the server failed; its log has the reason"
             finally:
                 seconds = time.perf_counter() - start
-                metrics.REQUESTS.labels(method, code.name).inc()
-                metrics.SECONDS.labels(method).observe(seconds)
-                _log.info({"method": "gRPC", "path": method, "status": code.name, "ms": round(seconds * 1000, 1)})
+                metrics.count_request(method, code.name, answered.get("version", ""), seconds)
+                line = {"method": "gRPC", "path": method, "status": code.name, "ms": round(seconds * 1000, 1)}
+                _log.info(line | answered)
             return await context.abort(code, reason)
 
         return grpc.unary_unary_rpc_method_handler(
@@ -230,11 +256,14 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
 
 @asynccontextmanager
-async def serving(versions: Versions, settings: Settings, token: str | None, keep: Keep) -> AsyncIterator[None]:
+async def serving(
+    versions: Versions, traffic: Traffic, settings: Settings, token: str | None, keep: Keep
+) -> AsyncIterator[None]:
     """Serves gRPC while the block runs; then calls that have begun are answered.
 
     Args:
       versions: the versions to serve.
+      traffic: decides which version answers.
       settings: the settings; several workers use the same port.
       token: the bearer token; None for no token.
       keep: receives the answers.
@@ -242,7 +271,7 @@ async def serving(versions: Versions, settings: Settings, token: str | None, kee
     most_bytes = settings.max_body_mb * 2**20
     options = [("grpc.max_receive_message_length", most_bytes), ("grpc.so_reuseport", 1)]
     server = grpc.aio.server(interceptors=[_Interceptor(token)], options=options, maximum_concurrent_rpcs=_MOST_CALLS)
-    service = PredictionService(versions, settings.max_queue, most_bytes, keep)
+    service = PredictionService(versions, traffic, settings.max_queue, most_bytes, keep)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), server)
     server.add_insecure_port(ports.address(settings.host, settings.grpc_port or 0))

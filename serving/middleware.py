@@ -7,7 +7,7 @@ import logging
 import time
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import errors, metrics, page, tokens, verdicts
@@ -16,12 +16,16 @@ _OPEN = {"/healthz", "/readyz", *page.OPEN}  # paths without a token
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _DRAIN_S = 2.0
 _LONGEST = 200  # characters of a path in the log
+_VERSION = "X-Model-Version"
 
 _log = logging.getLogger("serving")
 
 
 class Log:
-    """Counts each request, and logs a line of JSON for it, without the content of photos."""
+    """Counts each request, logs a line of JSON for it, without the content of photos, and names the version.
+
+    TensorFlow Serving's answers have no place for the version, so a header has it.
+    """
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -36,6 +40,8 @@ class Log:
         async def send_and_keep_status(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
+            if "status" in message and "version" in scope.get("state", {}):
+                MutableHeaders(scope=message)[_VERSION] = str(scope["state"]["version"])
             await send(message)
 
         try:
@@ -47,8 +53,7 @@ class Log:
 def _write(scope: Scope, status: int, seconds: float) -> None:
     state, path = scope.get("state", {}), scope["path"]
     action = state.get("action", path if path in _OPEN else "other")
-    metrics.REQUESTS.labels(action, status).inc()
-    metrics.SECONDS.labels(action).observe(seconds)
+    metrics.count_request(action, status, state.get("version", ""), seconds)
     line = {"method": scope["method"], "path": path[:_LONGEST], "status": status, "ms": round(seconds * 1000, 1)}
     _log.info(line | {key: state[key] for key in ("version", "photos") if key in state})
 

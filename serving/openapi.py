@@ -17,6 +17,7 @@ _ERRORS = {
 }
 _READING = (400, 401, 404, 503)
 _PREDICTING = tuple(_ERRORS)
+_ANSWERED = {"X-Model-Version": {"description": "The version that answered.", "schema": {"type": "string"}}}
 _RETRY_AFTER = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
 _VERSION, _LABEL = ({"$ref": f"#/components/parameters/{name}"} for name in ("Version", "Label"))
 _PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/bmp")
@@ -59,7 +60,8 @@ def _paths(model: str, parameters: list[Json]) -> Json:
 
 
 def _operation(summary: str, answer: str, statuses: tuple[int, ...]) -> Json:
-    answers = {"200": {"description": "The answer.", "content": _json(answer)}}
+    headers = {} if answer == "Status" else {"headers": _ANSWERED}
+    answers = {"200": {"description": "The answer.", "content": _json(answer), **headers}}
     return {"summary": summary, "responses": answers | {str(status): _error(status) for status in statuses}}
 
 
@@ -105,7 +107,8 @@ _PARAMETERS: Json = {
         "name": "version",
         "in": "path",
         "required": True,
-        "description": "The number of a version; without it, the champion answers, or else the newest version.",
+        "description": "The number of a version; without it, the champion answers, or else the newest version, and a "
+        "canary a share of the requests.",
         "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
     },
     "Label": {

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf import json_format
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -18,6 +19,7 @@ from serving import bodies, classify, forms, metrics, openapi
 from serving.calls import CLASSIFY, PREDICT, run, signature_of
 from serving.errors import RequestError, brief, refuse_unknown
 from serving.keeping import Keep
+from serving.traffic import Chosen, Traffic
 from serving.versions import Signature, Version, Versions
 
 _NAME = r"[^/:]+"
@@ -35,13 +37,14 @@ _log = logging.getLogger("serving")
 class Rest:
     """The routes of one model."""
 
-    def __init__(self, versions: Versions, reader: bodies.Reader, most: int, keep: Keep):
+    def __init__(self, versions: Versions, traffic: Traffic, reader: bodies.Reader, most: int, keep: Keep):
         """Makes the routes; `most` is the largest number of photos in a request, `keep` receives the answers."""
         self._versions = versions
+        self._traffic = traffic
         self._keep = keep
         self._reader = reader
         self._most = most
-        self._actions: dict[str, Callable[[Request, Version], Awaitable[Response]]] = {
+        self._actions: dict[str, Callable[[Request, Chosen], Awaitable[Response]]] = {
             _PREDICT: self._predict,
             _CLASSIFY: self._classify,
             _METADATA: self._metadata,
@@ -82,38 +85,53 @@ class Rest:
         request.state.action = target.action or "status"
         if target.action == _STATUS:
             return JSONResponse(self._status(target))
-        return await self._actions[target.action](request, self._versions.get(target.version, target.label))
+        asked = target.version, target.label
+        is_divided = _METHODS[target.action] == _POST
+        chosen = self._traffic.choose(*asked) if is_divided else Chosen(self._versions.get(*asked))
+        request.state.version = chosen.version.number
+        return await self._actions[target.action](request, chosen)
 
     def _status(self, target: "_Target") -> dict[str, Any]:
         number = self._versions.get(label=target.label).number if target.label else target.version
         whole = self._versions.overview() if number is None else {}
         return {"model_version_status": self._versions.status(number)} | whole
 
-    async def _metadata(self, request: Request, version: Version) -> Response:
-        definitions = await asyncio.to_thread(_json, version.definitions)
-        spec = {"name": self._versions.name, "signature_name": "", "version": str(version.number)}
+    async def _metadata(self, request: Request, chosen: Chosen) -> Response:
+        definitions = await asyncio.to_thread(_json, chosen.version.definitions)
+        spec = {"name": self._versions.name, "signature_name": "", "version": str(chosen.version.number)}
         return JSONResponse({"model_spec": spec, "metadata": {"signature_def": {"signature_def": definitions}}})
 
-    async def _predict(self, request: Request, version: Version) -> Response:
+    async def _predict(self, request: Request, chosen: Chosen) -> Response:
         async with self._reader.read(request) as body:
-            query, signature = await _away(len(body.content), _parse, body, version, self._most)
+            query, signature = await _away(len(body.content), _parse, body, chosen.version, self._most)
             outputs = await run(signature, query.inputs, self._reader.most)
-        request.state.version, request.state.photos = version.number, len(next(iter(outputs.values()), ()))
-        metrics.count(outputs)
+        request.state.photos = len(next(iter(outputs.values()), ()))
+        metrics.count(chosen.version.number, outputs)
         if request.headers.get("x-keep") != "no":
-            self._keep(version.number, query.inputs, outputs)
+            self._keep(chosen.version.number, query.inputs, outputs)
         size = sum(each.nbytes for each in outputs.values())
-        return Response(await _away(size, forms.answer, outputs, query.by_row), media_type="application/json")
+        content = await _away(size, forms.answer, outputs, query.by_row)
+        return self._answer(content, chosen, query.signature, query.inputs, outputs)
 
-    async def _classify(self, request: Request, version: Version) -> Response:
+    async def _classify(self, request: Request, chosen: Chosen) -> Response:
         async with self._reader.read(request) as body:
             parsed = await _away(len(body.content), forms.parse, body.content)
-            signature = signature_of(version, forms.signature_of(parsed, "classify"), CLASSIFY)
+            name = forms.signature_of(parsed, "classify")
+            signature = signature_of(chosen.version, name, CLASSIFY)
             # in a thread in any case: a small body may have a context for many examples
             examples = await asyncio.to_thread(classify.examples, parsed, self._most, self._reader.most)
             outputs = await run(signature, {"inputs": examples}, self._reader.most)
-        request.state.version, request.state.photos = version.number, len(examples)
-        return Response(classify.answer(outputs), media_type="application/json")
+        request.state.photos = len(examples)
+        metrics.count(chosen.version.number, outputs)
+        return self._answer(classify.answer(outputs), chosen, name, {"inputs": examples}, outputs)
+
+    def _answer(self, content: bytes, *repeated: Any) -> Response:
+        """Returns the response; when it is sent, `Traffic.repeat` receives the other arguments."""
+
+        async def repeat() -> None:  # Starlette would start a thread for a function that is not async
+            self._traffic.repeat(*repeated)
+
+        return Response(content, media_type="application/json", background=BackgroundTask(repeat))
 
 
 def _json(protos: Mapping[str, Any]) -> dict[str, Any]:

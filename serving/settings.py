@@ -4,6 +4,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+class Share(NamedTuple):
+    """A share of the requests, 0 to 1, and the alias of the version that computes them."""
+
+    alias: str
+    share: float
+
+
 class Settings(NamedTuple):
     """The settings of one server.
 
@@ -24,6 +31,9 @@ class Settings(NamedTuple):
       keep_share: the fraction of the photos whose answers are kept, 0 to 1.
       keep_mb: the largest size of the folder, in MiB.
       keep_photos: whether the photos are kept, too.
+      canary: of the requests that name no version and no label, those that an alias's version answers; None for none.
+      shadow: of the requests that the default version answers, those that an alias's version computes afterwards, and
+        whose predictions are only counted; None for none.
     """
 
     model: str
@@ -42,3 +52,5 @@ class Settings(NamedTuple):
     keep_share: float = 0.01
     keep_mb: int = 1024
     keep_photos: bool = False
+    canary: Share | None = None
+    shadow: Share | None = None

@@ -3,7 +3,7 @@
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,10 +73,19 @@ class Versions:
     that is replaced is freed when its last request is answered.
     """
 
-    def __init__(self, folder: str, name: str, make_batcher: MakeBatcher):
+    def __init__(self, folder: str, name: str, make_batcher: MakeBatcher, expected: Collection[str] = ()):
+        """Makes the versions; none is loaded yet.
+
+        Args:
+          folder: the folder of the versions, or of one version.
+          name: the model's name.
+          make_batcher: makes the batcher of a signature.
+          expected: aliases that should exist; a missing one is reported with the other problems.
+        """
         self.name = name
         self._folder = folder.rstrip("/")
         self._make_batcher = make_batcher
+        self._expected = expected
         self._state = _State({}, None, {}, [])
         self._failed: dict[int, _Failure] = {}
 
@@ -94,6 +103,7 @@ class Versions:
         self._failed = {number: failure for number, failure in self._failed.items() if number in found}
         before = self._state
         wanted, problems = self._wanted(found)
+        missing = [] if problems else [f"{name}: no such alias" for name in self._expected if name not in wanted]
         loaded = dict(before.loaded)
         aliases: Aliases = {}
         for name, number in wanted.items():
@@ -107,7 +117,7 @@ class Versions:
         if served is None and (before.served is None or not (CHAMPION in wanted or problems)):
             newest = (number for number in sorted(found, reverse=True) if self._is_loaded(number, found, loaded))
             served = next(newest, None)
-        self._publish(_State(loaded, before.served if served is None else served, aliases, problems))
+        self._publish(_State(loaded, before.served if served is None else served, aliases, problems + missing))
 
     def _wanted(self, found: dict[int, str]) -> tuple[Aliases, list[str]]:
         """Returns the aliases in the folder, or those before if they cannot be read, and why they cannot be read."""
@@ -172,6 +182,11 @@ class Versions:
             served = ", ".join(map(str, sorted(state.loaded)))
             raise RequestError(404, f"version {number} of {self.name} is not served; expected one of: {served}")
         return state.loaded[number]
+
+    def aliased(self, alias: str) -> Version | None:
+        """Returns the version of an alias; None if it has none that is loaded."""
+        state = self._state
+        return state.loaded[state.aliases[alias]] if alias in state.aliases else None
 
     def overview(self) -> dict[str, Any]:
         """Returns which version is served by default, the version of each alias, and what is wrong with the aliases."""

@@ -167,6 +167,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"^--max-body-mb: expected at most": "serving/test_process.py",
     r"\(--grpc-port\)": "serving/test_grpc.py",
     r"^--(?:namespace|service-account|image|canary): |give --kind kserve": "serving/test_manifest.py",
+    r"^--(?:canary and --shadow|…): expected (?:ALIAS=SHARE|a folder)": "serving/test_traffic.py",
     r"^--keep(?:-photos|-share)?: |\(--keep\)$": "serving/test_keeping.py",
     r"give the folder of --keep|--keep-photos$|fills with --keep|the kept photos to|fill in the column label": (
         "ingest/test_kept_photos.py"

@@ -59,11 +59,11 @@ def tiny(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def push(tiny, tmp_path):
-    """Returns a function that pushes `tiny` as a version, as Pusher does, and returns the folder of the versions."""
+    """Returns a function that pushes a model as a version, as Pusher does, and returns the folder of the versions."""
 
-    def copy(version: int = 1) -> Path:
+    def copy(version: int = 1, model: Path = tiny) -> Path:
         part, whole = tmp_path / f"part-{version}", tmp_path / served.NAME / str(version)
-        shutil.copytree(tiny, part)
+        shutil.copytree(model, part)
         whole.parent.mkdir(exist_ok=True)
         part.rename(whole)
         return whole.parent

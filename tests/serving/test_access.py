@@ -73,22 +73,31 @@ def _metric(client, name):
 
 
 def test_metrics_count_requests_batches_and_classes(client):
-    names = ("serving_batch_photos_sum", "serving_confidence_count", "serving_unused_photos_total")
+    of_version = '{version="7"}'
+    names = ["serving_batch_photos_sum", f"serving_confidence_count{of_version}"]
+    names += [f"serving_unused_photos_total{of_version}"]
     before = {name: _metric(client, name).get(name, 0) for name in names}
     files = [("photo", photo) for photo in (*PHOTOS[:3], b"no photo")]
     rows = client.post(f"/v1/models/{NAME}:predict", files=files).json()["predictions"]
     after = {name: _metric(client, name)[name] - before[name] for name in names}
     assert list(after.values()) == [4, 3, 1]
     classes = _metric(client, "serving_classes_total")
-    assert {f'serving_classes_total{{label="{row["label"]}"}}' for row in rows[:3]} <= set(classes)
-    requests = _metric(client, "serving_requests_total")
-    assert requests['serving_requests_total{path=":predict",status="200"}'] >= 1
+    assert {f'serving_classes_total{{label="{row["label"]}",version="7"}}' for row in rows[:3]} <= set(classes)
     client.get("/no/such/path")
     client.get(f"/v1/models/{NAME}/versions/99999")
-    paths = {key.split('"')[1] for key in _metric(client, "serving_requests_total")}
+    client.post(f"/v1/models/{NAME}:predict", data="no JSON")
+    requests = _metric(client, "serving_requests_total")
+    for of_request in (
+        'path=":predict",status="200",version="7"',
+        'path=":predict",status="400",version="7"',
+        'path="status",status="404",version=""',
+    ):
+        assert requests[f"serving_requests_total{{{of_request}}}"] >= 1
+    paths = {key.split('"')[1] for key in requests}
     assert paths <= {":predict", ":classify", "/metadata", "status", "/healthz", "/readyz", "other", *page.OPEN}
     assert _metric(client, "serving_waiting_photos") == {"serving_waiting_photos": 0}
-    assert _metric(client, "serving_request_seconds_count")['serving_request_seconds_count{path=":predict"}'] >= 1
+    seconds = _metric(client, "serving_request_seconds_count")
+    assert seconds['serving_request_seconds_count{path=":predict",version="7"}'] >= 1
 
 
 def test_the_log_has_a_line_of_json_for_each_request_and_no_photo(client, caplog):

@@ -1,0 +1,355 @@
+"""`--canary` and `--shadow`: which version answers, what a shadow counts, and what it never changes."""
+
+import asyncio
+import base64
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from ingest import kept
+from serving import metrics, traffic
+from serving.__main__ import main
+from serving.batching import Batcher, Limits
+from serving.settings import Share
+from serving.traffic import Traffic
+from serving.versions import Versions
+from storage import aliases
+from tests.helpers import served
+from tests.helpers.served import NAME, SMALL
+
+CHALLENGER = Share("challenger", 0.1)
+ALL = Share("challenger", 1.0)
+SAME, OTHER, FAILING = b"four", b"other", b"fail"  # to the rival: the label of `tiny`, another one, an error
+
+
+@pytest.fixture(scope="session")
+def rival(tmp_path_factory):
+    """The folder of a model that differs from `tiny` for photos of odd size, and raises an error for some."""
+    model = tf.Module()
+    model.weight = tf.Variable(0.5)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def label(image_bytes):
+        sizes = tf.strings.length(image_bytes)
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(image_bytes != FAILING), ["no such photo"])]):
+            labels = tf.where(sizes % 2 == 0, tf.strings.as_string(sizes), "odd")
+        probabilities = tf.fill([tf.size(sizes), 1], model.weight)
+        return {"label": labels, "probabilities": probabilities, "status": tf.fill([tf.size(sizes)], "")}
+
+    folder = tmp_path_factory.mktemp("rival")
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": label})
+    return folder
+
+
+@pytest.fixture
+def folder(push, rival):
+    """A folder of the champion, version 1, and the challenger, version 2."""
+    push(1)
+    folder = push(2, rival)
+    _name(folder, champion=1, challenger=2)
+    return folder
+
+
+def _name(folder, **names):
+    aliases.change(str(folder), lambda present: names)
+
+
+def _watch(folder, make_batcher=lambda run: run, expected=("challenger",)):
+    watched = Versions(str(folder), NAME, make_batcher, expected)
+    watched.refresh()
+    return watched
+
+
+def _numbers(chosen):
+    return chosen.version.number, chosen.shadow and chosen.shadow.number
+
+
+def test_the_canary_answers_its_share_of_the_requests(folder):
+    canary = Traffic(_watch(folder), CHALLENGER, None, random.Random(4).random)
+    counted = Counter(_numbers(canary.choose()) for _ in range(2000))
+    draw = random.Random(4).random
+    expected = sum(draw() < 0.1 for _ in range(2000))
+    assert counted == {(2, None): expected, (1, None): 2000 - expected} and 160 < expected < 240
+
+
+def test_a_request_that_names_a_version_or_a_label_is_not_diverted_and_has_no_shadow(folder):
+    both = Traffic(_watch(folder), CHALLENGER, ALL, lambda: 0.0)
+    assert _numbers(both.choose()) == (2, None)
+    assert _numbers(both.choose(1)) == _numbers(both.choose(label="champion")) == (1, None)
+    assert _numbers(both.choose(2)) == _numbers(both.choose(label="challenger")) == (2, None)
+
+
+def test_a_shadow_repeats_its_share_of_what_the_default_version_answers(folder):
+    both = Traffic(_watch(folder), CHALLENGER, Share("challenger", 0.5), random.Random(5).random)
+    counted = Counter(_numbers(both.choose()) for _ in range(2000))
+    draw, expected = random.Random(5).random, Counter()
+    for _ in range(2000):
+        expected[(2, None) if draw() < 0.1 else (1, 2) if draw() < 0.5 else (1, None)] += 1
+    assert counted == expected and 800 < counted[1, 2] < 1000
+    _name(folder, champion=2, challenger=2)
+    assert _numbers(Traffic(_watch(folder), None, ALL).choose()) == (2, None)  # it would repeat its own answers
+
+
+def test_without_its_alias_the_default_version_answers_until_the_alias_is_there(folder, caplog):
+    _name(folder, champion=1)
+    watched = _watch(folder)
+    both = Traffic(watched, CHALLENGER, ALL, lambda: 0.0)
+    for _ in range(3):
+        watched.refresh()
+        assert _numbers(both.choose()) == (1, None)
+    assert watched.overview()["alias_problems"] == ["challenger: no such alias"]
+    assert caplog.text.count("challenger: no such alias") == 1
+    _name(folder, champion=1, challenger=2)
+    watched.refresh()
+    assert _numbers(both.choose()) == (2, None) and watched.overview()["alias_problems"] == []
+    _name(folder, champion=1)
+    watched.refresh()
+    assert _numbers(both.choose()) == (1, None) and caplog.text.count("challenger: no such alias") == 2
+
+
+def test_an_alias_of_a_damaged_version_leaves_the_requests_to_the_default_version(folder, caplog):
+    (folder / "2" / "variables" / "variables.data-00000-of-00001").unlink()
+    watched = _watch(folder)
+    watched.refresh()
+    assert _numbers(Traffic(watched, CHALLENGER, ALL, lambda: 0.0).choose()) == (1, None)
+    assert watched.overview()["alias_problems"] == ["challenger: version 2 is damaged"]
+    assert caplog.text.count("challenger: version 2 is damaged") == 1
+
+
+def test_a_missing_alias_does_not_stop_new_versions_without_a_champion(folder, push):
+    (folder / "aliases.json").unlink()
+    watched = _watch(folder)
+    assert watched.get().number == 2
+    push(3)
+    watched.refresh()
+    assert watched.get().number == 3 and watched.overview()["alias_problems"] == ["challenger: no such alias"]
+
+
+def _photos(*photos):
+    return {"image_bytes": np.array([*photos, None], dtype=object)[:-1]}
+
+
+def _count(result):
+    return metrics.SHADOW.labels(2, result)._value.get()
+
+
+def _results(folder, *requests, signature="serving_default"):
+    """Returns what the shadow counts for requests that the default version has answered."""
+    names = ("same", "other", "failed", "left_out")
+    before = [_count(name) for name in names]
+
+    async def scenario(executor):
+        limits = Limits(4, 16, 5.0)
+        shadow = Traffic(_watch(folder, lambda run: Batcher(run, limits, executor)), None, ALL)
+        for photos in requests:
+            chosen = shadow.choose()
+            outputs = await chosen.version.signatures["serving_default"].batch.alone(_photos(*photos))
+            shadow.repeat(chosen, signature, _photos(*photos), outputs)
+        task = asyncio.create_task(shadow.run_shadows())
+        while shadow._photos:
+            await asyncio.sleep(0.005)
+        task.cancel()
+        assert shadow._bytes == 0
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(scenario(executor))
+    return [_count(name) - value for name, value in zip(names, before, strict=True)]
+
+
+def test_the_predictions_of_a_shadow_are_counted(folder):
+    assert _results(folder, [SAME], [OTHER, SAME, SAME], [OTHER]) == [3, 2, 0, 0]
+
+
+def test_a_shadow_that_fails_is_counted_logged_once_and_goes_on(folder, caplog):
+    assert _results(folder, [FAILING], [SAME], [FAILING, SAME], [SAME] * 5 + [FAILING]) == [5, 0, 5, 0]
+    assert caplog.text.count("the shadow, version 2, failed") == 1
+
+
+def test_a_shadow_without_the_signature_fails(folder):
+    assert _results(folder, [SAME], signature="pixels") == [0, 0, 1, 0]
+
+
+def test_requests_above_the_limits_of_the_queue_are_left_out(folder, monkeypatch):
+    monkeypatch.setattr(traffic, "_MOST_WAITING", 6)
+    assert _results(folder, [SAME] * 4, [SAME] * 3, [OTHER] * 2, [SAME]) == [4, 2, 0, 4]
+    monkeypatch.setattr(traffic, "_MOST_BYTES", 2 * len(SAME))
+    assert _results(folder, [SAME] * 3, [SAME] * 2, [SAME]) == [2, 0, 0, 4]
+
+
+def test_answers_without_a_class_are_not_repeated(folder):
+    shadow = Traffic(_watch(folder), None, ALL)
+    shadow.repeat(shadow.choose(), "pixels", _photos(SAME), {"pixels": np.zeros([1, 48, 48, 3])})
+    assert shadow._photos == 0
+
+
+def test_a_request_waits_for_at_most_one_small_call_of_a_shadow(folder):
+    calls, opened = [], threading.Event()
+
+    def recorded(run):
+        def call(inputs):
+            opened.wait(30)
+            calls.append(len(inputs["image_bytes"]))
+            return run(inputs)
+
+        return call
+
+    async def scenario(executor):
+        limits = Limits(32, 64, 5.0)
+        shadow = Traffic(_watch(folder, lambda run: Batcher(recorded(run), limits, executor)), None, ALL)
+        chosen = shadow.choose()
+        labels = {"label": np.array([SAME] * 10), "probabilities": np.ones([10, 1]), "status": np.array([b""] * 10)}
+        shadow.repeat(chosen, "serving_default", _photos(*[SAME] * 10), labels)
+        task = asyncio.create_task(shadow.run_shadows())
+        await asyncio.sleep(0)
+        answers = asyncio.gather(*[_ask(chosen) for _ in range(30)])
+        await asyncio.sleep(0)
+        opened.set()
+        await answers
+        while shadow._photos:
+            await asyncio.sleep(0.005)
+        task.cancel()
+
+    async def _ask(chosen):
+        return await chosen.version.signatures["serving_default"].batch(_photos(SAME))
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(scenario(executor))
+    assert calls == [4, 1, 4, 29, 2]  # the shadow's 10 photos between the requests' 30
+
+
+def _json(*photos):
+    return {"instances": [{"b64": base64.b64encode(photo).decode()} for photo in photos]}
+
+
+def _grpc(client, *photos, **spec):
+    """Sends photos over gRPC; returns the version that answered, and the labels."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = NAME
+    if "label" in spec:
+        request.model_spec.version_label = spec["label"]
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(list(photos)))
+    with grpc.insecure_channel(client.grpc) as channel:
+        grpc.channel_ready_future(channel).result(timeout=60)
+        response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
+    return response.model_spec.version.value, list(response.outputs["label"].string_val)
+
+
+def _version(response):
+    return response.status_code, response.headers.get("X-Model-Version")
+
+
+def test_a_canary_over_rest_and_grpc(folder, caplog):
+    settings = SMALL._replace(model=str(folder), canary=ALL)
+    with caplog.at_level(logging.INFO, "serving"), served.in_thread(settings) as client:
+        client.wait_for(2)
+        answer = client.predict(_json(OTHER, OTHER))
+        assert _version(answer) == (200, "2")
+        assert [each["label"] for each in answer.json()["predictions"]] == ["odd", "odd"]
+        assert _version(client.predict(_json(FAILING))) == (400, "2")  # an error is the canary's, too
+        assert _version(client.predict(_json(OTHER), "/labels/champion:predict")) == (200, "1")
+        assert _version(client.predict(_json(OTHER), "/versions/1:predict")) == (200, "1")
+        assert _version(client.get(f"/v1/models/{NAME}/metadata")) == (200, "1")
+        assert _version(client.get(f"/v1/models/{NAME}")) == (200, None)
+        assert _version(client.predict(_json(OTHER), "/versions/9:predict")) == (404, None)
+        assert _grpc(client, OTHER, SAME) == (2, [b"odd", b"4"])
+        assert _grpc(client, OTHER, label="champion") == (1, [b"5"])
+        text = client.get("/metrics").text
+        _name(folder, champion=1)
+        _wait(lambda: _version(client.predict(_json(OTHER))) == (200, "1"))
+    for of_request in ('path=":predict",status="400"', 'path="Predict",status="OK"'):
+        assert f'serving_requests_total{{{of_request},version="2"}}' in text
+    assert 'serving_classes_total{label="odd",version="2"}' in text
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["method"] == "gRPC"]
+    assert [(line["version"], line["photos"]) for line in lines] == [(2, 2), (1, 1)]
+
+
+def _wait(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("timeout")
+
+
+def test_a_shadow_over_rest_and_grpc_changes_no_answer_and_is_not_kept(folder, tmp_path):
+    (tmp_path / "kept").mkdir()
+    even = served.PHOTOS[0] + bytes(len(served.PHOTOS[0]) % 2)
+    settings = SMALL._replace(model=str(folder), shadow=ALL, keep=tmp_path / "kept", keep_share=1.0)
+    names = ("same", "other", "failed")
+    before = [_count(name) for name in names]
+    with served.in_thread(settings) as client:
+        client.wait_for(2)
+        for photo, label in ((SAME, "4"), (OTHER, "5"), (FAILING, "4")):
+            answer = client.predict(_json(photo))
+            assert _version(answer) == (200, "1") and answer.json()["predictions"][0]["label"] == label
+        assert _grpc(client, OTHER, SAME, even) == (1, [b"5", b"4", str(len(even)).encode()])
+        assert _version(client.predict(_json(SAME), "/labels/champion:predict")) == (200, "1")  # has no shadow
+        assert _version(client.predict({"signature_name": "pixels", **_json(SAME)})) == (200, "1")  # is not compared
+        _wait(lambda: [_count(name) - value for name, value in zip(names, before, strict=True)] == [3, 2, 1])
+    assert [each.version for _, each in kept.read(tmp_path / "kept")] == [1]  # the other photos cannot be measured
+
+
+def test_classify_has_a_shadow_and_is_counted(exported, push):
+    push(1, exported), push(2, exported)
+    folder = push(3, exported)
+    _name(folder, champion=1, challenger=2)
+    before, unused = _count("same"), metrics.UNUSED.labels(1)._value.get()
+    with served.in_thread(SMALL._replace(model=str(folder), shadow=ALL)) as client:
+        client.wait_for(2)
+        examples = [{"image": _json(photo)["instances"][0]} for photo in (served.PHOTOS[0], b"no photo")]
+        answer = client.predict({"examples": examples}, ":classify")
+        assert _version(answer) == (200, "1")
+        _wait(lambda: _count("same") - before == 2)
+        text = client.get("/metrics").text
+    label = max(answer.json()["result"][0], key=lambda pair: pair[1])[0]
+    assert f'serving_classes_total{{label="{label}",version="1"}}' in text
+    assert metrics.UNUSED.labels(1)._value.get() - unused == 1
+
+
+def test_each_worker_draws_and_the_metrics_are_those_of_all(folder):
+    flags = ("--workers", 2, "--canary", "challenger=0.5", "--shadow", "challenger=1")
+    with served.process(folder, *flags) as server:
+        _wait(lambda: server.get(f"/v1/models/{NAME}/versions/2").status_code == 200)
+        counted = Counter()
+        for _ in range(300):
+            with served.Client(server.url) as fresh:  # a new connection, which any worker may accept
+                counted[_version(fresh.predict(_json(SAME)))] += 1
+        (first, second) = counted[200, "1"], counted[200, "2"]
+        assert first + second == 300 and 75 < second < 225  # 8 standard deviations
+        metric = 'serving_shadow_photos_total{result="same",version="2"}'
+        _wait(lambda: f"{metric} {first:.1f}" in server.get("/metrics").text)
+        text = server.get("/metrics").text
+        for version, count in ((1, first), (2, second)):
+            assert f'{{path=":predict",status="200",version="{version}"}} {count:.1f}' in text
+
+
+@pytest.mark.parametrize("flag", ["--canary", "--shadow"])
+@pytest.mark.parametrize(
+    "value",
+    ["", "challenger", "challenger=", "=0.1", "challenger=0", "challenger=nan", "challenger=x", "challenger=1.01",
+     "challenger=0.1,b=0.1", "1=0.1", "champion=0.1"],
+)  # fmt: skip
+def test_a_malformed_share_is_one_line(flag, value, capsys):
+    assert main(["--model", "none", f"{flag}={value}"]) == 2
+    most = "below" if flag == "--canary" else "at most"
+    expected = f"serving: {flag}: expected ALIAS=SHARE with another alias than champion and a share above 0 and {most} "
+    assert capsys.readouterr().err == f"{expected}1, such as challenger=0.1; received {value!r}\n"
+
+
+def test_only_a_shadow_may_have_all_requests_and_both_need_aliases(folder, capsys):
+    assert main(["--model", "none", "--canary", "challenger=1"]) == 2
+    assert "--canary: expected ALIAS=SHARE" in capsys.readouterr().err
+    for flag in ("--shadow=challenger=1", "--canary=challenger=0.5"):
+        assert main(["--model", f"{folder}/2/", flag]) == 2
+        printed = capsys.readouterr().err
+        assert printed.startswith("serving: --canary and --shadow: expected a folder with numbered versions")
+        assert printed.count("\n") == 1
