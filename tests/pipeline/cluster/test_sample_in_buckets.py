@@ -56,6 +56,7 @@ def test_the_artifacts_in_minio_equal_those_of_the_local_runner(minio, sample, l
     assert re.search(rf"^blessed and pushed to minio://{BUCKET}/a/root/pushed/sample/\d+$", printed, re.MULTILINE)
     run = _download(store, tmp_path / "store")
     (pushed,) = (tmp_path / "store" / "pushed" / "sample").iterdir()
+    assert {"report.html", "verdict.json"} <= {each.name for each in (pushed / "assets.extra").iterdir()}
     names = [*artifacts.SAME, "Evaluator/evaluation", "Trainer/model"]
     artifacts.assert_equal(run, {name: _first(local, name) for name in names}, pushed)
 
