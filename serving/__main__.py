@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from errors import UserError, quoted
+from errors import UserError, choices, quoted
 from serving import folders, kept_files, ports, tokens
 from serving.settings import Settings, Share
 from storage import aliases, uris
@@ -28,6 +28,10 @@ def main(argv: list[str] | None = None) -> int:
             from serving import manifest
 
             return manifest.run(manifest.parser().parse_args(argv[1:]))
+        if argv and not argv[0].startswith("-"):
+            raise UserError(
+                f"unknown command {quoted(argv[0])}; {choices(argv[0], (_PREDICT, _MANIFEST))}, or --model DIR to serve"
+            )
         settings = _settings(_parser().parse_args(argv))
         if settings.model in folders.check(settings.model).values() and (settings.canary or settings.shadow):
             raise UserError(
@@ -40,9 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"serving: {error}", file=sys.stderr)
         return _NOT_STARTED
-    except KeyboardInterrupt:  # of `predict`; the server ends by itself
-        print("serving: interrupted; a file of --to was not written", file=sys.stderr)
-        return _INTERRUPTED
+    except KeyboardInterrupt:
+        if argv[:1] == [_PREDICT]:
+            print("serving: interrupted; a file of --to was not written", file=sys.stderr)
+            return _INTERRUPTED
+        return 0  # of a server that has not begun to load; later ones end by themselves
     except BrokenPipeError:  # of `predict | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED

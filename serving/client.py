@@ -1,6 +1,7 @@
 """Asks a server for predictions of photos."""
 
 import base64
+import re
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -116,13 +117,14 @@ class Server:
             return self._session.request(method, self._url + path, json=body, timeout=_TIMEOUT_S)
         except requests.RequestException as error:
             raise UserError(
-                f"no answer from {self._url}: {shortened(str(error))}; check --url, and start the server with: "
+                f"no answer from {self._url}: {_cause(error)}; check --url, and start the server with: "
                 "python -m serving --model runs/pushed/NAME"
             ) from None
 
     def _json(self, response: requests.Response) -> Any:
         if not response.ok:
-            raise UserError(f"{response.url} answered {response.status_code}: {_reason(response)}")
+            hint = "; give the server's token: --token-file FILE" * (response.status_code == HTTPStatus.UNAUTHORIZED)
+            raise UserError(f"{response.url} answered {response.status_code}: {_reason(response)}{hint}")
         try:
             return response.json()
         except requests.JSONDecodeError:
@@ -135,8 +137,15 @@ def _reason(response: requests.Response) -> str:
     try:
         value = response.json()
     except requests.JSONDecodeError:
-        value = response.text
+        is_page = response.headers.get("Content-Type", "").startswith("text/html")
+        value = "a web page, which is no server of models; check --url" if is_page else response.text
     return shortened(str(value.get("error", value) if isinstance(value, dict) else value))
+
+
+def _cause(error: requests.RequestException) -> str:
+    """Returns the operating system's reason, such as 'Connection refused', or else the library's text."""
+    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
+    return found[1] if found else shortened(str(error))
 
 
 def _host(url: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 from errors import UserError
 from storage import aliases
 
+_MOST_NAMES = 5  # that an error lists
 _LAST = "saved_model.pb"  # Pusher copies it last: a version without it is not complete
 
 
@@ -42,7 +43,7 @@ def check(folder: str) -> dict[int, str]:
     if not found:
         raise UserError(
             f"--model: expected a SavedModel, or a folder with numbered versions of one, in {folder}; received "
-            "neither. Run the pipeline until it pushes a model, and give its folder, such as runs/pushed/sample"
+            f"neither. {_advice(folder)}"
         )
     return found
 
@@ -67,6 +68,22 @@ def served(folder: str) -> tuple[int, str]:
             "promote another version, or give one version"
         )
     return max(found.items()) if champion is None else (champion, found[champion])
+
+
+def _advice(folder: str) -> str:
+    """Returns what to do about a folder without a version: the models inside it, or beside it, if there are any."""
+    for place in (PurePath(folder), PurePath(folder).parent):
+        if "://" not in folder and (models := _models(str(place))):
+            return f"{place} has {', '.join(sorted(models, reverse=True)[:_MOST_NAMES])}: give one of them"
+    return "Run the pipeline until it pushes a model, and give its folder, such as runs/pushed/sample"
+
+
+def _models(folder: str) -> list[str]:
+    """Returns the names in a folder that `find` accepts; [] if they cannot be read."""
+    try:
+        return [each.name for each in Path(folder).iterdir() if find(str(each))]
+    except OSError:
+        return []
 
 
 def name(folder: str) -> str:

@@ -111,7 +111,7 @@ def _place(kind: str, model: str) -> Iterator[str]:
         places = {"gs": "gs://BUCKET/FOLDER", "s3": "s3://BUCKET/FOLDER", "pvc": "pvc://CLAIM/FOLDER"}
         expected = " or ".join(places[each] for each in KINDS[kind].schemes)
         hint = ". TensorFlow cannot read s3://; give --kind kserve" if scheme == "s3" and kind != "kserve" else ""
-        yield f"--model: expected {expected} with --kind {kind}, received {uris.shown(model)}{hint}"
+        yield f"--model: expected {expected} with --kind {kind}, received {uris.shown(model)}{hint}{uris.rule(model)}"
     elif PurePosixPath(model).name.isdecimal() and not KINDS[kind].versions:
         yield f"--model: expected the folder above {model}, because TensorFlow Serving looks for numbered folders in it"
 

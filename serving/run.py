@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
 import tempfile
 from functools import partial
+from types import FrameType
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -19,6 +21,19 @@ from serving.settings import Settings
 SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worker, as JSON
 _STARTING_S = 120  # a worker that loads a large model does not answer the parent for seconds
 
+_log = logging.getLogger("serving")
+
+
+class _Server(uvicorn.Server):
+    """Ends at once while the model is loaded, because no request has begun; uvicorn would load it first."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops; see the base class."""
+        if not self.started:
+            _log.info("stopped before a version was loaded")
+            os._exit(0)
+        super().handle_exit(sig, frame)
+
 
 class _Worker(multiprocess.Process):
     """A worker whose death the parent notices at once.
@@ -26,6 +41,12 @@ class _Worker(multiprocess.Process):
     uvicorn keeps the worker's end of their pipe open in the parent. If the worker is killed before it answers a health
     check, the parent waits until `timeout_worker_healthcheck`, starts no other worker and ignores SIGTERM.
     """
+
+    @property
+    def server(self) -> uvicorn.Server:
+        """The server of the worker's process."""
+        self._server = self._server or _Server(self.config)
+        return self._server
 
     def start(self) -> None:
         """Starts the process, which has its own copy of its end."""
@@ -50,7 +71,7 @@ def serve(settings: Settings, listening: socket.socket) -> bool:
         timeout_worker_healthcheck=_STARTING_S,
     )
     if settings.workers == 1:
-        server = uvicorn.Server(config)
+        server = _Server(config)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises the signal again when it has ended
         with contextlib.suppress(KeyboardInterrupt):
             server.run([listening])

@@ -161,6 +161,8 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"^--(?:url|to): (?:expected (?:http|a file)|cannot write)|start the server with: python -m serving": (
         "serving/test_predict.py"
     ),
+    r"or --model DIR to serve": "serving/test_process.py",
+    r"give the server's token: --token-file|no server of models; check --url": "serving/test_predict.py",
     r"^expected (?:… predictions|the versions of|JSON from) |a file of --to was not written": "serving/test_predict.py",
     r"python -m lineage (?:promote VERSION_FOLDER|models)|because it is the champion": "lineage/test_promotion.py",
     r"promote another: python -m lineage promote": "components/test_served_model.py",

@@ -15,7 +15,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("endpoint", help=about)
     parser.add_argument("action", choices=("show", "divide", "rollback", "undeploy", "batch"))
     parser.add_argument("name", metavar="NAME", help="the endpoint's display name (cluster.deployment.endpoint)")
-    parser.add_argument("shares", metavar="MODEL=PERCENT", nargs="*", help="divide: deployed models, as of show")
+    shares = "divide: deployed models, as of show"
+    parser.add_argument("shares", metavar="MODEL=PERCENT", nargs="*", default=[], help=shares)
     parser.add_argument("--photos", metavar="gs://…", help="batch: a file with the gs:// URI of a photo in each line")
     parser.add_argument("--to", metavar="gs://…", help="batch: the folder for the predictions")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -100,11 +101,14 @@ class Process(Client):
         )
         super().__init__(re.search(r"http://[^/]+", self.process.stdout.readline())[0])
 
+    def log(self) -> str:
+        """Returns the log so far. The server shares the file's position, which must not change."""
+        return os.pread(self._log.fileno(), 2**26, 0).decode()
+
     def stopped(self) -> tuple[int, list[dict]]:
         """Waits for the end; returns the exit code and the lines of the log."""
         self.process.wait(timeout=60)
-        self._log.seek(0)
-        lines = [line for line in self._log.read().splitlines() if not _OF_TENSORFLOW.match(line)]
+        lines = [line for line in self.log().splitlines() if not _OF_TENSORFLOW.match(line)]
         return self.process.returncode, [json.loads(line) for line in lines]
 
 

@@ -60,6 +60,10 @@ def test_the_objects_are_written_to_a_file(tmp_path, capsys):
         (f"{GS} --image serving", "--image: expected REGISTRY/NAME:TAG or .*, received 'serving'"),
         (f"{KSERVE} --image r.io/a:1", "--image: expected none with --kind kserve"),
         (f"{GS}/17", "--model: expected the folder above gs://bkt/pushed/sample/17"),
+        (
+            "--kind kserve --model gs://BUCKET/pushed/sample",
+            "received gs://BUCKET/pushed/sample. The name of a bucket has 3",
+        ),
         ("--kind deployment --model runs/pushed/sample", r"--model: expected gs://BUCKET/FOLDER or pvc://CLAIM/FOLDER"),
         ("--kind deployment --model s3://bkt/a", "received s3://bkt/a. TensorFlow cannot read s3://; give --kind"),
         ("--kind kserve --model pvc://Claim/a", "--model: expected .* received pvc://Claim/a$"),

@@ -103,7 +103,10 @@ _MISTAKES = [
     ("PHOTO --model M --to EMPTY.csv", "--to: expected a file in a folder that exists, received"),
     ("PHOTO --url http://[::1/v1/models/m", "--url: expected http://HOST:PORT/v1/models/NAME, received 'http://[::1/"),
     ("PHOTO --url localhost:8501", "--url: expected http://HOST:PORT/v1/models/NAME, received 'localhost:8501'"),
-    ("PHOTO --url http://127.0.0.1:1/v1/models/m", "no answer from http://127.0.0.1:1/v1/models/m"),
+    (
+        "PHOTO --url http://127.0.0.1:1/v1/models/m",
+        "no answer from http://127.0.0.1:1/v1/models/m: Connection refused; check --url",
+    ),
     ("PHOTO --model M --token-file t", "--token-file: expected with --url, received with --model"),
     ("PHOTO --url http://127.0.0.1:1/v1/models/m --token-file t", "--token-file: cannot read t"),
 ]
@@ -141,7 +144,9 @@ def test_an_interrupted_table_leaves_no_file(suffix, tmp_path):
 def test_a_server_with_a_token_needs_its_file(protected, token_file, photos, capsys):
     command = ["predict", str(photos / "0.jpg"), "--url", protected.model]
     assert main(command) == 2
-    assert "answered 401: expected the header 'Authorization: Bearer TOKEN'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "answered 401: expected the header 'Authorization: Bearer TOKEN'" in said
+    assert said.endswith("; give the server's token: --token-file FILE\n")
     assert main([*command, "--token-file", str(token_file)]) == 0
 
 
@@ -197,6 +202,24 @@ def test_an_answer_of_another_form_is_one_line(answer, expected, photos, capsys)
     server.server_close()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("serving: ") and expected in line
+
+
+def test_another_web_server_is_one_line(photos, capsys):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)  # with a page as the body
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/v1/models/m"
+    assert main(["predict", str(photos / "0.jpg"), "--url", url]) == 2
+    server.shutdown()
+    server.server_close()
+    expected = f"serving: {url} answered 404: a web page, which is no server of models; check --url\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_file_that_cannot_be_written_is_one_line(pushed, photos, tmp_path, capsys, monkeypatch):

@@ -12,6 +12,7 @@ import time
 
 import psutil
 import pytest
+import tensorflow as tf
 
 from serving import __main__ as command
 from serving import folders, ports
@@ -46,6 +47,26 @@ def _main(*flags, capsys):
         (["--model", "pets", "--workers", "0"], "--workers: expected a number above 0, received 0"),
         (["--model", "pets", "--timeout-s", "nan"], "--timeout-s: expected a number above 0, received nan"),
         (["--model", "pets", "--poll-s", "inf"], "--poll-s: expected a number above 0, received inf"),
+        (
+            ["--model", "."],
+            "--model: expected a SavedModel, or a folder with numbered versions of one, in .; received "
+            "neither. . has pets: give one of them",
+        ),
+        (
+            ["--model", "pets/9"],
+            "--model: expected a SavedModel, or a folder with numbered versions of one, in pets/9; "
+            "received neither. pets has 1: give one of them",
+        ),
+        (
+            ["--model", "pet"],
+            "--model: expected a SavedModel, or a folder with numbered versions of one, in pet; "
+            "received neither. . has pets: give one of them",
+        ),
+        (
+            ["predic", "pets"],
+            "unknown command 'predic'; did you mean 'predict'? expected one of: predict, manifest, "
+            "or --model DIR to serve",
+        ),
         (
             ["--model", "pets", "--name", "a/b"],
             "--name: expected a name for URLs without / : ? # and %, received 'a/b'",
@@ -107,6 +128,31 @@ def test_sigterm_answers_what_has_begun(push):
     logged = [line for line in lines if line.get("path") == PREDICT]
     assert [(line["status"], line["photos"]) for line in logged] == [(200, 60)] * 8
     assert [line["message"] for line in lines if "version 1 is loaded" in line.get("message", "")]
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    """A folder of versions whose only one takes forever to load, because a server runs each signature once."""
+    folder = tmp_path_factory.mktemp("endless")
+    module = tf.Module()
+    module.count = tf.function(
+        lambda photos: {"n": tf.while_loop(lambda n: n < 2**62, lambda n: n + 1, [tf.size(photos, tf.int64)])[0]}
+    )
+    signature = module.count.get_concrete_function(tf.TensorSpec([None], tf.string, "image_bytes"))
+    tf.saved_model.save(module, str(folder / "1"), {"serving_default": signature})
+    return folder
+
+
+@pytest.mark.parametrize(("workers", "sign"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
+def test_it_stops_at_once_while_the_model_is_loaded(endless, workers, sign):
+    with served.process(endless, "--workers", workers) as server:
+        while server.log().count("Waiting for application startup") < workers:
+            time.sleep(0.05)
+        server.process.send_signal(sign)
+        code, lines = server.stopped()
+    assert code == 0 and not [line for line in lines if line["level"] == "error"]
+    messages = [line["message"] for line in lines]
+    assert messages.count("stopped before a version was loaded") == workers
 
 
 def test_other_workers_answer_when_one_is_killed(push):
