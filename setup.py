@@ -26,7 +26,6 @@ setup(
         "components.edge",
         "components.report",
         "components.serving_check",
-        "components.serving_skew",
     ],
     py_modules=["errors"],
     package_data={

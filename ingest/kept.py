@@ -110,8 +110,8 @@ def files(folder: Path) -> list[Path]:
     return found
 
 
-def read(folder: Path) -> Iterator[tuple[Place, Kept | None]]:
-    """Yields the records of a folder, the oldest file first; None for a record that is damaged or not complete.
+def read(folder: Path) -> Iterator[tuple[Place, Kept]]:
+    """Yields the records of a folder, the oldest file first. Records that cannot be read are left out.
 
     Raises:
       UserError: as `files`; when no record can be read.
@@ -122,8 +122,9 @@ def read(folder: Path) -> Iterator[tuple[Place, Kept | None]]:
             with path.open("rb") as file:
                 for record in record_file.read(file):
                     kept = None if record.problem else parsed(record.data)
-                    found = found or kept is not None
-                    yield Place(path, record.number), kept
+                    if kept:
+                        found = True
+                        yield Place(path, record.number), kept
         except FileNotFoundError:  # the server has closed or removed it
             continue
     if not found:

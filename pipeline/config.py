@@ -143,12 +143,6 @@ class Bulk(Section):
     data: Uri | Path | None = Field(default=None, description="a folder of TFRecords or of photos; null for none")
 
 
-class ServingSkew(Section):
-    """Answers of a server that are compared with the training photos; see `components.serving_skew`."""
-
-    kept: Uri | Path | None = Field(default=None, description="the folder of the server's --keep; null for none")
-
-
 class Beam(Section):
     """The engine of Apache Beam, and its arguments, each as `--NAME` or `--NAME=VALUE`."""
 
@@ -233,7 +227,6 @@ class Config(Section):
     edge: Edge = Edge()
     pusher: Pusher = Pusher()
     bulk: Bulk = Bulk()
-    serving_skew: ServingSkew = ServingSkew()
     beam: Beam = Beam()
     metadata: Metadata = Metadata()
     cluster: Cluster = Cluster()

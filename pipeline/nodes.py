@@ -29,7 +29,6 @@ from components.report import component as report
 from components.report.sources import RERUN_COMMAND
 from components.serving_check import component as serving_check
 from components.serving_check.infra_validator import infra_validator
-from components.serving_skew import component as serving_skew
 from components.stage import Stage
 from errors import UserError, choices
 from pipeline.config import READ, Config
@@ -154,13 +153,6 @@ def _data_review(wiring: Wiring) -> BaseNode | None:
     )
 
 
-def _serving_skew(wiring: Wiring) -> BaseNode | None:
-    folder = wiring.config.serving_skew.kept
-    if not folder:
-        return None
-    return serving_skew.serving_skew(wiring["ImportExampleGen.table"], str(folder), list(wiring.config.data.classes))
-
-
 def _tuner(wiring: Wiring) -> BaseNode | None:
     settings = wiring.config.tuner
     if not settings.trials:
@@ -265,7 +257,6 @@ NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (transform.STAGE, _transform),
     (embeddings.STAGE, _embeddings),
     (data_review.STAGE, _data_review),
-    (serving_skew.STAGE, _serving_skew),
     (tuner.STAGE, _tuner),
     (baseline.WARM_START, _warm_start),
     (trainer.STAGE, _trainer),

@@ -17,7 +17,6 @@ PATHS = (
     "model.weights",
     "pusher.directory",
     "bulk.data",
-    "serving_skew.kept",
     "metadata.password_file",
 )
 TRUNKS = "embeddings.trunks"  # a list, whose members have weights too

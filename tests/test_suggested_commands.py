@@ -174,8 +174,6 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"give the folder of --keep|--keep-photos$|fills with --keep|the kept photos to|fill in the column label": (
         "ingest/test_kept_photos.py"
     ),
-    r"^python -m ingest kept … --to to-label|with --keep-photos\.$": "components/test_serving_skew.py",
-    r"only with a token \(--token-file\)": "serving/test_verdicts.py",
     r"--photos and --to with batch": "pipeline/cluster/test_batch.py",
     r"^--bulk: |\(--bulk DATA\)": "pipeline/local/test_bulk.py",
 }

@@ -264,15 +264,15 @@ def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
     directory, weights = config.data.directory, config.model.weights
     if submitted or isinstance(directory, str):
         yield from _bucket("data.directory (--data)", directory, target)
-    others = [("data.edits", config.data.edits), ("bulk.data", config.bulk.data)]
-    trunks = [(f"embeddings.trunks.{n}.weights", each.weights) for n, each in enumerate(config.embeddings.trunks)]
-    for key, uri in others + [(key, uri) for key, uri in trunks if uri != "imagenet"]:
-        if uri and (submitted or "://" in str(uri)):
-            yield from _bucket(key, uri, target)
-    if folder := config.serving_skew.kept:
-        yield f"serving_skew.kept: expected null on a cluster, whose tasks cannot read the folder; received {folder}"
+    if config.data.edits and (submitted or isinstance(config.data.edits, str)):
+        yield from _bucket("data.edits", config.data.edits, target)
     if weights and weights != "imagenet" and (submitted or "://" in weights):
         yield from _bucket("model.weights (--weights)", weights, target)
+    if config.bulk.data and (submitted or isinstance(config.bulk.data, str)):
+        yield from _bucket("bulk.data", config.bulk.data, target)
+    for number, trunk in enumerate(config.embeddings.trunks):
+        if trunk.weights != "imagenet" and (submitted or "://" in trunk.weights):
+            yield from _bucket(f"embeddings.trunks.{number}.weights", trunk.weights, target)
     if config.trainer.frozen_epochs and not (weights or config.trainer.warm_start):
         yield "trainer.frozen_epochs freezes pretrained layers, but there are none; give weights (--weights gs://…)"
 

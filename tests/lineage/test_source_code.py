@@ -44,10 +44,6 @@ NODES = {
         ],
         ["serving/tables.py", "trainer/export.py", "components/evaluator.py", "components/pushing.py"],
     ),
-    "ServingSkew": (
-        ["components/serving_skew/component.py", "components/serving_skew/compare.py", "ingest/kept.py"],
-        ["serving/keeping.py", "components/report/make.py", "components/data_review/component.py"],
-    ),
     "Edge": (
         ["components/edge/component.py", "components/edge/runtimes.py", "trainer/models/cnn.py"],
         ["components/evaluator.py", "components/checks.py", "trainer/export.py"],
@@ -73,7 +69,6 @@ def nodes(tmp_path_factory):
         data={"directory": folder, "schema_file": ROOT / "schemas" / "flowers.pbtxt"},
         pusher={"directory": folder},
         bulk={"data": folder},
-        serving_skew={"kept": folder},
         edge={"formats": ["onnx"]},
         tuner={"trials": 1, "search": {"trainer.batch_size": [1]}},
     )
