@@ -26,6 +26,7 @@ setup(
         "components.edge",
         "components.report",
         "components.serving_check",
+        "components.serving_skew",
     ],
     py_modules=["errors"],
     package_data={

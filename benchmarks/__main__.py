@@ -16,6 +16,7 @@ from benchmarks import (
     measure,
     runs,
     serving,
+    serving_skew,
     trainer_input,
 )
 
@@ -34,6 +35,7 @@ if __name__ == "__main__":
         data_review.main()
         ingest_photos.main()
         serving.main()
+        serving_skew.main()
         edge.main()
         bulk.main()
     else:

@@ -6,12 +6,12 @@ answer is a prediction.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from errors import UserError
-from ingest import record_file
+from ingest import record_file, records
 from ingest.example_proto import Example
 from ingest.names import printable
 
@@ -98,16 +98,39 @@ def files(folder: Path) -> list[Path]:
     Raises:
       UserError: when there is none, or the folder cannot be read.
     """
+    return list(map(Path, paths(str(folder))))
+
+
+def paths(folder: str) -> list[str]:
+    """Returns the paths of `files`, given a folder, or the URIs of the files in a bucket's folder.
+
+    Raises:
+      UserError: when there is none, or the folder cannot be read.
+    """
     try:
-        found = sorted(path for path in folder.iterdir() if path.name.startswith(START))
+        found = records.matching(folder, f"{START}*")
     except OSError as error:
         raise UserError(
-            f"cannot read the kept answers in {printable(folder)}: {error.strerror}; give the folder of --keep"
+            f"cannot read the kept answers in {printable(folder)}: {error.strerror or error}; give the folder of --keep"
         ) from None
-    found = [path for path in found if path.name.endswith((CLOSED, OPEN))]
+    found = [path for path in found if path.endswith((CLOSED, OPEN))]
     if not found:
         raise UserError(f"expected files of --keep in {printable(folder)}, received none; give the folder of --keep")
     return found
+
+
+def records_of(file: BinaryIO, size: int = 0) -> Iterator[tuple[record_file.Record, Kept | None]]:
+    """Yields the records of an open file, each with its content; None, and a `problem`, if it cannot be read.
+
+    Args:
+      file: the file, at its start.
+      size: see `record_file.read`.
+    """
+    for record in record_file.read(file, size):
+        kept = None if record.problem else parsed(record.data)
+        if not kept and not record.problem:
+            record = record._replace(problem=f"no record of --keep at record {record.number}")
+        yield record, kept
 
 
 def read(folder: Path) -> Iterator[tuple[Place, Kept]]:
@@ -120,8 +143,7 @@ def read(folder: Path) -> Iterator[tuple[Place, Kept]]:
     for path in files(folder):
         try:
             with path.open("rb") as file:
-                for record in record_file.read(file):
-                    kept = None if record.problem else parsed(record.data)
+                for record, kept in records_of(file):
                     if kept:
                         found = True
                         yield Place(path, record.number), kept

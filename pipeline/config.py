@@ -122,6 +122,12 @@ class ServingCheck(Section):
     max_memory_mb: float | None = Field(default=None, gt=0, description="of the process, with TensorFlow")
 
 
+class ServingSkew(Section):
+    """The comparison of the training photos with the answers of a server; see `components.serving_skew`."""
+
+    kept: Uri | Path | None = Field(default=None, description="the folder of python -m serving --keep; null for none")
+
+
 class Edge(Section):
     """Files of the model for phones and other small devices, which are pushed with the version."""
 
@@ -224,6 +230,7 @@ class Config(Section):
     serving: Serving = Serving()
     evaluator: Evaluator = Evaluator()
     serving_check: ServingCheck = ServingCheck()
+    serving_skew: ServingSkew = ServingSkew()
     edge: Edge = Edge()
     pusher: Pusher = Pusher()
     bulk: Bulk = Bulk()

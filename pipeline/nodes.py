@@ -29,6 +29,7 @@ from components.report import component as report
 from components.report.sources import RERUN_COMMAND
 from components.serving_check import component as serving_check
 from components.serving_check.infra_validator import infra_validator
+from components.serving_skew import component as serving_skew
 from components.stage import Stage
 from errors import UserError, choices
 from pipeline.config import READ, Config
@@ -119,6 +120,15 @@ def _data_gate(wiring: Wiring) -> BaseNode:
         classes=json.dumps(wiring.config.data.classes),
         max_bad_fraction=wiring.config.data.max_bad_fraction,
     )
+
+
+def _serving_skew(wiring: Wiring) -> BaseNode | None:
+    folder = wiring.config.serving_skew.kept
+    if not folder:
+        return None
+    node = serving_skew.serving_skew(wiring["ImportExampleGen.table"], str(folder), wiring.config.data.classes)
+    node.add_upstream_node(wiring.nodes["DataGate"])
+    return node
 
 
 def _transform(wiring: Wiring) -> BaseNode:
@@ -254,6 +264,7 @@ NODES: list[tuple[Stage, Callable[[Wiring], BaseNode | None]]] = [
     (statistics_gen.STAGE, _statistics),
     (example_validator.STAGE, _anomalies),
     (data_gate.STAGE, _data_gate),
+    (serving_skew.STAGE, _serving_skew),
     (transform.STAGE, _transform),
     (embeddings.STAGE, _embeddings),
     (data_review.STAGE, _data_review),

@@ -15,6 +15,7 @@ PATHS = (
     "data.schema_file",
     "data.edits",
     "model.weights",
+    "serving_skew.kept",
     "pusher.directory",
     "bulk.data",
     "metadata.password_file",

@@ -191,6 +191,23 @@ def test_photos_on_this_machine_cannot_be_predicted_on_a_cluster(target, capfd):
     assert "bulk.data: expected gs://BUCKET/FOLDER" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [VERTEX, KUBEFLOW])
+def test_kept_answers_in_a_bucket_are_compared_and_not_cached(tmp_path, flags):
+    """No driver looks at the files there, so a cached node would ignore new answers."""
+    given = ["--set", "serving_skew.kept=gs://a-bucket/kept/"]
+    assert kubeflow_runner.main(["compile", *flags, *given, "-o", str(tmp_path / "job")]) == 0
+    task = _spec(tmp_path / "job")["root"]["dag"]["tasks"]["ServingSkew"]
+    assert "cachingOptions" not in task
+    assert specs.constant(task["inputs"]["parameters"]["kept_answers"]["runtimeValue"]) == "gs://a-bucket/kept"
+
+
+@pytest.mark.parametrize("target", ["vertex", "kubeflow"])
+def test_kept_answers_on_this_machine_cannot_be_compared_on_a_cluster(target, capfd):
+    flags = {"vertex": VERTEX, "kubeflow": KUBEFLOW}[target]
+    assert kubeflow_runner.main(["check", *flags, "--set", "serving_skew.kept=/kept"]) == 2
+    assert "serving_skew.kept: expected gs://BUCKET/FOLDER" in capfd.readouterr().err
+
+
 def test_a_schema_in_the_compiled_file_is_cached(compiled):
     for name in ("vertex-sample", "kubeflow-sample"):
         tasks = _spec(compiled(name))["root"]["dag"]["tasks"]

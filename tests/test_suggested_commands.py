@@ -175,6 +175,9 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
         "ingest/test_kept_photos.py"
     ),
     r"--photos and --to with batch": "pipeline/cluster/test_batch.py",
+    r"ingest kept … --to|^The server kept no photos: |^no record of --keep at ": (
+        "components/serving_skew/test_serving_skew.py"
+    ),
     r"^--bulk: |\(--bulk DATA\)": "pipeline/local/test_bulk.py",
 }
 

@@ -16,6 +16,7 @@ PAIRS = "pairs.jsonl"  # on how many judged records the candidate and the baseli
 CHECKS = "checks.json"  # the gate's checks, in the Evaluator's evaluation
 SET_ASIDE = "baseline_set_aside"  # a property of an evaluation: why it has no comparison with the baseline
 BULK_DATA = "bulk_data"  # BulkInferrer's execution property with the folder of the photos
+KEPT_ANSWERS = "kept_answers"  # ServingSkew's execution property with the folder of the kept answers
 CODE = "code_files"  # the execution property with the digests of a node's code; see `lineage.source_code`
 
 # the recipe's settings that are parameters on a cluster, by the name of the Trainer's execution property

@@ -3,22 +3,16 @@
 It replaces TFX's BulkInferrer; docs/decisions/serving.md has the reasons.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
 from tfx import types
-from tfx.dsl.components.base import base_beam_component, base_driver, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from tfx.orchestration import metadata
-from tfx.orchestration.portable import base_driver as portable_driver
-from tfx.orchestration.portable import data_types
-from tfx.proto.orchestration import driver_output_pb2
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import InferenceResult, PushedModel
 
@@ -26,44 +20,21 @@ from components.artifacts import Artifacts
 from components.bulk import counts, table
 from components.bulk.inference import Handler
 from components.bulk.reading import COUNTS, Read
+from components.input_files import FilesDriver
 from components.stage import Stage, plural
 from errors import UserError
 from ingest import bulk_input
-from storage.files import fileio
 from trainer.features import BULK_DATA
 
 _PREDICTIONS = "predictions"
 
 
-class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Adds the names, sizes and times of the files to the cache key.
+class Driver(FilesDriver):
+    """Adds the photos or record files to the cache key."""
 
-    Clusters do not run this driver; there, the node is never cached.
-    """
-
-    def __init__(self, connection: metadata.Metadata):
-        base_driver.BaseDriver.__init__(self, connection)
-        portable_driver.BaseDriver.__init__(self, connection)
-
-    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """Returns the execution property `fingerprint`."""
-        properties = execution_info.exec_properties
-        found = bulk_input.find(properties[BULK_DATA], properties["pattern"])
-        digest = hashlib.sha256()
-        for file in found.files:
-            digest.update(os.fsencode(f"{file}\0{_state(file)}\0"))
-        result = driver_output_pb2.DriverOutput()
-        result.exec_properties["fingerprint"].string_value = f"{len(found.files)} files, sha256:{digest.hexdigest()}"
-        return result
-
-
-def _state(file: str) -> tuple[int, int]:
-    """Returns the size and the time of a file; TFX's `fileio` cannot open local names that are not UTF-8."""
-    if "://" in file:
-        stat = fileio.stat(file)
-        return stat.length, stat.mtime_nsec
-    local = Path(file).stat()
-    return local.st_size, local.st_mtime_ns
+    def files(self, properties: dict[str, Any]) -> list[str]:
+        """Returns the files; see the base class."""
+        return bulk_input.find(properties[BULK_DATA], properties["pattern"]).files
 
 
 class Executor(BaseBeamExecutor):

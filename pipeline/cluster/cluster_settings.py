@@ -83,6 +83,7 @@ def needs_local_files(config: Config) -> bool:
         for path in (
             config.data.directory,
             config.data.edits,
+            config.serving_skew.kept,
             config.bulk.data,
             *(each.weights for each in (config.model, *config.embeddings.trunks)),
         )
@@ -264,12 +265,16 @@ def _data(config: Config, target: str, submitted: bool) -> Iterator[str]:
     directory, weights = config.data.directory, config.model.weights
     if submitted or isinstance(directory, str):
         yield from _bucket("data.directory (--data)", directory, target)
-    if config.data.edits and (submitted or isinstance(config.data.edits, str)):
-        yield from _bucket("data.edits", config.data.edits, target)
+    folders = {
+        "data.edits": config.data.edits,
+        "serving_skew.kept": config.serving_skew.kept,
+        "bulk.data": config.bulk.data,
+    }
+    for key, path in folders.items():
+        if path and (submitted or isinstance(path, str)):
+            yield from _bucket(key, path, target)
     if weights and weights != "imagenet" and (submitted or "://" in weights):
         yield from _bucket("model.weights (--weights)", weights, target)
-    if config.bulk.data and (submitted or isinstance(config.bulk.data, str)):
-        yield from _bucket("bulk.data", config.bulk.data, target)
     for number, trunk in enumerate(config.embeddings.trunks):
         if trunk.weights != "imagenet" and (submitted or "://" in trunk.weights):
             yield from _bucket(f"embeddings.trunks.{number}.weights", trunk.weights, target)

@@ -6,6 +6,7 @@ from tfx import v1 as tfx
 from tfx.orchestration.data_types import RuntimeParameter
 
 from components.bulk import component as bulk
+from components.serving_skew import component as serving_skew
 from pipeline.cluster import s3_access
 from pipeline.cluster.compiled import Job
 from pipeline.cluster.machines import SPOT_LABEL, Machine
@@ -49,10 +50,12 @@ def compile_job(config: Config, target_name: str) -> Job:
                 del container["lifecycle"]
                 task.pop("cachingOptions", None)  # without a driver, the cache would not detect changed files
     # the keys of their caches have the URIs, not the content
-    uncached = ["ImportSchemaGen"] * isinstance(config.data.schema_file, str) + [bulk.STAGE.name] * bool(
-        config.bulk.data
-    )
-    for name in uncached:
+    uncached = {
+        "ImportSchemaGen": isinstance(config.data.schema_file, str),
+        serving_skew.STAGE.name: config.serving_skew.kept,
+        bulk.STAGE.name: config.bulk.data,
+    }
+    for name in (name for name, applies in uncached.items() if applies):
         spec["root"]["dag"]["tasks"][name].pop("cachingOptions", None)
     if machine := target.trainer(config.cluster):
         trainer = executors["Trainer_executor"]["container"]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from errors import UserError, collect_errors, shortened
-from ingest import bulk_input, data_checks, download, label_edits, prepare, records
+from ingest import bulk_input, data_checks, download, kept, label_edits, prepare, records
 from ingest.feature_names import IMAGE
 from ingest.logs import log_to_file
 from pipeline import beam
-from pipeline.config import Beam, Bulk, Config, Data, Metadata, ServingCheck
+from pipeline.config import Beam, Bulk, Config, Data, Metadata, ServingCheck, ServingSkew
 from pipeline.local.output import writable
 from pipeline.schema_file import check_schema
 from trainer.families import FAMILIES, PROBE, Packaged, Weights
@@ -47,6 +47,8 @@ def resolve(config: Config, in_batches: bool = False) -> Config:
     with collect_errors(problems):
         pushed = _push_folder(config)
     with collect_errors(problems):
+        skew = _serving_skew(config)
+    with collect_errors(problems):
         bulk = _bulk(config)
     with collect_errors(problems):
         writable(config.output, "the output folder", "--output DIR", make=False)
@@ -59,7 +61,7 @@ def resolve(config: Config, in_batches: bool = False) -> Config:
     embeddings = config.embeddings.model_copy(update={"trunks": trunks})
     pusher = config.pusher.model_copy(update={"directory": pushed})
     changed = {"output": output, "data": data, "model": model, "embeddings": embeddings, "pusher": pusher, "bulk": bulk}
-    return config.model_copy(update=changed)
+    return config.model_copy(update=changed | {"serving_skew": skew})
 
 
 def resolve_bulk(config: Config) -> Config:
@@ -95,6 +97,18 @@ def _bulk(config: Config) -> Bulk:
     if found.are_records:
         data_checks.check_features(found.files, config.data.features, needed=(IMAGE,))
     return config.bulk.model_copy(update={"data": folder})
+
+
+def _serving_skew(config: Config) -> ServingSkew:
+    """Returns the section `serving_skew` with an absolute folder, in which there are kept answers."""
+    if not config.serving_skew.kept:
+        return config.serving_skew
+    folder = _local_path(config.serving_skew.kept, "serving_skew.kept").expanduser().resolve()
+    try:
+        kept.files(folder)
+    except UserError as error:
+        raise UserError(f"serving_skew.kept: {error}") from None
+    return config.serving_skew.model_copy(update={"kept": folder})
 
 
 def _check_beam(settings: Beam) -> None:

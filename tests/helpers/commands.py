@@ -59,6 +59,7 @@ VALUES = {
     r"\$ACCOUNT": "photos@my-project.iam.gserviceaccount.com",
     r"\$S3\b": "minio-service",
     r"--to DIR": "--to new",
+    r"KEPT_DIR": "kept",
     r"PHOTOS_DIR": "photos",
     r"IDX_DIR": "idx",
     r"(NEW_)?DIR/settings\.yaml": "made/settings.yaml",

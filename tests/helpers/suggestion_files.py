@@ -92,6 +92,8 @@ def write(folder: Path, run: Path) -> Path:
     (yaml,) = re.findall(r"```yaml\n(# mine.yaml.*?)```", (ROOT / "docs" / "data.md").read_text(), re.DOTALL)
     (folder / "mine.yaml").write_text(yaml)
     (folder / "edits.csv").write_text("digest,label\n")
+    (folder / "kept").mkdir(exist_ok=True)
+    (folder / "kept" / "kept-1.tfrec").touch()
     (folder / "mine.pbtxt").write_text(schema.to_text(schema.for_classes(["cat", "dog", "owl"])))
     trained = min(run.glob("artifacts/sample/Trainer/model/*/**/model.weights.h5"))  # other tests use this folder too
     shutil.copy(trained, folder / "weights.h5")

@@ -44,6 +44,10 @@ NODES = {
         ],
         ["serving/tables.py", "trainer/export.py", "components/evaluator.py", "components/pushing.py"],
     ),
+    "ServingSkew": (
+        ["components/serving_skew/compare.py", "components/sections.py", "ingest/kept.py", "components/photos.py"],
+        ["components/evaluator.py", "serving/keeping.py", "trainer/export.py"],
+    ),
     "Edge": (
         ["components/edge/component.py", "components/edge/runtimes.py", "trainer/models/cnn.py"],
         ["components/evaluator.py", "components/checks.py", "trainer/export.py"],
@@ -69,6 +73,7 @@ def nodes(tmp_path_factory):
         data={"directory": folder, "schema_file": ROOT / "schemas" / "flowers.pbtxt"},
         pusher={"directory": folder},
         bulk={"data": folder},
+        serving_skew={"kept": folder},
         edge={"formats": ["onnx"]},
         tuner={"trials": 1, "search": {"trainer.batch_size": [1]}},
     )

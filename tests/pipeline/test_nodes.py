@@ -124,6 +124,19 @@ def test_photos_are_predicted_with_the_pushed_model_if_there_are_any():
     assert alone["BulkInferrer"].inputs["pushed_model"].producer_component_id == "ServedModel"
 
 
+def test_kept_answers_are_compared_after_the_data_gate_if_there_is_a_folder():
+    def made(**settings):
+        config = Config.model_validate({"data": {"directory": "/data"}, "serving_skew": settings})
+        created = pipeline.create_pipeline(config, pipeline.local_environment(config))
+        return {node.id: node for node in created.components}
+
+    assert "ServingSkew" not in made()
+    nodes = made(kept="/kept")
+    assert {node.id for node in nodes["ServingSkew"].upstream_nodes} == {"ImportExampleGen", "DataGate"}
+    assert "ServingSkew" in {node.id for node in nodes["Report"].upstream_nodes}
+    assert nodes["ServingSkew"].exec_properties["kept_answers"] == "/kept"
+
+
 def test_infra_validator_replaces_the_serving_check():
     def made(**settings):
         config = Config.model_validate({"data": {"directory": "/data"}, "serving_check": settings})
