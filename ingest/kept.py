@@ -133,8 +133,8 @@ def records_of(file: BinaryIO, size: int = 0) -> Iterator[tuple[record_file.Reco
         yield record, kept
 
 
-def read(folder: Path) -> Iterator[tuple[Place, Kept]]:
-    """Yields the records of a folder, the oldest file first. Records that cannot be read are left out.
+def read(folder: Path) -> Iterator[tuple[Place, Kept | None]]:
+    """Yields the records of a folder, the oldest file first; None for a record that is damaged or not complete.
 
     Raises:
       UserError: as `files`; when no record can be read.
@@ -144,9 +144,8 @@ def read(folder: Path) -> Iterator[tuple[Place, Kept]]:
         try:
             with path.open("rb") as file:
                 for record, kept in records_of(file):
-                    if kept:
-                        found = True
-                        yield Place(path, record.number), kept
+                    found = found or kept is not None
+                    yield Place(path, record.number), kept
         except FileNotFoundError:  # the server has closed or removed it
             continue
     if not found:

@@ -47,7 +47,8 @@ def run(source: Path, command: str, to: Path) -> int:
     try:
         with atomic_folder(to, last=LABELS) as folder:
             folder.chmod(0o700)  # the photos of `--keep` are private
-            rows = sorted(_write_photos(source, folder), key=lambda row: (row.probability, row.record))
+            photos, unread = _write_photos(source, folder)
+            rows = sorted(photos, key=lambda row: (row.probability, row.record))
             with (folder / LABELS).open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([_Row._fields, *rows])
             _write_sheet(folder, rows, f"Photos in {printable(source)}", command)
@@ -56,13 +57,20 @@ def run(source: Path, command: str, to: Path) -> int:
             f"cannot write the kept photos to {printable(to)}: {error.strerror or error}; give another folder (--to)"
         ) from None
     print(f"{len(rows):,} photos, the least certain first: {printable(to / SHEET)}")
+    if unread:
+        print(f"left out: {len(unread):,} damaged or incomplete records, the first is {unread[0]}")
     print(f"fill in the column label of {printable(to / LABELS)}, then convert it with python -m ingest photos")
     return 0
 
 
-def _write_photos(source: Path, folder: Path) -> list[_Row]:
+def _write_photos(source: Path, folder: Path) -> tuple[list[_Row], list[kept.Place]]:
+    """Writes the photos; returns their rows, and the places of records that cannot be read."""
     rows: dict[str, _Row] = {}
+    unread = []
     for place, each in kept.read(source):
+        if each is None:
+            unread.append(place)
+            continue
         name = hashlib.sha256(each.image).hexdigest()[:32]
         if each.image and name not in rows:
             ending = next((text for start, text in _ENDINGS.items() if each.image.startswith(start)), ".jpg")
@@ -71,7 +79,7 @@ def _write_photos(source: Path, folder: Path) -> list[_Row]:
             rows[name] = _Row(f"{name}{ending}", "", label, round(each.probability, 4), each.version, str(place))
     if not rows:
         raise UserError(f"the answers in {printable(source)} have no photos; start the server with --keep-photos")
-    return list(rows.values())
+    return list(rows.values()), unread
 
 
 def _write_sheet(folder: Path, rows: Sequence[_Row], title: str, command: str) -> None:

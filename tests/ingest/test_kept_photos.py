@@ -43,6 +43,17 @@ def test_labelled_photos_become_records_and_others_are_listed(tmp_path, capsys):
     assert "7 photos in" in printed and f"{rows[7]['path']}: expected one label, received none" in printed
 
 
+def test_damaged_records_are_counted(tmp_path, capsys):
+    _keep(tmp_path / "kept", [(photo, 0.9) for photo in PHOTOS])
+    content = bytearray((tmp_path / "kept" / "kept-1.tfrec").read_bytes())
+    content[20] ^= 1
+    (tmp_path / "kept" / "kept-1.tfrec").write_bytes(content)
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("7 photos, ")
+    assert "left out: 1 damaged or incomplete records, the first is kept-1.tfrec record 0\n" in printed
+
+
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
