@@ -174,6 +174,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"give the folder of --keep|--keep-photos$|fills with --keep|the kept photos to|fill in the column label": (
         "ingest/test_kept_photos.py"
     ),
+    r"only with a token \(--token-file\)": "serving/test_verdicts.py",
     r"--photos and --to with batch": "pipeline/cluster/test_batch.py",
     r"ingest kept … --to|^The server kept no photos: |^no record of --keep at ": (
         "components/serving_skew/test_serving_skew.py"
