@@ -1,6 +1,5 @@
 """Finds the model for a bulk prediction without a training: the one that `python -m serving` serves by default."""
 
-from collections.abc import Container
 from typing import Any
 
 import ml_metadata as mlmd
@@ -8,10 +7,9 @@ from tfx import v1 as tfx
 from tfx.types.standard_artifacts import PushedModel
 
 from components.artifacts import Artifacts
+from components.bulk import champion
 from components.pusher import pushed_to
 from components.stage import Stage
-from errors import UserError
-from storage import aliases
 from storage.files import fileio
 
 
@@ -33,34 +31,13 @@ class ServedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
         """
         newest = sorted(input_dict["pushed_model"], key=lambda each: each.id, reverse=True)
         models = {_folder(each): each for each in reversed(newest)}
-        latest = next((folder for folder in map(_folder, newest) if folder and _exists(folder)), None)
-        return {"pushed_model": [models[_served(latest, models)]]} if latest else None
+        folders = (folder for folder in map(_folder, newest) if folder)
+        latest = next((folder for folder in folders if _exists(f"{folder}/{champion.COMPLETE}")), None)
+        return {"pushed_model": [models[champion.folder_of(latest, models, _exists)]]} if latest else None
 
 
-def _exists(folder: str) -> bool:
-    return bool(fileio.exists(f"{folder}/saved_model.pb"))
-
-
-def _served(latest: str, models: Container[str]) -> str:
-    """Returns the folder of the champion beside the latest version, or that of the latest version.
-
-    Raises:
-      UserError: see `ServedModelStrategy`.
-    """
-    parent = latest.rpartition("/")[0]
-    try:
-        champion = aliases.read(parent).get(aliases.CHAMPION)
-    except (aliases.DamagedAliases, OSError) as error:
-        raise UserError(f"cannot read the champion: {error}; correct the file") from None
-    if champion is None:
-        return latest
-    folder = f"{parent}/{champion}"
-    if folder not in models or not _exists(folder):
-        raise UserError(
-            f"expected the champion, version {champion}, among the pushed models of this store, received none in "
-            f"{parent}; promote another: python -m lineage promote VERSION_FOLDER"
-        )
-    return folder
+def _exists(file: str) -> bool:
+    return bool(fileio.exists(file))
 
 
 def _folder(model: Any) -> str:

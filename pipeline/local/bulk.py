@@ -20,10 +20,12 @@ _NODE = "BulkInferrer"
 
 
 def check_model(config: Config) -> None:
-    """Checks, without importing TFX, that the store has a pushed model of this name.
+    """Checks, without importing TFX, that the store has a pushed model of this name, and that its champion can be used.
+
+    The champion of versions in a bucket is only checked in the run.
 
     Raises:
-      UserError: when there is none, or the store cannot be read.
+      UserError: when there is no such model, the champion cannot be used, or the store cannot be read.
     """
     from lineage import metadata, models, store  # imports ML Metadata's library
 
@@ -38,6 +40,17 @@ def check_model(config: Config) -> None:
             f"--bulk: expected a pushed model of {config.name!r} in {address}, received {others}; run the pipeline "
             "until it pushes a model, or give the settings of a run that did (--preset, --config, --output)"
         )
+    _check_champion([folder for row in pushed if row["pipeline"] == config.name for folder in row["pushed"]])
+
+
+def _check_champion(folders: list[str]) -> None:
+    from components.bulk import champion
+    from lineage.pushed import parted
+
+    complete = [folder for folder in folders if "://" in folder or exists(Path(folder, champion.COMPLETE))]
+    _, latest = max(((version[1], folder) for folder in complete if (version := parted(folder))), default=(0, None))
+    if latest and "://" not in latest:
+        champion.folder_of(latest, folders, lambda file: exists(Path(file)))
 
 
 def show(console: Console, results: "dict[str, NodeResult]") -> None:

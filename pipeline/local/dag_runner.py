@@ -14,7 +14,8 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.orchestration.portable import inputs_utils, launcher, runtime_parameter_utils, tfx_runner
+from tfx.orchestration.portable.input_resolution.exceptions import InputResolutionError
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import local_deployment_config_pb2, pipeline_pb2
 
@@ -101,10 +102,20 @@ class ReportingDagRunner(tfx_runner.IrBasedRunner):
             outputs = execution_lib.get_output_artifacts(store, info.execution_id)
         state = metadata_store_pb2.Execution.State
         if execution.last_known_state not in (state.COMPLETE, state.CACHED):
-            missing = RuntimeError("the node's inputs are missing; see the log")
-            raise NodeFailed(name) from (Interrupted() if Interruption.requested else missing)
+            raise NodeFailed(name) from (Interrupted() if Interruption.requested else _why_missing(node, connection))
         cached = execution.last_known_state == state.CACHED
         self._listener.finished(NodeResult(name, cached, time.monotonic() - started, outputs))
+
+
+def _why_missing(node: pipeline_pb2.PipelineNode, connection: metadata_store_pb2.ConnectionConfig) -> BaseException:
+    """Returns why a node's inputs cannot be resolved. The launcher only logs the error, so they are resolved again."""
+    missing: BaseException = RuntimeError("the node's inputs are missing; see the log")
+    try:
+        with metadata.Metadata(connection) as store:
+            inputs_utils.resolve_input_artifacts(pipeline_node=node, metadata_handle=store)
+    except InputResolutionError as error:
+        return error.__cause__ or missing
+    return missing
 
 
 def _stop_if_interrupted() -> None:

@@ -9,8 +9,12 @@ import pytest
 from pyarrow import parquet
 
 import local_runner
+from errors import UserError
+from pipeline.config import Config
+from pipeline.local import bulk
 from tests.conftest import ROOT
 from tests.helpers import records
+from tests.helpers.judged_runs import Runs
 
 NO_MODEL = "--bulk: expected a pushed model of 'sample' in {out}, received no model; run the pipeline until it pushes"
 
@@ -55,6 +59,50 @@ def test_a_mistake_does_not_import_tfx(photos, tmp_path):
     arguments = ["--bulk", str(photos), "--output", str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", command, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "2 False\n"
+
+
+@pytest.fixture
+def pushed(tmp_path):
+    """The folder of two pushed versions of `flowers`, 1 and 2."""
+    runs = Runs(tmp_path / "out")
+    for _ in range(2):
+        runs.judge(True, served="")
+    return runs.output / "pushed" / "flowers"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "cannot read the champion: {pushed}/aliases.json is no JSON: "),
+        ('{"champion": "2"}', "cannot read the champion: {pushed}/aliases.json: expected {{"),
+        (
+            '{"champion": 7}',
+            "expected the champion, version 7, among the pushed models of this store, received none in {pushed}; "
+            "promote another: python -m lineage promote VERSION_FOLDER\n",
+        ),
+    ],
+)
+def test_a_champion_that_cannot_be_used_is_one_line_before_tfx_is_imported(content, says, pushed, photos):
+    (pushed / "aliases.json").write_text(content)
+    command = "import sys, local_runner; code = local_runner.main(sys.argv[1:]); print(code, 'tfx' in sys.modules)"
+    arguments = ["--bulk", str(photos), "--output", str(pushed.parents[1]), "--set", "name=flowers"]
+    done = subprocess.run([sys.executable, "-c", command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "2 False\n"
+    assert done.stderr.startswith(f"local_runner.py: {says.format(pushed=pushed)}") and done.stderr.count("\n") == 1
+    assert not says.startswith("cannot") or done.stderr.endswith("; correct the file\n")
+
+
+def test_a_champion_that_can_be_used_passes_the_check(pushed):
+    config = Config(name="flowers", output=pushed.parents[1])
+    bulk.check_model(config)
+    (pushed / "aliases.json").write_text('{"champion": 1}')
+    bulk.check_model(config)
+    (pushed / "2" / "saved_model.pb").unlink()
+    bulk.check_model(config)
+    (pushed / "1" / "saved_model.pb").unlink()
+    (pushed / "2" / "saved_model.pb").write_text("")
+    with pytest.raises(UserError, match="expected the champion, version 1, among"):
+        bulk.check_model(config)
 
 
 def test_the_latest_pushed_model_predicts_a_folder(run, first_run, photos, tmp_path):
