@@ -6,6 +6,7 @@ masked CRC-32C of the data.
 
 import gzip
 import io
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -122,15 +123,18 @@ def count(path: Path, most: int) -> int:
     return found
 
 
-def complete_bytes(path: Path) -> int:
+def complete_bytes(file: BinaryIO) -> int:
     """Returns the length of the complete records at the start of a local, uncompressed shard.
+
+    Args:
+      file: the shard, at its start; it stays open.
 
     Raises:
       OSError: when the file cannot be read.
     """
     end = 0
-    with path.open("rb") as file:
-        for record in read(file):
+    with os.fdopen(os.dup(file.fileno()), "rb", buffering=0) as copy:  # `read` closes its file
+        for record in read(copy):
             if record.problem:
                 break
             end += _HEADER + len(record.data) + 4

@@ -8,6 +8,7 @@ import fcntl
 import io
 import os
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -77,7 +78,8 @@ class KeptFiles:
         content = framed.getvalue()
         if len(content) > self._file_bytes:
             raise TooLarge
-        if self._size + len(content) > self._file_bytes:
+        was_deleted = self._file and not _is_at(self._file.fileno(), self._path)
+        if was_deleted or self._size + len(content) > self._file_bytes:
             self.close()
         file = self._file or self._open()
         try:
@@ -94,11 +96,12 @@ class KeptFiles:
             self.close()
 
     def close(self) -> None:
-        """Completes the file and gives it its name; the next record opens another."""
+        """Completes the file, unless it was deleted, and gives it its name; the next record opens another."""
         if self._file:
             file, self._file = self._file, None
             with file:
-                _complete(self._path, self._size)
+                if _is_at(file.fileno(), self._path):
+                    _complete(self._path, self._size)
         self._size = 0
 
     def _open(self) -> BinaryIO:
@@ -117,30 +120,35 @@ class KeptFiles:
     def _make_room(self) -> None:
         """Completes the files of killed workers, then removes the oldest files above the limit."""
         for path in self._folder.glob(f"{START}*{OPEN}"):
-            with _abandoned(path) as file:
+            with suppress(OSError), _abandoned(path) as file:  # an error of one file stops no server
                 if file:
-                    size = record_file.complete_bytes(path)
+                    size = record_file.complete_bytes(file)
                     os.ftruncate(file.fileno(), size)
                     _complete(path, size)
         closed = [(path, _size(path)) for path in sorted(self._folder.glob(f"{START}*{CLOSED}"))]
+        closed = [(path, size) for path, size in closed if size]
         total = sum(size for _, size in closed)
         for path, size in closed:
             if total <= self._most_closed:
                 break
-            path.unlink(missing_ok=True)  # another worker may have removed it
-            total -= size
-            self.removed += 1
+            with suppress(PermissionError):  # another user's
+                path.unlink(missing_ok=True)  # another worker may have removed it
+                total -= size
+                self.removed += 1
 
 
 @contextmanager
 def _abandoned(path: Path) -> Iterator[BinaryIO | None]:
-    """Yields the file, locked, if no worker writes to it; otherwise None."""
+    """Yields the file, locked, if no worker writes to it; otherwise None. A link is not followed."""
     try:
-        file = path.open("r+b")
-    except FileNotFoundError:  # its worker has closed it
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)  # O_NONBLOCK: a pipe has no other end
+    except OSError:  # its worker has closed it; or it is a link, a folder or another user's
         yield None
         return
-    with file:
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            yield None
+            return
         with suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file if _is_at(file.fileno(), path) else None
@@ -155,15 +163,17 @@ def _stamp() -> str:
 
 
 def _size(path: Path) -> int:
+    """Returns the size of a file; 0 for a folder or a link, which are not the server's."""
     with suppress(FileNotFoundError):  # another worker has removed it
-        return path.stat().st_size
+        found = path.lstat()
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
     return 0
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
     """Returns whether an open file still has this path."""
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     return False
 
 

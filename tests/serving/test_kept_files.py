@@ -1,6 +1,7 @@
 """The files of `--keep`: their limit, killed workers, and several workers in one folder."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -133,3 +134,47 @@ def _send_until(server, condition):
             assert fresh.post(f"/v1/models/{served.NAME}:predict", **options).status_code == 200
         time.sleep(0.2)
     raise AssertionError("the condition did not become true")
+
+
+def test_a_link_a_folder_and_a_pipe_in_the_place_of_a_file_are_left_alone(tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("not a record")
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    (folder / f"kept-0{kept.OPEN}").symlink_to(victim)
+    (folder / f"kept-1{kept.OPEN}").mkdir()
+    os.mkfifo(folder / f"kept-2{kept.OPEN}")
+    (folder / f"kept-3{kept.OPEN}").write_bytes(b"a" * 5)
+    (folder / f"kept-4{kept.OPEN}").symlink_to(folder / f"kept-4{kept.OPEN}")
+    (folder / f"kept-5{kept.CLOSED}").mkdir()
+    before = {path.name for path in folder.iterdir()}
+    files = KeptFiles(folder, MB, 1)
+    for _ in range(3000):
+        files.write(b"x" * 1000)
+    files.close()
+    assert victim.read_text() == "not a record"
+    assert before - {path.name for path in folder.iterdir()} == {f"kept-3{kept.OPEN}"}  # abandoned, without a record
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root opens every file")
+def test_a_file_of_another_user_stops_no_server(tmp_path):
+    path = tmp_path / f"kept-0{kept.OPEN}"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    KeptFiles(tmp_path, MB, 1)
+    assert path.exists()
+
+
+def test_answers_after_a_deletion_are_kept_in_a_new_file(tmp_path):
+    files = KeptFiles(tmp_path, MB, 1)
+    files.write(b"deleted")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    files.write(b"kept")
+    files.close()
+    assert [record.data for record in _records(*kept.files(tmp_path))] == [b"kept"]
+    files.write(b"deleted before the end")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    files.close()
+    assert not list(tmp_path.iterdir())
