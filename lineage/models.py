@@ -15,7 +15,8 @@ from lineage.source import Source
 def list_models(source: Source, served: bool) -> list[dict[str, Any]]:
     """Returns all models, latest first, or only the models in service if `served` is true.
 
-    A version is in service if it is served by default, or has an alias. Buckets are only asked if `served` is true.
+    A version is in service if it is served by default, or has an alias. A version whose folder or aliases cannot be
+    read may be in service, so it is returned, too. Buckets are only asked if `served` is true.
     """
     models, graph = source.models()
     look = functools.cache(pushed.look)
@@ -26,7 +27,7 @@ def list_models(source: Source, served: bool) -> list[dict[str, Any]]:
     rows = [_row(graph, model, readers.get(model.id, [])) for model in models]
     for row in rows:
         row |= _service(row["pushed"], look, served)
-    found = [row for row in rows if row["served"] or row["aliases"] or not served]
+    found = [row for row in rows if not served or any(map(_may_be_in_service, row["service"]))]
     return sorted(found, key=lambda row: (row["created"], row["id"]), reverse=True)
 
 
@@ -56,15 +57,41 @@ def _row(graph: Graph, model: Artifact, readers: list[Execution]) -> dict[str, A
 
 
 def _service(folders: list[str], look: Callable[[str], pushed.Pushed | None], buckets: bool) -> dict[str, Any]:
-    """Returns whether a model with these pushed folders is served by default, and its aliases; None if unknown."""
-    states: list[bool | None] = []
-    names: set[str] = set()
-    for folder, number in filter(None, map(pushed.parted, folders)):
-        found = look(folder) if buckets or "://" not in folder else None
-        states.append(found.served == number if found and not found.problem else None)
-        names |= set(found.names_of(number)) if found else set()
-    unknown = None if None in states else False
-    return {"served": True if True in states else unknown, "aliases": sorted(names)}
+    """Returns whether a model with these pushed folders is served by default, and its aliases; None if unknown.
+
+    `service` has the same for each folder, and why it is unknown.
+    """
+    states = [_state(folder, look if buckets or "://" not in folder else lambda _: None) for folder in folders]
+    served = {each["served"] for each in states}
+    names = {name for each in states for name in each["aliases"]}
+    unknown = None if None in served else False
+    return {"served": True if True in served else unknown, "aliases": sorted(names), "service": states}
+
+
+def _state(folder: str, look: Callable[[str], pushed.Pushed | None]) -> dict[str, Any]:
+    version = pushed.parted(folder)
+    found = look(version[0]) if version else None
+    state: dict[str, Any] = {"folder": folder, "served": None, "aliases": [], "problem": ""}
+    if not version or not found:
+        return state
+    if found.problem and (version[1] in found.versions or not found.versions):
+        return state | {"problem": found.problem}
+    return state | {"served": found.served == version[1], "aliases": found.names_of(version[1])}
+
+
+def _may_be_in_service(state: dict[str, Any]) -> bool:
+    return bool(state["served"] or state["aliases"] or state["problem"])
+
+
+def described(state: dict[str, Any]) -> str:
+    """Returns a pushed folder and its state, one of a row's `service`, as text."""
+    place = text.relative_path(state["folder"])
+    named = f" ({', '.join(state['aliases'])})" if state["aliases"] else ""
+    if state["problem"]:
+        return f"{place}: unknown whether it is in service, because {state['problem']}"
+    if state["served"]:
+        return f"{place}: in service{named}"
+    return f"{place}: alias{named}" if named else place
 
 
 def _latest(graph: Graph, executions: list[Execution], channel: str) -> Artifact | None:
@@ -85,9 +112,7 @@ def print_models(console: Console, rows: list[dict[str, Any]]) -> None:
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
         gate = {True: "blessed", False: "refused", None: "not evaluated"}[row["blessed"]]
         notes = [f"refused in run {row['evaluated_in']}: {row['refused']}"] * (row["blessed"] is False)
-        notes += [f"pushed to {text.relative_path(folder)}" for folder in row["pushed"]]
-        named = f" ({', '.join(row['aliases'])})" if row["aliases"] else ""
-        notes += [f"in service{named}"] if row["served"] else [f"alias{named}"] * bool(named)
+        notes += [f"pushed to {described(state)}" for state in row["service"]]
         notes += ["deleted"] * bool(row["deleted"])
         created = text.format_time(row["created"])
         figures = [accuracy_of(row), parameters]

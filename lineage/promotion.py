@@ -121,7 +121,7 @@ def _change(source: MlmdSource, folder: str, alias: str, action: str, choose: Ch
 
     def update(present: Aliases) -> Aliases:
         here = pushed.look(folder)
-        if here is None:
+        if here is None or here.problem:
             raise UserError(f"cannot read the folder of the versions, {folder}; check that it is there, and mounted")
         to = choose(present, here)
         served = present.get(CHAMPION, max(here.versions, default=None))

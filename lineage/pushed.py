@@ -15,7 +15,7 @@ class Pushed(NamedTuple):
     Attributes:
       versions: the numbers of the complete versions.
       aliases: the version of each alias.
-      problem: why the aliases cannot be read; '' if they can.
+      problem: why the versions or the aliases cannot be read; '' if they can.
     """
 
     versions: set[int]
@@ -45,11 +45,11 @@ def parted(uri: str) -> tuple[str, int] | None:
 
 
 def look(folder: str) -> Pushed | None:
-    """Returns what is in a folder of versions; None if it cannot be read."""
+    """Returns what is in a folder of versions; None if there is no such folder."""
     try:
         versions = _in_bucket(folder) if "://" in folder else _on_this_machine(Path(folder))
-    except OSError:  # also of a folder with x permission but without r permission
-        return None
+    except OSError as error:  # also of a folder with x permission but without r permission
+        return Pushed(set(), {}, str(error))
     if versions is None:
         return None
     try:

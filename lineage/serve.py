@@ -70,7 +70,7 @@ def _bracketed(host: str) -> str:
 def make_app(open_store: OpenStore, output: Path, hosts: set[str]) -> flask.Flask:
     """Returns the application; see `serve`."""
     app = flask.Flask("lineage", root_path=str(Path(__file__).parent), template_folder="pages", static_folder=None)
-    filters = (text.format_time, text.format_duration, text.format_size, text.relative_path)
+    filters = (text.format_time, text.format_duration, text.format_size, text.relative_path, models.described)
     app.jinja_env.filters |= {each.__name__: each for each in filters}
     app.jinja_env.filters["refusal"] = lambda check, split: " ".join(runs.refusal(check, split)[1:])
     app.jinja_env.filters["json"] = functools.partial(json.dumps, indent=2)

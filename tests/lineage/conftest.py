@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,25 @@ def ask(tmp_path, capsys):
     def call(*words: object):
         assert main([*map(str, words), "--store", str(tmp_path / "out"), "--json"]) == 0
         return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def pushed(runs) -> Path:
+    """The folder of three pushed versions, 1 to 3."""
+    for _ in range(3):
+        runs.judge(True, served="")
+    return runs.output / "pushed" / "flowers"
+
+
+@pytest.fixture
+def said(runs, capsys):
+    """Runs a command, and returns what it prints."""
+
+    def call(*words: object) -> str:
+        assert main([*map(str, words), "--store", str(runs.output)]) == 0
+        return capsys.readouterr().out
 
     return call
 

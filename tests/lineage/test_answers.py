@@ -275,7 +275,8 @@ def test_unreadable_folders_of_another_user_are_kept_and_not_reported_as_present
         present, unreachable = gc._pushed(graph)
         assert (present, sorted(unreachable.values())) == ({}, [str(pushed / version) for version in "12"])
         assert list(gc._abandoned_checkpoints(artifacts, math.inf)) == []
-        assert models._service([str(pushed / "2")], look, False)["served"] is None
+        unknown = models._service([str(pushed / "2")], look, False)
+        assert unknown["served"] is None and "Permission denied" in unknown["service"][0]["problem"]
         assert read_json(evaluation, "checks.json", "not here") == "not here"
         assert text.size_of(f"{evaluation.uri}/file") is None
         assert text.size_of(evaluation.uri) in (None, 0)

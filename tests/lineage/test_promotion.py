@@ -20,14 +20,6 @@ from tests.helpers import databases
 
 
 @pytest.fixture
-def pushed(runs) -> Path:
-    """The folder of three pushed versions, 1 to 3."""
-    for _ in range(3):
-        runs.judge(True, served="")
-    return runs.output / "pushed" / "flowers"
-
-
-@pytest.fixture
 def refused(runs, capsys):
     """Runs a command that is refused, and returns its line."""
 
