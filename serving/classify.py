@@ -1,6 +1,6 @@
 """Converts the bodies of TensorFlow Serving's Classify API to serialised tf.Examples, and its answers to JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from serving.errors import RequestError, brief, check_count
 from serving.forms import Arrays, to_bytes
+
+_MOST_FEATURES = 1000
 
 
 def examples(body: Mapping[str, Any], most: int, most_bytes: int) -> np.ndarray:
@@ -22,12 +24,15 @@ def examples(body: Mapping[str, Any], most: int, most_bytes: int) -> np.ndarray:
       most_bytes: the largest size of all examples, because a large context is multiplied.
 
     Raises:
-      RequestError: 400, when the body has not the form of the Classify API; 413, when it has too many examples.
+      RequestError: 400, when the body has not the form of the Classify API, or an example too many features; 413, when
+        it has too many examples.
     """
     listed, context = body.get("examples"), body.get("context", {})
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in [*listed, context]):
         raise RequestError(400, f"examples: expected a list of objects with features, received {brief(listed)}")
     check_count(len(listed), most)
+    for each in listed or [{}]:
+        check_features(each, context)
     _example(context)  # it must be valid without examples, too
     serialized: list[bytes] = []
     size = 0
@@ -39,6 +44,21 @@ def examples(body: Mapping[str, Any], most: int, most_bytes: int) -> np.ndarray:
                 413, f"expected examples of at most {most_bytes:,} bytes with their context; send fewer examples"
             )
     return np.array([*serialized, None], dtype=object)[:-1]  # None keeps numpy from making a string dtype
+
+
+def check_features(own: Sized, context: Sized) -> None:
+    """Checks the number of features of an example, and of the context that is added to it.
+
+    A feature takes microseconds, in which no other request is answered, even if the model does not read it.
+
+    Raises:
+      RequestError: 400, when there are more than 1,000.
+    """
+    count = len(own) + len(context)
+    if count > _MOST_FEATURES:
+        raise RequestError(
+            400, f"expected at most {_MOST_FEATURES:,} features in an example with its context, received {count:,}"
+        )
 
 
 def _example(features: Mapping[str, Any]) -> tf.train.Example:

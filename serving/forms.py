@@ -6,7 +6,7 @@ The forms: https://www.tensorflow.org/tfx/serving/api_rest. A row form (`instanc
 
 import base64
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ DEFAULT = "serving_default"
 PHOTO = "image_bytes"  # the input of `serving_default`, also of a body that is a photo
 _BYTES = "_bytes"  # names with this end contain bytes, which JSON needs in base64
 _FITS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # for a kind of dtype, the kinds of numbers that it can hold
+_MOST_PARTS = 1_000_000  # parsed in 0.2 s
 
 Arrays = dict[str, np.ndarray]
 
@@ -41,8 +42,10 @@ def parse(body: bytes) -> dict[str, Any]:
     """Returns the object in a JSON body.
 
     Raises:
-      RequestError: 400, when the body is not a JSON object.
+      RequestError: 400, when the body is not a JSON object; 413, when it has more than a million lists and objects.
     """
+    if body.count(b"[") + body.count(b"{") > _MOST_PARTS:  # a thread that parses them lets no other thread run
+        raise RequestError(413, f"expected JSON with at most {_MOST_PARTS:,} lists and objects; send several requests")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -128,7 +131,8 @@ def check_names(values: Any, expected: Mapping[str, Input], what: str) -> None:
         raise RequestError(
             400, f"{what}: expected an object with the keys {_named(expected)}, received {brief(values)}"
         )
-    if others := sorted(set(values) - set(expected)):
+    first = itertools.islice(values, len(expected) + 1)  # of more names, one of these is unknown
+    if others := sorted(set(first) - set(expected)):
         refuse_unknown(400, f"input of {what}", others[0], expected)
     if missing := sorted(set(expected) - set(values)):
         raise RequestError(400, f"{what}: expected the keys {_named(expected)}, received none for {missing[0]}")
@@ -151,17 +155,17 @@ def _array(name: str, values: Any, expected: Input) -> np.ndarray:
         raise RequestError(400, f"{name}: expected values of {expected.dtype.name}, received {brief(values)}") from None
     if array.ndim == 0:  # TensorFlow Serving accepts a scalar in the column form as a batch of one
         array = array[np.newaxis]
-    check_shape(name, array, expected)
+    check_shape(name, array.shape, expected)
     return array
 
 
-def check_shape(name: str, array: np.ndarray, expected: Input) -> None:
-    """Checks the shape of an input.
+def check_shape(name: str, sizes: Sequence[int], expected: Input) -> None:
+    """Checks the shape of an input, whose first axis is the batch.
 
     Raises:
       RequestError: 400, when it is not that of the signature.
     """
-    shape = array.shape[1:]
+    shape = sizes[1:]
     if len(shape) != len(expected.shape) or any(
         want not in (None, got) for want, got in zip(expected.shape, shape, strict=True)
     ):

@@ -3,13 +3,11 @@
 https://github.com/tensorflow/serving/blob/master/tensorflow_serving/apis/prediction_service.proto
 """
 
-import hmac
-import logging
+import asyncio
+import itertools
 import math
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -26,27 +24,19 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving import forms, metrics, ports
+from errors import shortened
+from serving import classify, forms, metrics, ports
 from serving.calls import CLASSIFY, PREDICT, run, signature_of
-from serving.errors import RequestError, check_count, refuse_unknown
+from serving.errors import RequestError, brief, check_count, refuse_unknown
 from serving.forms import Arrays, Input
+from serving.grpc_calls import Interceptor, answered
 from serving.keeping import Keep
 from serving.settings import Settings
 from serving.traffic import Chosen, Traffic
 from serving.versions import Version, Versions
 
-_CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    404: grpc.StatusCode.NOT_FOUND,
-    413: grpc.StatusCode.INVALID_ARGUMENT,
-    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    500: grpc.StatusCode.INTERNAL,
-    503: grpc.StatusCode.UNAVAILABLE,
-}
-_log = logging.getLogger("serving")
 _METADATA = "signature_def"
 _MOST_CALLS = 64  # at once in a worker; each may have the largest message
-_answered: ContextVar[dict[str, int]] = ContextVar("answered")  # the version and the number of photos, for the log
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -65,12 +55,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         chosen = self._choose(request.model_spec)
         name = request.model_spec.signature_name or forms.DEFAULT
         signature = signature_of(chosen.version, name, PREDICT)
+        wanted = _wanted(request.output_filter, chosen.version.definitions[name].outputs)
         inputs = self._inputs(request.inputs, signature.inputs)
         outputs = await self._run(chosen, name, inputs, context)
         self._keep(chosen.version.number, inputs, outputs)
-        wanted = list(request.output_filter) or list(outputs)
-        if others := [each for each in wanted if each not in outputs]:
-            refuse_unknown(400, "output of output_filter", others[0], outputs)
         response = predict_pb2.PredictResponse(model_spec=_spec(self._versions, chosen.version, name))
         for each in wanted:
             response.outputs[each].CopyFrom(tf.make_tensor_proto(outputs[each]))
@@ -79,13 +67,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _choose(self, spec: Any) -> Chosen:
         _check_name(self._versions, spec)
         chosen = self._traffic.choose(*_asked(spec))
-        _answered.get()["version"] = chosen.version.number
+        answered.get()["version"] = chosen.version.number
         return chosen
 
     async def _run(self, chosen: Chosen, name: str, inputs: Arrays, context: Any) -> Arrays:
         """Returns the outputs of a signature. They are counted, and repeated by a shadow when they are sent."""
         outputs = await run(chosen.version.signatures[name], inputs, self._most_bytes)
-        _answered.get()["photos"] = len(next(iter(outputs.values()), ()))
+        answered.get()["photos"] = len(next(iter(outputs.values()), ()))
         metrics.count(chosen.version.number, outputs)
         context.add_done_callback(lambda _: self._traffic.repeat(chosen, name, inputs, outputs))
         return outputs
@@ -103,29 +91,31 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def _array(self, name: str, tensor: Any, expected: Input) -> np.ndarray:
         """Returns the array of a tensor. The checks come first, because `make_ndarray` repeats a single value."""
-        sizes = [each.size for each in tensor.tensor_shape.dim] or [1]
+        first = itertools.islice(tensor.tensor_shape.dim, len(expected.shape) + 2)  # one too many is enough to refuse
+        sizes = [each.size for each in first] or [1]
         dtype = tf.as_dtype(expected.dtype)
         if tensor.dtype != dtype.as_datatype_enum:
             raise RequestError(400, f"{name}: expected values of {dtype.name}, received the type {tensor.dtype}")
         check_count(sizes[0], self._most)
-        values = math.prod(sizes)
-        given = len(tensor.string_val) if dtype == tf.string else self._most_bytes // dtype.size
-        if min(sizes) < 0 or values > given:
+        forms.check_shape(name, sizes, expected)
+        values, texts = math.prod(sizes), len(tensor.string_val)
+        is_wrong = values != texts if dtype == tf.string else values > self._most_bytes // dtype.size
+        if min(sizes) < 0 or is_wrong:
             raise RequestError(400, f"{name}: expected the values of a tensor of {sizes}, received too few or too many")
         try:
             array = tf.make_ndarray(tensor)
         except (TypeError, ValueError) as error:
-            raise RequestError(400, f"{name}: expected a tensor, received one that cannot be read: {error}") from None
-        array = array if array.ndim else array[np.newaxis]
-        forms.check_shape(name, array, expected)
-        return array
+            text = f"{name}: expected a tensor, received one that cannot be read: {shortened(str(error))}"
+            raise RequestError(400, text) from None
+        return array if array.ndim else array[np.newaxis]
 
     async def Classify(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answers a ClassificationRequest."""
         chosen = self._choose(request.model_spec)
         name = request.model_spec.signature_name or "classify"
         signature_of(chosen.version, name, CLASSIFY)
-        examples = np.array([*self._examples(request.input), None], dtype=object)[:-1]
+        serialized = await asyncio.to_thread(self._examples, request.input)  # the context may be copied many times
+        examples = np.array([*serialized, None], dtype=object)[:-1]
         outputs = await self._run(chosen, name, {"inputs": examples}, context)
         response = classification_pb2.ClassificationResponse(model_spec=_spec(self._versions, chosen.version, name))
         for labels, scores in zip(outputs["classes"].tolist(), outputs["scores"].tolist(), strict=True):
@@ -138,12 +128,15 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Returns the serialised tf.Examples of an Input; the features of a context belong to each example.
 
         Raises:
-          RequestError: 413, when there are too many, or they are too large with their context.
+          RequestError: 400, when one has too many features; 413, when there are too many, or they are too large with
+            their context.
         """
         with_context = given.WhichOneof("kind") == "example_list_with_context"
         listed = given.example_list_with_context if with_context else given.example_list
         check_count(len(listed.examples), self._most)
         context = listed.context if with_context else tf.train.Example()
+        for features in [each.features.feature for each in listed.examples] or [{}]:
+            classify.check_features(features, context.features.feature)
         size = len(listed.examples) * context.ByteSize() + sum(each.ByteSize() for each in listed.examples)
         if size > self._most_bytes:
             raise RequestError(
@@ -154,10 +147,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answers a GetModelMetadataRequest with the signatures."""
         version = _version(self._versions, request.model_spec)
-        if list(request.metadata_field) != [_METADATA]:
-            raise RequestError(
-                400, f"metadata_field: expected [{_METADATA!r}], received {list(request.metadata_field)}"
-            )
+        if request.metadata_field != [_METADATA]:
+            received = brief(request.metadata_field[:10])
+            raise RequestError(400, f"metadata_field: expected [{_METADATA!r}], received {received}")
         response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=_spec(self._versions, version, ""))
         response.metadata[_METADATA].Pack(get_model_metadata_pb2.SignatureDefMap(signature_def=version.definitions))
         return response
@@ -183,6 +175,18 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return response
 
 
+def _wanted(given: Iterable[str], outputs: Collection[str]) -> list[str]:
+    """Returns the names of the outputs that an output filter chooses; without one, all.
+
+    Raises:
+      RequestError: 400, when the signature has no output of a name.
+    """
+    wanted = list(dict.fromkeys(given)) or list(outputs)
+    if others := [each for each in wanted if each not in outputs]:
+        refuse_unknown(400, "output of output_filter", others[0], outputs)
+    return wanted
+
+
 def _check_name(versions: Versions, spec: Any) -> None:
     if spec.name != versions.name:
         refuse_unknown(404, "model", spec.name, [versions.name])
@@ -197,7 +201,7 @@ def _asked(spec: Any) -> tuple[int | None, str | None]:
 def _version(versions: Versions, spec: Any) -> Version:
     _check_name(versions, spec)
     version = versions.get(*_asked(spec))
-    _answered.get()["version"] = version.number
+    answered.get()["version"] = version.number
     return version
 
 
@@ -215,46 +219,6 @@ def _merged(context: Any, example: Any) -> bytes:
     return merged.SerializeToString()
 
 
-class _Interceptor(grpc.aio.ServerInterceptor):
-    """Checks the token, counts calls, and answers a RequestError with its code and text."""
-
-    def __init__(self, token: str | None):
-        self._token = f"Bearer {token}".encode() if token else None
-
-    async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        handler = await continuation(details)
-        if handler is None or not handler.unary_unary:
-            return handler
-        method = details.method.rpartition("/")[2]
-        given = dict(details.invocation_metadata or ()).get("authorization", "")
-        allowed = self._token is None or hmac.compare_digest(str(given).encode(), self._token)
-
-        async def answer(request: Any, context: Any) -> Any:
-            start, code, reason = time.perf_counter(), grpc.StatusCode.OK, ""
-            answered: dict[str, int] = {}
-            _answered.set(answered)
-            try:
-                if allowed:
-                    return await handler.unary_unary(request, context)
-                code = grpc.StatusCode.UNAUTHENTICATED
-                reason = "expected the metadata 'authorization: Bearer TOKEN', received none or another token"
-            except RequestError as error:
-                code, reason = _CODES[error.status], str(error)
-            except Exception:
-                _log.exception("a call of %s failed", method)
-                code, reason = grpc.StatusCode.INTERNAL, "the server failed; its log has the reason"
-            finally:
-                seconds = time.perf_counter() - start
-                metrics.count_request(method, code.name, answered.get("version", ""), seconds)
-                line = {"method": "gRPC", "path": method, "status": code.name, "ms": round(seconds * 1000, 1)}
-                _log.info(line | answered)
-            return await context.abort(code, reason)
-
-        return grpc.unary_unary_rpc_method_handler(
-            answer, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
-        )
-
-
 @asynccontextmanager
 async def serving(
     versions: Versions, traffic: Traffic, settings: Settings, token: str | None, keep: Keep
@@ -270,7 +234,7 @@ async def serving(
     """
     most_bytes = settings.max_body_mb * 2**20
     options = [("grpc.max_receive_message_length", most_bytes), ("grpc.so_reuseport", 1)]
-    server = grpc.aio.server(interceptors=[_Interceptor(token)], options=options, maximum_concurrent_rpcs=_MOST_CALLS)
+    server = grpc.aio.server(interceptors=[Interceptor(token)], options=options, maximum_concurrent_rpcs=_MOST_CALLS)
     service = PredictionService(versions, traffic, settings.max_queue, most_bytes, keep)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), server)

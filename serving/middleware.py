@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import re
 import time
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +17,8 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _DRAIN_S = 2.0
 _LONGEST = 200  # characters of a path in the log
 _VERSION = "X-Model-Version"
+
+_HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+))(?::[0-9]{0,5})?", re.ASCII | re.IGNORECASE)
 
 _log = logging.getLogger("serving")
 
@@ -92,7 +94,7 @@ class Drain:
 
 
 class Guard:
-    """Refuses requests for other hosts and requests without the token."""
+    """Refuses requests with two lengths, for other hosts, and without the token."""
 
     def __init__(self, app: ASGIApp, host: str, token: str | None):
         """Makes a guard.
@@ -114,6 +116,9 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may take the other for the end
+            text = "expected Content-Length or Transfer-Encoding, received both; send one of them"
+            return errors.error_answer(400, text, {"Connection": "close"})
         host = headers.get("host", "")
         if self._hosts and _hostname(host) not in self._hosts:
             text = f"expected one of the hosts {', '.join(sorted(self._hosts))}, received {errors.brief(host)}"
@@ -137,7 +142,5 @@ class Guard:
 
 def _hostname(host: str) -> str | None:
     """Returns the name without the port; None for what is not a Host header, such as `evil.example@localhost`."""
-    try:
-        return None if "@" in host else urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
+    found = _HOST.fullmatch(host)
+    return (found["ipv6"] or found["name"]).lower() if found else None

@@ -50,10 +50,15 @@ class Client(requests.Session):
         """Posts a JSON body, or what `options` has, to the model."""
         return self.post(f"/v1/models/{NAME}{end}", json=body, **options)
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return host, int(port)
+
     def connection(self) -> socket.socket:
         """Returns a connection for bytes that no client sends."""
-        host, port = self.url.removeprefix("http://").split(":")
-        return socket.create_connection((host, int(port)), timeout=30)
+        return socket.create_connection(self.address, timeout=30)
 
     def exchange(self, *parts: bytes, pause: float = 0.0) -> str:
         """Sends bytes, with a pause after each part, and returns everything that is received."""

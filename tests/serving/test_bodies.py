@@ -1,8 +1,12 @@
 """Photos as bodies, forms of photos, and bodies that are damaged, too large or too slow."""
 
 import asyncio
+import contextlib
 import json
+import logging
+import socket
 import struct
+import time
 
 import pytest
 from starlette.requests import Request
@@ -123,6 +127,10 @@ def test_errors_of_json(client, body, text):
         ('{"examples": [{"size": 18446744073709551615}]}', "size: expected numbers of 64 bits"),
         ('{"examples": [{"image": {"b64": "*"}}]}', "b64: expected standard base64"),
         ('{"examples": [], "signature_name": "serving_default"}', "unknown signature of tensorflow/serving/classify"),
+        (
+            json.dumps({"context": {str(index): 1 for index in range(1000)}, "examples": [{"image": 1}]}),
+            "expected at most 1,000 features in an example with its context, received 1,001",
+        ),
     ],
 )
 def test_errors_of_classify(client, body, text):
@@ -166,6 +174,7 @@ MIB = 2**20
         (PATH, iter([bytes(MIB // 2)] * 6), "expected a body of at most 1,048,576 bytes"),  # without Content-Length
         (PATH, b'{"instances": [' + b'"",' * 16 + b'""]}', "expected at most 16 photos in a request, received 17"),
         (PATH, b'{"inputs": [' + b'"",' * 16 + b'""]}', "expected at most 16 photos in a request, received 17"),
+        (PATH, b'{"instances": [' + b"{" * 1_000_000 + b"]}", "JSON with at most 1,000,000 lists and objects"),
         (CLASSIFY, b'{"examples": [' + b"{}," * 16 + b"{}]}", "expected at most 16 photos in a request, received 17"),
         (
             CLASSIFY,
@@ -214,10 +223,34 @@ def test_slow_headers_end_the_connection_and_a_slow_client_of_many_requests_stay
         assert received.count("HTTP/1.1 200 ") == 6
 
 
+def test_a_client_that_does_not_read_its_answer_loses_the_connection(push, caplog):
+    settings = served.SMALL._replace(model=str(push()), timeout_s=0.5, max_body_mb=32, max_queue=1000)
+    body = json.dumps({"signature_name": "pixels", "instances": [""] * 900}).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with served.in_thread(settings) as client, caplog.at_level(logging.INFO, "serving"), socket.socket() as unread:
+        client.wait_for(1)
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        unread.connect(client.address)
+        unread.sendall(head + body)
+        ended = "a client read nothing of its answer for 0.5 s"
+        assert any(ended in caplog.text or time.sleep(0.05) for _ in range(600))
+        unread.settimeout(30)
+        with contextlib.suppress(ConnectionResetError):
+            received = len(b"".join(iter(lambda: unread.recv(2**16), b"")))
+            assert received < 900 * 48 * 48 * 3 * len("0.0,")
+
+
 @pytest.mark.parametrize("length", [b"abc", b"-1", b"1" * 30, b"5, 6"])
 def test_a_wrong_content_length_is_refused(client, length):
     received = client.exchange(HEAD + b"Content-Length: " + length + b"\r\n\r\nabc")
     assert received.startswith(("HTTP/1.1 400 ", "HTTP/1.1 413 ")), received
+
+
+def test_a_request_with_two_lengths_is_refused_and_ends_the_connection(client):
+    two = HEAD.replace(b"Connection: close", b"Content-Length: 5\r\nTransfer-Encoding: chunked") + b"\r\n0\r\n\r\n"
+    received = client.exchange(two + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert received.startswith("HTTP/1.1 400 ") and received.count("HTTP/1.1") == 1
+    assert "expected Content-Length or Transfer-Encoding, received both" in received
 
 
 def test_a_body_longer_than_its_content_length_is_cut(client):

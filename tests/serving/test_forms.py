@@ -1,5 +1,6 @@
 """The forms of the Predict API for signatures of several inputs and of numbers."""
 
+import itertools
 import json
 
 import numpy as np
@@ -30,6 +31,15 @@ def test_several_inputs_by_row_and_by_column(body, by_row):
 )
 def test_one_input_of_numbers(body):
     assert forms.query(body, NUMBERS, 2).inputs["x"].tolist() == [[1], [2.5]]
+
+
+def test_of_many_names_only_the_first_are_read():
+    class Endless(dict):
+        def __iter__(self):
+            return map(str, itertools.count())
+
+    with pytest.raises(RequestError, match="unknown input of inputs in the request: '0'"):
+        forms.check_names(Endless(), TWO, "inputs")
 
 
 def test_text_of_several_dimensions():

@@ -1,6 +1,7 @@
 """TensorFlow Serving's own gRPC client, of the package tensorflow-serving-api, against the server."""
 
 import base64
+import logging
 import socket
 
 import grpc
@@ -12,9 +13,12 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from serving.__main__ import main
@@ -70,6 +74,23 @@ def test_the_output_filter_chooses_outputs(stub):
     assert expected in raised.value.details()
 
 
+def _photos_of_batches(client):
+    lines = client.get("/metrics").text.splitlines()
+    return [line for line in lines if line.startswith("serving_batch_photos_sum")]
+
+
+def test_a_wrong_output_filter_is_refused_before_the_model_runs(stub, client):
+    before = _photos_of_batches(client)
+    request = _predict(served.PHOTOS[:1])
+    request.output_filter.append("labl")
+    with pytest.raises(grpc.RpcError, match="unknown output of output_filter"):
+        stub.Predict(request, timeout=30)
+    assert _photos_of_batches(client) == before
+    request.output_filter[:] = ["label"] * 100_000
+    assert set(stub.Predict(request, timeout=30).outputs) == {"label"}
+    assert _photos_of_batches(client) != before
+
+
 @pytest.mark.parametrize("with_context", [False, True])
 def test_classify_gives_each_class_with_its_score(with_context, stub, client):
     request = classification_pb2.ClassificationRequest()
@@ -117,6 +138,11 @@ def _repeated():
     return tensor
 
 
+def _of_many_dimensions():
+    """Returns a tensor whose shape is as long as a message may be."""
+    return tensor_pb2.TensorProto(dtype=7, tensor_shape={"dim": [{"size": 1}] * 200_000})
+
+
 def _wrong(**changes):
     request = _predict([b""])
     if "name" in changes:
@@ -147,6 +173,7 @@ def _wrong(**changes):
         ({"tensor": tf.make_tensor_proto([[b""]])}, "INVALID_ARGUMENT", "image_bytes: expected values of the shape"),
         ({"tensor": _huge()}, "INVALID_ARGUMENT", "expected at most 16 photos in a request"),
         ({"tensor": _repeated()}, "INVALID_ARGUMENT", "image_bytes: expected the values of a tensor of [2]"),
+        ({"tensor": _of_many_dimensions()}, "INVALID_ARGUMENT", "image_bytes: expected values of the shape []"),
         ({"tensor": tf.make_tensor_proto([b""] * 17)}, "INVALID_ARGUMENT", "expected at most 16 photos in a request"),
     ],
 )
@@ -154,6 +181,52 @@ def test_a_mistake_has_its_code_and_text(changes, code, expected, stub):
     with pytest.raises(grpc.RpcError) as raised:
         stub.Predict(_wrong(**changes), timeout=30)
     assert raised.value.code().name == code and expected in raised.value.details()
+    assert len(raised.value.details()) < 1000
+
+
+def test_a_text_about_a_long_field_is_short(stub):
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["x" * 500_000] * 2)
+    request.model_spec.name = served.NAME
+    with pytest.raises(grpc.RpcError) as raised:
+        stub.GetModelMetadata(request, timeout=30)
+    details = raised.value.details()
+    assert details.startswith("metadata_field: expected ['signature_def'], received ['xx") and len(details) < 1000
+
+
+def _send_bytes(channel, message, metadata=None):
+    """Returns the error of a message that is no PredictRequest."""
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(message, timeout=30, metadata=metadata)
+    return raised.value
+
+
+def test_a_message_that_cannot_be_parsed_is_counted_and_has_one_line_in_the_log(channel, client, caplog):
+    with caplog.at_level(logging.INFO):
+        error = _send_bytes(channel, b"\xff" * 1000)
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details() == "expected a message of Predict, received bytes that cannot be parsed"
+    (record,) = [each for each in caplog.records if each.name != "urllib3.connectionpool"]
+    assert record.msg["status"] == "INVALID_ARGUMENT" and not record.exc_info
+    assert 'serving_requests_total{path="Predict",status="INVALID_ARGUMENT",version=""}' in client.get("/metrics").text
+
+
+def _missing(channel):
+    """Returns the methods that the server lacks, each with a request."""
+    predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    models = model_service_pb2_grpc.ModelServiceStub(channel)
+    return {
+        "Regress": (predictions.Regress, regression_pb2.RegressionRequest()),
+        "MultiInference": (predictions.MultiInference, inference_pb2.MultiInferenceRequest()),
+        "HandleReloadConfigRequest": (models.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest()),
+    }
+
+
+def test_a_method_that_is_missing_is_unimplemented(channel):
+    for name, (call, request) in _missing(channel).items():
+        with pytest.raises(grpc.RpcError) as raised:
+            call(request, timeout=30)
+        assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        assert raised.value.details().startswith(f"{name} is not implemented; expected Predict")
 
 
 def test_a_message_that_is_too_large_is_refused(stub):
@@ -171,6 +244,10 @@ def test_a_context_counts_for_each_example(stub):
     assert len(stub.Classify(request, timeout=30).result.classifications) == 2
     listed.examples.add()
     with pytest.raises(grpc.RpcError, match="at most 1,048,576 bytes with their context"):
+        stub.Classify(request, timeout=30)
+    for index in range(1000):
+        listed.examples[0].features.feature[str(index)].int64_list.value.append(index)
+    with pytest.raises(grpc.RpcError, match="at most 1,000 features in an example with its context, received 1,001"):
         stub.Classify(request, timeout=30)
     listed.examples.extend([tf.train.Example()] * 100_000)
     with pytest.raises(grpc.RpcError, match="at most 16 photos"):
@@ -193,5 +270,6 @@ def test_the_token_is_metadata(protected, token_file):
         with pytest.raises(grpc.RpcError) as raised:
             stub.Predict(_predict(served.PHOTOS[:1]), timeout=30)
         assert raised.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        assert _send_bytes(channel, b"\xff" * 1000).code() == grpc.StatusCode.UNAUTHENTICATED
         metadata = [("authorization", f"Bearer {token}")]
         assert stub.Predict(_predict(served.PHOTOS[:1]), timeout=30, metadata=metadata).outputs
