@@ -45,21 +45,32 @@ def find_pair(source: Source, first: str, second: str | None) -> tuple[Run, Run]
 
 
 def find_artifact(source: Source, name: str) -> Artifact:
-    """Returns the artifact with this id, or the artifact whose folder or pushed folder is or contains this path or URI.
+    """Returns the artifact that `look_up` finds.
 
     Raises:
       UserError: when no artifact matches.
     """
-    if artifact := source.artifact(name):
-        return artifact
-    uri = name if "://" in name else str(Path(name).expanduser().resolve())
-    folders = [uri, *map(str, Path(uri).parents)] if "://" not in uri else _parents(uri)
-    found = source.artifacts_at(folders)
-    if not found:
+    found = look_up(source, name)
+    if found is None:
         raise UserError(
             f"there is no artifact {name!r} in this store; give an artifact's id or folder, which `show RUN` lists"
         )
-    return max(found, key=lambda each: (each.created, each.id))
+    return found
+
+
+def look_up(source: Source, name: str) -> Artifact | None:
+    """Returns the artifact with this id, or whose folder or pushed folder is or contains this path or URI; or None."""
+    if artifact := source.artifact(name):
+        return artifact
+    uri = uri_of(name)
+    folders = [uri, *map(str, Path(uri).parents)] if "://" not in uri else _parents(uri)
+    found = source.artifacts_at(folders)
+    return max(found, key=lambda each: (each.created, each.id), default=None)
+
+
+def uri_of(name: str) -> str:
+    """Returns a URI as it is, without a final slash, and a path as an absolute path."""
+    return name.rstrip("/") if "://" in name else str(Path(name).expanduser().resolve())
 
 
 def _parents(uri: str) -> list[str]:

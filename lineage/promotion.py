@@ -1,25 +1,18 @@
 """`promote`, `rollback`, `alias` and `aliases`: which version of a model is served, and what it was before."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 
 from errors import UserError
-from lineage import alias_records, models, names, pushed, text
+from lineage import alias_records, pushed, text, versions
 from lineage.alias_records import Change
-from lineage.history import PUSHED_MODEL
 from lineage.mlmd_source import MlmdSource
 from storage import aliases
 from storage.aliases import CHAMPION, Aliases
 
 Choose = Callable[[Aliases, pushed.Pushed], int | None]
-
-
-class _Version(NamedTuple):
-    folder: str
-    number: int
 
 
 def set_alias(source: MlmdSource, model: str, alias: str, action: str) -> dict[str, Any]:
@@ -40,7 +33,7 @@ def set_alias(source: MlmdSource, model: str, alias: str, action: str) -> dict[s
             "expected an alias of up to 63 letters, digits and . _ -, of which the first is a letter, "
             f"received {alias!r}"
         )
-    version = _blessed(source, model)
+    version = versions.blessed(source, model)
     return _change(source, version.folder, alias, action, lambda present, found: version.number)
 
 
@@ -50,7 +43,7 @@ def remove(source: MlmdSource, model: str, alias: str) -> dict[str, Any]:
     Raises:
       UserError: when there is no such alias, or the aliases cannot be changed.
     """
-    folder = _folder(source, model)
+    folder = versions.folder_of(source, model)
 
     def check(present: Aliases, found: pushed.Pushed) -> None:
         if alias not in present:
@@ -61,9 +54,10 @@ def remove(source: MlmdSource, model: str, alias: str) -> dict[str, Any]:
 
 
 def roll_back(source: MlmdSource, model: str) -> dict[str, Any]:
-    """Makes the champion before the present one champion again, and returns the change.
+    """Makes the champion before the present one champion again, and returns the change and, as `note`, the reason.
 
-    Without a record of an earlier champion, it is the version that was pushed before.
+    After the earlier champions follow the version that was served before the first of them, and then the versions that
+    were pushed before. `note` is '' for an earlier champion.
 
     Args:
       source: the store, opened for writing.
@@ -72,7 +66,7 @@ def roll_back(source: MlmdSource, model: str) -> dict[str, Any]:
     Raises:
       UserError: when there is no version to go back to, or the aliases cannot be changed.
     """
-    folder = _folder(source, model)
+    folder = versions.folder_of(source, model)
     recorded = [each for each in alias_records.changes(source.store, folder) if each.alias == CHAMPION]
 
     def choose(present: Aliases, found: pushed.Pushed) -> int:
@@ -83,14 +77,33 @@ def roll_back(source: MlmdSource, model: str) -> dict[str, Any]:
             if number in {current, *taken_back}:
                 continue
             if number in found.versions and source.artifacts_at([f"{folder}/{number}"]):
-                _check_files(source, _Version(folder, number))
+                versions.check_files(source, versions.Version(folder, number))
                 return number
-        raise UserError(
-            f"there is no version before {current} to go back to in {folder}; choose one: "
-            "python -m lineage promote VERSION_FOLDER"
-        )
+        left = [number for number in earlier if number in taken_back & found.versions and number != current]
+        raise _none_left(folder, current, left)
 
-    return _change(source, folder, CHAMPION, "rollback", choose)
+    change = _change(source, folder, CHAMPION, "rollback", choose)
+    return change | {"note": _note(recorded, change["to"])}
+
+
+def _none_left(folder: str, current: int | None, rolled_back: list[int]) -> UserError:
+    advice = "choose one: python -m lineage promote VERSION_FOLDER"
+    if not rolled_back:
+        return UserError(f"there is no version before {current} to go back to in {folder}; {advice}")
+    listed = ", ".join(map(str, rolled_back))
+    return UserError(
+        f"cannot go back from {current} in {folder}: "
+        f"each version that was served before ({listed}) was rolled back; {advice}"
+    )
+
+
+def _note(recorded: list[Change], to: int) -> str:
+    """Returns why a rollback to a version that was no champion chose it; '' for an earlier champion."""
+    if any(to in (each.before, each.to) for each in recorded):
+        return ""
+    if recorded and recorded[0].served_before == to:
+        return "served before the first promote"
+    return "served without a champion" if any(each.served_before == to for each in recorded) else "pushed before"
 
 
 def _history(recorded: list[Change]) -> tuple[list[int], set[int]]:
@@ -139,89 +152,9 @@ def _change(source: MlmdSource, folder: str, alias: str, action: str, choose: Ch
     return found[0]._asdict()
 
 
-def _blessed(source: MlmdSource, name: str) -> _Version:
-    """Returns a pushed version, after checking that it may be served.
-
-    Raises:
-      UserError: when it may not.
-    """
-    artifact = names.find_artifact(source, name)
-    rows = models.list_models(source, served=False)
-    place = artifact.facts.get("pushed_destination") if artifact.type == PUSHED_MODEL else None
-    row = next((each for each in rows if artifact.id == each["id"] or place in each["pushed"]), None)
-    if row is None:
-        raise UserError(
-            f"expected a model, received {artifact.type} {artifact.id}, which no pipeline of this store has pushed; "
-            "python -m lineage models lists the models"
-        )
-    if row["blessed"] is not True:
-        raise UserError(
-            f"model {row['id']} is not blessed ({row['refused'] or 'not evaluated'}), so it is not served; "
-            "choose a blessed model: python -m lineage models"
-        )
-    places = [place] if place else row["pushed"]
-    if len(places) != 1:
-        listed = ", ".join(map(text.relative_path, places)) or "no folder"
-        raise UserError(f"model {row['id']} was pushed to {listed}; give one pushed folder")
-    parted = pushed.parted(places[0])
-    if parted is None:
-        raise UserError(f"expected a pushed folder that ends with the number of a version, received {places[0]}")
-    version = _Version(*parted)
-    _check_files(source, version)
-    return version
-
-
-def _check_files(source: MlmdSource, version: _Version) -> None:
-    """Checks that a version has the files of the push.
-
-    Raises:
-      UserError: when a file is missing, or has another size.
-    """
-    folder = f"{version.folder}/{version.number}"
-    try:
-        present = pushed.files(folder)
-        recorded = [pushed.files(each.uri) for each in source.artifacts_at([folder]) if Path(each.uri).is_dir()]
-    except OSError as error:
-        raise UserError(f"cannot read {folder}: {error}; check that it is there, and mounted") from None
-    expected = recorded[-1] if recorded else {"saved_model.pb": present.get("saved_model.pb", 0)}
-    wrong = sorted(file for file, size in expected.items() if present.get(file) != size)
-    if wrong:
-        raise UserError(
-            f"{folder} is not complete: {', '.join(wrong[:3])} {'are' if wrong[1:] else 'is'} missing or has another "
-            "size than in the push; run the pipeline again to push the model again"
-        )
-
-
-def _folder(source: MlmdSource, model: str) -> str:
-    """Returns the folder of the versions of a model, which may be named itself.
-
-    Raises:
-      UserError: when this store has no version of it.
-    """
-    given = model.rstrip("/") if "://" in model else str(Path(model).expanduser().resolve())
-    folders = {each[0] for each in map(pushed.parted, _destinations(source)) if each}
-    if given in folders:
-        return given
-    artifact = names.find_artifact(source, model)
-    here = [artifact.facts.get("pushed_destination")] if artifact.type == PUSHED_MODEL else []
-    here = here or next((row["pushed"] for row in models.list_models(source, False) if row["id"] == artifact.id), [])
-    found = {each[0] for each in map(pushed.parted, filter(None, here)) if each}
-    if len(found) != 1:
-        raise UserError(
-            f"expected a pushed model or its folder, such as runs/pushed/NAME, received {model}; give one of: "
-            f"{', '.join(sorted(map(text.relative_path, folders))) or 'none, because no model was pushed'}"
-        )
-    return found.pop()
-
-
-def _destinations(source: MlmdSource) -> list[str]:
-    found = source.store.get_artifacts_by_type(PUSHED_MODEL)
-    return [place for each in found if (place := each.custom_properties["pushed_destination"].string_value)]
-
-
 def list_aliases(source: MlmdSource) -> list[dict[str, Any]]:
     """Returns, for each folder of versions, what is served, the aliases, and their recorded changes, oldest first."""
-    folders = {each[0] for each in map(pushed.parted, _destinations(source)) if each}
+    folders = versions.folders(source)
     changes = alias_records.changes(source.store)
     return [_described(folder, [each for each in changes if each.folder == folder]) for folder in sorted(folders)]
 
@@ -240,6 +173,7 @@ def _described(folder: str, changes: list[Change]) -> dict[str, Any]:
 def print_change(console: Console, change: dict[str, Any]) -> None:
     """Prints a change."""
     line = f"{change['alias']} of {text.relative_path(change['folder'])}: {_step(change)}"
+    line += f" ({change['note']})" if change.get("note") else ""
     console.print(text.safe(line), soft_wrap=True)
 
 

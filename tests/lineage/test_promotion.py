@@ -59,19 +59,43 @@ def test_rollback_goes_back_step_by_step_and_not_to_and_fro(pushed, ask, refused
         ask("promote", pushed / str(version))
     assert ask("rollback", pushed)["to"] == 2
     assert ask("rollback", pushed / "2")["to"] == 1
-    assert "there is no version before 1 to go back to" in refused("rollback", pushed)
+    assert refused("rollback", pushed) == (
+        f"lineage: cannot go back from 1 in {pushed}: each version that was served before (2, 3) was rolled back; "
+        "choose one: python -m lineage promote VERSION_FOLDER\n"
+    )
     ask("promote", pushed / "3")
     assert ask("rollback", pushed)["to"] == 1
 
 
-def test_rollback_of_the_first_champion_gives_what_was_served_before(pushed, ask):
+def test_rollback_past_the_first_champion_gives_what_was_served_before_it_and_says_so(pushed, ask, said, refused):
     ask("promote", pushed / "1")
-    assert ask("rollback", pushed)["to"] == 3
+    ask("promote", pushed / "2")
+    change = ask("rollback", pushed)
+    assert (change["to"], change["note"]) == (1, "")
+    assert said("rollback", pushed) == f"champion of {pushed}: 1 → 3 (served before the first promote)\n"
+    assert "cannot go back from 3 in " in (line := refused("rollback", pushed)) and "(1, 2) was rolled back" in line
 
 
-def test_rollback_without_a_champion_gives_the_version_before_the_newest(pushed, ask):
-    assert ask("rollback", pushed)["to"] == 2
-    assert ask("rollback", pushed)["to"] == 1
+def test_rollback_after_a_removed_champion_gives_what_was_served_without_it(pushed, ask, runs):
+    ask("promote", pushed / "2")
+    ask("alias", pushed, "champion", "--remove")
+    runs.judge(True, served="")
+    ask("promote", pushed / "1")
+    change = ask("rollback", pushed)
+    assert (change["to"], change["note"]) == (4, "served without a champion")
+
+
+def test_rollback_without_a_champion_gives_the_version_before_the_newest(pushed, ask, refused):
+    for version in (2, 1):
+        change = ask("rollback", pushed)
+        assert (change["to"], change["note"]) == (version, "pushed before")
+    assert "cannot go back from 1 in " in (line := refused("rollback", pushed)) and "(2, 3) was rolled back" in line
+
+
+def test_rollback_of_the_only_version_is_refused(runs, refused):
+    runs.judge(True, served="")
+    folder = runs.output / "pushed" / "flowers"
+    assert f"there is no version before 1 to go back to in {folder}; choose one: " in refused("rollback", folder)
 
 
 def test_rollback_skips_a_deleted_version(pushed, ask):
@@ -110,7 +134,6 @@ def test_what_may_not_be_served_is_refused_in_one_line(pushed, runs, ask, refuse
     )
     assert "is not blessed (accuracy)" in refused("promote", by_gate)
     assert "is not blessed (too slow)" in refused("alias", by_check, "challenger")
-    assert "there is no artifact" in refused("promote", pushed / "99")
     assert "expected a model, received ModelEvaluation" in refused("promote", evaluation["evaluation"][0]["id"])
     assert "expected an alias of up to 63 letters" in refused("alias", pushed / "1", "2nd")
     assert "there is no alias 'none'" in refused("alias", pushed, "none", "--remove")
@@ -121,6 +144,28 @@ def test_what_may_not_be_served_is_refused_in_one_line(pushed, runs, ask, refuse
     shutil.rmtree(pushed / "3")
     assert "3 is not complete" in refused("promote", pushed / "3")
     assert not (pushed / "aliases.json").exists()
+
+
+def test_a_name_of_no_version_is_answered_with_the_versions_or_where_to_find_them(pushed, refused, monkeypatch):
+    shutil.rmtree(pushed / "2")
+    listed = f"give the folder of a version: {pushed}/3, {pushed}/1\n"
+    for name in (pushed / "99", pushed):
+        assert refused("promote", name) == f"lineage: there is no pushed model '{name}' in this store; {listed}"
+    assert refused("alias", pushed, "challenger").endswith(listed)
+    assert refused("rollback", pushed / "99").endswith(listed)
+    assert refused("promote", pushed.parent / "other").endswith("; python -m lineage models lists the models\n")
+    assert refused("promote", "9" * 5000).endswith("; python -m lineage models lists the models\n")
+
+
+def test_the_number_of_a_version_is_answered_with_its_folder(runs, refused):
+    folder = runs.output / "pushed" / "flowers"
+    version = folder / "1795791718649333"
+    runs.store.artifact("PushedModel", folder, pushed=1, pushed_destination=str(version))
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").write_text("")
+    assert refused("promote", version.name) == (
+        f"lineage: there is no pushed model '{version.name}' in this store; give the folder of a version: {version}\n"
+    )
 
 
 def test_a_damaged_file_is_named_and_not_overwritten(pushed, ask, refused):
