@@ -39,9 +39,15 @@ class FilesDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
 
 def _state(file: str) -> tuple[int, int]:
-    """Returns the size and the time of a file; TFX's `fileio` cannot open local names that are not UTF-8."""
+    """Returns the size and the time of a file; (0, 0) if it is a link to nothing, for which the node has a row.
+
+    TFX's `fileio` cannot open local names that are not UTF-8.
+    """
     if "://" in file:
         stat = fileio.stat(file)
         return stat.length, stat.mtime_nsec
-    local = Path(file).stat()
+    try:
+        local = Path(file).stat()
+    except OSError:
+        return 0, 0
     return local.st_size, local.st_mtime_ns

@@ -4,14 +4,15 @@ They have the pipeline's features `image` and `size`, and features `served/…`.
 answer is a prediction.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, get_args
 
 from google.protobuf.message import DecodeError
 
 from errors import UserError
-from ingest import record_file, records
+from ingest import record_file, records, regular_file
 from ingest.example_proto import Example
 from ingest.names import printable
 
@@ -56,14 +57,26 @@ class Kept(NamedTuple):
     image: bytes = b""
 
 
+# Of the values of a field, the type; and their number if it is not 1
+_TYPES = {name: (get_args(type_) or (type_,))[0] for name, type_ in Kept.__annotations__.items()}
+_COUNTS = {"size": 2, "colours": 3}
+
+
 class Place(NamedTuple):
-    """Where a record is: the file, and the record's number in it."""
+    """Where a record is: the file, and the record's number in it.
+
+    Attributes:
+      file: the path.
+      number: of the record, counted from 0.
+      problem: why the file cannot be read, or ''.
+    """
 
     file: Path
     number: int
+    problem: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file.name} record {self.number}"
+        return f"{printable(self.file.name)}{f': {self.problem}' if self.problem else f' record {self.number}'}"
 
 
 def serialized(kept: Kept) -> bytes:
@@ -85,11 +98,19 @@ def parsed(data: bytes) -> Kept | None:
     values: dict[str, Any] = {}
     for name, key in _FEATURES.items():
         kind = features[key].WhichOneof("kind") if key in features else None
-        found = list(getattr(features[key], kind).value) if kind else []
-        if not found and name != "image":
+        if kind not in (_LISTS[_TYPES[name]], None):
             return None
-        values[name] = found if name in ("size", "colours") else (found or [b""])[0]
+        found = list(getattr(features[key], kind).value) if kind else []
+        if name == "image":
+            found = found or [b""]
+        if len(found) != _COUNTS.get(name, 1) or not all(_is_finite(each) for each in found):
+            return None
+        values[name] = found if name in _COUNTS else found[0]
     return Kept(**values)
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def files(folder: Path) -> list[Path]:
@@ -133,20 +154,37 @@ def records_of(file: BinaryIO, size: int = 0) -> Iterator[tuple[record_file.Reco
         yield record, kept
 
 
+def opened(path: Path) -> BinaryIO:
+    """Opens a file, which the server may have closed, and so renamed, since it was listed.
+
+    Raises:
+      FileNotFoundError: when the server has removed it.
+      OSError: as `regular_file.opened`.
+    """
+    try:
+        return regular_file.opened(path)
+    except FileNotFoundError:
+        return regular_file.opened(path.with_name(path.name.removesuffix(OPEN) + CLOSED))
+
+
 def read(folder: Path) -> Iterator[tuple[Place, Kept | None]]:
-    """Yields the records of a folder, the oldest file first; None for a record that is damaged or not complete.
+    """Yields the records of a folder, the oldest file first; None for a record or a file that cannot be read.
 
     Raises:
       UserError: as `files`; when no record can be read.
     """
-    found = False
+    found, problem = False, ""
     for path in files(folder):
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 for record, kept in records_of(file):
                     found = found or kept is not None
                     yield Place(path, record.number), kept
-        except FileNotFoundError:  # the server has closed or removed it
+        except FileNotFoundError:  # the server has removed it
             continue
+        except OSError as error:
+            place = Place(path, 0, error.strerror or str(error))
+            problem = problem or f" ({place})"
+            yield place, None
     if not found:
-        raise UserError(f"no record of --keep can be read in {printable(folder)}; give the folder of --keep")
+        raise UserError(f"no record of --keep can be read in {printable(folder)}{problem}; give the folder of --keep")

@@ -1,5 +1,6 @@
 """Lists the record files of a folder, and divides them into splits."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -217,8 +218,8 @@ def _entries(folder: str) -> Iterator[tuple[str, bool]]:
     if "://" not in folder:
         with os.scandir(folder or "/") as entries:
             for entry in entries:
-                if entry.is_dir() or entry.is_file() or entry.is_symlink():
-                    yield entry.name, entry.is_dir()
+                if entry.is_symlink() or entry.is_dir() or entry.is_file():
+                    yield entry.name, _is_folder(entry)
         return
     if s3.is_s3(folder):
         yield from s3.entries(folder)
@@ -228,6 +229,12 @@ def _entries(folder: str) -> Iterator[tuple[str, bool]]:
     for name in gfile.listdir(folder):
         if bare := name.rstrip("/"):  # a bucket may contain an empty object with the folder's name
             yield bare, name.endswith("/")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):  # a link to itself
+        return entry.is_dir()
+    return False
 
 
 def unmatched(directory: Path, files: Sequence[str]) -> list[str]:

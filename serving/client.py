@@ -43,6 +43,11 @@ class Server:
         Raises:
           UserError: when the address has another form, or the server does not serve this model.
         """
+        if "@" in url.partition("/v1/models/")[0]:
+            raise UserError(
+                "--url: expected http://HOST:PORT/v1/models/NAME without a user name and password, received an @ "
+                "(the text before it is not shown); to give a token, use --token-file FILE"
+            )
         if not _host(url) or "/v1/models/" not in url:
             raise UserError(f"--url: expected http://HOST:PORT/v1/models/NAME, received {quoted(url)}")
         self._url = url.rstrip("/")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from errors import UserError, quoted
+from ingest import regular_file
 from serving import photo_files, tables, tokens
 from serving.tables import Row
 
@@ -114,7 +115,7 @@ def _rows(model: _Model, files: Sequence[Path]) -> list[Row]:
 def _read(file: Path) -> bytes | str:
     """Returns the content of a file, or why it cannot be read."""
     try:
-        return file.read_bytes()
+        return regular_file.photo(file)
     except OSError as error:
         return f"the file cannot be read: {error.strerror}"
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import json
 import os
 import sys
@@ -29,12 +30,24 @@ class Writer(Protocol):
 class _Csv:
     def __init__(self, file: TextIO):
         self._file = file
-        self._writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        self._writer = csv.DictWriter(_Lines(file), COLUMNS, lineterminator=_Lines.END)
         self._writer.writeheader()
 
     def write(self, rows: list[Row]) -> None:
         self._writer.writerows(row | {"probabilities": json.dumps(row["probabilities"])} for row in rows)
         self._file.flush()
+
+
+class _Lines:
+    """Ends lines with a line feed. Python 3.11 quotes only those line breaks that are part of `lineterminator`."""
+
+    END = "\r\n"
+
+    def __init__(self, file: TextIO):
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line.removesuffix(self.END) + "\n")
 
 
 class _JsonLines:
@@ -62,6 +75,7 @@ class _Parquet:
 
 _TEXTS: dict[str, Callable[[TextIO], Writer]] = {".csv": _Csv, ".jsonl": _JsonLines}
 _PARQUET = ".parquet"
+_ESCAPED = "backslashreplace"  # for characters that the terminal, or UTF-8, does not have
 
 
 def check(to: Path | None) -> None:
@@ -84,9 +98,15 @@ def check(to: Path | None) -> None:
 
 @contextmanager
 def writer(to: Path | None) -> Iterator[Writer]:
-    """Yields a writer to a file, which appears when all rows are written, or of CSV to standard output."""
+    """Yields a writer to a file, which appears when all rows are written, or of CSV to standard output.
+
+    Raises:
+      UserError: when the rows cannot be written.
+      BrokenPipeError: when the program that reads standard output has ended.
+    """
     if to is None:
-        yield _Csv(sys.stdout)
+        with _standard_output() as output:
+            yield _Csv(output)
         return
     part = to.with_name(f".{os.getpid()}.part")
     try:
@@ -95,7 +115,7 @@ def writer(to: Path | None) -> Iterator[Writer]:
             yield table
             table.close()
         else:
-            with part.open("w", encoding="utf-8", newline="") as file:
+            with part.open("w", encoding="utf-8", errors=_ESCAPED, newline="") as file:
                 yield _TEXTS[to.suffix.lower()](file)
         part.replace(to)
     except OSError as error:
@@ -103,3 +123,16 @@ def writer(to: Path | None) -> Iterator[Writer]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_ESCAPED)
+    try:
+        yield sys.stdout
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes the rest when it ends
+        raise UserError(f"cannot write to standard output: {error.strerror}; give a file (--to)") from None

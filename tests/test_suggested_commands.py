@@ -162,6 +162,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
         "serving/test_predict.py"
     ),
     r"or --model DIR to serve": "serving/test_process.py",
+    r"^cannot write to standard output: |^--url: .* use --token-file FILE$": "serving/test_predict_places.py",
     r"give the server's token: --token-file|no server of models; check --url": "serving/test_predict.py",
     r"^expected (?:… predictions|the versions of|JSON from) |a file of --to was not written": "serving/test_predict.py",
     r"python -m lineage (?:promote VERSION_FOLDER|models)|because it is the champion": "lineage/test_promotion.py",

@@ -10,7 +10,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from components.record_check import NotUsable, photo_of, readable
-from ingest import record_file
+from ingest import record_file, regular_file
 from storage.files import fileio
 from storage.s3 import as_s3
 
@@ -82,6 +82,6 @@ def _count(key: str, number: int) -> beam.pvalue.TaggedOutput:
 
 def _photo(path: str, name: str) -> Item:
     try:
-        return Item(name, None, None, Path(path).read_bytes())
+        return Item(name, None, None, regular_file.photo(Path(path)))
     except OSError as error:
         return Item(name, None, None, b"", f"the file cannot be read: {error.strerror}")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -74,13 +74,5 @@ def _records(path: str) -> Iterator[tuple[Record, Kept | None]]:
         with FileSystems.open(as_s3(path), compression_type=CompressionTypes.UNCOMPRESSED) as file:
             yield from kept.records_of(file)
         return
-    with suppress(FileNotFoundError), _open(Path(path)) as file:  # the server has removed its oldest file
+    with suppress(FileNotFoundError), kept.opened(Path(path)) as file:  # the server has removed its oldest file
         yield from kept.records_of(file, os.fstat(file.fileno()).st_size)
-
-
-def _open(path: Path) -> BinaryIO:
-    """Opens a file, which the server may have closed, and so renamed, since it was listed."""
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        return path.with_name(path.name.removesuffix(kept.OPEN) + kept.CLOSED).open("rb")

@@ -10,6 +10,7 @@ import tensorflow as tf
 from pyarrow import parquet
 from tfx.types.standard_artifacts import InferenceResult, PushedModel
 
+from components import input_files
 from components.bulk import component, counts, inference, table
 from errors import UserError
 from ingest import bulk_input, record_file
@@ -184,3 +185,20 @@ def test_each_process_of_the_workers_loads_the_model_once(model, tmp_path, monke
 def test_a_folder_that_cannot_be_used(tmp_path):
     with pytest.raises(UserError, match="in which no record file matches 'x.*' .* and no photo is found"):
         bulk_input.find(str(tmp_path), "x*")
+
+
+def test_links_to_nothing_and_pipes_have_a_row(model, tmp_path):
+    data = tmp_path / "data"
+    records.photo_file(data / "0.jpg", (40, 200, 30))
+    (data / "1.jpg").symlink_to("nowhere")
+    (data / "2.jpg").symlink_to("2.jpg")
+    os.mkfifo(data / "3.jpg")
+    files = component.Driver(None).files({"bulk_data": str(data), "pattern": "*"})
+    assert [input_files._state(file)[0] > 0 for file in files] == [True, False, False, False]
+    rows = _rows(_run(model, data, tmp_path / "out"))
+    assert [row["status"] for row in rows] == [
+        "",
+        "the file cannot be read: No such file or directory",
+        "the file cannot be read: Too many levels of symbolic links",
+        "the file cannot be read: expected a file, received a folder, a pipe or a device",
+    ]

@@ -7,6 +7,7 @@ import pytest
 
 from ingest import kept, kept_photos, record_file
 from ingest.__main__ import main
+from ingest.example_proto import Example
 from tests.helpers import records
 
 PHOTOS = [records.jpeg((20 * index, 250 - 20 * index, 30)) for index in range(8)]
@@ -83,3 +84,52 @@ def test_a_missing_folder_and_a_full_disk_are_one_line(tmp_path, capsys, monkeyp
     assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 2
     text = f"cannot write the kept photos to {tmp_path}/new: No space left on device; give another folder (--to)"
     assert text in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("feature", "kind", "values"),
+    [
+        ("served/label", "int64_list", [1]),
+        ("served/probability", "bytes_list", [b"0.5"]),
+        ("served/probability", "float_list", [float("nan")]),
+        ("served/probability", "float_list", [float("inf")]),
+        ("served/version", "bytes_list", [b"=1"]),
+        ("image", "int64_list", [1]),
+        ("size", "int64_list", [1]),
+        ("served/colours", "float_list", [0.1, 0.2, float("nan")]),
+    ],
+)
+def test_a_record_of_another_form_is_left_out(feature, kind, values, tmp_path, capsys):
+    good = kept.Kept(b"cat", 0.5, 3, 1_700_000_000, [40, 40], 0.5, 0.1, [0.1, 0.2, 0.3], PHOTOS[0])
+    example = Example.FromString(kept.serialized(good))
+    example.features.feature[feature].Clear()
+    getattr(example.features.feature[feature], kind).value.extend(values)
+    (tmp_path / "kept").mkdir()
+    with (tmp_path / "kept" / "kept-1.tfrec").open("wb") as file:
+        record_file.write_record(file, kept.serialized(good))
+        record_file.write_record(file, example.SerializeToString())
+    assert [each for _, each in kept.read(tmp_path / "kept")][1:] == [None]
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("1 photos, ") and "the first is kept-1.tfrec record 1\n" in printed
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, capsys):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "kept-0.tfrec").symlink_to("/dev/zero")
+    (tmp_path / "kept" / "kept-1.tfrec").symlink_to("kept-1.tfrec")
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 2
+    reason = "kept-0.tfrec: expected a file, received a folder, a pipe or a device"
+    assert f"can be read in {tmp_path}/kept ({reason}); give the folder of --keep" in capsys.readouterr().err
+    _keep(tmp_path / "kept", [(PHOTOS[0], 0.5)], "kept-2.tfrec")
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 0
+    assert f"the first is {reason}\n" in capsys.readouterr().out
+
+
+def test_a_file_that_the_server_closes_meanwhile_is_read(tmp_path):
+    _keep(tmp_path, [(PHOTOS[0], 0.5)], "kept-1.tfrec")
+    _keep(tmp_path, [(PHOTOS[1], 0.5)], "kept-2.tfrec.part")
+    found = kept.read(tmp_path)
+    images = [next(found)[1].image]
+    (tmp_path / "kept-2.tfrec.part").rename(tmp_path / "kept-2.tfrec")
+    assert [*images, *(each.image for _, each in found)] == PHOTOS[:2]
