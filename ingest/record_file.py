@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 import google_crc32c
 
+from ingest import regular_file
+
 _HEADER = 12  # bytes: the length and its checksum
 _LARGEST = 2**31 - 1  # bytes of a record: the limit of a protobuf message
 _GZIP = b"\x1f\x8b"
@@ -96,7 +98,7 @@ def first(path: Path) -> Record | None:
     Raises:
       OSError: when the file cannot be read.
     """
-    with path.open("rb") as file:
+    with regular_file.opened(path) as file:
         return next(read(file), None)
 
 
@@ -109,7 +111,7 @@ def count(path: Path, most: int) -> int:
       OSError: when the file cannot be read.
     """
     found = 0
-    with path.open("rb") as file:
+    with regular_file.opened(path) as file:
         stream, compressed = _decompressed(file)
         if compressed:
             return sum(1 for _, record in zip(range(most), _undamaged(path), strict=False) if record)
@@ -142,7 +144,7 @@ def complete_bytes(file: BinaryIO) -> int:
 
 
 def _undamaged(path: Path) -> Iterator[Record]:
-    with path.open("rb") as file:
+    with regular_file.opened(path) as file:
         yield from (record for record in read(file) if not record.problem)
 
 

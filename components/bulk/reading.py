@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
@@ -58,7 +58,7 @@ class Read(beam.DoFn):
 
     def _records(self, path: str, name: str) -> Iterator[Any]:
         size, read = fileio.stat(path).length, 0
-        with FileSystems.open(as_s3(path), compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with _opened(path) as file:
             for record in record_file.read(file, size):
                 yield self._item(record, name)
                 read += 1
@@ -78,6 +78,12 @@ class Read(beam.DoFn):
 
 def _count(key: str, number: int) -> beam.pvalue.TaggedOutput:
     return beam.pvalue.TaggedOutput(COUNTS, ((key, ""), number))
+
+
+def _opened(path: str) -> BinaryIO:
+    if "://" in path:
+        return FileSystems.open(as_s3(path), compression_type=CompressionTypes.UNCOMPRESSED)
+    return regular_file.opened(Path(path))
 
 
 def _photo(path: str, name: str) -> Item:

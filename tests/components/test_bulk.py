@@ -11,7 +11,7 @@ from pyarrow import parquet
 from tfx.types.standard_artifacts import InferenceResult, PushedModel
 
 from components import input_files
-from components.bulk import component, counts, inference, table
+from components.bulk import component, counts, inference, reading, table
 from errors import UserError
 from ingest import bulk_input, record_file
 from ingest.feature_names import FEATURES
@@ -202,3 +202,17 @@ def test_links_to_nothing_and_pipes_have_a_row(model, tmp_path):
         "the file cannot be read: Too many levels of symbolic links",
         "the file cannot be read: expected a file, received a folder, a pipe or a device",
     ]
+
+
+def test_a_link_to_a_pipe_among_the_record_files_is_no_wait(tmp_path):
+    _shard(tmp_path / "data" / "a.tfrecord", _example(image=PHOTOS[0]))
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "data" / "b.tfrecord").symlink_to(tmp_path / "pipe")
+    (tmp_path / "data" / "c.tfrecord").symlink_to("c.tfrecord")
+    found = bulk_input.find(str(tmp_path / "data"), "*")
+    assert [Path(file).name for file in found.files] == ["a.tfrecord", "b.tfrecord", "c.tfrecord"]
+    read = reading.Read(str(tmp_path / "data"), FEATURES["flowers"], found.are_records)
+    assert next(read.process(os.fsencode(found.files[0]))).photo == PHOTOS[0]
+    with pytest.raises(OSError, match=r"expected a file, received a folder, a pipe or a device.*b\.tfrecord"):
+        next(read.process(os.fsencode(found.files[1])))
+    assert not record_file.begins(Path(found.files[1]))
