@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -25,7 +26,7 @@ from tensorflow_serving.apis import (
 )
 
 from errors import shortened
-from serving import classify, forms, metrics, ports
+from serving import forms, metrics, outline, ports
 from serving.calls import CLASSIFY, PREDICT, run, signature_of
 from serving.errors import RequestError, brief, check_count, refuse_unknown
 from serving.forms import Arrays, Input
@@ -128,15 +129,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Returns the serialised tf.Examples of an Input; the features of a context belong to each example.
 
         Raises:
-          RequestError: 400, when one has too many features; 413, when there are too many, or they are too large with
-            their context.
+          RequestError: 413, when they are too large with their context.
         """
         with_context = given.WhichOneof("kind") == "example_list_with_context"
         listed = given.example_list_with_context if with_context else given.example_list
-        check_count(len(listed.examples), self._most)
         context = listed.context if with_context else tf.train.Example()
-        for features in [each.features.feature for each in listed.examples] or [{}]:
-            classify.check_features(features, context.features.feature)
         size = len(listed.examples) * context.ByteSize() + sum(each.ByteSize() for each in listed.examples)
         if size > self._most_bytes:
             raise RequestError(
@@ -234,7 +231,9 @@ async def serving(
     """
     most_bytes = settings.max_body_mb * 2**20
     options = [("grpc.max_receive_message_length", most_bytes), ("grpc.so_reuseport", 1)]
-    server = grpc.aio.server(interceptors=[Interceptor(token)], options=options, maximum_concurrent_rpcs=_MOST_CALLS)
+    checks = {"Classify": partial(outline.check, most=settings.max_queue)}
+    interceptors = [Interceptor(token, checks)]
+    server = grpc.aio.server(interceptors=interceptors, options=options, maximum_concurrent_rpcs=_MOST_CALLS)
     service = PredictionService(versions, traffic, settings.max_queue, most_bytes, keep)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(versions), server)

@@ -4,6 +4,7 @@ import hmac
 import inspect
 import logging
 import time
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -33,8 +34,14 @@ class Interceptor(grpc.aio.ServerInterceptor):
     gRPC would parse the message of a caller without the token, and log a stack trace for one that cannot be parsed.
     """
 
-    def __init__(self, token: str | None):
-        """Makes an interceptor; `token` is the bearer token, None accepts all calls."""
+    def __init__(self, token: str | None, checks: Mapping[str, Callable[[bytes], None]]):
+        """Makes an interceptor.
+
+        Args:
+          token: the bearer token; None accepts all calls.
+          checks: for the name of a method, what checks a message before it is parsed.
+        """
+        self._checks = checks
         self._token = f"Bearer {token}".encode() if token else None
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -51,7 +58,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
             of_call: dict[str, int] = {}
             answered.set(of_call)
             try:
-                request = _parsed(handler, method, message, allowed)
+                request = _parsed(handler, method, message, allowed, self._checks.get(method))
                 return await handler.unary_unary(request, context)
             except RequestError as error:
                 code, reason = _CODES[error.status], str(error)
@@ -68,12 +75,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
 
 
-def _parsed(handler: Any, method: str, message: bytes, allowed: bool) -> Any:
+def _parsed(handler: Any, method: str, message: bytes, allowed: bool, check: Callable[[bytes], None] | None) -> Any:
     """Returns the message of a call.
 
     Raises:
       RequestError: 401, when the caller is not allowed; 501, when the service lacks the method; 400, when the message
-        cannot be parsed.
+        cannot be parsed; what `check` raises.
     """
     if not allowed:
         text = "expected the metadata 'authorization: Bearer TOKEN', received none or another token"
@@ -81,6 +88,8 @@ def _parsed(handler: Any, method: str, message: bytes, allowed: bool) -> Any:
     if not inspect.iscoroutinefunction(handler.unary_unary):  # of TensorFlow Serving's base class
         raise RequestError(501, f"{method} is not implemented; expected Predict, Classify or a method for metadata")
     try:
+        if check:
+            check(message)
         return handler.request_deserializer(message)
     except DecodeError:
         raise RequestError(400, f"expected a message of {method}, received bytes that cannot be parsed") from None
