@@ -15,7 +15,7 @@ class Pushed(NamedTuple):
     Attributes:
       versions: the numbers of the complete versions.
       aliases: the version of each alias.
-      problem: why the versions or the aliases cannot be read; '' if they can.
+      problem: why the versions or the aliases cannot be read, or that the champion is missing; '' otherwise.
     """
 
     versions: set[int]
@@ -41,7 +41,8 @@ def parted(uri: str) -> tuple[str, int] | None:
     (('/runs/pushed/sample', 12), ('gs://bucket/pushed', 12), None)
     """
     folder, _, name = uri.rstrip("/").rpartition("/")
-    return (folder, int(name)) if folder and name.isascii() and name.isdecimal() else None
+    number = aliases.version(name)
+    return (folder, number) if folder and number is not None else None
 
 
 def look(folder: str) -> Pushed | None:
@@ -53,7 +54,10 @@ def look(folder: str) -> Pushed | None:
     if versions is None:
         return None
     try:
-        return Pushed(versions, aliases.read(folder), "")
+        found = aliases.read(folder)
+        champion = found.get(aliases.CHAMPION)
+        is_missing = champion is not None and champion not in versions
+        return Pushed(versions, found, f"the champion, version {champion}, is not there" * is_missing)
     except (aliases.DamagedAliases, OSError) as error:
         return Pushed(versions, {}, str(error))
 
@@ -76,10 +80,12 @@ def _in_bucket(folder: str) -> set[int] | None:
     if uris.parse(folder) is None:
         return None
     paths = [name.split("/") for name in files(folder) if name.endswith(f"/{_LAST}")]
-    return {int(path[0]) for path in paths if len(path) == 2 and path[0].isdecimal()}
+    numbers = (aliases.version(path[0]) for path in paths if len(path) == 2)
+    return {number for number in numbers if number is not None}
 
 
 def _on_this_machine(folder: Path) -> set[int] | None:
     if not is_folder(folder):
         return None
-    return {int(each.name) for each in folder.iterdir() if each.name.isdecimal() and (each / _LAST).exists()}
+    numbers = (aliases.version(each.name) for each in folder.iterdir() if (each / _LAST).exists())
+    return {number for number in numbers if number is not None}

@@ -38,9 +38,10 @@ def main(argv: list[str] | None = None) -> int:
                 f"--canary and --shadow: expected a folder with numbered versions and their aliases as --model, "
                 f"received one version, {settings.model}; give the folder above it"
             )
+        token = tokens.read(settings.token_file) if settings.token_file else None
         if settings.keep:
             kept_files.prepare(settings.keep)
-        return _serve(settings)
+        return _serve(settings, token)
     except UserError as error:
         print(f"serving: {error}", file=sys.stderr)
         return _NOT_STARTED
@@ -134,8 +135,6 @@ def _settings(args: argparse.Namespace) -> Settings:
     if not settings.name or set(settings.name) & set("/:?#%") or not settings.name.isprintable():
         raise UserError(f"--name: expected a name for URLs without / : ? # and %, received {settings.name!r}")
     _check_keep(settings)
-    if settings.token_file:
-        tokens.read(settings.token_file)
     return settings
 
 
@@ -168,7 +167,7 @@ def _check_keep(settings: Settings) -> None:
         raise UserError(f"--keep-share: expected a number above 0 and at most 1, received {settings.keep_share:g}")
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, token: str | None) -> int:
     with ports.listening(settings.host, settings.port) as listening, ports.reserved(settings) as settings:
         from serving import run  # after the checks, because it imports uvicorn
 
@@ -179,7 +178,7 @@ def _serve(settings: Settings) -> int:
             what = "with their photos" if settings.keep_photos else "without photos"
             kept = f"keeps {settings.keep_share * 100:.3g} % of the answers {what}"
             print(f"{kept} in {settings.keep}, at most {settings.keep_mb:,} MiB", flush=True)
-        return 0 if run.serve(settings, listening) else _FAILED
+        return 0 if run.serve(settings, listening, token) else _FAILED
 
 
 if __name__ == "__main__":

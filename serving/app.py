@@ -15,32 +15,35 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import errors, grpc_api, keeping, metrics, tokens
+from serving import errors, grpc_api, keeping, metrics
 from serving.batching import Batcher, Limits
 from serving.bodies import Reader
 from serving.errors import RequestError
 from serving.middleware import LOOPBACK, Drain, Guard, Log
 from serving.page import Page
 from serving.rest import Rest
-from serving.run import SETTINGS
-from serving.settings import Settings, Share
+from serving.settings import SETTINGS, Settings, Share
 from serving.traffic import Traffic
 from serving.verdicts import Verdicts
 from serving.versions import Versions
 
 
-def from_environment() -> Starlette:
-    """Returns the application of a worker process."""
+def from_environment(token: str | None) -> Starlette:
+    """Returns the application of a worker process; `make` describes the token."""
     values = json.loads(os.environ[SETTINGS])
     paths = {key: Path(values[key]) for key in ("token_file", "keep") if values[key]}
     shares = {key: Share(*values[key]) for key in ("canary", "shadow") if values[key]}
     metrics.forget_dead_workers()
-    return make(Settings(**values | paths | shares))
+    return make(Settings(**values | paths | shares), token)
 
 
-def make(settings: Settings) -> Starlette:
-    """Returns the application."""
-    token = tokens.read(settings.token_file) if settings.token_file else None
+def make(settings: Settings, token: str | None = None) -> Starlette:
+    """Returns the application.
+
+    Args:
+      settings: the settings.
+      token: the content of `token_file`, which is read once: a worker that starts later has the same token.
+    """
     executor = ThreadPoolExecutor(1, "model")  # more threads make smaller batches: docs/decisions/serving.md
     limits = Limits(settings.max_batch, settings.max_queue, settings.timeout_s)
     expected = {share.alias for share in (settings.canary, settings.shadow) if share}

@@ -21,9 +21,9 @@ def find(folder: str) -> dict[int, str]:
     files = _files(folder)
     if files.exists(f"{folder}/{_LAST}"):
         name = PurePath(folder).name
-        return {_number(name) or 1: folder}
+        return {aliases.version(name) or 1: folder}
     names = [name.rstrip("/") for name in files.listdir(folder)] if files.isdir(folder) else []
-    numbers = {number: f"{folder}/{name}" for name in names if (number := _number(name)) is not None}
+    numbers = {number: f"{folder}/{name}" for name in names if (number := aliases.version(name)) is not None}
     return {number: each for number, each in numbers.items() if files.exists(f"{each}/{_LAST}")}
 
 
@@ -90,10 +90,6 @@ def name(folder: str) -> str:
     """Returns the model's name: that of its folder; of a version's folder, that of the folder above it."""
     path = Path(folder).absolute()
     return path.parent.name if path.name.isdecimal() else path.name
-
-
-def _number(name: str) -> int | None:
-    return int(name) if name.isascii() and name.isdecimal() and len(name) < 19 else None
 
 
 def _files(folder: str) -> Any:

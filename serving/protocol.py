@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_LOG_S = 60.0
 
 _log = logging.getLogger("serving")
 
@@ -17,17 +20,21 @@ class Protocol(H11Protocol):
     descriptor and the answer forever.
     """
 
-    def __init__(self, *args: Any, headers_s: float, **kwargs: Any):
+    _full_logged = -_LOG_S  # of time.monotonic()
+
+    def __init__(self, *args: Any, headers_s: float, most: int, **kwargs: Any):
         """Makes the protocol of a connection.
 
         Args:
           *args: see uvicorn's class.
           headers_s: seconds from the connection, or from the first byte of a later request, to the end of the headers;
             also how long a client may read nothing of an answer.
+          most: the largest number of connections; further ones are closed at once.
           **kwargs: see uvicorn's class.
         """
         super().__init__(*args, **kwargs)
         self._headers_s = headers_s
+        self._most = most
         self._too_late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
@@ -35,7 +42,10 @@ class Protocol(H11Protocol):
         """Starts the time."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # `pause_writing` is called for each byte that is not sent
-        self._watch()
+        if len(self.connections) > self._most:
+            self._refuse()
+        else:
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Stops the time when the headers are complete; starts it with the first byte of a request."""
@@ -84,6 +94,13 @@ class Protocol(H11Protocol):
         if self._too_late:
             self._too_late.cancel()
             self._too_late = None
+
+    def _refuse(self) -> None:
+        """Closes the connection; the log has a line for it once a minute."""
+        self.transport.abort()
+        if time.monotonic() > Protocol._full_logged + _LOG_S:
+            Protocol._full_logged = time.monotonic()
+            _log.warning("%d connections are open; others are closed, until there are fewer", self._most)
 
     def _close(self) -> None:
         _log.info({"message": f"the headers of a request were not complete after {self._headers_s:g} s"})

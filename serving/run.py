@@ -4,11 +4,14 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import socket
+import sys
 import tempfile
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -16,10 +19,12 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 
 from serving import logs
 from serving.protocol import Protocol
-from serving.settings import Settings
+from serving.settings import SETTINGS, Settings
 
-SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worker, as JSON
 _STARTING_S = 120  # a worker that loads a large model does not answer the parent for seconds
+
+_BACKLOG, _RESERVED = 512, 128  # connections that asyncio accepts at once; file descriptors for everything else
+_MEMORY = "/dev/shm"  # noqa: S108 (the folder inside has a random name)
 
 _log = logging.getLogger("serving")
 
@@ -54,14 +59,34 @@ class _Worker(multiprocess.Process):
         self.child_conn.close()
 
 
-def serve(settings: Settings, listening: socket.socket) -> bool:
+def _most_connections() -> int:
+    """Allows as many open files as the system's limit, and returns how many of them may be connections.
+
+    Without a free file descriptor, asyncio logs an error for each connection that it cannot accept, again and again.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # "unlimited" is not accepted everywhere
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if files == resource.RLIM_INFINITY else max(files - _BACKLOG - _RESERVED, _RESERVED)
+
+
+def _application(token: str | None) -> Any:
+    """Returns the application of a worker. The token reaches it through a pipe, so that no variable contains it."""
+    from serving import app  # in the worker, because it imports TensorFlow
+
+    return app.from_environment(token)
+
+
+def serve(settings: Settings, listening: socket.socket, token: str | None) -> bool:
     """Serves until SIGINT or SIGTERM, answers the requests that have begun, and returns whether the server started."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ messages of the import are not JSON
     os.environ[SETTINGS] = json.dumps(settings._asdict(), default=str)  # of paths
     config = uvicorn.Config(
-        "serving.app:from_environment",
+        partial(_application, token),
         factory=True,
-        http=partial(Protocol, headers_s=settings.timeout_s),  # type: ignore[arg-type]
+        backlog=_BACKLOG,
+        http=partial(Protocol, headers_s=settings.timeout_s, most=_most_connections()),  # type: ignore[arg-type]
         workers=settings.workers,
         log_config=logs.CONFIG,
         access_log=False,
@@ -76,7 +101,8 @@ def serve(settings: Settings, listening: socket.socket) -> bool:
         with contextlib.suppress(KeyboardInterrupt):
             server.run([listening])
         return server.started
-    with tempfile.TemporaryDirectory() as folder:
+    memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None  # a full disk would end the workers
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before the workers import their metrics
         multiprocess.Process = _Worker  # type: ignore[misc]
         supervisor = Multiprocess(config, [listening])

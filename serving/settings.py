@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worker, as JSON
+
+
 class Share(NamedTuple):
     """A share of the requests, 0 to 1, and the alias of the version that computes them."""
 

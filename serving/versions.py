@@ -111,7 +111,7 @@ class Versions:
                 aliases[name] = number
             elif name in before.aliases:
                 aliases[name] = before.aliases[name]
-            if aliases.get(name) != number:
+            if aliases.get(name) != number or number not in found:
                 problems.append(f"{name}: version {number} is {'damaged' if number in found else 'not there'}")
         served = aliases.get(CHAMPION)
         if served is None and (before.served is None or not (CHAMPION in wanted or problems)):

@@ -10,6 +10,7 @@ write succeeds only if the file has not changed since it was read.
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ CHAMPION = "champion"
 _FILE = "aliases.json"
 _MODE = 0o644  # a server may run as another user
 _LOCK_S = 10.0
+_DIGITS = 18  # of a version: ML Metadata and TensorFlow Serving have 64 bits
+_LARGEST = 2**20  # bytes of the file
 _TRIES = 20  # of a write to a bucket while others write too
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
 
@@ -40,6 +43,15 @@ def is_name(text: str) -> bool:
     (True, False, False)
     """
     return _NAME.fullmatch(text) is not None
+
+
+def version(name: str) -> int | None:
+    """Returns the number of a version's folder, as TensorFlow Serving reads it; None for other names.
+
+    >>> version("17"), version("v17"), version("9" * 20)
+    (17, None, None)
+    """
+    return int(name) if name.isascii() and name.isdecimal() and len(name) <= _DIGITS else None
 
 
 def file_of(folder: str) -> str:
@@ -102,9 +114,18 @@ def _bucket(file: str) -> ModuleType:
 
 def _local(file: str) -> bytes | None:
     try:
-        return Path(file).read_bytes()
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait forever
     except FileNotFoundError:
+        if Path(file).is_symlink():
+            raise  # for example to a disk that is not mounted
         return None
+    with os.fdopen(descriptor, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise DamagedAliases(f"{file} is no regular file")
+        content = opened.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise DamagedAliases(f"{file} has more than {_LARGEST:,} bytes")
+    return content
 
 
 def _replace(file: Path, content: bytes) -> None:
@@ -139,4 +160,4 @@ def _parsed(file: str, content: bytes | None) -> Aliases:
 
 
 def _is_version(value: object) -> bool:
-    return type(value) is int and 0 <= value < 10**18
+    return type(value) is int and 0 <= value < 10**_DIGITS

@@ -55,7 +55,7 @@ def _shares(words: list[str]) -> dict[str, int]:
     shares = {}
     for word in words:
         model, _, percent = word.partition("=")
-        if not model or not percent.isdecimal() or model in shares:
+        if not model or not percent.isdecimal() or len(percent) > 3 or model in shares:
             raise UserError(f"endpoint: expected different models, each as MODEL=PERCENT, received {quoted(word)}")
         shares[model] = int(percent)
     return shares

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -18,7 +18,7 @@ from typing import IO
 import requests
 import uvicorn
 
-from serving import app, ports
+from serving import app, ports, tokens
 from serving.protocol import Protocol
 from serving.settings import Settings
 from tests.conftest import ROOT
@@ -82,8 +82,9 @@ def in_thread(settings: Settings) -> Iterator[Client]:
     """Serves in a thread of this process, whose TensorFlow is already imported."""
     settings = settings._replace(grpc_port=0)
     with socket.create_server((settings.host, 0)) as listening, ports.reserved(settings) as settings:
-        http = partial(Protocol, headers_s=settings.timeout_s)
-        config = uvicorn.Config(app.make(settings), http=http, log_config=None, access_log=False, ws="none")
+        http = partial(Protocol, headers_s=settings.timeout_s, most=200)
+        token = tokens.read(settings.token_file) if settings.token_file else None
+        config = uvicorn.Config(app.make(settings, token), http=http, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
@@ -98,8 +99,8 @@ def in_thread(settings: Settings) -> Iterator[Client]:
 class Process(Client):
     """A server as a user starts it."""
 
-    def __init__(self, log: IO[str], model: Path, *flags: object):
-        command = [sys.executable, "-m", "serving", "--model", str(model), "--name", NAME, "--port", "0"]
+    def __init__(self, log: IO[str], model: Path, *flags: object, program: Sequence[str]):
+        command = [sys.executable, *program, "--model", str(model), "--name", NAME, "--port", "0"]
         self._log = log
         self.process = subprocess.Popen(
             [*command, *map(str, flags)], cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True
@@ -118,10 +119,10 @@ class Process(Client):
 
 
 @contextlib.contextmanager
-def process(model: Path, *flags: object) -> Iterator[Process]:
+def process(model: Path, *flags: object, program: Sequence[str] = ("-m", "serving")) -> Iterator[Process]:
     """Starts a server, and stops it at the end if it runs."""
     with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads stops the server when it is full
-        started = Process(log, model, *flags)
+        started = Process(log, model, *flags, program=program)
         try:
             yield started
         finally:

@@ -9,6 +9,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 from tensorflow_serving.apis import prediction_service_pb2_grpc as services
 
 from errors import UserError
+from lineage import pushed
 from serving import client as clients
 from serving import folders, versions
 from serving.errors import RequestError
@@ -119,6 +120,9 @@ def test_a_deleted_champion_is_served_on(watched, folder):
     (folder / "1").rename(folder.parent / "elsewhere")
     watched.refresh()
     assert watched.get().number == 1
+    assert watched.overview()["alias_problems"] == ["champion: version 1 is not there"]
+    found = pushed.look(str(folder))
+    assert (found.served, found.problem) == (None, "the champion, version 1, is not there")
 
 
 def test_the_folder_of_one_version_ignores_the_aliases(folder):

@@ -155,6 +155,46 @@ def test_it_stops_at_once_while_the_model_is_loaded(endless, workers, sign):
     assert messages.count("stopped before a version was loaded") == workers
 
 
+def test_the_token_is_read_once(push, tmp_path):
+    """A new worker has the token of the start, and no variable of a process contains it."""
+    (file := tmp_path / "token").write_text("first secret".replace(" ", "-"))
+    header = {"Authorization": "Bearer first-secret"}
+    with served.process(push(), "--workers", 2, "--token-file", file) as server:
+        _wait_for_workers(server, 2)
+        file.unlink()
+        parent = psutil.Process(server.process.pid)
+        first, _ = before = _serving(parent)
+        first.kill()
+        _wait_for_workers(server, 3)
+        for _ in range(20):
+            with served.Client(server.url) as fresh:
+                assert fresh.post(PREDICT, **PHOTO | {"headers": PHOTO["headers"] | header}).status_code == 200
+        new = [each for each in _serving(parent) if each not in before]
+        for each in (parent, *new):
+            assert "first-secret" not in f"{each.cmdline()} {each.environ()}"
+        server.process.send_signal(signal.SIGTERM)
+        assert server.stopped()[0] == 0
+
+
+def test_connections_above_the_limit_of_files_are_closed_and_logged_once(push):
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512)); "
+    limited += "from serving.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    with served.process(push(), program=("-c", limited)) as server:
+        server.wait_for(1)
+        idle = [server.connection() for _ in range(200)]
+        idle[-1].settimeout(30)
+        assert idle[-1].recv(1) == b""  # closed
+        for each in idle:
+            each.close()
+        while server.get("/healthz", headers={"Connection": "close"}).status_code != 200:
+            time.sleep(0.05)
+        server.process.send_signal(signal.SIGTERM)
+        code, lines = server.stopped()
+    assert code == 0
+    (line,) = (line["message"] for line in lines if line["level"] in ("warning", "error"))
+    assert line == "128 connections are open; others are closed, until there are fewer"
+
+
 def test_other_workers_answer_when_one_is_killed(push):
     with served.process(push(), "--workers", 2) as server:
         server.wait_for(1)
@@ -191,6 +231,12 @@ def test_a_worker_that_is_killed_during_a_health_check_is_replaced_at_once(push)
             time.sleep(0.1)
         server.process.send_signal(signal.SIGTERM)
         assert server.stopped()[0] == 0
+
+
+def _wait_for_workers(server, started: int) -> None:
+    """Waits until so many workers, the dead ones included, have served a version."""
+    while server.log().count("is served") < started:
+        time.sleep(0.05)
 
 
 def _serving(parent: psutil.Process) -> list[psutil.Process]:

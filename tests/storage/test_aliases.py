@@ -48,6 +48,25 @@ def test_aliases_are_written_and_read(folder):
     assert aliases.read(folder) == {"champion": 12}
 
 
+def test_other_things_than_a_file_are_damaged_aliases(tmp_path):
+    file = tmp_path / "aliases.json"
+    os.mkfifo(file)  # whose reader would wait forever
+    with pytest.raises(aliases.DamagedAliases, match="aliases.json is no regular file"):
+        aliases.read(str(tmp_path))
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(aliases.DamagedAliases, match="aliases.json is no regular file"):
+        aliases.read(str(tmp_path))
+    file.unlink()
+    file.write_bytes(b" " * 2**20 + b"{}")
+    with pytest.raises(aliases.DamagedAliases, match="has more than 1,048,576 bytes"):
+        aliases.read(str(tmp_path))
+    file.unlink()
+    file.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(FileNotFoundError):
+        aliases.read(str(tmp_path))
+
+
 def test_several_writers_lose_no_change(folder):
     with ThreadPoolExecutor(6) as executor:
         list(executor.map(lambda number: _set(folder, f"a{number}", number), range(12)))
