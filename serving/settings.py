@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple
 
-
 SETTINGS = "PHOTO_SERVING_SETTINGS"  # the variable with the settings of a worker, as JSON
 
 
