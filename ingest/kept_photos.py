@@ -5,6 +5,7 @@ The result is a manifest for `ingest photos`, whose column `label` a person fill
 
 import csv
 import hashlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -58,8 +59,9 @@ def run(source: Path, command: str, to: Path) -> int:
         ) from None
     print(f"{len(rows):,} photos, the least certain first: {printable(to / SHEET)}")
     if unread:
-        print(f"left out: {len(unread):,} damaged or incomplete records, the first is {unread[0]}")
-    print(f"fill in the column label of {printable(to / LABELS)}, then convert it with python -m ingest photos")
+        print(f"left out: {len(unread):,} files and records that cannot be read, the first is {unread[0]}")
+    labels = printable(shlex.quote(str(to / LABELS)))
+    print(f"fill in the column label of {printable(to / LABELS)}, then: python -m ingest photos {labels} --to DIR")
     return 0
 
 

@@ -75,6 +75,7 @@ def _look(found: Source) -> Report:
         findings.find(photos, measures),
         findings.class_problems(photos, found.labels),
         findings.alike_classes(photos),
+        findings.numbered_differently(photos),
         found.unreadable,
         found.others,
     )

@@ -138,6 +138,21 @@ def class_problems(items: Sequence[Item], labels: Iterable[str]) -> list[str]:
     return sorted(problems)
 
 
+def numbered_differently(items: Sequence[Item]) -> list[str]:
+    """Returns the class indices that have several names, and the names with several indices, each with a file."""
+    pairs: dict[tuple[int, str], str] = {}
+    for item in items:
+        if item.number is not None:
+            pairs.setdefault((item.number, item.label), f"{item.path.parent.name}/{item.path.name}")
+    found = []
+    for side in (0, 1):
+        several: dict[object, list[str]] = {}
+        for pair, file in sorted(pairs.items()):
+            several.setdefault(pair[side], []).append(f"{pair[0]} is {printable_class(pair[1])} in {file}")
+        found += [f"class {' and '.join(texts)}" for texts in several.values() if len(texts) > 1]
+    return list(dict.fromkeys(found))
+
+
 def alike_classes(items: Sequence[Item]) -> list[str]:
     """Returns the groups of classes whose names are nearly the same; see `ingest.names.alike`."""
     return [", ".join(map(printable_class, group)) for group in alike({item.label for item in items})]

@@ -29,6 +29,7 @@ class Item(NamedTuple):
       path: the photo, or the record file.
       record: the position in the record file; None for a photo's own file.
       digest: the digest that `ingest photos` stored in the record, or "".
+      number: the class index of a record that has a class name too; otherwise None.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Item(NamedTuple):
     path: Path
     record: int | None = None
     digest: str = ""
+    number: int | None = None
 
 
 class Source(NamedTuple):
@@ -181,7 +183,8 @@ def _read(
                 unreadable.append((place, str(error)))
             else:
                 digest = _text(features, "digest")
-                yield Item(name, _label(features, names), split, path, record.number, digest), image
+                label, number = _label(features, names)
+                yield Item(name, label, split, path, record.number, digest, number), image
 
 
 def _image(features: Mapping, name: str) -> bytes:
@@ -193,11 +196,13 @@ def _image(features: Mapping, name: str) -> bytes:
     return values[0]
 
 
-def _label(features: Mapping, row: Mapping[str, str]) -> str:
-    """Returns the class name of a record, or 'class N', or 'no class'."""
-    number = features[row[CLASS]].int64_list.value if row[CLASS] in features else []
+def _label(features: Mapping, row: Mapping[str, str]) -> tuple[str, int | None]:
+    """Returns the class name of a record, or 'class N', or 'no class'; and the class index of a class with a name."""
+    numbers = features[row[CLASS]].int64_list.value if row[CLASS] in features else []
     text = _text(features, row[LABEL]) or _text(features, row[CLASS])
-    return text or (f"class {number[0]}" if number else "no class")
+    if text:
+        return text, next(iter(numbers), None)
+    return (f"class {numbers[0]}" if numbers else "no class"), None
 
 
 def _text(features: Mapping, name: str) -> str:

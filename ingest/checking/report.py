@@ -28,6 +28,7 @@ class Report(NamedTuple):
       findings: of `findings.find`.
       problems: of `findings.class_problems`.
       alike: of `findings.alike_classes`.
+      numbered: of `findings.numbered_differently`.
       unreadable: (name, reason) of photos and records that cannot be used.
       others: (name, reason) of files that are not photos by their name.
     """
@@ -37,6 +38,7 @@ class Report(NamedTuple):
     findings: Sequence[Finding]
     problems: Sequence[str]
     alike: Sequence[str]
+    numbered: Sequence[str]
     unreadable: Sequence[tuple[str, str]]
     others: Sequence[tuple[str, str]]
 
@@ -44,7 +46,7 @@ class Report(NamedTuple):
     def decisions(self) -> int:
         """The number of kinds of findings that must be decided before a training."""
         found = sum(1 for each in self.findings if each.decide and each.groups)
-        return found + sum(map(bool, (self.problems, self.alike, self.unreadable)))
+        return found + sum(map(bool, (self.problems, self.alike, self.numbered, self.unreadable)))
 
     @property
     def verdict(self) -> str:
@@ -66,6 +68,7 @@ def show(report: Report) -> None:
         _list(f"{each.title}:", [_group(report, each) for each in groups], _LISTED if each.decide else _LISTED_OTHERS)
     _list("classes with too few photos:", report.problems)
     _list("classes with nearly the same name, rename them if they are one:", report.alike)
+    _list("classes numbered differently, convert the photos again with the same classes:", report.numbered)
     _list("unreadable:", [f"{name}: {reason}" for name, reason in report.unreadable])
     _list("other files:", [name for name, _ in report.others])
     print(report.verdict)
@@ -98,6 +101,7 @@ def write_page(path: Path, title: str, command: str, report: Report, source: Sou
     lists = [
         sheet.Table("Classes that must be decided", ["class"], [[each] for each in report.problems]),
         sheet.Table("Classes with nearly the same name", ["classes"], [[each] for each in report.alike]),
+        sheet.Table("Classes numbered differently", ["classes"], [[each] for each in report.numbered]),
         sheet.Table("Unreadable", ["file or record", "reason"], report.unreadable),
         sheet.Table("Other files", ["file", "reason"], report.others),
     ]
@@ -163,6 +167,7 @@ def _summary(report: Report) -> sheet.Table:
     lists = [
         ("classes with too few photos", report.problems),
         ("classes with nearly the same name", report.alike),
+        ("classes numbered differently", report.numbered),
         ("unreadable", report.unreadable),
     ]
     rows += [["!" if found else "", title, "", f"{len(found):,}"] for title, found in lists]

@@ -38,7 +38,7 @@ def test_labelled_photos_become_records_and_others_are_listed(tmp_path, capsys):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    capsys.readouterr()
+    assert f"then: python -m ingest photos {to / kept_photos.LABELS} --to DIR" in capsys.readouterr().out
     assert main(["photos", str(to / kept_photos.LABELS), "--to", str(tmp_path / "span-2")]) == 0
     printed = capsys.readouterr().out
     assert "7 photos in" in printed and f"{rows[7]['path']}: expected one label, received none" in printed
@@ -52,7 +52,7 @@ def test_damaged_records_are_counted(tmp_path, capsys):
     assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "new")]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("7 photos, ")
-    assert "left out: 1 damaged or incomplete records, the first is kept-1.tfrec record 0\n" in printed
+    assert "left out: 1 files and records that cannot be read, the first is kept-1.tfrec record 0\n" in printed
 
 
 @pytest.mark.parametrize(
