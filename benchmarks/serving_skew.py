@@ -86,7 +86,7 @@ def _batches(encoded: list[bytes], change: Callable[[np.ndarray], np.ndarray]) -
         batch = []
         for each in encoded[start : start + 256]:
             pixels = change(np.asarray(Image.open(io.BytesIO(each)).convert("RGB")) / 255)
-            image, content = Image.fromarray(np.uint8(np.clip(pixels, 0, 1) * 255 + 0.5)), io.BytesIO()
+            image, content = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)), io.BytesIO()
             image.save(content, "BMP")
             batch.append(content.getvalue())
         yield batch
