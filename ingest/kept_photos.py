@@ -13,6 +13,7 @@ from typing import NamedTuple
 from errors import UserError
 from ingest import kept, sheet
 from ingest.names import printable
+from ingest.paths import exists
 from ingest.target import atomic_folder, check_free
 
 LABELS, SHEET = "labels.csv", "sheet.html"
@@ -42,8 +43,13 @@ def run(source: Path, command: str, to: Path) -> int:
       to: a new or empty folder.
 
     Raises:
-      UserError: when no photo was kept, or the folder cannot be written.
+      UserError: when no photo was kept, or the folder has a `labels.csv` or cannot be written.
     """
+    if exists(to / LABELS):
+        raise UserError(
+            f"--to: expected a new folder, received {printable(to)}, whose {LABELS} may contain labels; "
+            "choose a new folder"
+        )
     check_free(to)
     try:
         with atomic_folder(to, last=LABELS) as folder:
@@ -88,12 +94,18 @@ def _write_sheet(folder: Path, rows: Sequence[_Row], title: str, command: str) -
     cards = [
         [
             sheet.Card(
-                sheet.picture((folder / row.path).read_bytes()), [row.predicted, f"{row.probability:.2f}", row.path]
+                sheet.picture((folder / row.path).read_bytes()),
+                [f"row {number}", row.predicted, f"{row.probability:.2f}", row.path],
             )
         ]
-        for row in rows[:_SHOWN]
+        for number, row in enumerate(rows[:_SHOWN], 2)
     ]
-    section = sheet.Section("Photos and predictions", "The least certain first.", cards, len(rows))
+    section = sheet.Section(
+        "Photos and predictions",
+        f"The least certain first. The rows are those of {LABELS}; row 1 names the columns.",
+        cards,
+        len(rows),
+    )
     verdict = f"{len(rows):,} photos to label in {LABELS}"
     sheet.write(
         folder / SHEET, title=title, verdict=verdict, is_bad=False, command=command, tables=[], sections=[section]

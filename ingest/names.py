@@ -54,14 +54,15 @@ def unusable(name: str) -> str:
 
 
 def alike(names: Iterable[str]) -> list[list[str]]:
-    """Returns the groups of names that differ only in case and in what separates their words.
+    """Returns the groups of names that differ only in case, in what separates their words, and in a final s.
 
-    >>> alike(["ANGER", "anger", "sea lion", "Sea-Lion", "seal", "-", "_"])
-    [['ANGER', 'anger'], ['Sea-Lion', 'sea lion']]
+    >>> alike(["ANGER", "anger", "sea lion", "Sea-Lions", "seal", "-", "_", "s"])
+    [['ANGER', 'anger'], ['Sea-Lions', 'sea lion']]
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(names):
-        groups.setdefault(re.sub(r"[\s_-]+", "", name.casefold()) or name, []).append(name)
+        joined = re.sub(r"[\s_-]+", "", name.casefold()) or name
+        groups.setdefault(joined.removesuffix("s") or joined, []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from errors import UserError, choices, quoted, shortened
 from ingest.names import safe_name
+from ingest.paths import is_file, is_folder
 from pipeline import strict_yaml
 from pipeline.config import SINGLE_SETTINGS, Config
 from pipeline.rules import disagreements
@@ -152,6 +153,10 @@ def _read_preset(name: str, where: str = "") -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    if is_folder(path):
+        inside = path / "settings.yaml"  # as `python -m ingest photos` names it
+        advice = f"give {inside}" if is_file(inside) else "give a file"
+        raise UserError(f"expected a settings file (--config), received the folder {path}; {advice}")
     try:
         content = strict_yaml.load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

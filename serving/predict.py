@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import track
 
+from components.stage import plural
 from errors import UserError, quoted
 from ingest import regular_file
 from serving import photo_files, tables, tokens
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             counts.update("unused" if row["status"] else "used" for row in rows)
     where = f"; written to {args.to}" if args.to else ""
     others = f"; skipped {found.others} other files in the folders" if found.others else ""
-    summary = f"{counts['used']} photos predicted, {counts['unused']} not used (column status){others}{where}"
+    summary = f"{plural(counts['used'], 'photo')} predicted, {counts['unused']} not used (column status){others}{where}"
     Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(summary)
     return _UNUSED if counts["unused"] else 0
 

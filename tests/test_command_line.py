@@ -42,6 +42,7 @@ def test_show_config_shows_what_was_set(run):
             "unknown preset 'flower'; did you mean 'flowers-probe'? expected one of: digits, flowers-convnet",
         ),
         (["--config", "nowhere.yaml"], "cannot read the settings file nowhere.yaml"),
+        (["--config", "docs"], "expected a settings file (--config), received the folder docs; give a file\n"),
         (["--sett", "a=b"], "unrecognized arguments"),
     ],
 )

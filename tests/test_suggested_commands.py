@@ -33,6 +33,7 @@ BEAM = (
 REMEDIES = {
     f"{LOCAL} --set data.source=null": f"{LOCAL} --data data",
     f"{LOCAL} --data data --config nameless.yaml": f"{LOCAL} --data data --config nameless.yaml --set name=nameless",
+    f"{LOCAL} --config made": f"{LOCAL} --config made/settings.yaml",
     f"{LOCAL} --data nowhere": f"{LOCAL} --data data",
     f"{LOCAL} --data data --set trainer.batch_size=90": f"{LOCAL} --data data --set trainer.batch_size=80",
     f"{LOCAL} --data two": f"{LOCAL} --data two --set data.split=hash",
@@ -175,6 +176,7 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"give the folder of --keep|--keep-photos$|fills with --keep|the kept photos to|fill in the column label": (
         "ingest/test_kept_photos.py"
     ),
+    r"may contain labels": "ingest/test_kept_photos.py",
     r"only with a token \(--token-file\)": "serving/test_verdicts.py",
     r"--photos and --to with batch": "pipeline/cluster/test_batch.py",
     r"ingest kept … --to|^The server kept no photos: |^no record of --keep at ": (

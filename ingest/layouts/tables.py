@@ -45,7 +45,10 @@ def read(path: Path, with_header: bool) -> Table:
     try:
         reader = _READERS[path.suffix.lower()]
     except KeyError:
-        raise UserError(f"expected a manifest named {', '.join(ENDINGS)}; received {printable(path)}") from None
+        raise UserError(
+            f"expected a folder of photos, or a manifest named {', '.join(ENDINGS)}; {printable(path)} is a file of "
+            "another kind"
+        ) from None
     try:
         return reader(path, with_header)
     except (ValueError, csv.Error, RecursionError) as error:  # UnicodeError and pyarrow's ArrowInvalid are ValueErrors

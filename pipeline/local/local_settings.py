@@ -9,6 +9,7 @@ from errors import UserError, collect_errors, shortened
 from ingest import bulk_input, data_checks, download, kept, label_edits, prepare, records
 from ingest.feature_names import IMAGE
 from ingest.logs import log_to_file
+from ingest.paths import is_file
 from pipeline import beam
 from pipeline.config import Beam, Bulk, Config, Data, Metadata, ServingCheck, ServingSkew
 from pipeline.local.output import writable
@@ -91,7 +92,8 @@ def _bulk(config: Config) -> Bulk:
         return config.bulk
     folder = _local_path(config.bulk.data, "bulk.data").expanduser().resolve()
     if not folder.is_dir():
-        raise UserError(f"bulk.data: expected a folder of TFRecords or photos, received {folder}; check the path")
+        received = f"the file {folder}" if is_file(folder) else folder
+        raise UserError(f"bulk.data: expected a folder of TFRecords or photos, received {received}; check the path")
     records.check_path(folder, "give another folder (--bulk DATA)")
     found = bulk_input.find(str(folder), config.data.pattern)
     if found.are_records:

@@ -32,6 +32,11 @@ def test_labelled_photos_become_records_and_others_are_listed(tmp_path, capsys):
     assert [(to / row["path"]).read_bytes() for row in rows] == PHOTOS[::-1]
     assert {(row["label"], row["predicted"], row["version"]) for row in rows} == {("", "cat", "3")}
     assert stat.S_IMODE(to.stat().st_mode) == 0o700 and "data:image/jpeg" in (to / kept_photos.SHEET).read_text()
+    page = (to / kept_photos.SHEET).read_text()
+    for line, row in enumerate(rows, 2):  # the header is line 1
+        assert f"<span>row {line}</span><span>cat</span><span>{float(row['probability']):.2f}</span>" in page
+        following = f"row {line + 1}<" if line < 9 else "</main>"
+        assert page.index(f"row {line}<") < page.index(row["path"]) < page.index(following)
     for index, row in enumerate(rows[:7]):
         row["label"] = ("cat", "dog")[index % 2]
     with (to / kept_photos.LABELS).open("w") as file:
@@ -42,6 +47,17 @@ def test_labelled_photos_become_records_and_others_are_listed(tmp_path, capsys):
     assert main(["photos", str(to / kept_photos.LABELS), "--to", str(tmp_path / "span-2")]) == 0
     printed = capsys.readouterr().out
     assert "7 photos in" in printed and f"{rows[7]['path']}: expected one label, received none" in printed
+
+
+def test_labels_are_not_removed(tmp_path, capsys):
+    _keep(tmp_path / "kept", [(PHOTOS[0], 0.9)])
+    command = ["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "to-label")]
+    assert main(command) == 0
+    (tmp_path / "to-label" / kept_photos.LABELS).write_text("path,label\n1.jpg,cat\n")
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"received {tmp_path}/to-label, whose labels.csv may contain labels; choose a new folder\n" in said
+    assert "cat" in (tmp_path / "to-label" / kept_photos.LABELS).read_text()
 
 
 def test_damaged_records_are_counted(tmp_path, capsys):

@@ -58,6 +58,14 @@ def test_later_sources_override_earlier_ones(tmp_path):
     assert config.trainer.learning_rate.decay == 0.93  # the preset's value
 
 
+def test_a_folder_names_the_settings_file_in_it(tmp_path):
+    with pytest.raises(UserError, match=rf"received the folder {tmp_path}; give a file$"):
+        settings.load(None, tmp_path)
+    (tmp_path / "settings.yaml").write_text("name: a\n")
+    with pytest.raises(UserError, match=rf"received the folder {tmp_path}; give {tmp_path}/settings.yaml$"):
+        settings.load(None, tmp_path)
+
+
 def test_a_settings_file_has_to_name_its_runs(tmp_path):
     """Otherwise two files with the same name in different folders would share cache, baseline and pushes."""
     file = tmp_path / "My settings.yaml"

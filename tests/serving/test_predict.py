@@ -77,13 +77,14 @@ def test_each_format_has_the_same_values_from_a_server_and_from_this_machine(pus
             assert row["probabilities"] == pytest.approx(json.loads(local["probabilities"]), abs=1e-5)
 
 
-def test_a_file_that_is_named_is_sent_whatever_its_suffix(pushed, photos, tmp_path):
+def test_a_file_that_is_named_is_sent_whatever_its_suffix(pushed, photos, tmp_path, capsys):
     to = tmp_path / "a.csv"
     assert (
         main(["predict", str(photos / "note.txt"), str(photos / "1.jpg"), "--model", str(pushed), "--to", str(to)]) == 1
     )
     note, photo = _rows(to)
     assert "the format is unknown" in note["status"] and photo["label"]
+    assert "1 photo predicted, 1 not used (column status); written to" in capsys.readouterr().err
 
 
 def test_a_version_that_is_replaced_is_followed(client):

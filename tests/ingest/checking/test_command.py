@@ -151,10 +151,10 @@ def test_photos_to_look_at_are_named_although_nothing_must_be_decided(tmp_path, 
 
 
 def test_classes_with_nearly_the_same_name_must_be_decided(tmp_path, capsys):
-    code, printed = _check(capsys, _folder(tmp_path / "photos", classes=("sea lion", "Sea-Lion ", "dog")))
+    code, printed = _check(capsys, _folder(tmp_path / "photos", classes=("sea lion", "Sea-Lion ", "dog", "dogs")))
     assert code == 1
-    assert _counts(printed) == {"classes with nearly the same name": 1}
-    assert 'rename them if they are one:\n  "Sea-Lion ", sea lion\n' in printed
+    assert _counts(printed)["classes with nearly the same name"] == 2
+    assert 'rename them if they are one:\n  "Sea-Lion ", sea lion\n  dog, dogs\n' in printed
     assert '│ "Sea-Lion " │' in printed and "│ sea lion " in printed
 
 

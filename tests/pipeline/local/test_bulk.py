@@ -33,7 +33,7 @@ def photos(tmp_path):
     [
         (["--bulk", "{photos}"], NO_MODEL),
         (["--bulk", "{out}"], "bulk.data: expected a folder of TFRecords or photos, received {out}; check the path"),
-        (["--bulk", "{photos}/0.jpg"], "bulk.data: expected a folder of TFRecords or photos, received {photos}/0.jpg"),
+        (["--bulk", "{photos}/0.jpg"], "expected a folder of TFRecords or photos, received the file {photos}/0.jpg;"),
         (["--bulk", "{empty}"], "in which no record file matches '*' (data.pattern) and no photo is found"),
         (["--bulk", "{odd}"], "received [ in {odd}; rename it, or give another folder (--bulk DATA)"),
         (["--bulk", "gs://bucket/photos"], "bulk.data: expected a path on this machine, received gs://bucket/photos"),
