@@ -16,7 +16,7 @@ from tfx.utils import io_utils, json_utils
 
 from components.anomalies import Anomaly, read_anomalies
 from components.artifacts import Artifacts, DataBlessing, Quarantine
-from components.quarantine import OUT_OF_RANGE, Counts, read_counts
+from components.quarantine import DISAGREE, OUT_OF_RANGE, Counts, read_counts
 from components.stage import Stage, plural
 from storage.local_paths import to_uri
 from trainer.features import CLASS, IMAGE
@@ -90,6 +90,13 @@ def _bad_records(counts: Counts, most: float, quarantine: str) -> Iterator[Anoma
     )
     for reason, (count, first) in counts.reasons.items():
         yield Anomaly(_ALL, IMAGE, f"{plural(count, 'record')}: {reason}: {'; '.join(first)}")
+    if DISAGREE in counts.reasons:
+        yield Anomaly(
+            _ALL,
+            CLASS,
+            "If the data is in several folders, they may number the classes differently. To compare them: "
+            "python -m ingest check DATA_DIR; then convert the photos again with the same classes",
+        )
 
 
 def _numbered_from_one(counts: Counts, names: Sequence[str]) -> Iterator[Anomaly]:

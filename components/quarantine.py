@@ -15,7 +15,8 @@ from components.edits import Applied, Edited
 from components.stage import plural
 from ingest.label_edits import Edits
 
-OUT_OF_RANGE = "class out of range"  # a reason of `components.record_check`, for which the data gate has a remedy
+# Reasons of `components.record_check`, for which the data gate has a remedy.
+OUT_OF_RANGE, DISAGREE = "class out of range", "label and class disagree"
 QUARANTINE = "quarantine"  # the output of ExampleGen, and the prefix of its files
 _COUNTS = "counts.json"
 _FIRST = 3  # sources of each reason

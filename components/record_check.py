@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from components import photos
 from components.edits import DROPPED, RELABELLED, UNCHANGED, Edit
 from components.photos import Measured
-from components.quarantine import OUT_OF_RANGE
+from components.quarantine import DISAGREE, OUT_OF_RANGE
 from errors import shortened
 from ingest import record_file
 from ingest.bad_records import BadRecord
@@ -218,7 +218,7 @@ def _label(features: Mapping[str, Any], expected: Expected) -> int:
     text = _text(features, text_feature).decode(errors="replace")
     if text in classes and text != classes[label]:
         number = label + expected.first_class
-        raise NotUsable("label and class disagree", f"class {number} is {classes[label]}, but {text_feature} is {text}")
+        raise NotUsable(DISAGREE, f"class {number} is {classes[label]}, but {text_feature} is {text}")
     return label
 
 

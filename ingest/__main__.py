@@ -104,8 +104,24 @@ def _print_summary(written: "WrittenDataset", folder: Path) -> None:
         print(f"  {output.printable(path)}: {output.printable(reason)}")
     if len(written.skipped) > _LISTED:
         print(f"  … all of them: {output.printable(folder / output.SKIPPED)}")
-    settings = shlex.quote(str(absolute(folder) / output.SETTINGS))  # a relative path might begin with a dash
-    print(f"next: python local_runner.py --config {output.printable(settings)}")
+    _print_next(absolute(folder), written.is_feedback)  # a relative path might begin with a dash
+
+
+def _print_next(folder: Path, is_feedback: bool) -> None:
+    from ingest import output
+
+    if not is_feedback:
+        settings = shlex.quote(str(folder / output.SETTINGS))
+        print(f"next: python local_runner.py --config {output.printable(settings)}")
+        return
+    parent = output.printable(shlex.quote(str(folder.parent)))
+    print(
+        "next: train on the earlier data too. EARLIER is its folder, beside this one; PATTERN matches the record files"
+    )
+    print("of both, such as span-*/*")
+    print(
+        f"python local_runner.py --config {parent}/EARLIER/settings.yaml --data {parent} --set 'data.pattern=PATTERN'"
+    )
 
 
 def _print_counts(counts: Mapping[str, int]) -> None:

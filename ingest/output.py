@@ -31,6 +31,7 @@ class WrittenDataset(NamedTuple):
       skipped: files that are not in the dataset, with reasons.
       notices: what else the user should know.
       splits: the number of records of each split, if known.
+      is_feedback: whether the photos are those of `ingest kept`, which a training uses together with earlier data.
     """
 
     counts: Mapping[str, int]
@@ -38,6 +39,7 @@ class WrittenDataset(NamedTuple):
     skipped: Sequence[tuple[Path, str]] = ()
     notices: Sequence[str] = ()
     splits: Mapping[str, int] = {}
+    is_feedback: bool = False
 
 
 @contextmanager

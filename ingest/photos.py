@@ -14,6 +14,7 @@ from errors import UserError
 from ingest import decoding, encoding, label_edits, layouts, names, output, photo_shards, splitting
 from ingest.layouts import Entry
 from ingest.layouts.entries import first_skipped
+from ingest.layouts.tables import header
 from ingest.names import printable
 from ingest.parallel import Skipped, Workers, workers
 from ingest.paths import absolute
@@ -25,6 +26,7 @@ from ingest.spool import Spool
 PRESET = "photos-probe"
 SMALL_PRESET = "flowers-convnet"  # for photos that the trunk of PRESET does not accept, below _SMALLEST pixels
 _SMALLEST = 32
+_FEEDBACK = {"predicted", "record"}  # columns of the manifests of `kept_photos`
 
 
 class Flags(NamedTuple):
@@ -87,7 +89,10 @@ def make(source: Path, target: Path, *, seed: int, command: str, **flags: Any) -
             output.write_skipped(folder, sorted(work.skipped))
             _write_settings(folder, source, target, command, edited.summary, chosen, written)
     notices += [*edited.notices, *_alike(written.classes), *plan.notices]
-    return output.WrittenDataset(written.classes, written.shards, sorted(work.skipped), notices, written.splits)
+    is_feedback = source.is_file() and set(header(source)) >= _FEEDBACK
+    return output.WrittenDataset(
+        written.classes, written.shards, sorted(work.skipped), notices, written.splits, is_feedback
+    )
 
 
 def _correct(

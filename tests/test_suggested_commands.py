@@ -176,6 +176,8 @@ ELSEWHERE = {  # messages that other tests cover, because they need a training, 
     r"give the folder of --keep|--keep-photos$|fills with --keep|the kept photos to|fill in the column label": (
         "ingest/test_kept_photos.py"
     ),
+    r"/EARLIER/settings\.yaml": "ingest/test_kept_photos.py",
+    r"python -m ingest check DATA_DIR": "test_data_gate_remedies.py",
     r"may contain labels": "ingest/test_kept_photos.py",
     r"only with a token \(--token-file\)": "serving/test_verdicts.py",
     r"--photos and --to with batch": "pipeline/cluster/test_batch.py",

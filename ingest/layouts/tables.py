@@ -55,6 +55,15 @@ def read(path: Path, with_header: bool) -> Table:
         raise UserError(f"cannot read the manifest {printable(path)}: {printable(_why(error))}; correct it") from None
 
 
+def header(path: Path) -> list[str]:
+    """Returns the cells of the first line of a CSV or TSV file, without reading the others; [] for other files."""
+    if _READERS.get(path.suffix.lower()) is not _read_csv:
+        return []
+    with path.open(encoding=_encoding(path), newline="") as file:
+        first = file.readline()
+    return [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter_of(first)), [])]
+
+
 def delimiter_of(line: str) -> str:
     """Returns the delimiter of a CSV file, given its first line."""
     return max(_DELIMITERS, key=line.count)
@@ -71,10 +80,13 @@ def text_of(value: Any) -> str:
     return (json.dumps(value) if isinstance(value, bool) else str(value)).strip()
 
 
-def _read_csv(path: Path, with_header: bool) -> Table:
+def _encoding(path: Path) -> str:
     with path.open("rb") as file:
-        encoding = "utf-16" if file.read(2) in _UTF_16 else "utf-8-sig"
-    with path.open(encoding=encoding, newline="") as file:
+        return "utf-16" if file.read(2) in _UTF_16 else "utf-8-sig"
+
+
+def _read_csv(path: Path, with_header: bool) -> Table:
+    with path.open(encoding=_encoding(path), newline="") as file:
         first = file.readline()
         delimiter = "\t" if path.suffix.lower() == ".tsv" else delimiter_of(first)
         file.seek(0)

@@ -9,6 +9,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components import data_gate
 from components.artifacts import DataBlessing, Quarantine
 from ingest.__main__ import main
+from ingest.examples import make_example
 from ingest.sample import CLASSES
 from testing import example_gen
 from tests.helpers import records
@@ -59,6 +60,24 @@ def test_classes_that_are_numbered_from_one(tmp_path, problems):
     assert problems(tmp_path / "data", first_class=1) == []
     records.write(tmp_path / "data" / "5.tfrec", [records.example(0)])
     assert not any("first_class" in what for what in problems(tmp_path / "data"))
+
+
+def test_folders_that_number_the_classes_differently(tmp_path, problems, capsys):
+    records.folder(tmp_path / "data" / "span-1")
+    assert problems(tmp_path / "data", pattern="span-*/*") == []
+    for shard in range(3):
+        photos = [records.jpeg((9 * shard, 50 * index, 90)) for index in range(10)]
+        examples = [
+            make_example(photo, index % 4, [CLASSES[0], *CLASSES[2:]], (40, 40)) for index, photo in enumerate(photos)
+        ]
+        records.write(tmp_path / "data" / "span-2" / f"part{shard}.tfrec", examples)
+    found = problems(tmp_path / "data", pattern="span-*/*")
+    (remedy,) = [what for what in found if "number the classes differently" in what]
+    command = shlex.split(remedy.partition("To compare them: ")[2].partition(";")[0].replace("DATA_DIR", "data"))
+    assert command == ["python", "-m", "ingest", "check", "data"]
+    assert main(["check", str(tmp_path / "data")]) == 1
+    printed = capsys.readouterr().out
+    assert f"class 1 is {CLASSES[1]} in span-1/" in printed and f"1 is {CLASSES[2]} in span-2/" in printed
 
 
 def test_the_suggested_command_shows_the_quarantine(tmp_path, problems, capsys):

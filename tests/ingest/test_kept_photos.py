@@ -1,13 +1,19 @@
 """`ingest kept`: kept photos become files to label, which `ingest photos` converts."""
 
 import csv
+import re
+import shlex
 import stat
+from pathlib import Path
 
 import pytest
+import yaml
 
 from ingest import kept, kept_photos, record_file
+from ingest import records as record_reader
 from ingest.__main__ import main
 from ingest.example_proto import Example
+from pipeline import cli
 from tests.helpers import records
 
 PHOTOS = [records.jpeg((20 * index, 250 - 20 * index, 30)) for index in range(8)]
@@ -47,6 +53,32 @@ def test_labelled_photos_become_records_and_others_are_listed(tmp_path, capsys):
     assert main(["photos", str(to / kept_photos.LABELS), "--to", str(tmp_path / "span-2")]) == 0
     printed = capsys.readouterr().out
     assert "7 photos in" in printed and f"{rows[7]['path']}: expected one label, received none" in printed
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_the_next_step_trains_on_both_folders(delimiter, tmp_path, capsys):
+    """A spreadsheet may have changed the separator. The folder's name needs quotes."""
+    data = tmp_path / "my data"
+    _keep(tmp_path / "kept", [(photo, 0.9) for photo in PHOTOS])
+    assert main(["kept", str(tmp_path / "kept"), "--to", str(tmp_path / "to-label")]) == 0
+    labels = tmp_path / "to-label" / kept_photos.LABELS
+    with labels.open() as file:
+        rows = [row | {"label": ("cat", "dog")[index % 2]} for index, row in enumerate(csv.DictReader(file))]
+    for span, columns in (("span-1", ["path", "label"]), ("span-2", list(rows[0]))):
+        with labels.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", delimiter=delimiter)
+            writer.writeheader()
+            writer.writerows(rows)
+        capsys.readouterr()
+        assert main(["photos", str(labels), "--to", str(data / span)]) == 0
+        printed = capsys.readouterr().out
+        assert ("EARLIER" in printed) == (span == "span-2")
+    (command,) = re.findall("^python local_runner.py (.*)", printed, re.MULTILINE)
+    arguments = shlex.split(command.replace("EARLIER", "span-1").replace("PATTERN", "span-*/*"))
+    config = cli.config_from(cli.parser("").parse_args(arguments))
+    files = record_reader.matching(str(config.data.directory), config.data.pattern)
+    assert {Path(file).parent for file in files} == {data / "span-1", data / "span-2"}
+    assert config.name == yaml.safe_load((data / "span-1" / "settings.yaml").read_text())["name"]
 
 
 def test_labels_are_not_removed(tmp_path, capsys):
