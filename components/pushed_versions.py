@@ -4,17 +4,15 @@ from collections.abc import Iterator
 
 from tfx.utils import io_utils
 
-from storage.aliases import version
 from storage.files import fileio
-
-LAST = "saved_model.pb"  # Pusher copies it last: a version without it is not complete
+from storage.versions import LAST, number_of
 
 
 def complete(pushed: str) -> Iterator[str]:
     """Yields the folders of complete models, the latest first."""
     names = fileio.listdir(pushed) if fileio.isdir(pushed) else []
     # the name of a folder in a bucket ends with a slash
-    numbers = [name.rstrip("/") for name in names if version(name.rstrip("/")) is not None]
+    numbers = [name.rstrip("/") for name in names if number_of(name.rstrip("/")) is not None]
     for number in sorted(numbers, key=int, reverse=True):
         folder = f"{pushed.rstrip('/')}/{number}"
         if fileio.exists(f"{folder}/{LAST}"):

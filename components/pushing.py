@@ -17,6 +17,7 @@ from components.artifacts import Artifacts
 from components.edge.formats import ACCEPTED, FOLDER
 from errors import UserError
 from storage.files import fileio
+from storage.versions import LAST
 
 EDGE = "edge"  # the input with the files of the node Edge; absent without the node
 DEPLOYMENT = "deployment"  # key of custom_config: the settings of components.endpoint
@@ -65,11 +66,11 @@ def _push(base: str, model: str, edge: list[types.Artifact]) -> str:
     version = time.time_ns() // 1000
     while fileio.exists(folder := f"{base}/{version}"):
         version += 1
-    io_utils.copy_dir(model, folder, deny_regex_patterns=[rf"/{pushed_versions.LAST}$"])
+    io_utils.copy_dir(model, folder, deny_regex_patterns=[rf"/{LAST}$"])
     for each in edge:
         if fileio.exists(accepted := f"{each.uri}/{ACCEPTED}"):
             io_utils.copy_dir(accepted, f"{folder}/{FOLDER}")
-    io_utils.copy_file(f"{model}/{pushed_versions.LAST}", f"{folder}/{pushed_versions.LAST}")
+    io_utils.copy_file(f"{model}/{LAST}", f"{folder}/{LAST}")
     return folder
 
 

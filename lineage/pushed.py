@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from ingest.paths import is_folder
 from storage import aliases, gcs, s3, uris
-
-_LAST = "saved_model.pb"  # Pusher writes it last: a version without it is not complete
+from storage.versions import LAST, number_of
 
 
 class Pushed(NamedTuple):
@@ -41,7 +40,7 @@ def parted(uri: str) -> tuple[str, int] | None:
     (('/runs/pushed/sample', 12), ('gs://bucket/pushed', 12), None)
     """
     folder, _, name = uri.rstrip("/").rpartition("/")
-    number = aliases.version(name)
+    number = number_of(name)
     return (folder, number) if folder and number is not None else None
 
 
@@ -79,13 +78,13 @@ def files(folder: str) -> dict[str, int]:
 def _in_bucket(folder: str) -> set[int] | None:
     if uris.parse(folder) is None:
         return None
-    paths = [name.split("/") for name in files(folder) if name.endswith(f"/{_LAST}")]
-    numbers = (aliases.version(path[0]) for path in paths if len(path) == 2)
+    paths = [name.split("/") for name in files(folder) if name.endswith(f"/{LAST}")]
+    numbers = (number_of(path[0]) for path in paths if len(path) == 2)
     return {number for number in numbers if number is not None}
 
 
 def _on_this_machine(folder: Path) -> set[int] | None:
     if not is_folder(folder):
         return None
-    numbers = (aliases.version(each.name) for each in folder.iterdir() if (each / _LAST).exists())
+    numbers = (number_of(each.name) for each in folder.iterdir() if (each / LAST).exists())
     return {number for number in numbers if number is not None}

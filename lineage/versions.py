@@ -7,6 +7,7 @@ from errors import UserError
 from lineage import models, names, pushed, text
 from lineage.history import PUSHED_MODEL, Artifact
 from lineage.mlmd_source import MlmdSource
+from storage.versions import LAST
 
 _EXAMPLES = 5  # versions that an error lists
 
@@ -62,7 +63,7 @@ def check_files(source: MlmdSource, version: Version) -> None:
         recorded = [pushed.files(each.uri) for each in source.artifacts_at([folder]) if Path(each.uri).is_dir()]
     except OSError as error:
         raise UserError(f"cannot read {folder}: {error}; check that it is there, and mounted") from None
-    expected = recorded[-1] if recorded else {"saved_model.pb": present.get("saved_model.pb", 0)}
+    expected = recorded[-1] if recorded else {LAST: present.get(LAST, 0)}
     wrong = sorted(file for file, size in expected.items() if present.get(file) != size)
     if wrong:
         raise UserError(

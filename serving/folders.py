@@ -6,9 +6,9 @@ from typing import Any
 
 from errors import UserError
 from storage import aliases
+from storage.versions import LAST, number_of
 
 _MOST_NAMES = 5  # that an error lists
-_LAST = "saved_model.pb"  # Pusher copies it last: a version without it is not complete
 
 
 def find(folder: str) -> dict[int, str]:
@@ -19,12 +19,12 @@ def find(folder: str) -> dict[int, str]:
         Cloud Storage (`gs://`).
     """
     files = _files(folder)
-    if files.exists(f"{folder}/{_LAST}"):
+    if files.exists(f"{folder}/{LAST}"):
         name = PurePath(folder).name
-        return {aliases.version(name) or 1: folder}
+        return {number_of(name) or 1: folder}
     names = [name.rstrip("/") for name in files.listdir(folder)] if files.isdir(folder) else []
-    numbers = {number: f"{folder}/{name}" for name in names if (number := aliases.version(name)) is not None}
-    return {number: each for number, each in numbers.items() if files.exists(f"{each}/{_LAST}")}
+    numbers = {number: f"{folder}/{name}" for name in names if (number := number_of(name)) is not None}
+    return {number: each for number, each in numbers.items() if files.exists(f"{each}/{LAST}")}
 
 
 def check(folder: str) -> dict[int, str]:

@@ -7,6 +7,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from serving.classify import check_features
 from serving.errors import check_count
 
+_Field = descriptor_pb2.FieldDescriptorProto
 _FIELDS = {  # of ClassificationRequest, Input, ExampleList or ExampleListWithContext, tf.Example, Features
     "Request": [("input", 2, "Input", False)],
     "Input": [("plain", 1, "Listed", False), ("with_context", 2, "Listed", False)],
@@ -24,9 +25,9 @@ def _messages() -> Any:
             message.field.add(
                 name=field,
                 number=number,
-                type=11 if kind else 12,  # a message or bytes
+                type=_Field.TYPE_MESSAGE if kind else _Field.TYPE_BYTES,
                 type_name=f".serving.outline.{kind}" if kind else None,
-                label=3 if is_repeated else 1,
+                label=_Field.LABEL_REPEATED if is_repeated else _Field.LABEL_OPTIONAL,
             )
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())

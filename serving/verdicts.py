@@ -102,7 +102,7 @@ def asked(versions: Versions, request: Request) -> Version:
     """Returns the loaded version that the query names, by default the one that is served.
 
     Raises:
-      RequestError: 400, when it is no number; 404, when it is not loaded; 503, when none is loaded.
+      RequestError: 400, when the query is no number; 404, when this version is not loaded; 503, when no version is.
     """
     given = request.query_params.get("version", "")
     if given and not (given.isascii() and given.isdecimal() and len(given) < 19):

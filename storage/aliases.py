@@ -19,12 +19,12 @@ from types import ModuleType
 from filelock import FileLock, Timeout
 
 from storage import gcs, s3
+from storage.versions import DIGITS
 
 CHAMPION = "champion"
 _FILE = "aliases.json"
 _MODE = 0o644  # a server may run as another user
 _LOCK_S = 10.0
-_DIGITS = 18  # of a version: ML Metadata and TensorFlow Serving have 64 bits
 _LARGEST = 2**20  # bytes of the file
 _TRIES = 20  # of a write to a bucket while others write too
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
@@ -43,15 +43,6 @@ def is_name(text: str) -> bool:
     (True, False, False)
     """
     return _NAME.fullmatch(text) is not None
-
-
-def version(name: str) -> int | None:
-    """Returns the number of a version's folder, as TensorFlow Serving reads it; None for other names.
-
-    >>> version("17"), version("v17"), version("9" * 20)
-    (17, None, None)
-    """
-    return int(name) if name.isascii() and name.isdecimal() and len(name) <= _DIGITS else None
 
 
 def file_of(folder: str) -> str:
@@ -160,4 +151,4 @@ def _parsed(file: str, content: bytes | None) -> Aliases:
 
 
 def _is_version(value: object) -> bool:
-    return type(value) is int and 0 <= value < 10**_DIGITS
+    return type(value) is int and 0 <= value < 10**DIGITS

@@ -4,8 +4,7 @@ from collections.abc import Callable, Container
 
 from errors import UserError
 from storage import aliases
-
-COMPLETE = "saved_model.pb"  # Pusher writes this file last
+from storage.versions import LAST
 
 
 def folder_of(latest: str, models: Container[str], exists: Callable[[str], bool]) -> str:
@@ -27,7 +26,7 @@ def folder_of(latest: str, models: Container[str], exists: Callable[[str], bool]
     if champion is None:
         return latest
     folder = f"{parent}/{champion}"
-    if folder not in models or not exists(f"{folder}/{COMPLETE}"):
+    if folder not in models or not exists(f"{folder}/{LAST}"):
         raise UserError(
             f"expected the champion, version {champion}, among the pushed models of this store, received none in "
             f"{parent}; promote another: python -m lineage promote VERSION_FOLDER"

@@ -11,6 +11,7 @@ from components.bulk import champion
 from components.pusher import pushed_to
 from components.stage import Stage
 from storage.files import fileio
+from storage.versions import LAST
 
 
 class ServedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
@@ -32,7 +33,7 @@ class ServedModelStrategy(tfx.dsl.experimental.ResolverStrategy):
         newest = sorted(input_dict["pushed_model"], key=lambda each: each.id, reverse=True)
         models = {_folder(each): each for each in reversed(newest)}
         folders = (folder for folder in map(_folder, newest) if folder)
-        latest = next((folder for folder in folders if _exists(f"{folder}/{champion.COMPLETE}")), None)
+        latest = next((folder for folder in folders if _exists(f"{folder}/{LAST}")), None)
         return {"pushed_model": [models[champion.folder_of(latest, models, _exists)]]} if latest else None
 
 

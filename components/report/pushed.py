@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import pushed_versions
 from components.report.sources import VERSION_REPORT, VERSION_VERDICT
 from storage.files import fileio
+from storage.versions import LAST
 from trainer.intervals import places
 
 
@@ -24,7 +24,7 @@ def add(version: str, html: str, numbers: dict[str, Any]) -> None:
       numbers: the numbers of the page, see `components.report`.
     """
     try:
-        if not fileio.exists(f"{version}/{pushed_versions.LAST}"):
+        if not fileio.exists(f"{version}/{LAST}"):
             logging.warning("%s was deleted, so the report is not stored there", version)
             return
         _write(f"{version}/{VERSION_REPORT}", html)

@@ -12,6 +12,7 @@ from lineage.text import safe
 from pipeline.config import Config
 from pipeline.exit_codes import DONE
 from pipeline.local.part import Part
+from storage.versions import LAST
 
 if TYPE_CHECKING:
     from pipeline.local.dag_runner import NodeResult
@@ -47,7 +48,7 @@ def _check_champion(folders: list[str]) -> None:
     from components.bulk import champion
     from lineage.pushed import parted
 
-    complete = [folder for folder in folders if "://" in folder or exists(Path(folder, champion.COMPLETE))]
+    complete = [folder for folder in folders if "://" in folder or exists(Path(folder, LAST))]
     _, latest = max(((version[1], folder) for folder in complete if (version := parted(folder))), default=(0, None))
     if latest and "://" not in latest:
         champion.folder_of(latest, folders, lambda file: exists(Path(file)))

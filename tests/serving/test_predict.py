@@ -1,5 +1,6 @@
 """`python -m serving predict` with a model on this machine and with a server, on real photos."""
 
+import contextlib
 import csv
 import json
 import os
@@ -164,6 +165,16 @@ def test_a_request_that_is_too_large_is_divided(client, tmp_path):
     assert "the server refuses it: expected a body of at most 1,048,576 bytes" in rows[6]["status"]
 
 
+@contextlib.contextmanager
+def _serving(handler):
+    """Yields the URL of a model on a web server that is no server of models."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/models/m"
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -195,12 +206,8 @@ def test_an_answer_of_another_form_is_one_line(answer, expected, photos, capsys)
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/v1/models/m"
-    assert main(["predict", str(photos / "0.jpg"), "--url", url]) == 2
-    server.shutdown()
-    server.server_close()
+    with _serving(Handler) as url:
+        assert main(["predict", str(photos / "0.jpg"), "--url", url]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("serving: ") and expected in line
 
@@ -213,12 +220,8 @@ def test_another_web_server_is_one_line(photos, capsys):
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/v1/models/m"
-    assert main(["predict", str(photos / "0.jpg"), "--url", url]) == 2
-    server.shutdown()
-    server.server_close()
+    with _serving(Handler) as url:
+        assert main(["predict", str(photos / "0.jpg"), "--url", url]) == 2
     expected = f"serving: {url} answered 404: a web page, which is no server of models; check --url\n"
     assert capsys.readouterr().err == expected
 
