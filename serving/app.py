@@ -27,6 +27,8 @@ from serving.traffic import Traffic
 from serving.verdicts import Verdicts
 from serving.versions import Versions
 
+_CALLS = 2  # of the model at once; more have smaller batches: docs/decisions/serving.md
+
 
 def from_environment(token: str | None) -> Starlette:
     """Returns the application of a worker process; `make` describes the token."""
@@ -44,10 +46,10 @@ def make(settings: Settings, token: str | None = None) -> Starlette:
       settings: the settings.
       token: the content of `token_file`, which is read once: a worker that starts later has the same token.
     """
-    executor = ThreadPoolExecutor(1, "model")  # more threads make smaller batches: docs/decisions/serving.md
+    executors = [ThreadPoolExecutor(1, f"model-{index}") for index in range(_CALLS)]
     limits = Limits(settings.max_batch, settings.max_queue, settings.timeout_s)
     expected = {share.alias for share in (settings.canary, settings.shadow) if share}
-    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executor), expected)
+    versions = Versions(settings.model, settings.name, lambda run: Batcher(run, limits, executors), expected)
     traffic = Traffic(versions, settings.canary, settings.shadow)
     reader = Reader(settings.max_body_mb * 2**20, settings.timeout_s)
     keeper = keeping.of_settings(settings)
@@ -65,7 +67,8 @@ def make(settings: Settings, token: str | None = None) -> Starlette:
                     yield
         for task in tasks:
             task.cancel()
-        executor.shutdown(wait=False, cancel_futures=True)
+        for executor in executors:
+            executor.shutdown(wait=False, cancel_futures=True)
 
     handlers: Any = {RequestError: _refused, HTTPException: _not_routed, Exception: _failed}
     app = Starlette(

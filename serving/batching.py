@@ -32,21 +32,22 @@ class Batcher:
     """Runs a function of arrays on batches of waiting inputs.
 
     A batch starts as soon as no other runs, so a single client never waits for others. Meanwhile, inputs wait, and the
-    next batch takes as many as fit. Its methods run in the event loop.
+    next batch takes as many as fit. It starts beside the running one if it is at least half full, because one call
+    leaves a part of the cores idle. Its methods run in the event loop.
     """
 
-    def __init__(self, run: Callable[[Arrays], Arrays], limits: Limits, executor: Executor):
+    def __init__(self, run: Callable[[Arrays], Arrays], limits: Limits, executors: Sequence[Executor]):
         """Makes a batcher.
 
         Args:
           run: gives outputs for inputs; the first axis of each array is the batch.
           limits: the limits.
-          executor: runs `run`.
+          executors: each runs one call of `run` at a time; the first also runs `alone`.
         """
         self._run = run
         self._limits = limits
-        self._executor = executor
-        self._is_running = False
+        self._executors = executors
+        self._busy: set[Executor] = set()
         self._waiting: deque[_Waiting] = deque()
         self._photos = 0  # in `_waiting`
 
@@ -79,7 +80,7 @@ class Batcher:
         Raises:
           Exception: what the function raises.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, inputs)
+        return await asyncio.get_running_loop().run_in_executor(self._executors[0], self._run, inputs)
 
     def _enqueue(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
         waiting = _Waiting(inputs, _size(inputs), asyncio.get_running_loop().create_future())
@@ -90,13 +91,14 @@ class Batcher:
         return waiting.answer
 
     def _start(self) -> None:
-        """Starts the next batch, if none runs."""
-        if not self._is_running and (batch := self._next()):
-            self._is_running = True
-            task = asyncio.get_running_loop().run_in_executor(
-                self._executor, self._call, [each.inputs for each in batch]
-            )
-            task.add_done_callback(partial(self._answer, batch))
+        """Starts the next batch, if none runs or if it is at least half full."""
+        for executor in self._executors:
+            is_due = not self._busy or 2 * self._photos >= self._limits.max_batch
+            if executor not in self._busy and is_due and (batch := self._next()):
+                self._busy.add(executor)
+                inputs = [each.inputs for each in batch]
+                task = asyncio.get_running_loop().run_in_executor(executor, self._call, inputs)
+                task.add_done_callback(partial(self._answer, batch, executor))
 
     def _call(self, requests: list[Arrays]) -> list[Arrays | Exception]:
         """Returns the outputs, or the error, of each request. If a batch of several fails, each is run alone."""
@@ -120,8 +122,10 @@ class Batcher:
             metrics.BATCH_SIZE.observe(size)
         return batch
 
-    def _answer(self, batch: list[_Waiting], done: "asyncio.Future[list[Arrays | Exception]]") -> None:
-        self._is_running = False
+    def _answer(
+        self, batch: list[_Waiting], executor: Executor, done: "asyncio.Future[list[Arrays | Exception]]"
+    ) -> None:
+        self._busy.remove(executor)
         self._start()
         for waiting, result in zip(batch, done.result(), strict=True):
             if waiting.answer.cancelled():

@@ -71,7 +71,7 @@ class Drain:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request."""
-        more = scope["type"] == "http" and "expect" not in Headers(scope=scope)  # it waits for "100 Continue"
+        more = scope["type"] == "http"
 
         async def receive_and_keep_more() -> Message:
             nonlocal more
@@ -86,7 +86,7 @@ class Drain:
                         await receive_and_keep_more()
 
         async def send_after_body(message: Message) -> None:
-            if message.get("status", 0) >= 400:
+            if message.get("status", 0) >= 400 and "expect" not in Headers(scope=scope):  # it waits for "100 Continue"
                 await drain()
             await send(message)
 

@@ -51,13 +51,13 @@ class Rest:
         }
 
     def routes(self) -> list[Route]:
-        """Returns the routes for Starlette."""
+        """Returns the routes for Starlette, which tries them in order; that of the most requests is the first."""
         return [
+            Route("/v1/models/{rest:path}", self._model, methods=list(HTTPMethod)),  # it refuses the others
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._readiness, methods=["GET"]),
             Route("/metrics", self._metrics, methods=["GET"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),
-            Route("/v1/models/{rest:path}", self._model, methods=list(HTTPMethod)),  # it refuses the others
         ]
 
     async def _health(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Batches: what is joined, what fails, what is refused, and what remains after cancelled requests."""
 
 import asyncio
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,12 +34,13 @@ def model():
     return Model()
 
 
-def _run(model, scenario, limits=LIMITS):
-    """Runs a scenario with a batcher whose executor has one thread."""
-    with ThreadPoolExecutor(1) as executor:
+def _run(model, scenario, limits=LIMITS, calls=1):
+    """Runs a scenario with a batcher that makes some calls at once."""
+    with contextlib.ExitStack() as stack:
+        executors = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(calls)]
 
         async def run():
-            return await scenario(Batcher(model, limits, executor))
+            return await scenario(Batcher(model, limits, executors))
 
         try:
             return asyncio.run(run())
@@ -67,6 +69,29 @@ def test_the_first_request_starts_at_once_and_the_next_are_joined(model):
 
     assert _run(model, scenario) == [[2], [4], [6, 8], [10], [12]]
     assert model.calls == [[1], [2, 3, 4, 5], [6]]
+
+
+def test_a_second_call_starts_when_half_a_batch_waits(model):
+    async def scenario(batcher):
+        tasks = await _sent(batcher, [1], [2], [3], [4], [5], [6])
+        model.open.set()
+        answers = [answer["y"].tolist() for answer in await asyncio.gather(*tasks)]
+        return answers, (await batcher(_inputs(7)))["y"].tolist()
+
+    assert _run(model, scenario, calls=2) == ([[2], [4], [6], [8], [10], [12]], [14])
+    assert sorted(model.calls) == [[1], [2, 3], [4, 5, 6], [7]]
+
+
+def test_less_than_half_a_batch_waits_for_the_running_call(model):
+    async def scenario(batcher):
+        tasks = await _sent(batcher, [1], [2])
+        waiting = batcher._photos
+        model.open.set()
+        await asyncio.gather(*tasks)
+        return waiting
+
+    assert _run(model, scenario, calls=2) == 1
+    assert model.calls == [[1], [2]]
 
 
 def test_of_a_batch_only_the_request_that_raises_fails(model):
@@ -159,7 +184,7 @@ def test_requests_of_different_shapes_are_run_alone():
 
     async def scenario():
         with ThreadPoolExecutor(1) as executor:
-            batcher = Batcher(run, LIMITS, executor)
+            batcher = Batcher(run, LIMITS, [executor])
             executor.submit(threading.Event().wait, 0.2)
             sizes = [2, 3, 4]
             answers = await asyncio.gather(*(batcher({"x": np.ones((1, size))}) for size in sizes))
@@ -172,7 +197,7 @@ def test_requests_of_different_shapes_are_run_alone():
 def test_outputs_without_a_batch_fail_the_request_and_not_the_batcher():
     async def scenario():
         with ThreadPoolExecutor(1) as executor:
-            batcher = Batcher(lambda inputs: {"y": np.float32(1)}, LIMITS, executor)
+            batcher = Batcher(lambda inputs: {"y": np.float32(1)}, LIMITS, [executor])
             for _ in range(2):
                 with pytest.raises(IndexError):
                     await batcher(_inputs(1))

@@ -149,7 +149,7 @@ def _results(folder, *requests, signature="serving_default"):
 
     async def scenario(executor):
         limits = Limits(4, 16, 5.0)
-        shadow = Traffic(_watch(folder, lambda run: Batcher(run, limits, executor)), None, ALL)
+        shadow = Traffic(_watch(folder, lambda run: Batcher(run, limits, [executor])), None, ALL)
         for photos in requests:
             chosen = shadow.choose()
             outputs = await chosen.version.signatures["serving_default"].batch.alone(_photos(*photos))
@@ -204,7 +204,7 @@ def test_a_request_waits_for_at_most_one_small_call_of_a_shadow(folder):
 
     async def scenario(executor):
         limits = Limits(32, 64, 5.0)
-        shadow = Traffic(_watch(folder, lambda run: Batcher(recorded(run), limits, executor)), None, ALL)
+        shadow = Traffic(_watch(folder, lambda run: Batcher(recorded(run), limits, [executor])), None, ALL)
         chosen = shadow.choose()
         labels = {"label": np.array([SAME] * 10), "probabilities": np.ones([10, 1]), "status": np.array([b""] * 10)}
         shadow.repeat(chosen, "serving_default", _photos(*[SAME] * 10), labels)
