@@ -61,9 +61,9 @@ def _write(scope: Scope, status: int, seconds: float) -> None:
 
 
 class Drain:
-    """Reads the rest of a body before an error is answered.
+    """Reads the rest of a body before the answer, and closes the connection if the rest does not come.
 
-    The server closes a connection with an unread body, and the client would see the closed connection, not the answer.
+    A client that still sends would see a closed connection, not the answer, or hold the connection as long as it likes.
     """
 
     def __init__(self, app: ASGIApp):
@@ -86,15 +86,18 @@ class Drain:
                         await receive_and_keep_more()
 
         async def send_after_body(message: Message) -> None:
-            if message.get("status", 0) >= 400 and "expect" not in Headers(scope=scope):  # it waits for "100 Continue"
-                await drain()
+            if more and "status" in message:
+                if "expect" not in Headers(scope=scope):  # it waits for "100 Continue"
+                    await drain()
+                if more:
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         await self._app(scope, receive_and_keep_more, send_after_body)
 
 
 class Guard:
-    """Refuses requests with two lengths, for other hosts, and without the token."""
+    """Refuses requests for other hosts, and without the token."""
 
     def __init__(self, app: ASGIApp, host: str, token: str | None):
         """Makes a guard.
@@ -116,9 +119,6 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
-        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may take the other for the end
-            text = "expected Content-Length or Transfer-Encoding, received both; send one of them"
-            return errors.error_answer(400, text, {"Connection": "close"})
         host = headers.get("host", "")
         if self._hosts and _hostname(host) not in self._hosts:
             text = f"expected one of the hosts {', '.join(sorted(self._hosts))}, received {errors.brief(host)}"
