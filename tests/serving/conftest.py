@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from ingest.sample import CLASSES
-from tests.helpers import served
+from tests.helpers import rivals, served
 from trainer import models
 from trainer.calibration import Fitted
 
@@ -107,3 +107,34 @@ def loaded(exported):
     import tensorflow as tf
 
     return tf.saved_model.load(str(exported))
+
+
+@pytest.fixture(scope="session")
+def rival(tmp_path_factory):
+    """The folder of a model that differs from `tiny` for photos of odd size, and raises an error for some."""
+    import tensorflow as tf
+
+    model = tf.Module()
+    model.weight = tf.Variable(0.5)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def label(image_bytes):
+        sizes = tf.strings.length(image_bytes)
+        is_known = tf.reduce_all(image_bytes != rivals.FAILING)
+        with tf.control_dependencies([tf.debugging.Assert(is_known, ["no such photo"])]):
+            labels = tf.where(sizes % 2 == 0, tf.strings.as_string(sizes), "odd")
+        probabilities = tf.fill([tf.size(sizes), 1], model.weight)
+        return {"label": labels, "probabilities": probabilities, "status": tf.fill([tf.size(sizes)], "")}
+
+    folder = tmp_path_factory.mktemp("rival")
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": label})
+    return folder
+
+
+@pytest.fixture
+def folder(push, rival):
+    """A folder of the champion, version 1, and the challenger, version 2."""
+    push(1)
+    folder = push(2, rival)
+    rivals.set_aliases(folder, champion=1, challenger=2)
+    return folder

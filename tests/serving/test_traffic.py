@@ -1,66 +1,24 @@
 """`--canary` and `--shadow`: which version answers, what a shadow counts, and what it never changes."""
 
 import asyncio
-import base64
-import logging
 import random
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import grpc
 import numpy as np
 import pytest
-import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from ingest import kept
-from serving import metrics, traffic
+from serving import traffic
 from serving.__main__ import main
 from serving.batching import Batcher, Limits
 from serving.settings import Share
 from serving.traffic import Traffic
 from serving.versions import Versions
-from storage import aliases
-from tests.helpers import served
-from tests.helpers.served import NAME, SMALL
+from tests.helpers.rivals import ALL, FAILING, OTHER, SAME, count, set_aliases
+from tests.helpers.served import NAME
 
 CHALLENGER = Share("challenger", 0.1)
-ALL = Share("challenger", 1.0)
-SAME, OTHER, FAILING = b"four", b"other", b"fail"  # to the rival: the label of `tiny`, another one, an error
-
-
-@pytest.fixture(scope="session")
-def rival(tmp_path_factory):
-    """The folder of a model that differs from `tiny` for photos of odd size, and raises an error for some."""
-    model = tf.Module()
-    model.weight = tf.Variable(0.5)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-    def label(image_bytes):
-        sizes = tf.strings.length(image_bytes)
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(image_bytes != FAILING), ["no such photo"])]):
-            labels = tf.where(sizes % 2 == 0, tf.strings.as_string(sizes), "odd")
-        probabilities = tf.fill([tf.size(sizes), 1], model.weight)
-        return {"label": labels, "probabilities": probabilities, "status": tf.fill([tf.size(sizes)], "")}
-
-    folder = tmp_path_factory.mktemp("rival")
-    tf.saved_model.save(model, str(folder), signatures={"serving_default": label})
-    return folder
-
-
-@pytest.fixture
-def folder(push, rival):
-    """A folder of the champion, version 1, and the challenger, version 2."""
-    push(1)
-    folder = push(2, rival)
-    _name(folder, champion=1, challenger=2)
-    return folder
-
-
-def _name(folder, **names):
-    aliases.change(str(folder), lambda present: names)
 
 
 def _watch(folder, make_batcher=lambda run: run, expected=("challenger",)):
@@ -95,12 +53,12 @@ def test_a_shadow_repeats_its_share_of_what_the_default_version_answers(folder):
     for _ in range(2000):
         expected[(2, None) if draw() < 0.1 else (1, 2) if draw() < 0.5 else (1, None)] += 1
     assert counted == expected and 800 < counted[1, 2] < 1000
-    _name(folder, champion=2, challenger=2)
+    set_aliases(folder, champion=2, challenger=2)
     assert _numbers(Traffic(_watch(folder), None, ALL).choose()) == (2, None)  # it would repeat its own answers
 
 
 def test_without_its_alias_the_default_version_answers_until_the_alias_is_there(folder, caplog):
-    _name(folder, champion=1)
+    set_aliases(folder, champion=1)
     watched = _watch(folder)
     both = Traffic(watched, CHALLENGER, ALL, lambda: 0.0)
     for _ in range(3):
@@ -108,10 +66,10 @@ def test_without_its_alias_the_default_version_answers_until_the_alias_is_there(
         assert _numbers(both.choose()) == (1, None)
     assert watched.overview()["alias_problems"] == ["challenger: no such alias"]
     assert caplog.text.count("challenger: no such alias") == 1
-    _name(folder, champion=1, challenger=2)
+    set_aliases(folder, champion=1, challenger=2)
     watched.refresh()
     assert _numbers(both.choose()) == (2, None) and watched.overview()["alias_problems"] == []
-    _name(folder, champion=1)
+    set_aliases(folder, champion=1)
     watched.refresh()
     assert _numbers(both.choose()) == (1, None) and caplog.text.count("challenger: no such alias") == 2
 
@@ -138,14 +96,10 @@ def _photos(*photos):
     return {"image_bytes": np.array([*photos, None], dtype=object)[:-1]}
 
 
-def _count(result):
-    return metrics.SHADOW.labels(2, result)._value.get()
-
-
 def _results(folder, *requests, signature="serving_default"):
     """Returns what the shadow counts for requests that the default version has answered."""
     names = ("same", "other", "failed", "left_out")
-    before = [_count(name) for name in names]
+    before = [count(name) for name in names]
 
     async def scenario(executor):
         limits = Limits(4, 16, 5.0)
@@ -162,7 +116,7 @@ def _results(folder, *requests, signature="serving_default"):
 
     with ThreadPoolExecutor(1) as executor:
         asyncio.run(scenario(executor))
-    return [_count(name) - value for name, value in zip(names, before, strict=True)]
+    return [count(name) - value for name, value in zip(names, before, strict=True)]
 
 
 def test_the_predictions_of_a_shadow_are_counted(folder):
@@ -224,112 +178,6 @@ def test_a_request_waits_for_at_most_one_small_call_of_a_shadow(folder):
     with ThreadPoolExecutor(1) as executor:
         asyncio.run(scenario(executor))
     assert calls == [4, 1, 4, 29, 2]  # the shadow's 10 photos between the requests' 30
-
-
-def _json(*photos):
-    return {"instances": [{"b64": base64.b64encode(photo).decode()} for photo in photos]}
-
-
-def _grpc(client, *photos, **spec):
-    """Sends photos over gRPC; returns the version that answered, and the labels."""
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = NAME
-    if "label" in spec:
-        request.model_spec.version_label = spec["label"]
-    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(list(photos)))
-    with grpc.insecure_channel(client.grpc) as channel:
-        grpc.channel_ready_future(channel).result(timeout=60)
-        response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
-    return response.model_spec.version.value, list(response.outputs["label"].string_val)
-
-
-def _version(response):
-    return response.status_code, response.headers.get("X-Model-Version")
-
-
-def test_a_canary_over_rest_and_grpc(folder, caplog):
-    settings = SMALL._replace(model=str(folder), canary=ALL)
-    with caplog.at_level(logging.INFO, "serving"), served.in_thread(settings) as client:
-        client.wait_for(2)
-        answer = client.predict(_json(OTHER, OTHER))
-        assert _version(answer) == (200, "2")
-        assert [each["label"] for each in answer.json()["predictions"]] == ["odd", "odd"]
-        assert _version(client.predict(_json(FAILING))) == (400, "2")  # an error is the canary's, too
-        assert _version(client.predict(_json(OTHER), "/labels/champion:predict")) == (200, "1")
-        assert _version(client.predict(_json(OTHER), "/versions/1:predict")) == (200, "1")
-        assert _version(client.get(f"/v1/models/{NAME}/metadata")) == (200, "1")
-        assert _version(client.get(f"/v1/models/{NAME}")) == (200, None)
-        assert _version(client.predict(_json(OTHER), "/versions/9:predict")) == (404, None)
-        assert _grpc(client, OTHER, SAME) == (2, [b"odd", b"4"])
-        assert _grpc(client, OTHER, label="champion") == (1, [b"5"])
-        text = client.get("/metrics").text
-        _name(folder, champion=1)
-        _wait(lambda: _version(client.predict(_json(OTHER))) == (200, "1"))
-    for of_request in ('path=":predict",status="400"', 'path="Predict",status="OK"'):
-        assert f'serving_requests_total{{{of_request},version="2"}}' in text
-    assert 'serving_classes_total{label="odd",version="2"}' in text
-    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict) and record.msg["method"] == "gRPC"]
-    assert [(line["version"], line["photos"]) for line in lines] == [(2, 2), (1, 1)]
-
-
-def _wait(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("timeout")
-
-
-def test_a_shadow_over_rest_and_grpc_changes_no_answer_and_is_not_kept(folder, tmp_path):
-    (tmp_path / "kept").mkdir()
-    even = served.PHOTOS[0] + bytes(len(served.PHOTOS[0]) % 2)
-    settings = SMALL._replace(model=str(folder), shadow=ALL, keep=tmp_path / "kept", keep_share=1.0)
-    names = ("same", "other", "failed")
-    before = [_count(name) for name in names]
-    with served.in_thread(settings) as client:
-        client.wait_for(2)
-        for photo, label in ((SAME, "4"), (OTHER, "5"), (FAILING, "4")):
-            answer = client.predict(_json(photo))
-            assert _version(answer) == (200, "1") and answer.json()["predictions"][0]["label"] == label
-        assert _grpc(client, OTHER, SAME, even) == (1, [b"5", b"4", str(len(even)).encode()])
-        assert _version(client.predict(_json(SAME), "/labels/champion:predict")) == (200, "1")  # has no shadow
-        assert _version(client.predict({"signature_name": "pixels", **_json(SAME)})) == (200, "1")  # is not compared
-        _wait(lambda: [_count(name) - value for name, value in zip(names, before, strict=True)] == [3, 2, 1])
-    assert [each.version for _, each in kept.read(tmp_path / "kept")] == [1]  # the other photos cannot be measured
-
-
-def test_classify_has_a_shadow_and_is_counted(exported, push):
-    push(1, exported), push(2, exported)
-    folder = push(3, exported)
-    _name(folder, champion=1, challenger=2)
-    before, unused = _count("same"), metrics.UNUSED.labels(1)._value.get()
-    with served.in_thread(SMALL._replace(model=str(folder), shadow=ALL)) as client:
-        client.wait_for(2)
-        examples = [{"image": _json(photo)["instances"][0]} for photo in (served.PHOTOS[0], b"no photo")]
-        answer = client.predict({"examples": examples}, ":classify")
-        assert _version(answer) == (200, "1")
-        _wait(lambda: _count("same") - before == 2)
-        text = client.get("/metrics").text
-    label = max(answer.json()["result"][0], key=lambda pair: pair[1])[0]
-    assert f'serving_classes_total{{label="{label}",version="1"}}' in text
-    assert metrics.UNUSED.labels(1)._value.get() - unused == 1
-
-
-def test_each_worker_draws_and_the_metrics_are_those_of_all(folder):
-    flags = ("--workers", 2, "--canary", "challenger=0.5", "--shadow", "challenger=1")
-    with served.process(folder, *flags) as server:
-        _wait(lambda: server.get(f"/v1/models/{NAME}/versions/2").status_code == 200)
-        counted = Counter()
-        for _ in range(300):
-            with served.Client(server.url) as fresh:  # a new connection, which any worker may accept
-                counted[_version(fresh.predict(_json(SAME)))] += 1
-        (first, second) = counted[200, "1"], counted[200, "2"]
-        assert first + second == 300 and 75 < second < 225  # 8 standard deviations
-        metric = 'serving_shadow_photos_total{result="same",version="2"}'
-        _wait(lambda: f"{metric} {first:.1f}" in server.get("/metrics").text)
-        text = server.get("/metrics").text
-        for version, count in ((1, first), (2, second)):
-            assert f'{{path=":predict",status="200",version="{version}"}} {count:.1f}' in text
 
 
 @pytest.mark.parametrize("flag", ["--canary", "--shadow"])
