@@ -7,8 +7,10 @@ import time
 from enum import Enum
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.errors import RequestError, error_answer
 
 _LOG_S = 60.0
 _MOST_BYTES = 2**16  # without an end of the headers, a part of the body, or the end of the request
@@ -68,7 +70,7 @@ class Protocol(HttpToolsProtocol):
         self._bytes += len(data)
         super().data_received(data)
         if self._bytes > _MOST_BYTES and not self.transport.is_closing():
-            self.send_400_response(f"the headers or trailers of the request have more than {_MOST_BYTES:,} bytes")
+            self._end(error_answer(400, f"the headers or trailers of the request have more than {_MOST_BYTES:,} bytes"))
         if self._part is _Part.HEADERS:
             self._watch()
         else:
@@ -77,7 +79,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         if len(self.pipeline) >= _MOST_PIPELINED:
-            raise ValueError(f"more than {_MOST_PIPELINED} requests wait for the answer to one before")
+            raise RequestError(400, f"more than {_MOST_PIPELINED} requests wait for the answer to one before")
         super().on_message_begin()
         self._part = _Part.HEADERS
 
@@ -103,9 +105,11 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP, and closes the connection."""
-        error = sys.exception()  # of the parser, or one of a method here as its context
-        reason = (error.__context__ or error) if error else msg
-        answer = JSONResponse({"error": f"the request is not valid HTTP/1.1: {reason}"})
+        error = sys.exception()  # of the parser; that of a method here is its context
+        reason = (error and error.__context__) or error or msg
+        self._end(error_answer(400, f"the request is not valid HTTP/1.1: {reason}"))
+
+    def _end(self, answer: Response) -> None:
         headers = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n" + headers + b"\r\n" + answer.body)
         self.transport.close()
