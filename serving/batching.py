@@ -13,6 +13,8 @@ from serving import metrics
 from serving.errors import RequestError, check_count
 from serving.forms import Arrays
 
+_PATIENCE_S = 0.25  # much more than a call of a fast model takes
+
 
 class Limits(NamedTuple):
     """The limits of one batcher; see `serving.settings.Settings`."""
@@ -26,6 +28,7 @@ class _Waiting(NamedTuple):
     inputs: Arrays
     size: int
     answer: "asyncio.Future[Arrays]"
+    due: float  # of the event loop's clock: when a second call starts for it
 
 
 class Batcher:
@@ -33,7 +36,8 @@ class Batcher:
 
     A batch starts as soon as no other runs, so a single client never waits for others. Meanwhile, inputs wait, and the
     next batch takes as many as fit. It starts beside the running one if it is at least half full, because one call
-    leaves a part of the cores idle. Its methods run in the event loop.
+    leaves a part of the cores idle, or if the running one takes long, because of a large photo. Its methods run in the
+    event loop.
     """
 
     def __init__(self, run: Callable[[Arrays], Arrays], limits: Limits, executors: Sequence[Executor]):
@@ -83,22 +87,29 @@ class Batcher:
         return await asyncio.get_running_loop().run_in_executor(self._executors[0], self._run, inputs)
 
     def _enqueue(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
-        waiting = _Waiting(inputs, _size(inputs), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(inputs, _size(inputs), loop.create_future(), loop.time() + _PATIENCE_S)
         self._waiting.append(waiting)
         self._photos += waiting.size
         metrics.QUEUE.inc(waiting.size)
         self._start()
+        if self._waiting:
+            loop.call_at(waiting.due + 0.001, self._start)
         return waiting.answer
 
     def _start(self) -> None:
-        """Starts the next batch, if none runs or if it is at least half full."""
+        """Starts the next batch, if it is due."""
+        loop = asyncio.get_running_loop()
         for executor in self._executors:
-            is_due = not self._busy or 2 * self._photos >= self._limits.max_batch
-            if executor not in self._busy and is_due and (batch := self._next()):
+            if executor not in self._busy and self._is_due(loop.time()) and (batch := self._next()):
                 self._busy.add(executor)
-                inputs = [each.inputs for each in batch]
-                task = asyncio.get_running_loop().run_in_executor(executor, self._call, inputs)
+                task = loop.run_in_executor(executor, self._call, [each.inputs for each in batch])
                 task.add_done_callback(partial(self._answer, batch, executor))
+
+    def _is_due(self, now: float) -> bool:
+        """Returns whether no batch runs, or the next one is at least half full or has waited long."""
+        is_full = 2 * self._photos >= self._limits.max_batch
+        return not self._busy or is_full or bool(self._waiting) and self._waiting[0].due <= now
 
     def _call(self, requests: list[Arrays]) -> list[Arrays | Exception]:
         """Returns the outputs, or the error, of each request. If a batch of several fails, each is run alone."""

@@ -94,6 +94,22 @@ def test_less_than_half_a_batch_waits_for_the_running_call(model):
     assert model.calls == [[1], [2]]
 
 
+def test_a_second_call_starts_when_the_running_one_takes_long():
+    both = threading.Barrier(2)
+
+    def run(inputs):
+        both.wait(30)
+        return inputs
+
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+
+        async def scenario():
+            batcher = Batcher(run, LIMITS._replace(timeout_s=60.0), [first, second])
+            return await asyncio.gather(batcher(_inputs(1)), batcher(_inputs(2)))
+
+        assert [answer["x"].tolist() for answer in asyncio.run(scenario())] == [[1], [2]]
+
+
 def test_of_a_batch_only_the_request_that_raises_fails(model):
     async def scenario(batcher):
         tasks = await _sent(batcher, [1], [2], [13], [4])
