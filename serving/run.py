@@ -92,7 +92,7 @@ def serve(settings: Settings, listening: socket.socket, token: str | None) -> bo
         access_log=False,
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=int(settings.timeout_s) + 1,
+        timeout_graceful_shutdown=int(settings.timeout_s) + 3,  # and 2 s for the rest of a body
         timeout_worker_healthcheck=_STARTING_S,
     )
     if settings.workers == 1:
