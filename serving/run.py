@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess, multiprocess
 
+from pipeline.imports import uncollected
 from serving import logs
 from serving.protocol import Protocol
 from serving.settings import SETTINGS, Settings
@@ -73,7 +74,8 @@ def _most_connections() -> int:
 
 def _application(token: str | None) -> Any:
     """Returns the application of a worker. The token reaches it through a pipe, so that no variable contains it."""
-    from serving import app  # in the worker, because it imports TensorFlow
+    with uncollected():
+        from serving import app  # in the worker, because it imports TensorFlow
 
     return app.from_environment(token)
 

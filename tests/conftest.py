@@ -1,5 +1,6 @@
 """Shared fixtures: the real photos, the sample, and the runner as a command."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -20,6 +21,15 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 CAT, DOG = "- گربه\u200cها\u3000[*] 'q\" 👩\u200d👩\u200d👧 <b>&\u202etac", "no"
 
 Runner = Callable[..., subprocess.CompletedProcess]
+
+
+gc.disable()  # until everything is imported; see pipeline.imports
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what the tests import out of the garbage collector's runs."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ from ingest.logs import log_to_file
 from pipeline import cli
 from pipeline.cluster import cluster_settings, compiled, endpoint_cli, parameters, s3_access, unused_settings
 from pipeline.config import Config
+from pipeline.imports import uncollected
 from pipeline.local.output import writable
 from storage import uris
 
@@ -112,7 +113,8 @@ def _print_unused(config: Config, target: str) -> None:
 
 def _compile_job(config: Config, target: str) -> compiled.Job:
     with _quiet():
-        from pipeline.cluster import compiling, proto_check
+        with uncollected():
+            from pipeline.cluster import compiling, proto_check
 
         job = compiling.compile_job(config, target)
         proto_check.check(job)

@@ -13,12 +13,15 @@ import os
 import sys
 from pathlib import Path
 
-from absl import app
-from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_task
+from pipeline.imports import uncollected
 
-import storage.files  # noqa: F401 (registers S3 and MinIO, which TFX's nodes then read and write)
-from pipeline.cluster import local_paths
-from storage.local_paths import ROOT, with_uris
+with uncollected():
+    from absl import app
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_task
+
+    import storage.files  # noqa: F401 (registers S3 and MinIO, which TFX's nodes then read and write)
+    from pipeline.cluster import local_paths
+    from storage.local_paths import ROOT, with_uris
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -22,6 +22,7 @@ from lineage.text import safe
 from pipeline import settings
 from pipeline.config import Config
 from pipeline.exit_codes import FAILED, INTERRUPTED, PUSHED, REFUSED
+from pipeline.imports import uncollected
 from pipeline.local.failure import Interrupted, Interruption, cause
 from pipeline.local.part import Part
 from pipeline.local.spinner import spinner
@@ -85,7 +86,7 @@ def run(config: Config, verbose: bool, open_report: bool = False, part: Part | N
 
 
 def _run_nodes(config: Config, console: Console, log: Path, open_report: bool, part: Part | None) -> Outcome:
-    with spinner(console, "loading TensorFlow and TFX …"):
+    with spinner(console, "loading TensorFlow and TFX …"), uncollected():
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow as tf
 
