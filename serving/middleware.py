@@ -97,7 +97,7 @@ class Drain:
 
 
 class Guard:
-    """Refuses requests for other hosts, and without the token."""
+    """Refuses requests with two lengths, for other hosts, and without the token."""
 
     def __init__(self, app: ASGIApp, host: str, token: str | None):
         """Makes a guard.
@@ -119,6 +119,9 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may take the other for the end
+            text = "expected Content-Length or Transfer-Encoding, received both; send one of them"
+            return errors.error_answer(400, text, {"Connection": "close"})
         host = headers.get("host", "")
         if self._hosts and _hostname(host) not in self._hosts:
             text = f"expected one of the hosts {', '.join(sorted(self._hosts))}, received {errors.brief(host)}"

@@ -1,34 +1,20 @@
-"""HTTP/1.1 with limits on headers, on pipelined requests and on the time for reading an answer; uvicorn has none."""
+"""HTTP/1.1 with limits of time for the headers of a request and for reading an answer; uvicorn has none."""
 
 import asyncio
 import logging
-import sys
 import time
-from enum import Enum
 from typing import Any
 
-from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from serving.errors import RequestError, error_answer
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LOG_S = 60.0
-_MOST_BYTES = 2**16  # without an end of the headers, a part of the body, or the end of the request
-_MOST_PIPELINED = 16  # requests that wait for the answer to one before
 
 _log = logging.getLogger("serving")
 
 
-class _Part(Enum):
-    """What the next byte belongs to: the headers of a request, its body, or a request that has not begun."""
-
-    HEADERS = 0
-    BODY = 1
-    NEXT = 2
-
-
-class Protocol(HttpToolsProtocol):
-    """Closes a connection whose headers are not complete in time or too large, or whose client reads nothing.
+class Protocol(H11Protocol):
+    """Closes a connection whose request line and headers are not complete in time, or whose client reads nothing.
 
     A client that sends a byte from time to time, or does not read its answer, would otherwise hold a connection, a file
     descriptor and the answer forever.
@@ -51,8 +37,6 @@ class Protocol(HttpToolsProtocol):
         self._most = most
         self._too_late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._part = _Part.HEADERS
-        self._bytes = 0  # since the last completed part
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the time."""
@@ -64,58 +48,9 @@ class Protocol(HttpToolsProtocol):
             self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Starts the time with the first byte of a request, and stops it when the headers are complete."""
-        if self._part is _Part.NEXT:
-            self._part = _Part.HEADERS
-        self._bytes += len(data)
+        """Stops the time when the headers are complete; starts it with the first byte of a request."""
         super().data_received(data)
-        if self._bytes > _MOST_BYTES and not self.transport.is_closing():
-            self._end(error_answer(400, f"the headers or trailers of the request have more than {_MOST_BYTES:,} bytes"))
-        if self._part is _Part.HEADERS:
-            self._watch()
-        else:
-            self._stop()
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        if len(self.pipeline) >= _MOST_PIPELINED:
-            raise RequestError(400, f"more than {_MOST_PIPELINED} requests wait for the answer to one before")
-        super().on_message_begin()
-        self._part = _Part.HEADERS
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Adds a header; a trailer, which follows the body, is left out."""
-        if self._part is _Part.HEADERS:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """The headers are complete."""
-        super().on_headers_complete()
-        self._part, self._bytes = _Part.BODY, 0
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body is there."""
-        super().on_body(body)
-        self._bytes = 0
-
-    def on_message_complete(self) -> None:
-        """The request is complete."""
-        super().on_message_complete()
-        self._part, self._bytes = _Part.NEXT, 0
-
-    def send_400_response(self, msg: str) -> None:
-        """Answers what is not HTTP, and closes the connection."""
-        error = sys.exception()  # of the parser; that of a method here is its context
-        reason = (error and error.__context__) or error or msg
-        self._end(error_answer(400, f"the request is not valid HTTP/1.1: {reason}"))
-
-    def _end(self, answer: Response) -> None:
-        headers = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
-        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n" + headers + b"\r\n" + answer.body)
-        self.transport.close()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade is ignored, as HTTP allows; uvicorn would log that a package is missing."""
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the time."""
@@ -150,7 +85,10 @@ class Protocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _watch(self) -> None:
-        self._too_late = self._too_late or self.loop.call_later(self._headers_s, self._close)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop()
+        elif not self._too_late:
+            self._too_late = self.loop.call_later(self._headers_s, self._close)
 
     def _stop(self) -> None:
         if self._too_late:

@@ -60,7 +60,7 @@ def test_a_request_with_two_lengths_is_refused_and_ends_the_connection(client):
     two = HEAD.replace(b"Connection: close", b"Content-Length: 5\r\nTransfer-Encoding: chunked") + b"\r\n0\r\n\r\n"
     received = client.exchange(two + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert received.startswith("HTTP/1.1 400 ") and received.count("HTTP/1.1 ") == 1
-    assert "the request is not valid HTTP/1.1: Transfer-Encoding can't be present with Content-Length" in received
+    assert "expected Content-Length or Transfer-Encoding, received both" in received
 
 
 def test_a_body_longer_than_its_content_length_is_cut(client):
@@ -69,23 +69,21 @@ def test_a_body_longer_than_its_content_length_is_cut(client):
 
 
 @pytest.mark.parametrize(
-    ("sent", "reason"),
+    "sent",
     [
-        (b"nonsense\r\n\r\n", "Invalid method"),
-        (GET.replace(b"1.1", b"9.9") + b"\r\n", "Invalid HTTP version"),
-        (GET + b"X Y: 1\r\n\r\n", "Invalid header token"),
-        (GET.replace(b"/healthz", b"/\xff") + b"\r\n", "Invalid char in url path"),
-        (b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", "invalid url"),
-        (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", "Duplicate Content-Length"),
-        (HEAD + b"Transfer-Encoding: gzip\r\n\r\nabc", "Request has invalid `Transfer-Encoding`"),
-        (CHUNKED + b"xyz\r\n", "Invalid character in chunk size"),
+        b"nonsense\r\n\r\n",
+        GET + b"X Y: 1\r\n\r\n",
+        GET.replace(b"Host: localhost", b"X: a") + b"\r\n",
+        GET + b"Host: evil.example\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+        HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        CHUNKED + b"xyz\r\n",
     ],
 )
-def test_what_is_not_http_is_answered_with_400_and_the_reason(client, sent, reason):
+def test_what_is_not_http_is_answered_with_400_and_ends_the_connection(client, sent):
     received = client.exchange(sent)
-    head, _, body = received.partition("\r\n\r\n")
-    assert head.startswith("HTTP/1.1 400 Bad Request") and "connection: close" in head, received
-    assert json.loads(body)["error"].startswith("the request is not valid HTTP/1.1: ") and reason in body
+    assert received.startswith("HTTP/1.1 400 ") and "connection: close" in received.lower(), received
+    assert received.count("HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -111,31 +109,33 @@ def test_endless_headers_and_trailers_are_refused(client, endless):
     assert client.get("/healthz").status_code == 200
 
 
-def test_headers_above_the_limit_are_answered_with_400(client):
-    received = client.exchange(GET, *[b"X: %b\r\n" % (b"a" * 8000)] * 9, pause=0.01)
-    assert received.startswith("HTTP/1.1 400 ")
-    assert "the headers or trailers of the request have more than 65,536 bytes" in received
-
-
 def test_small_chunks_are_no_headers(client):
     chunks = b"".join(b"1\r\n%b\r\n" % PHOTOS[0][index : index + 1] for index in range(len(PHOTOS[0])))
     many = chunks + b"".join(b"1\r\n%b\r\n" % b"\0" for _ in range(2**16))  # zeros after a JPEG are ignored
     assert client.exchange(CHUNKED + many + b"0\r\n\r\n").startswith("HTTP/1.1 200 ")
 
 
-def test_pipelined_requests_are_answered_in_order_up_to_a_limit(client):
+def test_pipelined_requests_are_answered_in_order(client):
     paths = [b"/healthz", b"/readyz", b"/nowhere", b"/healthz"]
     requests = b"".join(GET.replace(b"/healthz", path) + b"\r\n" for path in paths)
     received = client.exchange(requests + GET + b"Connection: close\r\n\r\n")
     assert [int(part.split()[0]) for part in received.split("HTTP/1.1 ")[1:]] == [200, 200, 404, 200, 200]
-    assert "more than 16 requests wait for the answer to one before" in client.exchange((GET + b"\r\n") * 100)
 
 
-def test_an_upgrade_is_ignored(client, caplog):
-    upgrade = HEAD.replace(b"Connection: close", b"Connection: Upgrade, close\r\nUpgrade: h2c")
-    received = client.exchange(upgrade + b"Content-Length: %d\r\n\r\n%b" % (len(PHOTOS[0]), PHOTOS[0]))
-    assert received.startswith("HTTP/1.1 200 ")
-    assert "uvicorn" not in caplog.text
+@pytest.mark.parametrize("pause", [0.0, 0.1])  # the body with the headers, and after them
+def test_an_upgrade_is_ignored_and_the_body_is_read(client, pause):
+    """As curl --http2 and Java's HttpClient ask for it."""
+    upgrade = HEAD.replace(b"Connection: close", b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c")
+    parts = [upgrade + b"Content-Length: %d\r\n\r\n" % len(PHOTOS[0]), PHOTOS[0]]
+    received = client.exchange(*(parts if pause else [b"".join(parts)]), pause=pause)
+    assert received.startswith("HTTP/1.1 200 ") and received.count("HTTP/1.1 ") == 1
+    assert '"status":""' in received
+
+
+def test_a_request_that_is_not_http_does_not_replace_the_answer_before_it(client):
+    photo = HEAD.replace(b"Connection: close\r\n", b"") + b"Content-Length: %d\r\n\r\n%b" % (len(PHOTOS[0]), PHOTOS[0])
+    received = client.exchange(photo + b"nonsense\r\n\r\n")
+    assert [int(part.split()[0]) for part in received.split("HTTP/1.1 ")[1:]] == [200, 400]
 
 
 def test_the_rest_of_a_body_is_read_and_the_connection_goes_on(client):
