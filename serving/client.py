@@ -37,7 +37,7 @@ class Server:
         """Makes a client.
 
         Args:
-          url: the model's address, `http://HOST:PORT/v1/models/NAME`.
+          url: the model's address, `http://HOST:PORT/v1/models/NAME`, or with `/labels/L` or `/versions/V` at the end.
           token: the bearer token, if the server expects one.
 
         Raises:
@@ -50,7 +50,7 @@ class Server:
             )
         if not _host(url) or "/v1/models/" not in url:
             raise UserError(f"--url: expected http://HOST:PORT/v1/models/NAME, received {quoted(url)}")
-        self._url = url.rstrip("/")
+        self._url, self._which = _parted(url)
         self._session = requests.Session()
         self._session.trust_env = False  # no password of .netrc and no proxy for a local address
         self._session.mount("http", HTTPAdapter(max_retries=_RETRIES))
@@ -100,12 +100,14 @@ class Server:
         return answers
 
     def _served(self) -> int:
-        """Returns the version that is served by default; TensorFlow Serving, which does not say it, serves the newest.
+        """Returns the version of the label or number in the address, or the one that is served by default.
+
+        TensorFlow Serving does not say which one it serves by default: the newest.
 
         Raises:
           UserError: when the server cannot be reached, or has no version.
         """
-        value = self._json(self._send("GET", ""))
+        value = self._json(self._send("GET", self._which))
         try:
             states = value["model_version_status"]
             numbers = [int(each["version"]) for each in states if each["state"] == "AVAILABLE"]
@@ -151,6 +153,13 @@ def _cause(error: requests.RequestException) -> str:
     """Returns the operating system's reason, such as 'Connection refused', or else the library's text."""
     found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
     return found[1] if found else shortened(str(error))
+
+
+def _parted(url: str) -> tuple[str, str]:
+    """Returns the model's address, and what names a version: `/labels/L`, `/versions/V` or nothing."""
+    found = re.search(r"(?:/labels/|/versions/)[^/]+/?$", url.partition("/v1/models/")[2])
+    which = found[0] if found else ""
+    return url.removesuffix(which).rstrip("/"), which.rstrip("/")
 
 
 def _host(url: str) -> str | None:

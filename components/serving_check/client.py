@@ -94,13 +94,14 @@ def _send(
     requests, one, largest = plan["requests"], plan["one"], plan["largest"]
     for request, numbers in requests.items():
         _say(f"{name}, {request}")
-        start = time.perf_counter()
         try:
             outputs = call(numbers)
         except Exception as error:
             figures["failed"][f"{name}, {request}"] = _first_line(error)
             continue
-        if request == largest:
+        if request == largest:  # again, because the first call of a shape also prepares it
+            start = time.perf_counter()
+            call(numbers)
             figures["largest_ms"][name] = 1000 * (time.perf_counter() - start)
         answers |= {f"{name}/{request}/{output}": value for output, value in outputs.items()}
     if f"{name}, {one}" not in figures["failed"]:

@@ -66,3 +66,15 @@ def test_a_password_in_the_url_is_refused_and_not_shown(url, tmp_path, capsys):
     assert main(["predict", str(tmp_path), "--url", url]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "without a user name and password" in line and "SEC" not in line
+
+
+@pytest.mark.parametrize(("end", "version"), [("", 1), ("/labels/challenger", 2), ("/versions/2/", 2)])
+def test_a_url_may_name_a_version(folder, tmp_path, capsys, end, version):
+    (tmp_path / "odd.jpg").write_bytes(served.PHOTOS[0] + bytes(1 - len(served.PHOTOS[0]) % 2))
+    with served.in_thread(served.SMALL._replace(model=str(folder))) as client:
+        client.wait_for(2)
+        assert main(["predict", str(tmp_path / "odd.jpg"), "--url", client.model + end]) == 0
+        (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+        assert (row["version"], row["label"] == "odd") == (str(version), version == 2)
+        assert main(["predict", str(tmp_path / "odd.jpg"), "--url", f"{client.model}/labels/nobody"]) == 2
+        assert "unknown label in the request: 'nobody'; expected one of: challenger, champion" in capsys.readouterr().err
