@@ -77,4 +77,4 @@ def test_a_url_may_name_a_version(folder, tmp_path, capsys, end, version):
         (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
         assert (row["version"], row["label"] == "odd") == (str(version), version == 2)
         assert main(["predict", str(tmp_path / "odd.jpg"), "--url", f"{client.model}/labels/nobody"]) == 2
-        assert "unknown label in the request: 'nobody'; expected one of: challenger, champion" in capsys.readouterr().err
+        assert "unknown label in the request: 'nobody'; expected one of: challenger" in capsys.readouterr().err
