@@ -18,6 +18,7 @@ from trainer.settings import Serving
 
 BINS = 15  # of equal width, as in Guo et al. 2017
 _LIMITS = (0.05, 20.0)  # of the temperature
+_SIGNIFICANT = 3.84  # by chance, one parameter gains more in 5 % of the cases (twice the log-likelihood; Wilks 1938)
 
 
 class Fitted(NamedTuple):
@@ -84,8 +85,9 @@ def _sure(probabilities: np.ndarray, labels: np.ndarray, serving: Serving) -> co
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the temperature that minimises the negative log-likelihood (Guo et al. 2017, arXiv:1706.04599).
 
-    The likelihood has no maximum if every class is predicted correctly: it rises until all probabilities are 0 or 1.
-    The temperature is then 1.
+    It is 1 unless it is significantly better than 1 in a likelihood-ratio test at 5 %: of few photos, or of few wrong
+    classes, it would be chance. If every class is predicted correctly, the likelihood has no maximum: it rises until
+    all probabilities are 0 or 1. The temperature is then 1, too.
 
     Args:
       logits: float [n, classes].
@@ -100,7 +102,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return -float(np.take_along_axis(likelihoods, labels[:, np.newaxis], axis=1).mean())
 
     low, high = map(math.log, _LIMITS)  # the loss is convex in 1/temperature, so it has one minimum
-    return math.exp(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
+    best = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
+    gain = 2 * len(labels) * (loss(0.0) - best.fun)
+    return math.exp(best.x) if gain > _SIGNIFICANT else 1.0
 
 
 def without_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -23,13 +23,28 @@ def _drawn(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 
 
 def test_the_temperature_of_a_worked_example():
-    """Every photo has the logits (2, 0) and three of four are of class 0: the best probability is 3/4 = σ(2/T)."""
-    temperature = calibration.fit_temperature(np.array([[2.0, 0.0]] * 4), np.array([0, 0, 1, 0]))
-    assert temperature == pytest.approx(2 / math.log(3), rel=1e-5)
+    """Every photo has the logits (2, 0) and three of four are of class 0: the best probability is 3/4 = σ(2/T).
+
+    Twice the gain of the log-likelihood is 0.129 for each photo. So 32 photos exceed 3.84, and 28 do not.
+    """
+    logits, labels = np.array([[2.0, 0.0]] * 400), np.array([0, 0, 1, 0] * 100)
+    for photos in (32, 400):
+        temperature = calibration.fit_temperature(logits[:photos], labels[:photos])
+        assert temperature == pytest.approx(2 / math.log(3), rel=1e-5)
+    assert calibration.fit_temperature(logits[:28], labels[:28]) == 1
+
+
+def test_a_temperature_that_a_few_photos_suggest_by_chance_is_not_used():
+    """20 of 21 photos are right, with a probability of 0.9: that of the best temperature is 20/21."""
+    logits, labels = np.array([[math.log(9), 0.0]] * 21), np.array([0] * 20 + [1])
+    assert calibration.fit_temperature(logits, labels) == 1
+    many = calibration.fit_temperature(np.tile(logits, (10, 1)), np.tile(labels, 10))
+    assert many == pytest.approx(math.log(9) / math.log(20), rel=1e-5)
 
 
 def test_the_temperature_of_two_classes_is_scikit_learns_logistic_regression():
     logits, labels = _drawn(300, 2)
+    logits = 3 * logits
     margin = (logits[:, 1] - logits[:, 0])[:, np.newaxis]
     regression = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-8).fit(margin, labels)
     assert calibration.fit_temperature(logits, labels) == pytest.approx(1 / regression.coef_[0, 0], rel=1e-4)
@@ -37,6 +52,7 @@ def test_the_temperature_of_two_classes_is_scikit_learns_logistic_regression():
 
 def test_the_temperature_has_the_smallest_log_loss():
     logits, labels = _drawn(300, 5)
+    logits = 3 * logits
     temperature = calibration.fit_temperature(logits, labels)
     best, *others = (
         log_loss(labels, softmax(logits / (temperature * factor), axis=1), labels=range(5))
@@ -47,10 +63,9 @@ def test_the_temperature_has_the_smallest_log_loss():
 
 def test_calibrated_logits_keep_their_temperature_and_scaled_logits_scale_it():
     logits, labels = _drawn(20_000, 4)
-    temperature = calibration.fit_temperature(logits, labels)
-    assert temperature == pytest.approx(1, abs=0.05)
-    for factor in (0.2, 3.0):
-        assert calibration.fit_temperature(factor * logits, labels) == pytest.approx(factor * temperature, rel=1e-4)
+    assert calibration.fit_temperature(logits, labels) == pytest.approx(1, abs=0.05)
+    low, high = (calibration.fit_temperature(factor * logits, labels) / factor for factor in (0.2, 3.0))
+    assert low == pytest.approx(high, rel=1e-4) and low == pytest.approx(1, abs=0.05)
 
 
 def test_the_order_of_photos_changes_nothing():
