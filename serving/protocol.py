@@ -58,6 +58,9 @@ class Protocol(H11Protocol):
         self._stop_reading()
         super().connection_lost(exc)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Logs nothing: an upgrade is ignored, as HTTP allows. uvicorn would log that a package is missing."""
+
     def pause_writing(self) -> None:
         """Starts the time in which the client has to read a part of the answer."""
         super().pause_writing()

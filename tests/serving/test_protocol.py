@@ -123,13 +123,14 @@ def test_pipelined_requests_are_answered_in_order(client):
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.1])  # the body with the headers, and after them
-def test_an_upgrade_is_ignored_and_the_body_is_read(client, pause):
+def test_an_upgrade_is_ignored_and_the_body_is_read(client, caplog, pause):
     """As curl --http2 and Java's HttpClient ask for it."""
     upgrade = HEAD.replace(b"Connection: close", b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c")
     parts = [upgrade + b"Content-Length: %d\r\n\r\n" % len(PHOTOS[0]), PHOTOS[0]]
     received = client.exchange(*(parts if pause else [b"".join(parts)]), pause=pause)
     assert received.startswith("HTTP/1.1 200 ") and received.count("HTTP/1.1 ") == 1
     assert '"status":""' in received
+    assert "pgrade" not in caplog.text
 
 
 def test_a_request_that_is_not_http_does_not_replace_the_answer_before_it(client):
